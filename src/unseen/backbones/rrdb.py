@@ -1,0 +1,156 @@
+"""RRDB, the network of the DIL paper: residual-in-residual dense blocks without upsampling.
+
+Wang et al., *ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks*, ECCV Workshops 2018
+(arXiv 1809.00219), section 3.1. The modules bear the names that the published weights made customary,
+so that a checkpoint opens wherever ESRGAN models do.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unseen.backbones.sizes import require_at_least
+
+NEGATIVE_SLOPE = 0.2
+RESIDUAL_SCALE = 0.2
+INIT_SCALE = 0.1
+CONVS_PER_DENSE_BLOCK = 5
+DENSE_BLOCKS_PER_RRDB = 3
+CONVS_OUTSIDE_THE_BLOCKS = 4
+
+
+def conv3x3(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:
+    """A 3×3 convolution that keeps the image size (zero padding)."""
+    return nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=bias)
+
+
+def leaky(x: Tensor) -> Tensor:
+    # Never in place: the double backward needs the value from before the activation.
+    return F.leaky_relu(x, NEGATIVE_SLOPE)
+
+
+class DenseBlock(nn.Module):
+    """Five 3×3 convolutions, each fed with the input and all earlier outputs, and a scaled residual.
+
+    (B, features, H, W) → the same shape.
+    """
+
+    def __init__(self, features: int, growth: int, bias: bool) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(features, growth, bias)
+        self.conv2 = conv3x3(features + growth, growth, bias)
+        self.conv3 = conv3x3(features + 2 * growth, growth, bias)
+        self.conv4 = conv3x3(features + 3 * growth, growth, bias)
+        self.conv5 = conv3x3(features + 4 * growth, features, bias)
+        for conv in (self.conv1, self.conv2, self.conv3, self.conv4, self.conv5):
+            initialise_small(conv)
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = x
+        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
+            seen = torch.cat((seen, leaky(conv(seen))), dim=1)
+        residual: Tensor = self.conv5(seen)
+        return x + RESIDUAL_SCALE * residual
+
+
+def initialise_small(conv: nn.Conv2d) -> None:
+    """Kaiming normal (fan in, as for ReLU) × 0.1, bias zero: each block starts close to the identity.
+
+    Residual networks this deep are easier to train so (Wang et al. 2018, section 3.1).
+    """
+    nn.init.kaiming_normal_(conv.weight)
+    with torch.no_grad():
+        conv.weight.mul_(INIT_SCALE)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+
+
+class ResidualInResidual(nn.Module):
+    """Three dense blocks in a row inside one more scaled residual.
+
+    (B, features, H, W) → the same shape.
+    """
+
+    def __init__(self, features: int, growth: int, bias: bool) -> None:
+        super().__init__()
+        self.rdb1 = DenseBlock(features, growth, bias)
+        self.rdb2 = DenseBlock(features, growth, bias)
+        self.rdb3 = DenseBlock(features, growth, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual: Tensor = self.rdb3(self.rdb2(self.rdb1(x)))
+        return x + RESIDUAL_SCALE * residual
+
+
+class RRDB(nn.Module):
+    """Residual-in-residual dense blocks without upsampling, the paper's network (Wang et al. 2018, ESRGAN).
+
+    (B, channels, H, W) in [0, 1] → the same shape, not clipped; any size. There is no residual from
+    input to output: the network paints the whole image.
+
+    `features` is the width of the trunk, `growth` what each dense convolution adds to it, `blocks` the
+    number of residual-in-residual blocks. With `bias=False` no additive constant is left, and
+    f(a·x) = a·f(x) for every a > 0 (Mohan et al. 2020, bias-free denoisers). The default size is the
+    paper's, 16 624 131 parameters.
+
+    `state_dict()` is keyed as Real-ESRGAN keys it, so that spandrel's loader recognises it as an ESRGAN
+    of scale 1 as long as `growth` is 32, which that loader takes for granted, and `bias` is true; for a
+    bias-free network use `community_state_dict()`.
+
+    Raises `UserError` for a size below 1.
+    """
+
+    def __init__(
+        self,
+        features: int = 64,
+        growth: int = 32,
+        blocks: int = 23,
+        bias: bool = True,
+        channels: int = 3,
+    ) -> None:
+        super().__init__()
+        require_at_least(1, features=features, growth=growth, blocks=blocks, channels=channels)
+        self.conv_first = conv3x3(channels, features, bias)
+        self.body = nn.Sequential(*(ResidualInResidual(features, growth, bias) for _ in range(blocks)))
+        self.conv_body = conv3x3(features, features, bias)
+        self.conv_hr = conv3x3(features, features, bias)
+        self.conv_last = conv3x3(features, channels, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shallow: Tensor = self.conv_first(x)
+        deep = shallow + self.conv_body(self.body(shallow))
+        restored: Tensor = self.conv_last(leaky(self.conv_hr(deep)))
+        return restored
+
+    @property
+    def receptive_radius(self) -> int:
+        """How far, in rows or in columns, an input pixel can be from an output pixel that it changes.
+
+        In pixels: one for each 3×3 convolution on the longest path, 349 for 23 blocks. Tiles that
+        overlap by this much on every side are restored exactly as the whole image is.
+        """
+        in_blocks = len(self.body) * DENSE_BLOCKS_PER_RRDB * CONVS_PER_DENSE_BLOCK
+        return in_blocks + CONVS_OUTSIDE_THE_BLOCKS
+
+    def community_state_dict(self) -> dict[str, Tensor]:
+        """The weights under the names and with the entries that viewers of ESRGAN models expect.
+
+        It is `state_dict()`, detached, and for a bias-free network a zero bias for every convolution:
+        common loaders build the network with biases and refuse a file that lacks them.
+        """
+        weights = {name: value.detach() for name, value in self.state_dict().items()}
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Conv2d) and module.bias is None:
+                weights[f"{name}.bias"] = module.weight.detach().new_zeros(module.out_channels)
+        return weights
+
+
+def rrdb_small(features: int = 16, growth: int = 8, blocks: int = 2, bias: bool = True) -> RRDB:
+    """RRDB in miniature, for two CPU cores and for demonstrations (Wang et al. 2018, ESRGAN).
+
+    The layout of `RRDB` for RGB with 95 667 parameters at its defaults. At growth 8 community loaders,
+    which take 32 for granted, do not open it.
+    """
+    return RRDB(features=features, growth=growth, blocks=blocks, bias=bias)

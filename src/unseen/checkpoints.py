@@ -1,0 +1,121 @@
+"""Weights with their card, and the state from which a run goes on bit for bit. safetensors only: no pickles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from . import __version__
+from .backbones import BACKBONES
+from .config import TrainConfig
+from .errors import UserError
+from .files import replacing
+from .parts import build, name_of
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a checkpoint says about itself.
+
+    version: of the package that wrote it. config: the resolved configuration of the run. protocol_hash:
+    of the protocol it was trained under. evaluations: gradient evaluations spent up to these weights.
+    """
+
+    version: str
+    config: dict[str, Any]
+    protocol_hash: str
+    evaluations: float
+
+
+def save_checkpoint(
+    path: Path, weights: Mapping[str, Tensor], config: TrainConfig, protocol_hash: str, spent: float
+) -> None:
+    """Write a network's state dict with its card, under a temporary name first."""
+    card = Card(__version__, asdict(config), protocol_hash, spent)
+    _write(path, weights, "unseen", asdict(card))
+
+
+def load_checkpoint(path: Path, backbone: str = "") -> tuple[nn.Module, Card]:
+    """The network of a checkpoint, in evaluation mode on the CPU, and its card.
+
+    path: the file, or the folder of a run. backbone: needed only where the network is of the user's own
+    code, named by a dotted path: code that a file names is never imported on the file's word alone.
+    Raises UserError for anything that is not a whole checkpoint of this package.
+    """
+    path = path / CHECKPOINT if path.is_dir() else path
+    tensors, raw = _read(path, "unseen")
+    try:
+        card = Card(**raw)
+        named = str(card.config["backbone"])
+    except (TypeError, KeyError) as error:
+        raise UserError(f"{path}: its card lacks a field: {error}") from error
+    if name_of(named) not in BACKBONES and backbone != named:
+        raise UserError(f"{path}: backbone: {named!r} is code of your own; confirm it with --backbone {named}")
+    network = build(named, BACKBONES, f"{path}: backbone")
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise UserError(f"{path}: the weights do not fit {named!r}: {str(error).splitlines()[1].strip()}") from error
+    return network.eval(), card
+
+
+def save_state(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], facts: Mapping[str, Any]) -> None:
+    """Write what a run needs to go on: groups of tensors, and plain facts."""
+    flat = {f"{group}/{name}": value for group, members in tensors.items() for name, value in members.items()}
+    _write(path, flat, "unseen-resume", facts)
+
+
+def load_state(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """What `save_state` wrote. Raises UserError for anything else."""
+    flat, facts = _read(path, "unseen-resume")
+    groups: dict[str, dict[str, Tensor]] = {}
+    for key, value in flat.items():
+        group, _, name = key.partition("/")
+        groups.setdefault(group, {})[name] = value
+    return groups, facts
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimiser's state by parameter index and name; its settings belong to the configuration."""
+    state = optimiser.state_dict()["state"]
+    return {f"{i}.{name}": value for i, entries in state.items() for name, value in entries.items()}
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Take up what `optimiser_tensors` gave."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        i, _, name = key.partition(".")
+        state.setdefault(int(i), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor], key: str, facts: Mapping[str, Any]) -> None:
+    whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with replacing(path) as temporary:
+        try:
+            save_file(whole, temporary, metadata={key: json.dumps(facts)})
+        except SafetensorError as error:  # a full disk or a read-only folder, in the library's own words
+            raise UserError(f"{path}: cannot be written: {error}") from error
+
+
+def _read(path: Path, key: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    kind = {"unseen": "a checkpoint of unseen", "unseen-resume": "the saved state of an unseen run"}[key]
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; expected {kind}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {})[key])
+            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 (not a dict)
+    except (SafetensorError, KeyError, OSError, ValueError) as error:
+        raise UserError(f"{path}: not {kind}, or damaged") from error

@@ -1,0 +1,171 @@
+"""The command line. Exit codes: 0 done, 1 done in part, 2 refused, 130 interrupted."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
+
+from jsonargparse import ArgumentParser, Namespace
+
+from . import __version__, commands
+from .config import CompareConfig, DemoConfig, EvaluateConfig, Machine, TrainConfig, load_config
+from .commands import INTERRUPTED, REFUSED
+from .errors import UserError
+from .parts import nearest
+
+
+
+@dataclass(frozen=True)
+class Command:
+    """One word of the command line: what runs it, what it can be told, and its line of help."""
+
+    run: Callable[[Any, Namespace], int]
+    config: type[Machine] | None
+    help: str
+    flags: tuple[tuple[str, str], ...] = ()
+    words: tuple[tuple[str, dict[str, Any]], ...] = ()
+
+
+OVERWRITE = ("overwrite", "replace what the output folder holds")
+RESUME = ("resume", "go on where the run in the output folder stopped, bit for bit; options may be left out")
+COMMANDS = {
+    "demo": Command(
+        commands.demo,
+        DemoConfig,
+        "ERM, DIL and the ceiling on embedded photographs: a table and a page in minutes",
+        flags=(OVERWRITE,),
+    ),
+    "train": Command(
+        commands.train,
+        TrainConfig,
+        "train one network by one method under one protocol",
+        flags=(RESUME, OVERWRITE),
+    ),
+    "evaluate": Command(
+        commands.evaluate,
+        EvaluateConfig,
+        "test a checkpoint under every level of a protocol",
+        flags=(OVERWRITE,),
+        words=(("checkpoint", {"help": "the folder of a run, or a checkpoint.safetensors"}),),
+    ),
+    "compare": Command(
+        commands.compare,
+        CompareConfig,
+        "several methods and seeds at an equal number of gradient evaluations",
+        flags=(OVERWRITE,),
+    ),
+    "list": Command(
+        commands.list_parts,
+        None,
+        "what can be named: methods, distortions, backbones, protocols",
+        words=(("kind", {"choices": commands.KINDS, "help": "what to list"}),),
+    ),
+}
+
+
+class Parser(ArgumentParser):
+    """jsonargparse with errors of one line that name the nearest known option."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise UserError(one_line(message, [action.dest for action in self._actions]))
+
+
+def one_line(message: str, known: Sequence[str]) -> str:
+    """The one line, out of a parser's several, that says what was wrong."""
+    unknown = re.search(r"unrecognized arguments: (\S+)|[oO]ption '([\w.-]+)'", message)
+    if unknown:
+        word = (unknown[1] or unknown[2]).partition("=")[0]
+        return f"unknown option {word!r}{nearest(word.lstrip('-'), known)}"
+    choice = re.search(r"invalid choice: '([^']*)'", message)
+    if choice:
+        return f"unknown {message.split(':')[0].removeprefix('argument ')} {choice[1]!r}{nearest(choice[1], COMMANDS)}"
+    if "but it was not provided" in message:
+        return f"give a command: {', '.join(COMMANDS)}; unseen --help says more"
+    message = re.sub(r'Parser key "(?:\w+\.)?(\w+)":', r"\1:", message)
+    return " ".join(re.sub(r"<class '(\w+)'>", r"\1", message.replace("typing.", "")).split())
+
+
+def options(config: type[Machine]) -> Parser:
+    """A parser with an option for each field of a configuration, its type and help from the annotation."""
+    parser = Parser()
+    hints = get_type_hints(config, include_extras=True)
+    for field in fields(config):
+        kind, description = get_args(hints[field.name])
+        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        shape = {"nargs": "+", "type": get_args(kind)[0]} if get_origin(kind) is list else {"type": kind}
+        parser.add_argument(f"--{field.name}", default=default, help=description, **shape)
+    return parser
+
+
+def make_parser() -> Parser:
+    """The whole command line."""
+    parser = Parser(
+        prog="unseen",
+        description="Train image-restoration networks to hold up on distortions they have never seen.",
+    )
+    parser.add_argument("--version", action="version", version=f"unseen {__version__}")
+    subcommands = parser.add_subcommands(dest="command", required=True)
+    for name, command in COMMANDS.items():
+        sub = options(command.config) if command.config else Parser()
+        if command.config:
+            sub.add_argument("--config", action="config", help="YAML file of options, under the same names")
+        for word, settings in command.words:
+            sub.add_argument(word, **settings)
+        for flag, description in command.flags:
+            sub.add_argument(f"--{flag}", action="store_true", help=description)
+        sub.description = command.help
+        subcommands.add_subcommand(name, sub, help=command.help)
+    return parser
+
+
+def check_file(config: type[Machine], path: Path) -> None:
+    """Raises UserError, naming the file and the field, unless every name and value in it fits."""
+    try:
+        options(config).parse_object(load_config(path))
+    except UserError as error:
+        raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+
+
+def parse(words: Sequence[str]) -> tuple[Command, Any, Namespace]:
+    """The command, its configuration, and what else was given. Raises UserError for what does not fit.
+
+    `explicit` among the latter names the fields that an option or a file gave, default or not.
+    """
+    words = [spelling(word) for word in words]
+    explicit = {word[2:].partition("=")[0] for word in words if word.startswith("--")}
+    command = COMMANDS.get(words[0]) if words else None
+    for i, word in enumerate(words):
+        if command and command.config and re.match("--config(=|$)", word):
+            _, equals, path = word.partition("=")
+            path = path if equals else "".join(words[i + 1 : i + 2])
+            check_file(command.config, Path(path))
+            explicit |= set(load_config(Path(path)))
+    given = make_parser().parse_args(words)
+    command, told = COMMANDS[given.command], given[given.command]
+    told.explicit = explicit
+    names = [field.name for field in fields(command.config)] if command.config else []
+    config = command.config(**{name: told[name] for name in names}) if command.config else None
+    return command, config, told
+
+
+def spelling(word: str) -> str:
+    """`--inner-lr=x` as `--inner_lr=x`: both are understood."""
+    option, equals, value = word.partition("=")
+    return "--" + option[2:].replace("-", "_") + equals + value if option.startswith("--") else word
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code; a traceback means a fault of ours."""
+    try:
+        command, config, told = parse(sys.argv[1:] if arguments is None else arguments)
+        return command.run(config, told)
+    except UserError as error:
+        print(f"unseen: {error}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        print("unseen: interrupted", file=sys.stderr)
+        return INTERRUPTED

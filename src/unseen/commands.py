@@ -1,0 +1,154 @@
+"""What each command does, from its configuration to its exit code. Slow imports wait until they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .config import CompareConfig, DemoConfig, EvaluateConfig, TrainConfig, load_config
+from .errors import UserError
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
+
+    from .rows import Row
+
+DONE, PARTLY, REFUSED, INTERRUPTED = 0, 1, 2, 130
+KINDS = ("methods", "distortions", "backbones", "protocols")
+
+
+def demo(config: DemoConfig, told: Namespace) -> int:
+    """ERM, DIL_sf and the ceiling on embedded photographs."""
+    from .demonstration import NOTES, TITLE, study_config
+
+    return _compare(study_config(config), told.overwrite, TITLE, NOTES)
+
+
+def compare(config: CompareConfig, told: Namespace) -> int:
+    """Methods and seeds under one protocol."""
+    names = ", ".join(config.methods)
+    return _compare(config, told.overwrite, f"{names} under {Path(config.protocol).stem}", ())
+
+
+def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Iterable[str]) -> int:
+    from . import study
+    from .interruption import interruptible
+    from .progress import progress_bar
+
+    with interruptible() as stop, progress_bar() as bar:
+        outcome = study.compare(
+            config.resolved(), stop, bar, title=title, notes=tuple(notes), overwrite=overwrite
+        )
+    _show(outcome.rows, outcome.skipped)
+    if outcome.rows:
+        print(f"{config.out}/{study.REPORT}, {config.out}/{study.ROWS}")
+    if not outcome.complete:
+        print("interrupted: the same command goes on from here")
+        return INTERRUPTED
+    return PARTLY if outcome.skipped else DONE
+
+
+def train(config: TrainConfig, told: Namespace) -> int:
+    """One network by one method."""
+    from . import training
+    from .interruption import interruptible
+    from .progress import progress_bar
+
+    if told.resume:
+        config = _resumed(config, told.explicit)
+    elif not told.overwrite and (config.folder / training.CONFIG).exists():
+        raise UserError(f"out: {config.folder} holds a run; give --resume, --overwrite, or another --out")
+    config = replace(config.resolved(), out=str(config.folder))
+    with interruptible() as stop, progress_bar() as bar:
+        position = training.train(config, stop, bar, resume=told.resume)
+    spent = training.spent(position, config)
+    print(f"{config.folder}: {spent:g} of {config.budget} gradient evaluations, {position.step} steps, ", end="")
+    print(f"{position.seconds:.0f} s, {position.waiting / max(position.seconds, 1e-9):.1%} of them waiting for data")
+    if position.log:
+        last = position.log[-1]
+        print(f"validation: seen {last['seen_psnr']:.2f} dB, held-out {last['held_out_psnr']:.2f} dB")
+    if not position.finished:
+        print(f"interrupted: unseen train --resume --out {config.folder} goes on from here")
+        return INTERRUPTED
+    return DONE
+
+
+def _resumed(config: TrainConfig, explicit: Iterable[str]) -> TrainConfig:
+    """The configuration that the run was started with; an option that contradicts it is refused."""
+    from .cli import check_file
+    from .training import CONFIG
+
+    path = config.folder / CONFIG
+    if not path.exists():
+        raise UserError(f"out: {config.folder} holds no run to resume")
+    check_file(TrainConfig, path)
+    saved = TrainConfig(**load_config(path))
+    for name, value in asdict(config).items():
+        if name in explicit and name not in ("out",) and getattr(saved, name) != value:
+            raise UserError(f"{name}: {value!r}, but the run in {config.folder} has {getattr(saved, name)!r}")
+    return replace(saved, out=str(config.folder))
+
+
+def evaluate(config: EvaluateConfig, told: Namespace) -> int:
+    """A checkpoint on test photographs."""
+    from . import study
+    from .checkpoints import load_checkpoint
+    from .interruption import interruptible
+    from .progress import progress_bar
+    from .protocols import load_protocol
+
+    config = config.resolved()
+    out = Path(config.out)
+    if (out / study.ROWS).exists() and not told.overwrite:
+        raise UserError(f"out: {out} holds an evaluation; give --overwrite, or another --out")
+    network, card = load_checkpoint(Path(told.checkpoint), config.backbone)
+    protocol = load_protocol(config.protocol or card.config["protocol"])
+    tests = study.Tests.load(config.test)
+    run = Path(told.checkpoint).resolve()
+    with interruptible() as stop, progress_bar() as bar:
+        rows = study.evaluate(
+            network, card, run.name if run.is_dir() else run.parent.name, protocol, tests, config, config.seed, stop, bar
+        )
+    if rows:
+        study.write_evaluation(out, rows, network, card, protocol, tests, config)
+    _show(rows, tests.skipped)
+    print(f"{out / study.REPORT}, {out / study.ROWS}")
+    if stop.is_set():
+        print(f"interrupted: {len({row.image for row in rows})} of {len(tests.photos)} images")
+        return INTERRUPTED
+    return PARTLY if tests.skipped else DONE
+
+
+def list_parts(config: None, told: Namespace) -> int:
+    """One line for each part of a kind: what it is, and where it comes from."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from .backbones import BACKBONES
+    from .distortions import DISTORTIONS
+    from .methods import METHODS
+    from .parts import about, signature
+    from .protocols import load_protocol, protocol_names
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    if told.kind == "protocols":
+        for name in protocol_names():
+            table.add_row(name, "", load_protocol(name).about)
+    else:
+        for name, part in {"methods": METHODS, "distortions": DISTORTIONS, "backbones": BACKBONES}[told.kind].items():
+            table.add_row(name, signature(part), about(part))
+    Console(highlight=False, markup=False).print(table)
+    return DONE
+
+
+def _show(rows: list[Row], skipped: Iterable[str]) -> None:
+    from rich.console import Console
+
+    from .tables import print_table
+
+    if rows:
+        print_table(rows, Console(highlight=False))
+    for line in skipped:
+        print(f"not tested: {line}")

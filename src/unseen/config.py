@@ -1,0 +1,146 @@
+"""What the commands can be told, by option or in a YAML file, under the same names.
+
+Each field stands with its type and its description; the command line is made from them. This module
+imports nothing slow, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+
+from .errors import UserError
+from .files import write_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where to compute. Both are part of a run's identity: equal bits need equal threads and device."""
+
+    device: Annotated[str, "cpu, cuda, cuda:1, mps, or auto for the best there is"] = "auto"
+    threads: Annotated[int, "processor threads; 0 takes all"] = 0
+
+    def resolved(self) -> Self:
+        """With `auto` and 0 replaced by what this machine has. Raises UserError for an absent device."""
+        import torch
+
+        best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        device = best if self.device == "auto" else self.device
+        try:
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise UserError(f"device: {device!r} cannot be used here; try cpu, or auto") from error
+        if self.threads < 0:
+            raise UserError(f"threads: {self.threads} is below zero")
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return replace(self, device=device, threads=self.threads or usable)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Machine):
+    """How to train, whatever the method."""
+
+    protocol: Annotated[str, "a protocol by name (see `unseen list protocols`) or a YAML file"] = "denoise"
+    backbone: Annotated[str, "network, with settings: rrdb_small:features=24,blocks=3"] = "rrdb_small"
+    data: Annotated[list[str], "folders of clean photos; or embedded, dead_leaves, dead_leaves:500"] = field(
+        default_factory=lambda: ["embedded"]
+    )
+    budget: Annotated[int, "gradient evaluations: forward and backward passes of one batch"] = 10_000
+    batch: Annotated[int, "images in a batch"] = 8
+    patch: Annotated[int, "side of a training patch, pixels"] = 40
+    content: Annotated[
+        Literal["counterfactual", "independent"], "same clean patches under every distortion, or each its own"
+    ] = "counterfactual"
+    loss: Annotated[Literal["l1", "l2", "huber"], "what is minimised"] = "l1"
+    lr: Annotated[float, "learning rate of the outer Adam"] = 1e-3
+    schedule: Annotated[
+        Literal["cosine", "constant", "published"], "cosine to zero; constant; halved after two thirds"
+    ] = "cosine"
+    select: Annotated[Literal["last", "held-out"], "keep the last weights, or the best on held-out levels"] = "last"
+    validations: Annotated[int, "how often to validate, and to save for --resume, in a run"] = 10
+
+    def check(self) -> None:
+        """Raises UserError, naming the field, for a number that cannot be."""
+        for name in ("budget", "batch", "patch", "validations"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name}: {getattr(self, name)} is below 1")
+        if not self.lr > 0:
+            raise UserError(f"lr: {self.lr} is not above zero")
+        if not self.data:
+            raise UserError("data: no folder given; leave it out for the embedded photographs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Recipe):
+    """One network by one method."""
+
+    method: Annotated[str, "training method, with settings: dil_sf:inner_lr=1e-4"] = "dil_sf"
+    seed: Annotated[int, "seed of everything random"] = 0
+    out: Annotated[str, "folder of the run; runs/PROTOCOL-METHOD-SEED if left out"] = ""
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is written."""
+        return Path(self.out or f"runs/{Path(self.protocol).stem}-{slug(self.method)}-{self.seed}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig(Recipe):
+    """Several methods and seeds under one protocol, at one budget."""
+
+    methods: Annotated[list[str], "methods, each with settings if need be; erm and ceiling are two of them"] = field(
+        default_factory=lambda: ["erm", "dil_sf", "ceiling"]
+    )
+    seeds: Annotated[int, "how many seeds a method"] = 1
+    seed: Annotated[int, "the first of the seeds"] = 0
+    test: Annotated[list[str], "test sets as NAME=DIR; or embedded"] = field(default_factory=lambda: ["embedded"])
+    out: Annotated[str, "folder of the study"] = "runs/study"
+
+    def run(self, method: str, seed: int) -> TrainConfig:
+        """The training run of one method and seed, in a folder of its own inside the study."""
+        recipe = {f.name: getattr(self, f.name) for f in fields(Recipe)}
+        return TrainConfig(**recipe, method=method, seed=seed, out=f"{self.out}/{slug(method)}-{seed}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig(Machine):
+    """The demonstration: everything but the machine, the seed and the folder is settled."""
+
+    seed: Annotated[int, "seed of everything random"] = 0
+    out: Annotated[str, "folder for report.html and results.jsonl"] = "demo"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(Machine):
+    """A checkpoint on test photographs."""
+
+    protocol: Annotated[str, "a protocol by name or file; the checkpoint's own if left out"] = ""
+    test: Annotated[list[str], "test sets as NAME=DIR; or embedded"] = field(default_factory=lambda: ["embedded"])
+    backbone: Annotated[str, "the network, needed only for one of your own: my.module.Net"] = ""
+    seed: Annotated[int, "seed of the test distortions"] = 0
+    out: Annotated[str, "folder for results.jsonl and report.html"] = "runs/evaluation"
+
+
+def slug(spec: str) -> str:
+    """A spec as a folder name."""
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in spec)
+
+
+def save_config(path: Path, config: Machine) -> None:
+    """Write the resolved configuration as YAML that `--config` reads back."""
+    write_text(path, yaml.safe_dump(asdict(config), sort_keys=False))
+
+
+def load_config(path: Path) -> dict[str, Any]:
+    """What `save_config` wrote. Raises UserError if it is no such file."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: not a configuration: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: not a configuration: expected names and values")
+    return values

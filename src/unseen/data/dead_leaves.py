@@ -1,0 +1,242 @@
+"""Dead leaves: images without end and without a licence, with the statistics of photographs.
+
+Discs of random size, place and colour occlude one another. With radii from p(r) ∝ r^-3 the images are
+nearly scale-invariant, as photographs are (Lee, Mumford & Huang, "Occlusion models for natural images: a
+statistical study of a scale-invariant dead leaves model", IJCV 41, 2001). Denoisers trained on them come
+close to those trained on photographs (Achddou, Gousseau & Ladjal, "Synthetic images as a regularity prior
+for image restoration neural networks", SSVM 2021).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UserError
+from ..progress import track
+from .embedded import embedded_photos
+from .photographs import Photo, Pixels, generator_for
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+# Discs up to these radii are rasterised many at a time, in square boxes that hold the largest of them;
+# the few above the last one at a time.
+_CLASSES = (1.5, 3.5, 7.5, 15.5)
+
+
+class Discs(NamedTuple):
+    """Discs from front to back: centres and radii in pixels; pixel (row i, column j) is at x = j, y = i."""
+
+    x: Floats
+    y: Floats
+    r: Floats
+
+
+@dataclass(frozen=True)
+class DeadLeaves:
+    """The dead leaves model.
+
+    r_min, r_max: smallest and largest radius in pixels, 0 < r_min < r_max.
+    exponent: radii have density proportional to r^-exponent between them; 3 is the scale-invariant case.
+    edge_blur: standard deviation in pixels of a Gaussian over the finished image, 0 for none; discs are flat,
+        so that it changes edges only, and stands for the pixel's aperture: without it edges are jagged.
+
+    Raises UserError for values outside these ranges.
+    """
+
+    r_min: float = 1.0
+    r_max: float = 200.0
+    exponent: float = 3.0
+    edge_blur: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.r_min < self.r_max < math.inf:
+            raise UserError(f"r_min: need 0 < r_min < r_max, got {self.r_min} and {self.r_max}")
+        if not math.isfinite(self.exponent):
+            raise UserError(f"exponent: must be finite, got {self.exponent}")
+        if not 0 <= self.edge_blur < math.inf:
+            raise UserError(f"edge_blur: a standard deviation in pixels, at least 0, got {self.edge_blur}")
+
+    def image(self, size: int, palette: Pixels, rng: np.random.Generator) -> Pixels:
+        """Draw one image, uint8 (size, size, 3).
+
+        palette: uint8 (N, 3), colours to draw from; each disc takes one, all equally likely.
+
+        The image is a window of the stationary model on the whole plane: nothing sets its border apart.
+        Painting from front to back until all is covered samples the model exactly (Kendall & Thönnes,
+        "Perfect simulation in stochastic geometry", Pattern Recognition 32, 1999).
+        """
+        if size < 1:
+            raise UserError(f"size: must be at least 1 pixel, got {size}")
+        if palette.ndim != 2 or palette.shape[1] != 3 or palette.dtype != np.uint8 or not len(palette):
+            raise ValueError(f"palette must be uint8 (N, 3), N > 0, got {palette.dtype} {palette.shape}")
+        # Drawn larger by the reach of the blur, which then sees true neighbours at the border.
+        margin = math.ceil(3 * self.edge_blur)
+        leaves = self._visible_leaves(size + 2 * margin, rng)
+        colours = palette[rng.integers(len(palette), size=int(leaves.max()) + 1)]
+        image = colours[leaves]
+        return _blur(image, self.edge_blur, margin) if margin else image
+
+    def radii(self, count: int, rng: np.random.Generator) -> Floats:
+        """Sample `count` radii from the power law."""
+        return self._power_law(-self.exponent, count, rng)
+
+    def discs(self, count: int, size: int, rng: np.random.Generator) -> Discs:
+        """Sample discs of the plane, radii by the power law and places uniform, whose boxes meet the frame.
+
+        Most discs of a frame extended by r_max on all sides would miss the frame itself. The law of those
+        that meet it is known: a disc of radius r does if its centre is in a square of side size + 2r, so
+        that r has density ∝ r^-exponent (size + 2r)², a mixture of three power laws.
+        """
+        parts = self._part_weights(size)
+        counts = rng.multinomial(count, parts / parts.sum())
+        r = np.concatenate(
+            [self._power_law(k - self.exponent, n, rng) for k, n in enumerate(counts.tolist())]
+        )
+        rng.shuffle(r)
+        # Pixels have their middles at 0 ... size - 1: the frame reaches half a pixel further.
+        low, span = -0.5 - r, size + 2 * r
+        return Discs(low + span * rng.random(count), low + span * rng.random(count), r)
+
+    def _power_law(self, power: float, count: int, rng: np.random.Generator) -> Floats:
+        """Radii with density ∝ r^power from r_min to r_max, by inverting the distribution function."""
+        u = rng.random(count)
+        e = power + 1
+        if abs(e) < 1e-9:
+            return np.asarray(self.r_min * (self.r_max / self.r_min) ** u)
+        low, high = self.r_min**e, self.r_max**e
+        return np.asarray((low + u * (high - low)) ** (1 / e))
+
+    def _integral(self, power: float) -> float:
+        """∫ r^power dr from r_min to r_max."""
+        e = power + 1
+        if abs(e) < 1e-9:
+            return math.log(self.r_max / self.r_min)
+        return float((self.r_max**e - self.r_min**e) / e)
+
+    def _part_weights(self, size: int) -> Floats:
+        """Integrals of the three terms of r^-exponent (size² + 4 size r + 4 r²)."""
+        factors = (size * size, 4.0 * size, 4.0)
+        return np.array([factor * self._integral(k - self.exponent) for k, factor in enumerate(factors)])
+
+    def _count_for(self, layers: float, size: int) -> int:
+        """How many discs that meet the frame cover each of its pixels `layers` times on average."""
+        mean_area = math.pi * self._integral(2 - self.exponent)
+        return math.ceil(layers * float(self._part_weights(size).sum()) / mean_area)
+
+    def _visible_leaves(self, size: int, rng: np.random.Generator) -> Integers:
+        """The number of the frontmost disc at each pixel, (size, size).
+
+        Discs come in batches, the nearer before the farther, each twice as large as the one before: later
+        ones are mostly hidden, and the hidden are dropped before they are drawn.
+        """
+        leaves = np.full((size, size), -1, dtype=np.int64)
+        first, layers = 0, 1.0
+        while (uncovered := leaves < 0).any():
+            discs = self.discs(self._count_for(layers, size), size, rng)
+            front = _frontmost(discs, uncovered)
+            seen = uncovered & (front < len(discs.r))
+            leaves[seen] = first + front[seen]
+            first += len(discs.r)
+            layers *= 2
+        return leaves
+
+
+def _frontmost(discs: Discs, wanted: NDArray[np.bool_]) -> Integers:
+    """The lowest index of a disc that holds each pixel, len(discs) where none does.
+
+    Right wherever `wanted` is set, (size, size); elsewhere discs may be missing.
+    """
+    size = len(wanted)
+    count = len(discs.r)
+    front = np.full(size * size, count, dtype=np.int64)
+    index = np.flatnonzero(_box_holds_any(discs, wanted))
+    radius = discs.r[index]
+    low = 0.0
+    for high in _CLASSES:
+        _paint_small(front, size, discs, index[(low < radius) & (radius <= high)], high)
+        low = high
+    canvas = front.reshape(size, size)
+    for i in index[radius > low].tolist():
+        _paint_large(canvas, float(discs.x[i]), float(discs.y[i]), float(discs.r[i]), i)
+    return canvas
+
+
+def _box_holds_any(discs: Discs, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """For each disc, whether its bounding box holds a wanted pixel: four look-ups in a summed-area table."""
+    size = len(wanted)
+    table = np.zeros((size + 1, size + 1), dtype=np.int64)
+    table[1:, 1:] = wanted.cumsum(axis=0).cumsum(axis=1)
+    top, left = (np.clip(np.ceil(c - discs.r), 0, size).astype(np.int64) for c in (discs.y, discs.x))
+    bottom, right = (np.clip(np.floor(c + discs.r) + 1, 0, size).astype(np.int64) for c in (discs.y, discs.x))
+    # Boxes between two pixels are empty, and then top may lie below bottom by one.
+    some = (top < bottom) & (left < right)
+    counts = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
+    return np.asarray(some & (counts > 0))
+
+
+def _paint_small(front: Integers, size: int, discs: Discs, index: Integers, r_max: float) -> None:
+    """Lower `front`, flat (size * size), to the index of each disc of radius up to r_max on its pixels."""
+    x, y, r = discs.x[index], discs.y[index], discs.r[index]
+    steps = np.arange(math.floor(2 * r_max) + 1)
+    columns = np.ceil(x - r).astype(np.int64)[:, None] + steps
+    rows = np.ceil(y - r).astype(np.int64)[:, None] + steps
+    # A pixel outside of the frame is given a distance that no disc reaches.
+    across = np.where((columns >= 0) & (columns < size), (columns - x[:, None]) ** 2, np.inf)
+    down = np.where((rows >= 0) & (rows < size), (rows - y[:, None]) ** 2, np.inf)
+    inside = across[:, None, :] + down[:, :, None] <= (r * r)[:, None, None]
+    disc, row, column = np.nonzero(inside)
+    np.minimum.at(front, rows[disc, row] * size + columns[disc, column], index[disc])
+
+
+def _paint_large(canvas: Integers, x: float, y: float, r: float, index: int) -> None:
+    """Lower `canvas` (size, size) to `index` on the pixels of one disc."""
+    size = len(canvas)
+    top, bottom = max(math.ceil(y - r), 0), min(math.floor(y + r) + 1, size)
+    left, right = max(math.ceil(x - r), 0), min(math.floor(x + r) + 1, size)
+    inside = (np.arange(left, right) - x) ** 2 + ((np.arange(top, bottom) - y) ** 2)[:, None] <= r * r
+    part = canvas[top:bottom, left:right]
+    part[inside & (part > index)] = index
+
+
+def _blur(image: Pixels, sigma: float, margin: int) -> Pixels:
+    """Gaussian blur of a (H, W, 3) image that cuts `margin`, its own reach, off every side."""
+    weights = np.exp(-0.5 * (np.arange(-margin, margin + 1) / sigma) ** 2).astype(np.float32)
+    weights /= weights.sum()
+    result = image.astype(np.float32)
+    for _ in range(2):
+        kept = len(result) - 2 * margin
+        summed = sum(weight * result[k : k + kept] for k, weight in enumerate(weights))
+        result = np.asarray(summed).transpose(1, 0, 2)
+    return np.rint(result).clip(0, 255).astype(np.uint8)
+
+
+def dead_leaves_photos(
+    count: int,
+    size: int = 256,
+    seed: int = 0,
+    model: DeadLeaves | None = None,
+    palettes: list[Photo] | None = None,
+) -> list[Photo]:
+    """`count` images of size x size named "dead_leaves/00000" and so on.
+
+    Image i depends on (seed, i), the model and the palettes, not on `count`. Its colours are those of one of
+    `palettes`, drawn for each image, by default the embedded training photographs: the colours of one
+    photograph belong together.
+    """
+    if count < 0:
+        raise UserError(f"count: must be at least 0, got {count}")
+    model = DeadLeaves() if model is None else model
+    palettes = embedded_photos("train") if palettes is None else palettes
+    photos = []
+    for i in track(range(count), "drawing dead leaves", total=count):
+        name = f"dead_leaves/{i:05d}"
+        rng = generator_for(seed, name)
+        colours = palettes[int(rng.integers(len(palettes)))].pixels.reshape(-1, 3)
+        photos.append(Photo(name, model.image(size, colours, rng)))
+    return photos

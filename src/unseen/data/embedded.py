@@ -1,0 +1,44 @@
+"""Photographs that need no download: those inside the scikit-image wheel, split by name."""
+
+from __future__ import annotations
+
+import importlib.util
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from ..errors import UserError
+from .photographs import Photo, read_photo
+
+Part = Literal["train", "validation", "test"]
+
+EMBEDDED: dict[Part, tuple[str, ...]] = {
+    "train": ("rocket.jpg", "motorcycle_left.png"),
+    "validation": ("camera.png",),
+    "test": ("astronaut.png", "chelsea.png", "coffee.png"),
+}
+
+_KNOWN_GOOD = "0.26.0"
+
+
+def embedded_photos(part: Part) -> list[Photo]:
+    """The photographs of one part of the embedded split, named as their files are without suffix."""
+    folder = _data_folder()
+    return [_read(folder / name) for name in EMBEDDED[part]]
+
+
+def _data_folder() -> Path:
+    # Found without an import: importing skimage takes longer than reading the pictures.
+    spec = importlib.util.find_spec("skimage")
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(f"scikit-image is not installed: pip install scikit-image=={_KNOWN_GOOD}")
+    return Path(spec.submodule_search_locations[0]) / "data"
+
+
+def _read(path: Path) -> Photo:
+    if not path.is_file():
+        raise UserError(
+            f"{path}: not in the installed scikit-image {version('scikit-image')}; "
+            f"version {_KNOWN_GOOD} has it: pip install scikit-image=={_KNOWN_GOOD}"
+        )
+    return Photo(path.stem, read_photo(path))

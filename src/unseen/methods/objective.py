@@ -1,0 +1,82 @@
+"""The objective L(f_θ(I_d), I_c) as a pure function of the parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from .episode import Batch, Params
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+LOSSES: dict[str, Loss] = {"l1": F.l1_loss, "l2": F.mse_loss, "huber": F.smooth_l1_loss}
+
+
+@dataclass
+class Tally:
+    """What an objective was asked since the tally was last cleared.
+
+    images: one per image of each forward pass, and what second-order products add; divided by the batch
+        size, the number of *gradient evaluations*.
+    calls, loss: how often, and the sum of the values.
+    """
+
+    images: int = 0
+    calls: int = 0
+    loss: Tensor | float = 0.0
+
+
+class Objective:
+    """`objective(params, batch) -> scalar`: the loss of the network at `params` on a batch of pairs.
+
+    The value depends on the arguments alone; parameters that `params` does not name keep the network's own
+    values. `tally` counts what was asked, so that methods can be given equal budgets.
+    """
+
+    def __init__(self, network: nn.Module, loss: Loss):
+        self.network = network
+        self.loss = loss
+        self.tally = Tally()
+
+    def restore(self, params: Params, batch: Batch) -> Tensor:
+        """f_params(I_d): restored images, shaped as `batch.clean`."""
+        restored: Tensor = functional_call(self.network, params, (batch.distorted,))
+        return restored
+
+    def __call__(self, params: Params, batch: Batch) -> Tensor:
+        value = self.loss(self.restore(params, batch), batch.clean)
+        self.tally.images += len(batch)
+        self.tally.calls += 1
+        self.tally.loss = self.tally.loss + value.detach()
+        return value
+
+    def check(self, params: Params, batch: Batch) -> None:
+        """Raises ValueError where the network is no function of its input, or no restorer of images.
+
+        Evaluation mode silences the usual layers; a network that draws random numbers or counts batches
+        on its own would make every virtual update a different one.
+        """
+        with torch.no_grad():
+            first, second = self.restore(params, batch), self.restore(params, batch)
+        if first.shape != batch.clean.shape:
+            raise ValueError(f"the network makes {tuple(first.shape)} of images {tuple(batch.clean.shape)}")
+        if not torch.equal(first, second):
+            raise ValueError("the network gives two answers to one input: it draws random numbers or changes buffers")
+
+
+def objective_for(network: nn.Module, loss: str | Loss = "l1") -> Objective:
+    """The objective of `network` under a loss: l1, l2, huber, or a function (restored, clean) -> scalar.
+
+    The network is put into evaluation mode and stays there: a method evaluates it at many parameters, so
+    batch statistics must be frozen, and dropout and stochastic depth off, for the objective to be a
+    function at all. Raises ValueError for an unknown loss.
+    """
+    if isinstance(loss, str):
+        if loss not in LOSSES:
+            raise ValueError(f"loss: {loss!r} is none of {', '.join(LOSSES)}")
+        loss = LOSSES[loss]
+    return Objective(network.eval(), loss)

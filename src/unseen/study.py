@@ -1,0 +1,261 @@
+"""Methods and seeds under one protocol at one budget: train, test, gather the rows, report."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from threading import Event
+
+import torch
+from rich.progress import Progress
+from torch import nn
+
+from . import __version__
+from .checkpoints import Card, load_checkpoint
+from .config import CompareConfig, EvaluateConfig, Machine, TrainConfig, load_config, save_config
+from .data import Photo
+from .data.patches import centre
+from .data.sources import test_photos
+from .errors import UserError
+from .evaluation import measure, to_pixels
+from .methods import METHODS
+from .parts import build
+from .protocols import Protocol, load_protocol
+from .report import LearningCurve, Picture, write_report
+from .rows import Row, write_rows
+from .training import CONFIG, LOG, is_finished, train
+
+ROWS = "results.jsonl"
+REPORT = "report.html"
+CROP = 160  # side of a picture in the report, pixels
+
+
+@dataclass(frozen=True)
+class Tests:
+    """Test photographs, each with the name of its set; and the files that could not be read."""
+
+    photos: list[tuple[str, Photo]]
+    skipped: list[str]
+
+    @classmethod
+    def load(cls, sources: Sequence[str]) -> Tests:
+        """From `NAME=DIR`, folders, or `embedded`. Raises UserError where one is missing, empty or named twice."""
+        found = [test_photos(source) for source in sources]
+        names = [name for name, _, _ in found]
+        if len(set(names)) < len(names):
+            raise UserError(f"test: two sets have one name ({', '.join(names)}); give them as NAME=DIR")
+        photos = [(name, photo) for name, photos, _ in found for photo in photos]
+        return cls(photos, [f"{name}/{s.name}: {s.reason}" for name, _, skipped in found for s in skipped])
+
+    def excerpts(self) -> list[tuple[str, Photo]]:
+        """The centre of the first photograph of each set, for pictures."""
+        firsts = {name: photo for name, photo in reversed(self.photos)}
+        return [(name, Photo(photo.name, centre(photo.pixels, CROP))) for name, photo in reversed(firsts.items())]
+
+
+def evaluate(
+    network: nn.Module,
+    card: Card,
+    run: str,
+    protocol: Protocol,
+    tests: Tests,
+    machine: Machine,
+    seed: int,
+    stop: Event,
+    bar: Progress,
+) -> list[Row]:
+    """Restore every test image under every level: a row each, fewer if `stop` was set.
+
+    `seed` is that of the test distortions, the same for all networks; the rows carry the training's.
+    """
+    torch.set_num_threads(machine.threads)
+    network = network.to(machine.device, memory_format=torch.channels_last)
+    trained = {name: card.config[name] for name in ("method", "seed", "budget")}
+    task = bar.add_task(f"testing {trained['method']}, seed {trained['seed']}", total=len(tests.photos))
+    rows: list[Row] = []
+    for dataset, photo in tests.photos:
+        if stop.is_set():
+            break
+        for found in measure(network, photo, protocol, machine.device, seed, dataset):
+            rows.append(
+                Row(
+                    run=run,
+                    protocol=protocol.name,
+                    convention=protocol.convention.hash(),
+                    **trained,
+                    split=found.split,
+                    distortion=found.confounder.kind,
+                    degree=found.confounder.degree,
+                    dataset=dataset,
+                    image=photo.name,
+                    psnr=found.psnr,
+                    ssim=found.ssim,
+                    input_psnr=found.input_psnr,
+                    input_ssim=found.input_ssim,
+                )
+            )
+        bar.advance(task)
+    bar.remove_task(task)
+    return rows
+
+
+def pictures(
+    networks: Sequence[tuple[str, nn.Module]], protocol: Protocol, tests: Tests, device: str, seed: int
+) -> list[Picture]:
+    """Excerpts under the highest seen, held-out and unseen level: clean, input, and every network's output."""
+    highest = {split: confounder for split, confounder in protocol.levels()}
+    chosen = replace(protocol, seen=(highest["seen"],), held_out=(highest["held-out"],), unseen=(highest["unseen"],))
+    shown: dict[tuple[str, str], list[Picture]] = {}
+    for dataset, photo in tests.excerpts():
+        for label, network in networks:
+            for found in measure(network, photo, chosen, device, seed, dataset):
+                name = f"{dataset}/{photo.name}"
+                about = (name, found.confounder.kind, found.confounder.degree, found.split)
+                strip = shown.setdefault((name, found.confounder.name), [])
+                if not strip:
+                    strip.append(Picture(*about, "clean", None, photo.pixels))
+                    strip.append(Picture(*about, "input", found.input_psnr, to_pixels(found.distorted)))
+                strip.append(Picture(*about, label, found.psnr, to_pixels(found.restored)))
+    return [picture for strip in shown.values() for picture in strip]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `compare` found: the rows of the finished runs, whether these are all, and files left out."""
+
+    rows: list[Row]
+    complete: bool
+    skipped: list[str]
+
+
+def compare(
+    config: CompareConfig,
+    stop: Event,
+    bar: Progress,
+    *,
+    title: str,
+    notes: Sequence[str] = (),
+    overwrite: bool = False,
+) -> Outcome:
+    """Train and test every method with every seed, into `config.out`: results.jsonl and report.html.
+
+    A study that was interrupted goes on where it stopped, and a finished one runs nothing again. Setting
+    `stop` ends it after the step in hand; the report then covers the finished runs.
+    Raises UserError where something named cannot be used, or where the folder holds another study.
+    """
+    config.check()
+    protocol = load_protocol(config.protocol)
+    for method in config.methods:
+        build(method, METHODS, "methods")
+    tests = Tests.load(config.test)
+    out = Path(config.out)
+    if not overwrite:
+        _refuse_another_study(out, config)
+    save_config(out / CONFIG, config)
+
+    runs = [config.run(method, config.seed + i) for i in range(config.seeds) for method in config.methods]
+    finished: list[TrainConfig] = []
+    rows: list[Row] = []
+    for run in runs:
+        if overwrite or not is_finished(run.folder):
+            train(run, stop, bar, resume=not overwrite and (run.folder / CONFIG).exists())
+        if stop.is_set():
+            break
+        network, card = load_checkpoint(run.folder, run.backbone)
+        found = evaluate(network, card, run.folder.name, protocol, tests, config, config.seed, stop, bar)
+        if stop.is_set():
+            break
+        rows += found
+        finished.append(run)
+        write_rows(out / ROWS, rows)
+        report(out, config, protocol, tests, finished, rows, title, notes)
+    return Outcome(rows, len(finished) == len(runs), tests.skipped)
+
+
+def report(
+    out: Path,
+    config: CompareConfig,
+    protocol: Protocol,
+    tests: Tests,
+    finished: Sequence[TrainConfig],
+    rows: Sequence[Row],
+    title: str,
+    notes: Sequence[str],
+) -> None:
+    """The page of a study, pictures from the first seed of each method."""
+    firsts = [run for run in finished if run.seed == config.seed]
+    networks = [(run.method, load_checkpoint(run.folder, run.backbone)[0].to(config.device)) for run in firsts]
+    write_report(
+        out / REPORT,
+        rows,
+        pictures(networks, protocol, tests, config.device, config.seed),
+        title=title,
+        command=command_line(),
+        machine=machine_line(config),
+        notes=notes,
+        curves=[learning_curve(run) for run in finished],
+        reported=protocol.reported,
+    )
+
+
+def write_evaluation(
+    out: Path,
+    rows: Sequence[Row],
+    network: nn.Module,
+    card: Card,
+    protocol: Protocol,
+    tests: Tests,
+    config: EvaluateConfig,
+) -> None:
+    """The rows and the page of one network."""
+    write_rows(out / ROWS, rows)
+    write_report(
+        out / REPORT,
+        rows,
+        pictures([(card.config["method"], network)], protocol, tests, config.device, config.seed),
+        title=f"{card.config['method']} under {protocol.name}",
+        command=command_line(),
+        machine=machine_line(config),
+        notes=[],
+        curves=[],
+        reported=protocol.reported,
+    )
+
+
+def learning_curve(run: TrainConfig) -> LearningCurve:
+    """A run's validations, from its log."""
+    log = [json.loads(line) for line in (run.folder / LOG).read_text().splitlines()]
+    keys = ("evaluations", "seconds", "seen_psnr", "held_out_psnr")
+    return LearningCurve(run.method, run.seed, *([line[key] for line in log] for key in keys))
+
+
+def command_line() -> str:
+    """The command that is running, as one could type it again."""
+    return shlex.join(["unseen", *sys.argv[1:]])
+
+
+def machine_line(machine: Machine) -> str:
+    """Where a number was measured."""
+    device = torch.cuda.get_device_name(machine.device) if machine.device.startswith("cuda") else machine.device
+    return (
+        f"{device}, {machine.threads} threads, {platform.machine()} {platform.system()}, "
+        f"Python {platform.python_version()}, torch {torch.__version__}, unseen {__version__}"
+    )
+
+
+def _refuse_another_study(out: Path, config: CompareConfig) -> None:
+    """Methods, seeds and test sets may be added to a study; what the runs share may not change under it."""
+    if not (out / CONFIG).exists():
+        return
+    saved, now = load_config(out / CONFIG), asdict(config)
+    for name in now:
+        if name not in ("methods", "seeds", "test", "out") and saved.get(name) != now[name]:
+            raise UserError(
+                f"{out / CONFIG}: {name} is {saved.get(name)!r} there and {now[name]!r} here; "
+                "choose another --out, or --overwrite"
+            )

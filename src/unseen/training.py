@@ -1,0 +1,237 @@
+"""The whole of training: photographs, episodes, gradients, steps, validation, checkpoints."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import torch
+from rich.progress import Progress
+from torch import nn
+
+from .backbones import BACKBONES
+from .checkpoints import CHECKPOINT, load_optimiser, load_state, optimiser_tensors, save_checkpoint, save_state
+from .config import TrainConfig, save_config
+from .confounders import Confounder, draw_episode
+from .data.patches import Patches
+from .data.sources import training_photos
+from .errors import UserError
+from .evaluation import Validation
+from .files import write_text
+from .methods import METHODS, Method, Objective, objective_for
+from .methods.objective import Tally
+from .parts import build
+from .processes import Processes, joined
+from .protocols import Protocol, load_protocol
+from .randomness import derive
+from .rows import Split
+
+CONFIG = "config.yaml"
+LOG = "log.jsonl"
+
+
+@dataclass
+class Position:
+    """How far a run has come: all of it that is not a tensor, and where `--resume` goes on."""
+
+    step: int = 0
+    images: int = 0  # gradient evaluations times the batch size
+    seconds: float = 0.0
+    waiting: float = 0.0  # seconds of these in which nothing was learned for want of data
+    loss: float = 0.0  # sum and count since the last validation
+    calls: int = 0
+    best: float = -math.inf
+    finished: bool = False
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a configuration describes, built: everything the loop works with."""
+
+    config: TrainConfig
+    protocol: Protocol
+    confounders: tuple[Confounder, ...]
+    method: Method
+    network: nn.Module
+    objective: Objective
+    outer: torch.optim.Optimizer
+    patches: Patches
+    validation: Validation
+    skipped: list[str]
+
+    @classmethod
+    def of(cls, config: TrainConfig) -> Run:
+        """Raises UserError, naming the field, for whatever the configuration names that cannot be used."""
+        config.check()
+        torch.set_num_threads(config.threads)
+        torch.backends.cudnn.deterministic = True
+        protocol = load_protocol(config.protocol)
+        method = build(config.method, METHODS, "method")
+        torch.manual_seed(derive(config.seed, "weights"))
+        network = build(config.backbone, BACKBONES, "backbone")
+        network = network.to(config.device, memory_format=torch.channels_last)  # half again as fast on a CPU
+        clean = training_photos(config.data)
+        return cls(
+            config=config,
+            protocol=protocol,
+            confounders=protocol.training_confounders(method.sees_unseen),
+            method=method,
+            network=network,
+            objective=objective_for(network, config.loss),
+            outer=torch.optim.Adam(network.parameters(), lr=config.lr),
+            patches=Patches(clean.train, config.patch),
+            validation=Validation.of(clean.validation, protocol),
+            skipped=[f"{skipped.name}: {skipped.reason}" for skipped in clean.skipped],
+        )
+
+
+def train(config: TrainConfig, stop: Event, bar: Progress, *, resume: bool = False) -> Position:
+    """Train one network by one method under one protocol, into `config.folder`.
+
+    The folder receives config.yaml, checkpoint.safetensors (weights and card), resume.safetensors and
+    log.jsonl, each whole or not at all. Setting `stop` ends the run after the step in hand, all saved.
+    With `resume` it goes on as if it had never stopped, bit for bit on the same machine: every random
+    draw descends from (seed, purpose, rank, step), and all else is in resume.safetensors.
+    Raises UserError for whatever the configuration names that cannot be used, and for a run that diverges.
+    """
+    run = Run.of(config)
+    for skipped in run.skipped:
+        bar.console.print(f"skipped {skipped}", markup=False, highlight=False)
+    device = torch.device(config.device)
+    parameters = {name: p for name, p in run.network.named_parameters() if p.requires_grad}
+    with joined(config.device) as processes:
+        position = load(run, processes) if resume else Position()
+        if processes.rank == 0:
+            save_config(config.folder / CONFIG, config)
+        task = bar.add_task(f"{config.method}, seed {config.seed}", total=config.budget)
+        while affordable(position, config) and not processes.any(stop.is_set()):
+            started = time.perf_counter()
+            key = (config.seed, processes.rank, position.step)
+            episode = draw_episode(run.confounders, run.patches, config.batch, config.content, key, device)
+            fetched = time.perf_counter()
+            if position.step == 0:
+                refuse_unsuitable(run, episode.query)
+
+            gradients = processes.average(run.method.gradient(run.objective, parameters, episode))
+            for name, parameter in parameters.items():
+                parameter.grad = gradients[name]
+            for group in run.outer.param_groups:
+                group["lr"] = config.lr * lr_factor(config.schedule, spent(position, config) / config.budget)
+            run.outer.step()
+
+            count(run, position, processes.world)
+            position.waiting += fetched - started
+            position.seconds += time.perf_counter() - started
+            bar.update(task, completed=spent(position, config))
+            if due(position, config):
+                validate(run, position, episode.notes, processes)
+        position.finished = not affordable(position, config)
+        if position.finished and len(position.log) < config.validations:
+            validate(run, position, {}, processes)
+        save(run, position, processes)
+    return position
+
+
+def spent(position: Position, config: TrainConfig) -> float:
+    """Gradient evaluations so far: a batch of another size counts in proportion to its images."""
+    return position.images / config.batch
+
+
+def affordable(position: Position, config: TrainConfig) -> bool:
+    """Whether one more step, at the mean cost of those taken, stays within the budget."""
+    return spent(position, config) * (1 + 1 / max(position.step, 1)) <= config.budget
+
+
+def due(position: Position, config: TrainConfig) -> bool:
+    """Validations stand at equal shares of the budget, wherever a run was stopped and resumed."""
+    return spent(position, config) >= config.budget * (len(position.log) + 1) / config.validations
+
+
+def lr_factor(schedule: str, progress: float) -> float:
+    """The share of the learning rate at `progress` in [0, 1] of the budget."""
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * progress))
+    return 0.5 if schedule == "published" and progress >= 2 / 3 else 1.0
+
+
+def refuse_unsuitable(run: Run, batch: Any) -> None:
+    """Before the first step: a network that is no function of its input cannot be trained by any method."""
+    try:
+        run.objective.check({}, batch)
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise UserError(f"backbone: {run.config.backbone!r}: {' '.join(str(error).split())}") from error
+
+
+def count(run: Run, position: Position, world: int) -> None:
+    """Enter what the step cost. Raises UserError where the loss is no longer a number."""
+    tally, run.objective.tally = run.objective.tally, Tally()
+    position.step += 1
+    position.images += tally.images * world
+    position.calls += tally.calls
+    position.loss += float(tally.loss)
+    if not math.isfinite(position.loss):
+        kept = "what was saved before is kept" if position.log else "nothing was saved yet"
+        raise UserError(f"lr: {run.config.method} diverged at step {position.step}, {kept}; lower lr or inner_lr")
+
+
+def validate(run: Run, position: Position, notes: dict[str, float], processes: Processes) -> None:
+    """One line of the learning curve, on validation photographs under seen and held-out levels; then save."""
+    found = run.validation.measure(run.network, run.config.device) if processes.rank == 0 else {}
+    position.log.append(
+        {
+            "step": position.step,
+            "evaluations": spent(position, run.config),
+            "seconds": round(position.seconds, 3),
+            "waiting": round(position.waiting / position.seconds, 4),
+            "loss": position.loss / max(position.calls, 1),
+            "seen_psnr": found.get("seen"),
+            "held_out_psnr": found.get("held-out"),
+            **notes,
+        }
+    )
+    position.loss, position.calls = 0.0, 0
+    save(run, position, processes, found)
+
+
+def save(run: Run, position: Position, processes: Processes, found: dict[Split, float] | None = None) -> None:
+    """Everything a stop must leave behind. Each process saves its own state; the first one, the rest."""
+    config, weights = run.config, run.network.state_dict()
+    better = found is not None and found.get("held-out", -math.inf) > position.best
+    position.best = found["held-out"] if found and better else position.best
+    groups = {"network": weights, "outer": optimiser_tensors(run.outer), "method": run.method.state_dict()}
+    save_state(state_file(config.folder, processes.rank), groups, asdict(position))
+    if processes.rank > 0:
+        return
+    write_text(config.folder / LOG, "".join(json.dumps(line) + "\n" for line in position.log))
+    if config.select == "last" or better or not (config.folder / CHECKPOINT).exists():
+        save_checkpoint(config.folder / CHECKPOINT, weights, config, run.protocol.hash(), spent(position, config))
+
+
+def load(run: Run, processes: Processes) -> Position:
+    """Put network, optimisers and method back to where `save` left them."""
+    path = state_file(run.config.folder, processes.rank)
+    groups, facts = load_state(path)
+    try:
+        run.network.load_state_dict(groups["network"])
+        load_optimiser(run.outer, groups.get("outer", {}))
+        run.method.load_state_dict(groups.get("method", {}))
+        return Position(**facts)
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: does not fit this run's configuration: {str(error).splitlines()[0]}") from error
+
+
+def state_file(folder: Path, rank: int) -> Path:
+    """Where a process keeps its state."""
+    return folder / ("resume.safetensors" if rank == 0 else f"resume-{rank}.safetensors")
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the run in a folder has spent its budget. Raises UserError for a damaged state."""
+    path = state_file(folder, 0)
+    return path.exists() and bool(load_state(path)[1].get("finished"))

@@ -1,0 +1,248 @@
+"""The backbones: size, initialisation, reach, homogeneity, second derivatives, and that others open them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from unseen.backbones import BACKBONES, RRDB, PlainCNN, rrdb_small
+from unseen.errors import UserError
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Images this small are several times slower on two threads, if other work wants the cores too."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def tiny_rrdb(bias: bool = True) -> RRDB:
+    return RRDB(features=4, growth=3, blocks=1, bias=bias)
+
+
+def tiny_plain(bias: bool = True) -> PlainCNN:
+    return PlainCNN(features=4, depth=3, bias=bias)
+
+
+def tiny_direct_plain(bias: bool = True) -> PlainCNN:
+    return PlainCNN(features=4, depth=3, bias=bias, residual=False)
+
+
+TINY = pytest.mark.parametrize("build", [tiny_rrdb, tiny_plain, tiny_direct_plain])
+
+
+def enlarge_weights(network: nn.Module) -> None:
+    """Give each layer's weights the size of a trained network's, and biases that matter."""
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            nn.init.kaiming_normal_(parameter)
+        else:
+            nn.init.normal_(parameter, std=0.1)
+
+
+def rrdb_parameters(features: int, growth: int, blocks: int, bias: bool, channels: int = 3) -> int:
+    """The closed form: 3 dense blocks a block, convolutions of growing width, and the four outside."""
+    dense = 9 * (features**2 + 8 * features * growth + 6 * growth**2) + bias * (4 * growth + features)
+    outside = 9 * (2 * channels * features + 2 * features**2) + bias * (3 * features + channels)
+    return 3 * blocks * dense + outside
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_the_papers_rrdb_has_the_published_number_of_parameters() -> None:
+    with torch.device("meta"):
+        network = RRDB()
+    # 16 697 987 for the ×4 network of ESRGAN, less its two up-convolutions.
+    assert count(network) == 16_697_987 - 2 * (9 * 64 * 64 + 64) == 16_624_131
+    assert count(network) == rrdb_parameters(64, 32, 23, bias=True)
+    assert network.receptive_radius == 349
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_other_sizes_follow_the_closed_form(bias: bool) -> None:
+    assert count(RRDB(5, 3, 2, bias, channels=1)) == rrdb_parameters(5, 3, 2, bias, channels=1)
+    assert count(rrdb_small(bias=bias)) == rrdb_parameters(16, 8, 2, bias)
+    assert rrdb_parameters(16, 8, 2, bias=True) == 95_667
+    assert count(PlainCNN(bias=bias)) == 9 * (2 * 3 * 32 + 4 * 32**2) + bias * (5 * 32 + 3)
+
+
+def test_dense_blocks_start_at_a_tenth_of_kaiming_with_zero_bias() -> None:
+    torch.manual_seed(0)
+    network = RRDB(features=32, growth=32, blocks=1)
+    convs = {name: m for name, m in network.named_modules() if isinstance(m, nn.Conv2d)}
+    inside = {name: conv for name, conv in convs.items() if ".rdb" in name}
+    assert len(inside) == 15
+    assert len(convs) == 19
+    for conv in inside.values():
+        expected = 0.1 * (2 / (9 * conv.in_channels)) ** 0.5
+        assert conv.weight.std().item() == pytest.approx(expected, rel=0.04)
+        assert conv.weight.mean().abs() < 0.05 * expected
+        assert conv.bias is not None
+        assert not conv.bias.any()
+
+
+def test_the_other_convolutions_start_as_pytorch_starts_them() -> None:
+    torch.manual_seed(0)
+    network = RRDB(features=32, growth=4, blocks=1)
+    for conv in (network.conv_first, network.conv_body, network.conv_hr, network.conv_last):
+        bound = (9 * conv.in_channels) ** -0.5
+        assert conv.weight.abs().max() <= bound
+        assert conv.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.06)
+        assert conv.bias is not None
+        assert conv.bias.any()
+
+
+@TINY
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (13, 16)])
+def test_shape_is_kept_at_any_size(build: Callable[[], nn.Module], size: tuple[int, int]) -> None:
+    images = torch.rand(2, 3, *size)
+    assert build()(images).shape == images.shape
+
+
+@TINY
+@pytest.mark.parametrize("factor", [0.01, 0.7, 30.0])
+def test_bias_free_networks_scale_with_their_input(build: Callable[[bool], nn.Module], factor: float) -> None:
+    torch.manual_seed(1)
+    network = build(False).double()
+    enlarge_weights(network)
+    images = torch.rand(2, 3, 9, 8, dtype=torch.float64)
+    torch.testing.assert_close(network(factor * images), factor * network(images), rtol=1e-12, atol=1e-13)
+
+
+@TINY
+def test_biased_networks_do_not(build: Callable[[bool], nn.Module]) -> None:
+    torch.manual_seed(1)
+    network = build(True).double()
+    enlarge_weights(network)
+    images = torch.rand(1, 3, 9, 8, dtype=torch.float64)
+    assert (network(2 * images) - 2 * network(images)).abs().max() > 1e-3
+
+
+@TINY
+def test_hessian_vector_products_agree_with_finite_differences(build: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(2)
+    network = build().double()
+    enlarge_weights(network)
+    names, theta = zip(*network.named_parameters(), strict=True)
+    distorted, clean = torch.rand(2, 1, 3, 5, 5, dtype=torch.float64)
+    direction = [torch.randn_like(parameter) for parameter in theta]
+
+    def gradient(parameters: list[Tensor], create_graph: bool = False) -> tuple[Tensor, ...]:
+        restored = functional_call(network, dict(zip(names, parameters, strict=True)), (distorted,))
+        # A smooth loss: with L1 the finite difference would see its kinks.
+        loss = (restored - clean).square().mean()
+        return torch.autograd.grad(loss, parameters, create_graph=create_graph)
+
+    def gradient_at(step: float) -> Tensor:
+        moved = [(p + step * d).detach().requires_grad_() for p, d in zip(theta, direction, strict=True)]
+        return torch.cat([g.flatten() for g in gradient(moved)])
+
+    products = torch.autograd.grad(gradient(list(theta), create_graph=True), theta, grad_outputs=direction)
+    exact = torch.cat([p.flatten() for p in products])
+    step = 1e-7
+    estimate = (gradient_at(step) - gradient_at(-step)) / (2 * step)
+    assert exact.norm() > 1e-3
+    assert (exact - estimate).norm() < 1e-5 * exact.norm()
+
+
+@pytest.mark.parametrize(("network", "radius"), [(tiny_rrdb(), 19), (tiny_plain(), 3)])
+def test_receptive_radius_is_where_the_gradient_ends(network: RRDB | PlainCNN, radius: int) -> None:
+    assert network.receptive_radius == radius
+    torch.manual_seed(3)
+    network = network.double()
+    enlarge_weights(network)
+    centre = radius + 2
+    images = torch.rand(1, 3, 2 * centre + 1, 2 * centre + 1, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(network(images)[0, :, centre, centre].sum(), images)
+    touched = gradient[0].abs().sum(dim=0) > 0
+    expected = list(range(centre - radius, centre + radius + 1))
+    assert touched.any(dim=0).nonzero().flatten().tolist() == expected
+    assert touched.any(dim=1).nonzero().flatten().tolist() == expected
+
+
+def test_plain_residual_form_is_the_input_less_the_direct_form() -> None:
+    direct, residual = tiny_direct_plain(), tiny_plain()
+    residual.load_state_dict(direct.state_dict())
+    images = torch.rand(2, 3, 8, 8)
+    torch.testing.assert_close(residual(images), images - direct(images))
+
+
+def test_no_network_writes_over_its_input_or_draws_random_numbers() -> None:
+    images = torch.rand(1, 3, 8, 8)
+    before = images.clone()
+    for build in (tiny_rrdb, tiny_plain, tiny_direct_plain):
+        network = build()
+        assert torch.equal(network(images), network(images))
+        assert not list(network.buffers())
+    assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("features", "blocks"), [(16, 2), (8, 1)])
+def test_spandrel_opens_the_community_state_dict(features: int, blocks: int, bias: bool) -> None:
+    spandrel = pytest.importorskip("spandrel")
+    torch.manual_seed(4)
+    network = RRDB(features=features, growth=32, blocks=blocks, bias=bias).eval()
+    enlarge_weights(network)
+    opened = spandrel.ModelLoader().load_from_state_dict(network.community_state_dict())
+    assert opened.architecture.id == "ESRGAN"
+    assert opened.scale == 1
+    assert (opened.input_channels, opened.output_channels) == (3, 3)
+    assert opened.tags == [f"{features}nf", f"{blocks}nb"]
+    images = torch.rand(2, 3, 11, 14)
+    with torch.no_grad():
+        # `.model`: the descriptor itself would clip to [0, 1].
+        torch.testing.assert_close(opened.model(images), network(images), rtol=1e-4, atol=1e-4)
+
+
+def test_spandrel_opens_the_plain_state_dict_of_a_biased_rrdb() -> None:
+    spandrel = pytest.importorskip("spandrel")
+    network = RRDB(features=16, growth=32, blocks=1)
+    opened = spandrel.ModelLoader().load_from_state_dict(network.state_dict())
+    assert (opened.architecture.id, opened.scale) == ("ESRGAN", 1)
+
+
+def test_community_state_dict_adds_nothing_but_zero_biases() -> None:
+    biased, bias_free = tiny_rrdb(), tiny_rrdb(bias=False).double()
+    assert biased.community_state_dict().keys() == biased.state_dict().keys()
+    exported = bias_free.community_state_dict()
+    assert exported.keys() == biased.state_dict().keys()
+    for name, value in exported.items():
+        assert value.dtype == torch.float64
+        assert not value.requires_grad
+        assert torch.equal(value, bias_free.state_dict().get(name, torch.zeros_like(value)))
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_named_backbone_builds_and_says_what_it_is(name: str) -> None:
+    build = BACKBONES[name]
+    summary = (inspect.getdoc(build) or "").splitlines()[0]
+    assert "et al. 20" in summary
+    assert summary.endswith(".")
+    with torch.device("meta"):
+        assert isinstance(build(features=8, bias=False), nn.Module)
+
+
+@pytest.mark.parametrize(
+    ("build", "field"),
+    [
+        (lambda: RRDB(features=0), "features"),
+        (lambda: RRDB(growth=0), "growth"),
+        (lambda: rrdb_small(blocks=-1), "blocks"),
+        (lambda: RRDB(channels=0), "channels"),
+        (lambda: PlainCNN(depth=1), "depth"),
+        (lambda: PlainCNN(features=0), "features"),
+    ],
+)
+def test_sizes_that_are_too_small_are_named(build: Callable[[], nn.Module], field: str) -> None:
+    with pytest.raises(UserError, match=rf"^backbone\.{field}: "):
+        build()
