@@ -81,9 +81,7 @@ def test_the_frontmost_disc_is_found_as_by_brute_force() -> None:
     size = 48
     discs = DeadLeaves(r_min=0.4, r_max=35.0, exponent=2.0).discs(150, size, np.random.default_rng(5))
     middle = np.arange(size)
-    inside = np.stack(
-        [(middle - x) ** 2 + (middle[:, None] - y) ** 2 <= r * r for x, y, r in zip(*discs, strict=True)]
-    )
+    inside = np.stack([(middle - x) ** 2 + (middle[:, None] - y) ** 2 <= r * r for x, y, r in zip(*discs, strict=True)])
     expected = np.where(inside.any(axis=0), inside.argmax(axis=0), len(discs.r))
     assert (expected < len(discs.r)).mean() > 0.5
     everything = np.ones((size, size), dtype=bool)
@@ -158,14 +156,18 @@ def test_the_colours_of_one_image_come_from_one_photograph() -> None:
     assert {tuple(colours[0]) for colours in drawn} == {(255, 0, 0), (0, 0, 255)}
 
 
+def test_by_default_no_image_is_gray() -> None:
+    """Half of the embedded training photographs are; their pixels would make half of the images so."""
+    for photo in dead_leaves_photos(8, size=32):
+        assert (photo.pixels != photo.pixels[..., :1]).any()
+
+
 @pytest.fixture(scope="module")
 def stack() -> NDArray[np.float64]:
     """Many small gray images, (N, size, size), to average over."""
     model = DeadLeaves(r_min=1.0, r_max=40.0)
     palette = np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
-    return np.stack([model.image(32, palette, np.random.default_rng(k))[..., 0] for k in range(400)]).astype(
-        np.float64
-    )
+    return np.stack([model.image(32, palette, np.random.default_rng(k))[..., 0] for k in range(400)]).astype(np.float64)
 
 
 def test_the_border_is_like_the_middle(stack: NDArray[np.float64]) -> None:
@@ -198,10 +200,7 @@ def same_disc_probability(distance: int, r_min: float, r_max: float) -> float:
 def test_correlation_over_distance_is_that_of_the_model(distance: int) -> None:
     """Colours are independent from disc to disc: the correlation of two pixels is the chance of one disc."""
     model = DeadLeaves(r_min=1.0, r_max=10.0, edge_blur=0)
-    images = (
-        np.stack([model.image(96, BLACK_WHITE, np.random.default_rng(k))[..., 0] for k in range(12)]) / 127.5
-        - 1
-    )
+    images = np.stack([model.image(96, BLACK_WHITE, np.random.default_rng(k))[..., 0] for k in range(12)]) / 127.5 - 1
     products = np.concatenate(
         [
             (images[:, :, distance:] * images[:, :, :-distance]).ravel(),

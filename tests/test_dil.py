@@ -20,7 +20,11 @@ def smooth_network() -> nn.Module:
     """A small convolutional network without kinks, so that finite differences mean what they say."""
     torch.manual_seed(0)
     return nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1), nn.Softplus(), nn.Conv2d(4, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 3, 1)
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.Softplus(),
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.Tanh(),
+        nn.Conv2d(4, 3, 1),
     ).double()
 
 
@@ -47,7 +51,10 @@ def relative_error(found: Params, expected: Params) -> float:
 
 
 def stepped(objective: Objective, params: Params, batch: Batch) -> Params:
-    return {name: p - ALPHA * g for (name, p), g in zip(params.items(), gradient(objective, params, batch).values(), strict=True)}
+    return {
+        name: p - ALPHA * g
+        for (name, p), g in zip(params.items(), gradient(objective, params, batch).values(), strict=True)
+    }
 
 
 def serial_objective(objective: Objective, params: Params, episode: Episode) -> float:
@@ -136,7 +143,8 @@ def test_second_order_becomes_erm_as_alpha_vanishes(sampling):  # type: ignore[n
     objective, params, episode = objective_for(network, "l2"), parameters_of(network), episode_of(3)
     erm = ERM().gradient(objective, params, episode)
     errors = [
-        relative_error(DIL(sampling, 2, alpha).gradient(objective, params, episode), erm) for alpha in (1e-2, 1e-3, 1e-9)
+        relative_error(DIL(sampling, 2, alpha).gradient(objective, params, episode), erm)
+        for alpha in (1e-2, 1e-3, 1e-9)
     ]
     assert errors[0] > 5 * errors[1] > 0  # linear in α
     assert errors[2] < 1e-7
@@ -229,10 +237,14 @@ def test_hessian_vector_product_of_leaky_relu_and_unused_parameters():  # type: 
     network = nn.ModuleDict({"used": nn.Conv2d(3, 3, 3, padding=1), "unused": nn.Linear(2, 2)}).double()
     network.forward = lambda x: network["used"](nn.functional.leaky_relu(network["used"](x), 0.2))  # type: ignore[method-assign]
     objective, params, batch = objective_for(network, "l2"), parameters_of(network), episode_of(1).query
-    vector = {name: torch.randn(p.shape, dtype=p.dtype, generator=torch.Generator().manual_seed(3)) for name, p in params.items()}
+    vector = {
+        name: torch.randn(p.shape, dtype=p.dtype, generator=torch.Generator().manual_seed(3))
+        for name, p in params.items()
+    }
     step = 1e-7  # short enough to cross no kink here
     ends = [
-        gradient(objective, {name: p + sign * step * vector[name] for name, p in params.items()}, batch) for sign in (1, -1)
+        gradient(objective, {name: p + sign * step * vector[name] for name, p in params.items()}, batch)
+        for sign in (1, -1)
     ]
     expected = {name: (ends[0][name] - ends[1][name]) / (2 * step) for name in params}
     found = hessian_vector_product(objective, params, batch, vector)

@@ -12,11 +12,10 @@ from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 from jsonargparse import ArgumentParser, Namespace
 
 from . import __version__, commands
-from .config import CompareConfig, DemoConfig, EvaluateConfig, Machine, TrainConfig, load_config
 from .commands import INTERRUPTED, REFUSED
+from .config import CompareConfig, DemoConfig, EvaluateConfig, Machine, TrainConfig, load_config
 from .errors import UserError
 from .parts import nearest
-
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .config import CompareConfig, DemoConfig, EvaluateConfig, TrainConfig, load_config
 from .errors import UserError
@@ -38,9 +38,7 @@ def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Iterable
     from .progress import progress_bar
 
     with interruptible() as stop, progress_bar() as bar:
-        outcome = study.compare(
-            config.resolved(), stop, bar, title=title, notes=tuple(notes), overwrite=overwrite
-        )
+        outcome = study.compare(config.resolved(), stop, bar, title=title, notes=tuple(notes), overwrite=overwrite)
     _show(outcome.rows, outcome.skipped)
     if outcome.rows:
         print(f"{config.out}/{study.REPORT}, {config.out}/{study.ROWS}")
@@ -106,11 +104,10 @@ def evaluate(config: EvaluateConfig, told: Namespace) -> int:
     network, card = load_checkpoint(Path(told.checkpoint), config.backbone)
     protocol = load_protocol(config.protocol or card.config["protocol"])
     tests = study.Tests.load(config.test)
-    run = Path(told.checkpoint).resolve()
+    file = Path(told.checkpoint).resolve()
+    run = file.name if file.is_dir() else file.parent.name
     with interruptible() as stop, progress_bar() as bar:
-        rows = study.evaluate(
-            network, card, run.name if run.is_dir() else run.parent.name, protocol, tests, config, config.seed, stop, bar
-        )
+        rows = study.evaluate(network, card, run, protocol, tests, config, config.seed, stop, bar)
     if rows:
         study.write_evaluation(out, rows, network, card, protocol, tests, config)
     _show(rows, tests.skipped)
@@ -133,12 +130,15 @@ def list_parts(config: None, told: Namespace) -> int:
     from .protocols import load_protocol, protocol_names
 
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    if told.kind == "protocols":
-        for name in protocol_names():
-            table.add_row(name, "", load_protocol(name).about)
-    else:
-        for name, part in {"methods": METHODS, "distortions": DISTORTIONS, "backbones": BACKBONES}[told.kind].items():
-            table.add_row(name, signature(part), about(part))
+    parts: dict[str, Mapping[str, Callable[..., Any]]] = {
+        "methods": METHODS,
+        "distortions": DISTORTIONS,
+        "backbones": BACKBONES,
+    }
+    for name, part in parts.get(told.kind, {}).items():
+        table.add_row(name, signature(part), about(part))
+    for name in protocol_names() if told.kind == "protocols" else ():
+        table.add_row(name, "", load_protocol(name).about)
     Console(highlight=False, markup=False).print(table)
     return DONE
 

@@ -55,6 +55,11 @@ def measure(
         yield Measurement(split, confounder, *after, *before, distorted, restored)
 
 
+def on_device(network: nn.Module, device: str) -> nn.Module:
+    """The network where it is to compute, channels last in memory: half again as fast on a CPU."""
+    return network.to(device).to(memory_format=torch.channels_last)
+
+
 @torch.inference_mode()
 def restore(network: nn.Module, distorted: Tensor, device: str) -> Tensor:
     """The network's output, on the CPU, for float (B, 3, H, W) in [0, 1]."""
@@ -67,7 +72,7 @@ class Validation:
     """Centres of the validation photographs under the seen and held-out levels; nothing unseen is in it."""
 
     crops: list[Photo]
-    levels: list[tuple[Split, Confounder]]
+    levels: Sequence[tuple[Split, Confounder]]
     convention: Convention
 
     @classmethod

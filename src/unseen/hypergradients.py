@@ -44,9 +44,10 @@ def _leaves(params: Params) -> Params:
 
 def _derivative(outputs: Sequence[Tensor], leaves: Params, weights: Sequence[Tensor] | None = None) -> Params:
     """Σ_j weights_j · ∂outputs_j/∂leaves; zero for whatever the outputs do not depend on."""
+    no_weights: list[Tensor | None] = [None] * len(outputs)
     pairs = [
         (output, weight)
-        for output, weight in zip(outputs, weights or [None] * len(outputs), strict=True)
+        for output, weight in zip(outputs, weights or no_weights, strict=True)
         if output.requires_grad  # a slope that is constant in θ carries no graph
     ]
     if not pairs:

@@ -1,10 +1,10 @@
 """Parts by name: how a word on the command line or in a file becomes a method, a distortion or a backbone.
 
-    dil_sf                              a known name
-    dil_sf:inner_lr=1e-3                with settings
-    gaussian_noise:30                   the first setting without its name
-    gaussian_noise:[5,50],clip=false    a range, and a switch
-    my.module.MyMethod:strength=2       a dotted path to a class or function of one's own
+dil_sf                              a known name
+dil_sf:inner_lr=1e-3                with settings
+gaussian_noise:30                   the first setting without its name
+gaussian_noise:[5,50],clip=false    a range, and a switch
+my.module.MyMethod:strength=2       a dotted path to a class or function of one's own
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Processes:
             return gradients
         flat = torch.cat([value.reshape(-1) for value in gradients.values()])
         dist.all_reduce(flat)
-        parts = (flat / self.world).split([value.numel() for value in gradients.values()])
+        parts = torch.split(flat / self.world, [value.numel() for value in gradients.values()])
         return {name: part.view_as(gradients[name]) for name, part in zip(gradients, parts, strict=True)}
 
     def any(self, here: bool) -> bool:

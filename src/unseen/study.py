@@ -20,9 +20,9 @@ from .checkpoints import Card, load_checkpoint
 from .config import CompareConfig, EvaluateConfig, Machine, TrainConfig, load_config, save_config
 from .data import Photo
 from .data.patches import centre
-from .data.sources import test_photos
+from .data.sources import load_test_set
 from .errors import UserError
-from .evaluation import measure, to_pixels
+from .evaluation import measure, on_device, to_pixels
 from .methods import METHODS
 from .parts import build
 from .protocols import Protocol, load_protocol
@@ -45,7 +45,7 @@ class Tests:
     @classmethod
     def load(cls, sources: Sequence[str]) -> Tests:
         """From `NAME=DIR`, folders, or `embedded`. Raises UserError where one is missing, empty or named twice."""
-        found = [test_photos(source) for source in sources]
+        found = [load_test_set(source) for source in sources]
         names = [name for name, _, _ in found]
         if len(set(names)) < len(names):
             raise UserError(f"test: two sets have one name ({', '.join(names)}); give them as NAME=DIR")
@@ -74,7 +74,7 @@ def evaluate(
     `seed` is that of the test distortions, the same for all networks; the rows carry the training's.
     """
     torch.set_num_threads(machine.threads)
-    network = network.to(machine.device, memory_format=torch.channels_last)
+    network = on_device(network, machine.device)
     trained = {name: card.config[name] for name in ("method", "seed", "budget")}
     task = bar.add_task(f"testing {trained['method']}, seed {trained['seed']}", total=len(tests.photos))
     rows: list[Row] = []

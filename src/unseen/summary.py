@@ -6,8 +6,9 @@ Everything printed, plotted or published is computed here, so that no table can 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from statistics import fmean, stdev
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -15,7 +16,8 @@ from .errors import UserError
 from .rows import SPLITS, Level, Row, Split
 
 Measure: TypeAlias = Literal["psnr", "ssim"]
-K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+K = TypeVar("K")
 
 BASELINE = "erm"
 CEILING = "ceiling"
@@ -32,15 +34,12 @@ class Estimate:
     """
 
     mean: float
-    spread: float | None
+    spread: float | None = None
 
 
 @dataclass(frozen=True)
 class Means:
-    """A method on some rows of one split: what it restores to, and what it was given.
-
-    `images` counts the distinct images, data sets pooled.
-    """
+    """What a method restores to within one split, and what it was given, on `images` distinct images."""
 
     method: str
     split: Split
@@ -89,7 +88,7 @@ def summarise(rows: Sequence[Row]) -> list[Summary]:
     Raises UserError where `check_comparable` does.
     """
     check_comparable(rows)
-    cells = _grouped(rows, lambda row: (row.method, row.level))
+    cells = grouped(rows, lambda row: (row.method, row.level))
     return [
         Summary(**_means(cells[method, level]), distortion=level[1], degree=level[2])
         for method in methods_of(rows)
@@ -105,7 +104,7 @@ def split_means(rows: Sequence[Row]) -> list[SplitMean]:
     Raises UserError where `check_comparable` does.
     """
     check_comparable(rows)
-    cells = _grouped(rows, lambda row: (row.method, row.split))
+    cells = grouped(rows, lambda row: (row.method, row.split))
     return [
         SplitMean(**_means(cells[method, split]), levels=len(levels_of(cells[method, split])))
         for method in methods_of(rows)
@@ -114,32 +113,24 @@ def split_means(rows: Sequence[Row]) -> list[SplitMean]:
     ]
 
 
-def _grouped(rows: Iterable[Row], key: Callable[[Row], K]) -> dict[K, list[Row]]:
-    groups: dict[K, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(key(row), []).append(row)
+def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """The items by key, both in order of appearance."""
+    groups: dict[K, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
     return groups
 
 
 def _means(rows: Sequence[Row]) -> dict[str, Any]:
-    """The fields of `Means`, of one method's rows in one split."""
-    seeds = [_grouped(of_seed, lambda row: row.level) for of_seed in _grouped(rows, lambda row: row.seed).values()]
-
-    def estimate(measure: Callable[[Row], float]) -> Estimate:
-        means = [fmean(fmean(map(measure, images)) for images in levels.values()) for levels in seeds]
+    """The fields of `Means`, from rows of one method and split."""
+    by_seed = grouped(rows, lambda row: row.seed).values()
+    seeds = [grouped(of_seed, lambda row: row.level).values() for of_seed in by_seed]
+    found: dict[str, Any] = {"method": rows[0].method, "split": rows[0].split, "seeds": len(seeds)}
+    for measure in ("psnr", "ssim", "input_psnr", "input_ssim"):
+        means = [fmean(fmean(map(attrgetter(measure), images)) for images in levels) for levels in seeds]
         exists = len(means) > 1 and all(map(math.isfinite, means))
-        return Estimate(fmean(means), stdev(means) if exists else None)
-
-    return {
-        "method": rows[0].method,
-        "split": rows[0].split,
-        "psnr": estimate(lambda row: row.psnr),
-        "ssim": estimate(lambda row: row.ssim),
-        "input_psnr": estimate(lambda row: row.input_psnr),
-        "input_ssim": estimate(lambda row: row.input_ssim),
-        "seeds": len(seeds),
-        "images": len({(row.dataset, row.image) for row in rows}),
-    }
+        found[measure] = Estimate(fmean(means), stdev(means) if exists else None)
+    return {**found, "images": len({(row.dataset, row.image) for row in rows})}
 
 
 def check_comparable(rows: Sequence[Row]) -> None:
@@ -150,34 +141,39 @@ def check_comparable(rows: Sequence[Row]) -> None:
     """
     if not rows:
         raise UserError("no rows: there is nothing to tabulate")
-    for what, found in (
+    for what, values in (
         ("protocols", {row.protocol for row in rows}),
         ("metric conventions", {row.convention for row in rows}),
         ("budgets (gradient evaluations)", {str(row.budget) for row in rows}),
     ):
-        if len(found) > 1:
-            raise UserError(f"rows of {len(found)} {what} in one table ({', '.join(sorted(found))}): keep one")
-    measured: dict[str, set[str]] = {}
+        if len(values) > 1:
+            listed = ", ".join(sorted(values))
+            raise UserError(f"rows of {len(values)} {what} in one table ({listed}): keep one")
+    measured: dict[str, set[tuple[Level, str, str]]] = {}
     for row in rows:
-        network = f"{row.method}, seed {row.seed}"
-        item = f"{row.dataset}/{row.image} under {row.distortion} {row.degree} ({row.split})"
+        network, item = f"{row.method}, seed {row.seed}", (row.level, row.dataset, row.image)
         items = measured.setdefault(network, set())
         if item in items:
-            raise UserError(f"{item} appears twice for {network}: remove one")
+            raise UserError(f"{_name(item)} appears twice for {network}: remove one")
         items.add(item)
     (first, expected), *others = measured.items()
     for network, items in others:
-        if items != expected:
-            example = min(expected ^ items)
+        if unlike := expected ^ items:
+            example = min(unlike, key=str)
             has, lacks = (first, network) if example in expected else (network, first)
             raise UserError(
-                f"{lacks} was not measured on {example} but {has} was "
-                f"({len(expected ^ items)} such differences): measure every network on the same images"
+                f"{lacks} was not measured on {_name(example)} but {has} was ({len(unlike)} such "
+                "differences): measure every network on the same images"
             )
 
 
+def _name(item: tuple[Level, str, str]) -> str:
+    (split, distortion, degree), dataset, image = item
+    return f"{dataset}/{image} under {distortion} {degree} ({split})"
+
+
 def gap_closed(means: Iterable[SplitMean]) -> dict[str, float]:
-    """The share of the way from ERM to the ceiling that each other method goes, by mean PSNR on unseen levels.
+    """The share of the way from ERM to the ceiling that each other method goes, by mean unseen PSNR.
 
     (method - ERM) / (ceiling - ERM): 0 is no better than ERM, 1 as good as training on the unseen levels.
     Empty without an ERM and a ceiling, or where less than `SMALLEST_GAP` dB lies between the two.
@@ -218,4 +214,4 @@ class Study:
         found = [self._means[method, where] for method in self.methods]
         given = found[0].input_psnr if measure == "psnr" else found[0].input_ssim
         restored = {mean.method: mean.psnr if measure == "psnr" else mean.ssim for mean in found}
-        return {INPUT: Estimate(given.mean, None), **restored}
+        return {INPUT: Estimate(given.mean), **restored}

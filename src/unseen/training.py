@@ -15,15 +15,22 @@ from rich.progress import Progress
 from torch import nn
 
 from .backbones import BACKBONES
-from .checkpoints import CHECKPOINT, load_optimiser, load_state, optimiser_tensors, save_checkpoint, save_state
+from .checkpoints import (
+    CHECKPOINT,
+    load_optimiser,
+    load_state,
+    optimiser_tensors,
+    save_checkpoint,
+    save_state,
+)
 from .config import TrainConfig, save_config
 from .confounders import Confounder, draw_episode
 from .data.patches import Patches
 from .data.sources import training_photos
 from .errors import UserError
-from .evaluation import Validation
+from .evaluation import Validation, on_device
 from .files import write_text
-from .methods import METHODS, Method, Objective, objective_for
+from .methods import METHODS, Batch, Method, Objective, objective_for
 from .methods.objective import Tally
 from .parts import build
 from .processes import Processes, joined
@@ -75,7 +82,7 @@ class Run:
         method = build(config.method, METHODS, "method")
         torch.manual_seed(derive(config.seed, "weights"))
         network = build(config.backbone, BACKBONES, "backbone")
-        network = network.to(config.device, memory_format=torch.channels_last)  # half again as fast on a CPU
+        network = on_device(network, config.device)
         clean = training_photos(config.data)
         return cls(
             config=config,
@@ -132,7 +139,7 @@ def train(config: TrainConfig, stop: Event, bar: Progress, *, resume: bool = Fal
             if due(position, config):
                 validate(run, position, episode.notes, processes)
         position.finished = not affordable(position, config)
-        if position.finished and len(position.log) < config.validations:
+        if position.finished and position.calls:  # steps were taken since the last validation
             validate(run, position, {}, processes)
         save(run, position, processes)
     return position
@@ -145,7 +152,8 @@ def spent(position: Position, config: TrainConfig) -> float:
 
 def affordable(position: Position, config: TrainConfig) -> bool:
     """Whether one more step, at the mean cost of those taken, stays within the budget."""
-    return spent(position, config) * (1 + 1 / max(position.step, 1)) <= config.budget
+    steps = max(position.step, 1)
+    return position.images * (steps + 1) <= config.budget * config.batch * steps  # whole numbers, no rounding
 
 
 def due(position: Position, config: TrainConfig) -> bool:
@@ -160,7 +168,7 @@ def lr_factor(schedule: str, progress: float) -> float:
     return 0.5 if schedule == "published" and progress >= 2 / 3 else 1.0
 
 
-def refuse_unsuitable(run: Run, batch: Any) -> None:
+def refuse_unsuitable(run: Run, batch: Batch) -> None:
     """Before the first step: a network that is no function of its input cannot be trained by any method."""
     try:
         run.objective.check({}, batch)
@@ -189,7 +197,7 @@ def validate(run: Run, position: Position, notes: dict[str, float], processes: P
             "evaluations": spent(position, run.config),
             "seconds": round(position.seconds, 3),
             "waiting": round(position.waiting / position.seconds, 4),
-            "loss": position.loss / max(position.calls, 1),
+            "loss": position.loss / position.calls,
             "seen_psnr": found.get("seen"),
             "held_out_psnr": found.get("held-out"),
             **notes,

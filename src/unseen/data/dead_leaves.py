@@ -95,9 +95,7 @@ class DeadLeaves:
         """
         parts = self._part_weights(size)
         counts = rng.multinomial(count, parts / parts.sum())
-        r = np.concatenate(
-            [self._power_law(k - self.exponent, n, rng) for k, n in enumerate(counts.tolist())]
-        )
+        r = np.concatenate([self._power_law(k - self.exponent, n, rng) for k, n in enumerate(counts.tolist())])
         rng.shuffle(r)
         # Pixels have their middles at 0 ... size - 1: the frame reaches half a pixel further.
         low, span = -0.5 - r, size + 2 * r
@@ -226,13 +224,14 @@ def dead_leaves_photos(
     """`count` images of size x size named "dead_leaves/00000" and so on.
 
     Image i depends on (seed, i), the model and the palettes, not on `count`. Its colours are those of one of
-    `palettes`, drawn for each image, by default the embedded training photographs: the colours of one
-    photograph belong together.
+    `palettes`, drawn for each image, by default the embedded training photographs that are not gray: the
+    colours of one photograph belong together.
     """
     if count < 0:
         raise UserError(f"count: must be at least 0, got {count}")
     model = DeadLeaves() if model is None else model
-    palettes = embedded_photos("train") if palettes is None else palettes
+    if palettes is None:
+        palettes = [photo for photo in embedded_photos("train") if not _is_gray(photo)]
     photos = []
     for i in track(range(count), "drawing dead leaves", total=count):
         name = f"dead_leaves/{i:05d}"
@@ -240,3 +239,7 @@ def dead_leaves_photos(
         colours = palettes[int(rng.integers(len(palettes)))].pixels.reshape(-1, 3)
         photos.append(Photo(name, model.image(size, colours, rng)))
     return photos
+
+
+def _is_gray(photo: Photo) -> bool:
+    return bool((photo.pixels == photo.pixels[..., :1]).all())

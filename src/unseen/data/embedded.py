@@ -12,17 +12,26 @@ from .photographs import Photo, read_photo
 
 Part = Literal["train", "validation", "test"]
 
+# The rest of the wheel's colour pictures teach a denoiser little: hubble_deep_field is itself noisy, ihc is
+# tissue with halos of sharpening, retina and color are smooth nearly everywhere, motorcycle_right shows the
+# scene of motorcycle_left once more, and the others are drawings, text or tiny. camera validates: gray, but a
+# natural scene of its own.
 EMBEDDED: dict[Part, tuple[str, ...]] = {
     "train": ("rocket.jpg", "motorcycle_left.png"),
     "validation": ("camera.png",),
     "test": ("astronaut.png", "chelsea.png", "coffee.png"),
 }
+"""The split, as file names. No scene is in two parts."""
 
 _KNOWN_GOOD = "0.26.0"
 
 
 def embedded_photos(part: Part) -> list[Photo]:
-    """The photographs of one part of the embedded split, named as their files are without suffix."""
+    """The photographs of one part of the embedded split (see `EMBEDDED`), named without suffix.
+
+    They are read from the installed scikit-image, without a network. The validation photograph is gray,
+    replicated to three channels. Raises UserError where one is missing.
+    """
     folder = _data_folder()
     return [_read(folder / name) for name in EMBEDDED[part]]
 

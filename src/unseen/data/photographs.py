@@ -116,9 +116,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def _refuse(error: OSError) -> None:
     """Stop at a folder that cannot be listed: training on half the photographs unawares is worse."""
-    raise UserError(
-        f"{error.filename}: cannot be listed ({error.strerror}); make it readable or move it away"
-    )
+    raise UserError(f"{error.filename}: cannot be listed ({error.strerror}); make it readable or move it away")
 
 
 def _may_be_file(path: Path) -> bool:

@@ -30,8 +30,8 @@ def training_photos(sources: Sequence[str]) -> Clean:
 
     sources: folders; `embedded`; `dead_leaves` or `dead_leaves:COUNT`. Of a folder, every tenth photograph
     (one at least) validates, chosen by its name alone, so that every seed and method has the same split.
-    Dead leaves are validated on the embedded validation photograph: what counts is how training on them
-    carries over. Raises UserError, naming the source, where there is nothing to train on.
+    Dead leaves alone are validated on the embedded validation photograph: what counts is how training on
+    them carries over. Raises UserError, naming the source, where there is nothing to train on.
     """
     train: list[Photo] = []
     validation: list[Photo] = []
@@ -40,24 +40,22 @@ def training_photos(sources: Sequence[str]) -> Clean:
         kind, _, count = source.partition(":")
         if kind == "embedded":
             train += embedded_photos("train")
-            validation += embedded_photos("validation")
         elif kind == "dead_leaves":
             train += dead_leaves_photos(_count(count, source))
-            validation += embedded_photos("validation")
         else:
             photos, broken = load_photos(Path(source))
             if len(photos) < 2:
                 raise UserError(f"data: {source}: needs two photographs at least, one of them to validate on")
-            held = set(
-                sorted(range(len(photos)), key=lambda i: _order(photos[i].name))[: max(1, len(photos) // 10)]
-            )
+            held = set(sorted(range(len(photos)), key=lambda i: _order(photos[i].name))[: max(1, len(photos) // 10)])
             train += [photo for i, photo in enumerate(photos) if i not in held]
             validation += [photo for i, photo in enumerate(photos) if i in held]
             skipped += broken
+    if not validation or any(source == "embedded" for source in sources):
+        validation += embedded_photos("validation")
     return Clean(train, validation, skipped)
 
 
-def test_photos(source: str) -> tuple[str, list[Photo], list[Skipped]]:
+def load_test_set(source: str) -> tuple[str, list[Photo], list[Skipped]]:
     """A test set's name, photographs and unreadable files; `NAME=DIR`, a folder, or `embedded`."""
     if source == "embedded":
         return source, embedded_photos("test"), []

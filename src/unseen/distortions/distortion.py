@@ -52,9 +52,6 @@ def normal_fields(seeds: Tensor, like: Tensor) -> Tensor:
     Drawn on the CPU in float32 whatever the device, so that a seed means the same noise everywhere.
     """
     fields = torch.stack(
-        [
-            torch.randn(like.shape[1:], generator=torch.Generator().manual_seed(seed))
-            for seed in seeds.tolist()
-        ]
+        [torch.randn(like.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds.tolist()]
     )
     return fields.to(like)

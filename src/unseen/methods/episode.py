@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-Params = dict[str, Tensor]
+Params = Mapping[str, Tensor]
 """Parameters, or anything shaped like them (gradients, vectors), by name."""
 
 

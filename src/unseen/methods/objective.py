@@ -44,7 +44,7 @@ class Objective:
 
     def restore(self, params: Params, batch: Batch) -> Tensor:
         """f_params(I_d): restored images, shaped as `batch.clean`."""
-        restored: Tensor = functional_call(self.network, params, (batch.distorted,))
+        restored: Tensor = functional_call(self.network, dict(params), (batch.distorted,))
         return restored
 
     def __call__(self, params: Params, batch: Batch) -> Tensor:

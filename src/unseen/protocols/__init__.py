@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields
 from importlib import resources
 from pathlib import Path
@@ -17,6 +16,7 @@ from ..errors import UserError
 from ..metrics import Convention
 from ..parts import nearest
 from ..rows import Split
+
 
 @dataclass(frozen=True)
 class Reported:
@@ -102,6 +102,8 @@ def _parse(text: str, source: str) -> Protocol:
         if not isinstance(specs, list) or not all(isinstance(spec, str) for spec in specs) or not specs:
             raise UserError(f"{source}: {group}: expected a list such as [gaussian_noise:5, gaussian_noise:10]")
         groups[group] = tuple(Confounder.parse(s, f"{source}: {group}[{i}]") for i, s in enumerate(specs))
+    if not isinstance(raw["version"], int):
+        raise UserError(f"{source}: version: expected a whole number, not {raw['version']!r}")
     convention = raw.get("convention", {})
     _check_keys(convention, Convention, f"{source}: convention")
     reported = raw.get("reported")
@@ -115,7 +117,7 @@ def _parse(text: str, source: str) -> Protocol:
         raise UserError(f"{source}: {error}") from error
     protocol = Protocol(
         name=str(raw["name"]),
-        version=int(raw["version"]),
+        version=raw["version"],
         about=str(raw["about"]),
         **groups,
         convention=measure,
@@ -141,20 +143,17 @@ def _check_keys(raw: Any, kind: type, source: str) -> None:
 
 def _refuse_leaks(protocol: Protocol, source: str) -> None:
     """An unseen degree within the seen range of the same distortion would make the claim empty."""
-    for confounder in protocol.unseen:
-        seen = [low_high for c in protocol.seen if c.kind == confounder.kind for low_high in _span([c])]
-        for degree in _span([confounder]):
-            if seen and min(seen) <= degree <= max(seen):
-                raise UserError(
-                    f"{source}: unseen: {confounder.name} lies within the seen range {min(seen):g} to {max(seen):g}"
-                )
+    for unseen in protocol.unseen:
+        seen = [span for c in protocol.seen if c.kind == unseen.kind and (span := _span(c))]
+        low, high = min((s[0] for s in seen), default=0.0), max((s[1] for s in seen), default=0.0)
+        span = _span(unseen)
+        if seen and span and span[0] <= high and span[1] >= low:
+            raise UserError(f"{source}: unseen: {unseen.name} overlaps the seen range {low:g} to {high:g}")
 
 
-def _span(confounders: Iterable[Confounder]) -> list[float]:
-    """The ends of the degrees that are numbers or ranges of numbers."""
-    spans: list[float] = []
-    for confounder in confounders:
-        degree = confounder.distortion.degree
-        spans += [degree] if isinstance(degree, float) else []
-        spans += list(degree) if isinstance(degree, tuple) else []
-    return spans
+def _span(confounder: Confounder) -> tuple[float, float] | None:
+    """The lowest and highest degree; None where degrees are no numbers."""
+    degree = confounder.distortion.degree
+    if isinstance(degree, str):
+        return None
+    return degree if isinstance(degree, tuple) else (degree, degree)

@@ -1,0 +1,116 @@
+"""Protocols: what `denoise` is, and files that must be refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from unseen.errors import UserError
+from unseen.protocols import load_protocol, protocol_names
+
+GOOD = {
+    "name": "mine",
+    "version": 1,
+    "about": "a test",
+    "seen": ["gaussian_noise:5", "gaussian_noise:20"],
+    "held_out": ["gaussian_noise:25"],
+    "unseen": ["gaussian_noise:30"],
+}
+
+
+def test_denoise_is_the_paper_s_first_table() -> None:
+    protocol = load_protocol("denoise")
+    assert "denoise" in protocol_names()
+    assert [(split, c.kind, c.degree) for split, c in protocol.levels()] == [
+        *(("seen", "gaussian_noise", float(s)) for s in (5, 10, 15, 20)),
+        ("held-out", "gaussian_noise", 25.0),
+        *(("unseen", "gaussian_noise", float(s)) for s in (30, 40, 50)),
+    ]
+    assert all(c.distortion.clip for _, c in protocol.levels())  # type: ignore[attr-defined]
+    convention = protocol.convention
+    assert (convention.channels, convention.border, convention.round_output, convention.round_input) == (
+        "rgb",
+        0,
+        True,
+        False,
+    )
+    assert protocol.reported is not None
+    rows = {(row[0], row[1]): row[2:] for row in protocol.reported.rows}
+    assert len(rows) == 15
+    assert rows["CBSD68", "50"][0] == "18.96 / 0.307"
+
+
+def test_a_file_of_one_s_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(GOOD | {"convention": {"channels": "y"}}))
+    protocol = load_protocol(str(path))
+    assert (protocol.name, protocol.convention.channels) == ("mine", "y")
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(json.dumps(GOOD | {"unseen": ["gaussian_noise:31"]}))
+    assert load_protocol(str(changed)).hash() != protocol.hash()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seeen": []}, "unknown field 'seeen' (did you mean 'seen'?)"),
+        (
+            {"seen": ["gausian_noise:5"]},
+            "seen[0]: 'gausian_noise' is none of gaussian_noise (did you mean 'gaussian_noise'?)",
+        ),
+        ({"seen": "gaussian_noise:5"}, "seen: expected a list"),
+        ({"seen": []}, "seen: expected a list"),
+        (
+            {"unseen": ["gaussian_noise:300"]},
+            "unseen[0]: 'gaussian_noise:300': sigma 300.0 is not within 0 to 255",
+        ),
+        ({"unseen": ["gaussian_noise"]}, "unseen[0]: 'gaussian_noise': needs sigma"),
+        ({"unseen": ["gaussian_noise:20"]}, "unseen: gaussian_noise:20 overlaps the seen range 5 to 20"),
+        (
+            {"unseen": ["gaussian_noise:[10,90]"]},
+            "unseen: gaussian_noise:[10,90] overlaps the seen range 5 to 20",
+        ),
+        (
+            {"unseen": ["gaussian_noise:[1,90]"]},
+            "unseen: gaussian_noise:[1,90] overlaps the seen range 5 to 20",
+        ),
+        ({"convention": {"chanels": "y"}}, "convention: unknown field 'chanels' (did you mean 'channels'?)"),
+        ({"convention": {"border": -1}}, "convention.border"),
+        ({"reported": {"source": "x"}}, "reported: field 'columns' is missing"),
+        ({"version": "one"}, "version: expected a whole number"),
+    ],
+)
+def test_bad_files_are_refused_by_file_and_field(change: dict[str, object], message: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(yaml.safe_dump(GOOD | change))
+    with pytest.raises(UserError) as caught:
+        load_protocol(str(path))
+    assert str(caught.value).startswith(f"{path}: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["seen: [", "just words", "- 1\n- 2", "", "\x00\x01"])
+def test_files_that_are_no_protocol(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"bad\.yaml"):
+        load_protocol(str(path))
+
+
+def test_missing_fields_and_names() -> None:
+    with pytest.raises(UserError, match=r"'denoize' is none of denoise \(did you mean 'denoise'\?\)"):
+        load_protocol("denoize")
+    with pytest.raises(UserError, match=r"nowhere.yaml: cannot be read: No such file"):
+        load_protocol("nowhere.yaml")
+
+
+@pytest.mark.parametrize("field", ["name", "version", "about", "seen", "held_out", "unseen"])
+def test_every_field_is_needed(field: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(yaml.safe_dump({k: v for k, v in GOOD.items() if k != field}))
+    with pytest.raises(UserError, match=f"field '{field}' is missing"):
+        load_protocol(str(path))
