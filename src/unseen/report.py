@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from .protocols import Reported
 
 
+ONE_SEED_MOVES = 0.5
+"""dB that another seed may move a mean of a short training; below it, one seed settles nothing."""
+
+
 @dataclass(frozen=True)
 class Picture:
     """One picture of a before/after strip; strips gather by (image, split, distortion, degree).
@@ -132,11 +136,19 @@ def _finding(study: Study) -> str:
         return ""
     best, *others = sorted(rivals, key=lambda name: -found[name].mean)
     rest = f"; the next method reaches {found[others[0]].mean:.2f} dB" if others else ""
+    if others and _within_chance(found[best], found[others[0]]):
+        rest += ", a difference within chance"
     reached, given = (tables.cell(found[name], "psnr").text for name in (best, INPUT))
     return (
         f"On levels never seen in training, {best} restores to {reached} dB on average{rest}, "
         f"the distorted input stands at {given} dB."
     )
+
+
+def _within_chance(best: Estimate, next_best: Estimate) -> bool:
+    """Whether two means are nearer than their spreads; without spreads, than what seeds are known to move."""
+    spreads = [e.spread for e in (best, next_best) if e.spread is not None]
+    return best.mean - next_best.mean < (sum(spreads) if spreads else ONE_SEED_MOVES)
 
 
 def _strips(pictures: Sequence[Picture]) -> list[tuple[str, int, list[Picture], set[str]]]:

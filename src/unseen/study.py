@@ -161,6 +161,7 @@ def compare(
     runs = [config.run(method, config.seed + i) for i in range(config.seeds) for method in config.methods]
     finished: list[TrainConfig] = []
     rows: list[Row] = []
+    task = bar.add_task(f"all of {len(runs)} runs", total=len(runs))
     for run in runs:
         if overwrite or not is_finished(run.folder):
             train(run, stop, bar, resume=not overwrite and (run.folder / CONFIG).exists())
@@ -174,6 +175,7 @@ def compare(
         finished.append(run)
         write_rows(out / ROWS, rows)
         report(out, config, protocol, tests, finished, rows, title, notes)
+        bar.advance(task)
     return Outcome(rows, len(finished) == len(runs), tests.skipped)
 
 

@@ -142,6 +142,7 @@ def train(config: TrainConfig, stop: Event, bar: Progress, *, resume: bool = Fal
         if position.finished and position.calls:  # steps were taken since the last validation
             validate(run, position, {}, processes)
         save(run, position, processes)
+    bar.remove_task(task)
     return position
 
 
