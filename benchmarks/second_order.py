@@ -51,9 +51,8 @@ def main() -> None:
     exact = hessian_vector_product(objective, params, batch, vector)
     other = forward_over_reverse()
     error = max(float((other[n] - exact[n]).norm() / exact[n].norm().clamp_min(1e-12)) for n in params)
-    print(
-        f"{told.backbone}, batch {told.batch}, patch {told.patch}, {torch.get_num_threads()} threads; differ by {error:.1e}"
-    )
+    threads = torch.get_num_threads()
+    print(f"{told.backbone}, batch {told.batch}, patch {told.patch}, {threads} threads; differ by {error:.1e}")
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(told.rounds):
         for name, way in ways.items():
@@ -62,9 +61,8 @@ def main() -> None:
             seconds[name].append(time.perf_counter() - started)
     floor = statistics.median(seconds["gradient (floor)"])
     for name, times in seconds.items():
-        print(
-            f"{name:22} {statistics.median(times) * 1e3:7.1f} ms  {statistics.median(times) / floor:5.2f} × the gradient"
-        )
+        median = statistics.median(times)
+        print(f"{name:22} {median * 1e3:7.1f} ms  {median / floor:5.2f} × the gradient")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from jsonargparse import Namespace
 
     from .rows import Row
+    from .training import Position
 
 DONE, PARTLY, REFUSED, INTERRUPTED = 0, 1, 2, 130
 KINDS = ("methods", "distortions", "backbones", "protocols")
@@ -61,16 +63,25 @@ def train(config: TrainConfig, told: Namespace) -> int:
     config = replace(config.resolved(), out=str(config.folder))
     with interruptible() as stop, progress_bar() as bar:
         position = training.train(config, stop, bar, resume=told.resume)
-    spent = training.spent(position, config)
-    print(f"{config.folder}: {spent:g} of {config.budget} gradient evaluations, {position.step} steps, ", end="")
-    print(f"{position.seconds:.0f} s, {position.waiting / max(position.seconds, 1e-9):.1%} of them waiting for data")
+    if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+        _tell(config, position)
+    return DONE if position.finished else INTERRUPTED
+
+
+def _tell(config: TrainConfig, position: Position) -> None:
+    """What a run came to."""
+    from .training import spent
+
+    waiting = position.waiting / max(position.seconds, 1e-9)
+    print(
+        f"{config.folder}: {spent(position, config):g} of {config.budget} gradient evaluations, "
+        f"{position.step} steps, {position.seconds:.0f} s, {waiting:.1%} of them waiting for data"
+    )
     if position.log:
         last = position.log[-1]
         print(f"validation: seen {last['seen_psnr']:.2f} dB, held-out {last['held_out_psnr']:.2f} dB")
     if not position.finished:
         print(f"interrupted: unseen train --resume --out {config.folder} goes on from here")
-        return INTERRUPTED
-    return DONE
 
 
 def _resumed(config: TrainConfig, explicit: Iterable[str]) -> TrainConfig:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 T = TypeVar("T")
 
+_shown: ContextVar[Progress | None] = ContextVar("the bars on the terminal", default=None)
 
-def progress_bar() -> Progress:
-    """A bar on standard error with count, time spent and time left; it draws nothing when that is no terminal."""
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """Bars on standard error with count, time spent and time left; nothing is drawn where that is no terminal."""
     console = Console(stderr=True)
-    return Progress(
+    bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -29,12 +28,24 @@ def progress_bar() -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=console,
-        disable=not console.is_terminal,
+        disable=not console.is_terminal or os.environ.get("RANK", "0") != "0",  # one process draws for all
         transient=True,
     )
+    before = _shown.set(bar)
+    try:
+        with bar:
+            yield bar
+    finally:
+        _shown.reset(before)
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Yield `items` under a progress bar."""
-    with progress_bar() as bar:
-        yield from bar.track(items, total=total, description=description)
+    """Yield `items` under a bar of their own, among those that are on the terminal already."""
+    bar = _shown.get()
+    if bar is None:
+        with progress_bar():
+            yield from track(items, description, total)
+        return
+    task = bar.add_task(description, total=total)
+    yield from bar.track(items, total=total, task_id=task)
+    bar.remove_task(task)

@@ -161,10 +161,12 @@ def compare(
     runs = [config.run(method, config.seed + i) for i in range(config.seeds) for method in config.methods]
     finished: list[TrainConfig] = []
     rows: list[Row] = []
-    task = bar.add_task(f"all of {len(runs)} runs", total=len(runs))
+    whole = bar.add_task(f"all of {len(runs)} runs", total=len(runs) * config.budget)
     for run in runs:
         if overwrite or not is_finished(run.folder):
-            train(run, stop, bar, resume=not overwrite and (run.folder / CONFIG).exists())
+            train(run, stop, bar, resume=not overwrite and (run.folder / CONFIG).exists(), whole=whole)
+        else:
+            bar.advance(whole, config.budget)
         if stop.is_set():
             break
         network, card = load_checkpoint(run.folder, run.backbone)
@@ -175,7 +177,6 @@ def compare(
         finished.append(run)
         write_rows(out / ROWS, rows)
         report(out, config, protocol, tests, finished, rows, title, notes)
-        bar.advance(task)
     return Outcome(rows, len(finished) == len(runs), tests.skipped)
 
 

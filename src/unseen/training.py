@@ -11,7 +11,7 @@ from threading import Event
 from typing import Any
 
 import torch
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from torch import nn
 
 from .backbones import BACKBONES
@@ -98,13 +98,16 @@ class Run:
         )
 
 
-def train(config: TrainConfig, stop: Event, bar: Progress, *, resume: bool = False) -> Position:
+def train(
+    config: TrainConfig, stop: Event, bar: Progress, *, resume: bool = False, whole: TaskID | None = None
+) -> Position:
     """Train one network by one method under one protocol, into `config.folder`.
 
     The folder receives config.yaml, checkpoint.safetensors (weights and card), resume.safetensors and
     log.jsonl, each whole or not at all. Setting `stop` ends the run after the step in hand, all saved.
     With `resume` it goes on as if it had never stopped, bit for bit on the same machine: every random
     draw descends from (seed, purpose, rank, step), and all else is in resume.safetensors.
+    `whole` is a bar of all runs together, if this is one of several.
     Raises UserError for whatever the configuration names that cannot be used, and for a run that diverges.
     """
     run = Run.of(config)
@@ -113,10 +116,11 @@ def train(config: TrainConfig, stop: Event, bar: Progress, *, resume: bool = Fal
     device = torch.device(config.device)
     parameters = {name: p for name, p in run.network.named_parameters() if p.requires_grad}
     with joined(config.device) as processes:
-        position = load(run, processes) if resume else Position()
-        if processes.rank == 0:
-            save_config(config.folder / CONFIG, config)
+        position = load(run, processes) if resume else begin(run, processes)
         task = bar.add_task(f"{config.method}, seed {config.seed}", total=config.budget)
+        bars = [task] if whole is None else [task, whole]
+        for shown in bars:
+            bar.advance(shown, spent(position, config))
         while affordable(position, config) and not processes.any(stop.is_set()):
             started = time.perf_counter()
             key = (config.seed, processes.rank, position.step)
@@ -132,10 +136,11 @@ def train(config: TrainConfig, stop: Event, bar: Progress, *, resume: bool = Fal
                 group["lr"] = config.lr * lr_factor(config.schedule, spent(position, config) / config.budget)
             run.outer.step()
 
-            count(run, position, processes.world)
+            cost = count(run, position, processes.world)
             position.waiting += fetched - started
             position.seconds += time.perf_counter() - started
-            bar.update(task, completed=spent(position, config))
+            for shown in bars:
+                bar.advance(shown, cost)
             if due(position, config):
                 validate(run, position, episode.notes, processes)
         position.finished = not affordable(position, config)
@@ -177,8 +182,8 @@ def refuse_unsuitable(run: Run, batch: Batch) -> None:
         raise UserError(f"backbone: {run.config.backbone!r}: {' '.join(str(error).split())}") from error
 
 
-def count(run: Run, position: Position, world: int) -> None:
-    """Enter what the step cost. Raises UserError where the loss is no longer a number."""
+def count(run: Run, position: Position, world: int) -> float:
+    """Enter what the step cost; returns it in gradient evaluations. Raises UserError for a loss that is no number."""
     tally, run.objective.tally = run.objective.tally, Tally()
     position.step += 1
     position.images += tally.images * world
@@ -187,6 +192,7 @@ def count(run: Run, position: Position, world: int) -> None:
     if not math.isfinite(position.loss):
         kept = "what was saved before is kept" if position.log else "nothing was saved yet"
         raise UserError(f"lr: {run.config.method} diverged at step {position.step}, {kept}; lower lr or inner_lr")
+    return tally.images * world / run.config.batch
 
 
 def validate(run: Run, position: Position, notes: dict[str, float], processes: Processes) -> None:
@@ -220,6 +226,16 @@ def save(run: Run, position: Position, processes: Processes, found: dict[Split, 
     write_text(config.folder / LOG, "".join(json.dumps(line) + "\n" for line in position.log))
     if config.select == "last" or better or not (config.folder / CHECKPOINT).exists():
         save_checkpoint(config.folder / CHECKPOINT, weights, config, run.protocol.hash(), spent(position, config))
+
+
+def begin(run: Run, processes: Processes) -> Position:
+    """Clear what an earlier run left in the folder, and say what this one is."""
+    first = [CHECKPOINT, LOG] if processes.rank == 0 else []
+    for old in [*first, state_file(run.config.folder, processes.rank).name]:
+        (run.config.folder / old).unlink(missing_ok=True)
+    if processes.rank == 0:
+        save_config(run.config.folder / CONFIG, run.config)
+    return Position()
 
 
 def load(run: Run, processes: Processes) -> Position:
