@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,16 +12,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from unseen.backbones import BACKBONES, RRDB, PlainCNN, rrdb_small
+from unseen.checkpoints import CHECKPOINT, load_checkpoint, save_checkpoint
+from unseen.config import TrainConfig
 from unseen.errors import UserError
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Images this small are several times slower on two threads, if other work wants the cores too."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def tiny_rrdb(bias: bool = True) -> RRDB:
@@ -182,44 +176,36 @@ def test_no_network_writes_over_its_input_or_draws_random_numbers() -> None:
     for build in (tiny_rrdb, tiny_plain, tiny_direct_plain):
         network = build()
         assert torch.equal(network(images), network(images))
-        assert not list(network.buffers())
     assert torch.equal(images, before)
 
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("features", "blocks"), [(16, 2), (8, 1)])
-def test_spandrel_opens_the_community_state_dict(features: int, blocks: int, bias: bool) -> None:
+def test_spandrel_opens_our_checkpoints(features: int, blocks: int, bias: bool, tmp_path: Path) -> None:
     spandrel = pytest.importorskip("spandrel")
     torch.manual_seed(4)
     network = RRDB(features=features, growth=32, blocks=blocks, bias=bias).eval()
     enlarge_weights(network)
-    opened = spandrel.ModelLoader().load_from_state_dict(network.community_state_dict())
+    config = TrainConfig(backbone=f"rrdb:features={features},blocks={blocks},bias={str(bias).lower()}")
+    save_checkpoint(tmp_path / CHECKPOINT, network.state_dict(), config, "hash", 0)
+    opened = spandrel.ModelLoader().load_from_file(tmp_path / CHECKPOINT)
+    ours, _ = load_checkpoint(tmp_path)
     assert opened.architecture.id == "ESRGAN"
     assert opened.scale == 1
     assert (opened.input_channels, opened.output_channels) == (3, 3)
     assert opened.tags == [f"{features}nf", f"{blocks}nb"]
     images = torch.rand(2, 3, 11, 14)
     with torch.no_grad():
+        assert torch.equal(ours(images), network(images))
         # `.model`: the descriptor itself would clip to [0, 1].
         torch.testing.assert_close(opened.model(images), network(images), rtol=1e-4, atol=1e-4)
 
 
-def test_spandrel_opens_the_plain_state_dict_of_a_biased_rrdb() -> None:
-    spandrel = pytest.importorskip("spandrel")
-    network = RRDB(features=16, growth=32, blocks=1)
-    opened = spandrel.ModelLoader().load_from_state_dict(network.state_dict())
-    assert (opened.architecture.id, opened.scale) == ("ESRGAN", 1)
-
-
-def test_community_state_dict_adds_nothing_but_zero_biases() -> None:
-    biased, bias_free = tiny_rrdb(), tiny_rrdb(bias=False).double()
-    assert biased.community_state_dict().keys() == biased.state_dict().keys()
-    exported = bias_free.community_state_dict()
-    assert exported.keys() == biased.state_dict().keys()
-    for name, value in exported.items():
-        assert value.dtype == torch.float64
-        assert not value.requires_grad
-        assert torch.equal(value, bias_free.state_dict().get(name, torch.zeros_like(value)))
+def test_a_bias_free_state_dict_holds_zeros_that_are_not_trained() -> None:
+    biased, bias_free = tiny_rrdb(), tiny_rrdb(bias=False)
+    assert bias_free.state_dict().keys() == biased.state_dict().keys()
+    assert not any(value.any() for name, value in bias_free.state_dict().items() if name.endswith("bias"))
+    assert not any(name.endswith("bias") for name, _ in bias_free.named_parameters())
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -36,15 +35,6 @@ CONVENTIONS = pytest.mark.parametrize(
     ],
     ids=str,
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Images this small are several times slower on two threads, if other work wants the cores too."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def noisy(clean: Tensor, sigma: float, seed: int = 0) -> Tensor:

@@ -1,7 +1,7 @@
 """The networks that `unseen` trains by name; any other `nn.Module` serves as well.
 
 Every backbone maps (B, channels, H, W) in [0, 1] to the same shape, at any size from 1×1, does not
-clip its output, and has no buffers, no randomness and no in-place operation, so that its second
+clip its output, and has no buffer that changes, no randomness and no in-place operation, so that its second
 derivatives exist and `torch.func.functional_call` with other parameters is all there is to a virtual
 update.
 """

@@ -22,8 +22,16 @@ CONVS_OUTSIDE_THE_BLOCKS = 4
 
 
 def conv3x3(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:
-    """A 3×3 convolution that keeps the image size (zero padding)."""
-    return nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=bias)
+    """A 3×3 convolution that keeps the image size (zero padding).
+
+    Without bias it holds a constant zero in its place, which is not trained: community loaders build the
+    network with biases and refuse a file that lacks them.
+    """
+    conv = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=bias)
+    if not bias:
+        del conv.bias
+        conv.register_buffer("bias", torch.zeros(outputs))
+    return conv
 
 
 def leaky(x: Tensor) -> Tensor:
@@ -95,9 +103,9 @@ class RRDB(nn.Module):
     f(a·x) = a·f(x) for every a > 0 (Mohan et al. 2020, bias-free denoisers). The default size is the
     paper's, 16 624 131 parameters.
 
-    `state_dict()` is keyed as Real-ESRGAN keys it, so that spandrel's loader recognises it as an ESRGAN
-    of scale 1 as long as `growth` is 32, which that loader takes for granted, and `bias` is true; for a
-    bias-free network use `community_state_dict()`.
+    `state_dict()` is keyed as Real-ESRGAN keys it, with zeros for the biases of a bias-free network, so that
+    spandrel's loader, and every viewer built on it, recognises an ESRGAN of scale 1 as long as `growth` is
+    32, which that loader takes for granted.
 
     Raises `UserError` for a size below 1.
     """
@@ -133,18 +141,6 @@ class RRDB(nn.Module):
         """
         in_blocks = len(self.body) * DENSE_BLOCKS_PER_RRDB * CONVS_PER_DENSE_BLOCK
         return in_blocks + CONVS_OUTSIDE_THE_BLOCKS
-
-    def community_state_dict(self) -> dict[str, Tensor]:
-        """The weights under the names and with the entries that viewers of ESRGAN models expect.
-
-        It is `state_dict()`, detached, and for a bias-free network a zero bias for every convolution:
-        common loaders build the network with biases and refuse a file that lacks them.
-        """
-        weights = {name: value.detach() for name, value in self.state_dict().items()}
-        for name, module in self.named_modules():
-            if isinstance(module, nn.Conv2d) and module.bias is None:
-                weights[f"{name}.bias"] = module.weight.detach().new_zeros(module.out_channels)
-        return weights
 
 
 def rrdb_small(features: int = 16, growth: int = 8, blocks: int = 2, bias: bool = True) -> RRDB:
