@@ -79,6 +79,10 @@ def test_a_file_of_one_s_own(tmp_path: Path) -> None:
         ),
         ({"convention": {"chanels": "y"}}, "convention: unknown field 'chanels' (did you mean 'channels'?)"),
         ({"convention": {"border": -1}}, "convention.border"),
+        (
+            {"reported": {"source": "x", "columns": ["a", "b"], "rows": [["1", "2"], ["3"]]}},
+            "reported.rows[1]: 1 cells for 2 columns",
+        ),
         ({"reported": {"source": "x"}}, "reported: field 'columns' is missing"),
         ({"version": "one"}, "version: expected a whole number"),
     ],

@@ -11,9 +11,10 @@ import pytest
 from rich.console import Console
 
 from unseen.errors import UserError
+from unseen.protocols import load_protocol
 from unseen.rows import Row, Split
 from unseen.summary import Study
-from unseen.tables import markdown_table, print_table, text_tables
+from unseen.tables import markdown_table, print_reported, print_table, text_tables
 
 METHODS = ("erm", "dil_sf", "ceiling")
 LEVELS: tuple[tuple[Split, float], ...] = (
@@ -146,3 +147,15 @@ def test_rows_that_mix_conventions_make_no_table() -> None:
     for refuse in (markdown_table, printed):
         with pytest.raises(UserError, match="conventions"):
             refuse(rows)
+
+
+@pytest.mark.parametrize(("datasets", "shown"), [({"cbsd68"}, True), ({"embedded"}, False)])
+def test_what_others_reported_stands_apart_and_only_for_the_sets_in_use(datasets: set[str], shown: bool) -> None:
+    file = io.StringIO()
+    reported = load_protocol("denoise").reported
+    assert reported is not None
+    print_reported(reported, datasets, Console(file=file, width=120))
+    assert ("18.96 / 0.307" in file.getvalue()) is shown
+    assert "23.60 / 0.457" not in file.getvalue()  # Kodak24
+    assert ("other training scale" in file.getvalue()) is shown
+    assert "Li et al., CVPR 2023" in file.getvalue()

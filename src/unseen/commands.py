@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from .errors import UserError
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
+    from .protocols import Protocol
     from .rows import Row
     from .training import Position
 
@@ -34,14 +36,15 @@ def compare(config: CompareConfig, told: Namespace) -> int:
     return _compare(config, told.overwrite, f"{names} under {Path(config.protocol).stem}", ())
 
 
-def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Iterable[str]) -> int:
+def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence[str]) -> int:
     from . import study
     from .interruption import interruptible
     from .progress import progress_bar
+    from .protocols import load_protocol
 
     with interruptible() as stop, progress_bar() as bar:
-        outcome = study.compare(config.resolved(), stop, bar, title=title, notes=tuple(notes), overwrite=overwrite)
-    _show(outcome.rows, outcome.skipped)
+        outcome = study.compare(config.resolved(), stop, bar, title=title, notes=notes, overwrite=overwrite)
+    _show(outcome.rows, outcome.skipped, load_protocol(config.protocol), notes)
     if outcome.rows:
         print(f"{config.out}/{study.REPORT}, {config.out}/{study.ROWS}")
     if not outcome.complete:
@@ -121,7 +124,7 @@ def evaluate(config: EvaluateConfig, told: Namespace) -> int:
         rows = study.evaluate(network, card, run, protocol, tests, config, config.seed, stop, bar)
     if rows:
         study.write_evaluation(out, rows, network, card, protocol, tests, config)
-    _show(rows, tests.skipped)
+    _show(rows, tests.skipped, protocol, ())
     print(f"{out / study.REPORT}, {out / study.ROWS}")
     if stop.is_set():
         print(f"interrupted: {len({row.image for row in rows})} of {len(tests.photos)} images")
@@ -154,12 +157,18 @@ def list_parts(config: None, told: Namespace) -> int:
     return DONE
 
 
-def _show(rows: list[Row], skipped: Iterable[str]) -> None:
+def _show(rows: list[Row], skipped: Iterable[str], protocol: Protocol, notes: Iterable[str]) -> None:
+    """Tables of what was measured; apart from them, what others reported; in words, what it is worth."""
     from rich.console import Console
 
-    from .tables import print_table
+    from .tables import print_reported, print_table
 
+    console = Console(highlight=False, markup=False)
     if rows:
-        print_table(rows, Console(highlight=False))
+        print_table(rows, console)
+    if protocol.reported:
+        print_reported(protocol.reported, {row.dataset for row in rows}, console)
+    for note in notes:
+        console.print(f"\n{note}")
     for line in skipped:
-        print(f"not tested: {line}")
+        print(f"not tested: {line}", file=sys.stderr)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
@@ -14,6 +15,9 @@ from rich.text import Text
 
 from .rows import Level, Row, Split
 from .summary import INPUT, Estimate, Measure, Study, is_ceiling
+
+if TYPE_CHECKING:  # protocols know distortions, and these know torch
+    from .protocols import Reported
 
 CEILING_NOTE = "trained on the unseen levels too"
 DECIMALS: dict[Measure, int] = {"psnr": 2, "ssim": 3}
@@ -143,6 +147,22 @@ def print_table(rows: Sequence[Row], console: Console) -> None:
         console.print(table)
     for remark in remarks(study):
         console.print(Text(remark, style="dim"))
+
+
+def print_reported(reported: Reported, datasets: Collection[str], console: Console) -> None:
+    """Print what others reported for the test sets that were used, in a table of its own, or where it is to be read."""
+    names = {name.casefold() for name in datasets}
+    rows = [row for row in reported.rows if row[0].casefold() in names]
+    if not rows:
+        console.print(Text(f"Not comparable, and in the report only: {reported.source}", style="dim"))
+        return
+    table = Table(title=Text("Reported by the authors, other training scale"), title_justify="left", box=SIMPLE_HEAD)
+    for column in reported.columns:
+        table.add_column(Text(column))
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+    console.print(Text(reported.source, style="dim"))
 
 
 def text_tables(study: Study, width: int) -> list[Table]:

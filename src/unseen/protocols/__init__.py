@@ -111,6 +111,9 @@ def _parse(text: str, source: str) -> Protocol:
         _check_keys(reported, Reported, f"{source}: reported")
         rows = tuple(tuple(str(cell) for cell in row) for row in reported["rows"])
         reported = Reported(str(reported["source"]), tuple(map(str, reported["columns"])), rows)
+        for i, row in enumerate(rows):
+            if len(row) != len(reported.columns):
+                raise UserError(f"{source}: reported.rows[{i}]: {len(row)} cells for {len(reported.columns)} columns")
     try:
         measure = Convention(**convention)
     except UserError as error:
