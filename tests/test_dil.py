@@ -280,6 +280,18 @@ def test_a_larger_query_counts_in_proportion():  # type: ignore[no-untyped-def]
     assert objective.tally.images == 2 * 2 + 6
 
 
+def test_features_are_what_the_last_layer_is_given_and_are_counted():  # type: ignore[no-untyped-def]
+    network = smooth_network()
+    objective, params, batch = objective_for(network, "l2"), parameters_of(network), episode_of(1).query
+    found = objective.features(params, batch)
+    assert torch.equal(network[-1](found), objective.restore(params, batch))  # type: ignore[index]
+    assert found.shape == (2, 4, 6, 6)
+    assert objective.tally.images == 4
+    assert not network[-1]._forward_pre_hooks  # type: ignore[index]
+    moved = {name: value * 2 for name, value in params.items()}
+    assert not torch.equal(objective.features(moved, batch), found)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_parameters_and_network_are_left_alone(name):  # type: ignore[no-untyped-def]
     network = smooth_network()

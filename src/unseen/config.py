@@ -34,6 +34,8 @@ class Machine:
             torch.zeros(1, device=device)
         except (RuntimeError, AssertionError) as error:
             raise UserError(f"device: {device!r} cannot be used here; try cpu, or auto") from error
+        if device == "cuda":  # of several processes on one machine, each takes a GPU of its own
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         if self.threads < 0:
             raise UserError(f"threads: {self.threads} is below zero")
         usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

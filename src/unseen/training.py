@@ -245,7 +245,7 @@ def load(run: Run, processes: Processes) -> Position:
     try:
         run.network.load_state_dict(groups["network"])
         load_optimiser(run.outer, groups.get("outer", {}))
-        run.method.load_state_dict(groups.get("method", {}))
+        run.method.load_state_dict({name: v.to(run.config.device) for name, v in groups.get("method", {}).items()})
         return Position(**facts)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: does not fit this run's configuration: {str(error).splitlines()[0]}") from error

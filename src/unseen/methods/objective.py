@@ -43,13 +43,27 @@ class Objective:
         self.tally = Tally()
 
     def restore(self, params: Params, batch: Batch) -> Tensor:
-        """f_params(I_d): restored images, shaped as `batch.clean`."""
+        """f_params(I_d): restored images, shaped as `batch.clean`. Counted, as its gradient is what it is for."""
+        self.tally.images += len(batch)
+        return self._forward(params, batch)
+
+    def features(self, params: Params, batch: Batch) -> Tensor:
+        """What the network's last layer is given for a batch, (B, ...) as that layer has it. Counted likewise."""
+        last = [m for m in self.network.modules() if next(m.parameters(recurse=False), None) is not None][-1]
+        given: list[Tensor] = []
+        hook = last.register_forward_pre_hook(lambda layer, inputs: given.append(inputs[0]))
+        try:
+            self.restore(params, batch)
+        finally:
+            hook.remove()
+        return given[0]
+
+    def _forward(self, params: Params, batch: Batch) -> Tensor:
         restored: Tensor = functional_call(self.network, dict(params), (batch.distorted,))
         return restored
 
     def __call__(self, params: Params, batch: Batch) -> Tensor:
         value = self.loss(self.restore(params, batch), batch.clean)
-        self.tally.images += len(batch)
         self.tally.calls += 1
         self.tally.loss = self.tally.loss + value.detach()
         return value
@@ -61,7 +75,7 @@ class Objective:
         on its own would make every virtual update a different one.
         """
         with torch.no_grad():
-            first, second = self.restore(params, batch), self.restore(params, batch)
+            first, second = self._forward(params, batch), self._forward(params, batch)
         if first.shape != batch.clean.shape:
             raise ValueError(f"the network makes {tuple(first.shape)} of images {tuple(batch.clean.shape)}")
         if not torch.equal(first, second):
