@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from unseen.hypergradients import gradient, hessian_vector_product
 from unseen.methods import DIL, ERM, METHODS, SGD, Adam, Batch, Episode, Objective, Params, objective_for
 
 ALPHA = 0.05
+Sampling = Literal["serial", "parallel"]
+Value = Callable[[Objective, Params, Episode], float]
 
 
 def smooth_network() -> nn.Module:
@@ -79,7 +82,7 @@ def finite_differences(value: Callable[[Params], float], params: Params, step: f
             for sign in (1, -1):
                 moved = tensor.clone()
                 moved.view(-1)[i] += sign * step
-                ends.append(value(params | {name: moved}))
+                ends.append(value({**params, name: moved}))
             slope.view(-1)[i] = (ends[0] - ends[1]) / (2 * step)
         found[name] = slope
     return found
@@ -87,7 +90,7 @@ def finite_differences(value: Callable[[Params], float], params: Params, step: f
 
 @pytest.mark.parametrize("loss", ["l2", "huber"])
 @pytest.mark.parametrize(("sampling", "value"), [("serial", serial_objective), ("parallel", parallel_objective)])
-def test_second_order_gradient_equals_central_differences(sampling, value, loss):  # type: ignore[no-untyped-def]
+def test_second_order_gradient_equals_central_differences(sampling: Sampling, value: Value, loss: str) -> None:
     network = smooth_network()
     objective, params, episode = objective_for(network, loss), parameters_of(network), episode_of(3)
     found = DIL(sampling, 2, ALPHA).gradient(objective, params, episode)
@@ -117,7 +120,7 @@ def closed_form(params: Params, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("sampling", ["serial", "parallel"])
-def test_second_order_gradient_equals_the_closed_form_of_a_quadratic(sampling):  # type: ignore[no-untyped-def]
+def test_second_order_gradient_equals_the_closed_form_of_a_quadratic(sampling: Sampling) -> None:
     network = Quadratic()
     objective, params, episode = objective_for(network, "l2"), parameters_of(network), episode_of(4)
     slopes, curvatures = zip(*(closed_form(params, batch) for batch in episode.confounders), strict=True)
@@ -138,7 +141,7 @@ def test_second_order_gradient_equals_the_closed_form_of_a_quadratic(sampling): 
 
 
 @pytest.mark.parametrize("sampling", ["serial", "parallel"])
-def test_second_order_becomes_erm_as_alpha_vanishes(sampling):  # type: ignore[no-untyped-def]
+def test_second_order_becomes_erm_as_alpha_vanishes(sampling: Sampling) -> None:
     network = smooth_network()
     objective, params, episode = objective_for(network, "l2"), parameters_of(network), episode_of(3)
     erm = ERM().gradient(objective, params, episode)
@@ -150,12 +153,12 @@ def test_second_order_becomes_erm_as_alpha_vanishes(sampling):  # type: ignore[n
     assert errors[2] < 1e-7
 
 
-def test_first_order_becomes_the_mean_gradient_as_alpha_vanishes():  # type: ignore[no-untyped-def]
+def test_first_order_becomes_the_mean_gradient_as_alpha_vanishes() -> None:
     """Serial, K = n steps: the mean over the confounders; parallel, K = 2: half that, half the query's."""
     network = smooth_network()
     objective, params, episode = objective_for(network, "l2"), parameters_of(network), episode_of(3)
     slopes = [gradient(objective, params, batch) for batch in episode.confounders]
-    mean = {name: sum(s[name] for s in slopes) / 3 for name in params}  # type: ignore[misc]
+    mean = {name: torch.stack([s[name] for s in slopes]).mean(0) for name in params}
     query = ERM().gradient(objective, params, episode)
     serial = DIL("serial", 1, 1e-7).gradient(objective, params, episode)
     parallel = DIL("parallel", 1, 1e-7).gradient(objective, params, episode)
@@ -165,7 +168,7 @@ def test_first_order_becomes_the_mean_gradient_as_alpha_vanishes():  # type: ign
     assert relative_error(DIL("serial", 1, 1e-7).gradient(objective, params, same), query) < 1e-6
 
 
-def test_serial_first_order_is_the_path_over_its_length():  # type: ignore[no-untyped-def]
+def test_serial_first_order_is_the_path_over_its_length() -> None:
     network = smooth_network()
     objective, params, episode = objective_for(network, "l1"), parameters_of(network), episode_of(4)
     phi = params
@@ -176,18 +179,18 @@ def test_serial_first_order_is_the_path_over_its_length():  # type: ignore[no-un
     assert relative_error(found, expected) < 1e-12
 
 
-def test_parallel_first_order_is_the_path_over_its_length():  # type: ignore[no-untyped-def]
+def test_parallel_first_order_is_the_path_over_its_length() -> None:
     network = smooth_network()
     objective, params, episode = objective_for(network, "l1"), parameters_of(network), episode_of(4)
     slopes = [gradient(objective, params, batch) for batch in episode.confounders]
-    phi = {name: p - ALPHA * sum(s[name] for s in slopes) / 4 for name, p in params.items()}
-    phi = stepped(objective, phi, episode.query)
+    mean = {name: p - ALPHA * sum(s[name] for s in slopes) / 4 for name, p in params.items()}
+    phi = stepped(objective, mean, episode.query)
     expected = {name: (params[name] - phi[name]) / (ALPHA * 2) for name in params}
     found = DIL("parallel", 1, ALPHA).gradient(objective, params, episode)
     assert relative_error(found, expected) < 1e-12
 
 
-def test_adam_form_reproduces_the_published_loop_step_by_step():  # type: ignore[no-untyped-def]
+def test_adam_form_reproduces_the_published_loop_step_by_step() -> None:
     """The loop as it was published: inner Adam steps on the network itself, state kept over the iterations;
     then the weights are put back, θ − φ becomes the gradient, and a second Adam steps."""
     published, ours = smooth_network(), smooth_network()
@@ -217,7 +220,7 @@ def test_adam_form_reproduces_the_published_loop_step_by_step():  # type: ignore
             torch.testing.assert_close(p, q, rtol=1e-12, atol=1e-14, msg=f"step {step}, {name}")
 
 
-def test_adam_form_is_resumed_from_its_state():  # type: ignore[no-untyped-def]
+def test_adam_form_is_resumed_from_its_state() -> None:
     network = smooth_network()
     objective, params = objective_for(network), parameters_of(network)
     whole, first, second = (METHODS["dil_sf"]() for _ in range(3))
@@ -232,10 +235,10 @@ def test_adam_form_is_resumed_from_its_state():  # type: ignore[no-untyped-def]
     assert not any(torch.equal(fresh[name], expected[name]) for name in params)  # the state matters
 
 
-def test_hessian_vector_product_of_leaky_relu_and_unused_parameters():  # type: ignore[no-untyped-def]
+def test_hessian_vector_product_of_leaky_relu_and_unused_parameters() -> None:
     torch.manual_seed(0)
     network = nn.ModuleDict({"used": nn.Conv2d(3, 3, 3, padding=1), "unused": nn.Linear(2, 2)}).double()
-    network.forward = lambda x: network["used"](nn.functional.leaky_relu(network["used"](x), 0.2))  # type: ignore[method-assign]
+    network.forward = lambda x: network["used"](nn.functional.leaky_relu(network["used"](x), 0.2))
     objective, params, batch = objective_for(network, "l2"), parameters_of(network), episode_of(1).query
     vector = {
         name: torch.randn(p.shape, dtype=p.dtype, generator=torch.Generator().manual_seed(3))
@@ -252,7 +255,7 @@ def test_hessian_vector_product_of_leaky_relu_and_unused_parameters():  # type: 
     assert not found["unused.weight"].any()
 
 
-def test_an_objective_that_is_linear_in_its_parameters_has_no_curvature():  # type: ignore[no-untyped-def]
+def test_an_objective_that_is_linear_in_its_parameters_has_no_curvature() -> None:
     network = nn.Conv2d(3, 3, 1, bias=False).double()
     linear = Objective(network, lambda restored, clean: restored.mean())
     params = parameters_of(network)
@@ -264,7 +267,7 @@ EVALUATIONS = {"erm": 1, "ceiling": 1, "dil_sf": 4, "dil_pf": 5, "dil_ss": 16, "
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_gradient_evaluations_are_counted(name):  # type: ignore[no-untyped-def]
+def test_gradient_evaluations_are_counted(name: str) -> None:
     """Forward and backward of a batch is one, a Hessian-vector product two; four confounders here."""
     network = smooth_network()
     objective = objective_for(network)
@@ -272,7 +275,7 @@ def test_gradient_evaluations_are_counted(name):  # type: ignore[no-untyped-def]
     assert objective.tally.images == 2 * EVALUATIONS[name]
 
 
-def test_a_larger_query_counts_in_proportion():  # type: ignore[no-untyped-def]
+def test_a_larger_query_counts_in_proportion() -> None:
     network = smooth_network()
     objective = objective_for(network)
     large = Episode(episode_of(2).confounders, episode_of(1, shape=(6, 3, 6, 6)).query)
@@ -280,7 +283,7 @@ def test_a_larger_query_counts_in_proportion():  # type: ignore[no-untyped-def]
     assert objective.tally.images == 2 * 2 + 6
 
 
-def test_features_are_what_the_last_layer_is_given_and_are_counted():  # type: ignore[no-untyped-def]
+def test_features_are_what_the_last_layer_is_given_and_are_counted() -> None:
     network = smooth_network()
     objective, params, batch = objective_for(network, "l2"), parameters_of(network), episode_of(1).query
     found = objective.features(params, batch)
@@ -293,7 +296,7 @@ def test_features_are_what_the_last_layer_is_given_and_are_counted():  # type: i
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_parameters_and_network_are_left_alone(name):  # type: ignore[no-untyped-def]
+def test_parameters_and_network_are_left_alone(name: str) -> None:
     network = smooth_network()
     params = dict(network.named_parameters())
     before = parameters_of(network)
@@ -329,7 +332,7 @@ class _Saved:
 
 
 @pytest.mark.parametrize("sampling", ["serial", "parallel"])
-def test_memory_of_second_order_does_not_grow_with_the_confounders(sampling):  # type: ignore[no-untyped-def]
+def test_memory_of_second_order_does_not_grow_with_the_confounders(sampling: Sampling) -> None:
     network = smooth_network()
     objective, params = objective_for(network), parameters_of(network)
     peaks = []
@@ -352,12 +355,12 @@ def test_memory_of_second_order_does_not_grow_with_the_confounders(sampling):  #
         ({"order": 2, "inner": Adam}, "plain SGD"),
     ],
 )
-def test_impossible_variants_are_refused(settings, message):  # type: ignore[no-untyped-def]
+def test_impossible_variants_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DIL(**settings)
 
 
-def test_states_of_another_method_are_refused():  # type: ignore[no-untyped-def]
+def test_states_of_another_method_are_refused() -> None:
     state = {"steps_taken": torch.tensor(3)}
     for method in (ERM(), DIL("serial", 2, inner=SGD)):
         with pytest.raises(ValueError, match="keeps no state"):
@@ -366,7 +369,7 @@ def test_states_of_another_method_are_refused():  # type: ignore[no-untyped-def]
         METHODS["dil_sf"]().load_state_dict({})
 
 
-def test_random_networks_are_found_out():  # type: ignore[no-untyped-def]
+def test_random_networks_are_found_out() -> None:
     class Noisy(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return x + torch.randn_like(x)
