@@ -39,9 +39,10 @@ def main() -> None:
 
     def forward_over_reverse() -> dict[str, torch.Tensor]:
         def loss(values: dict[str, torch.Tensor]) -> torch.Tensor:
-            return (functional_call(network, values, (batch.distorted,)) - batch.clean).square().mean()
+            restored: torch.Tensor = functional_call(network, values, (batch.distorted,))
+            return (restored - batch.clean).square().mean()
 
-        return jvp(grad(loss), (params,), (vector,))[1]  # type: ignore[no-any-return]
+        return jvp(grad(loss), (params,), (vector,))[1]  # type: ignore[no-any-return,unused-ignore]
 
     ways: dict[str, Callable[[], object]] = {
         "gradient (floor)": lambda: gradient(objective, params, batch),

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from typing import Literal, get_args
 
 import pytest
 import torch
@@ -18,9 +19,11 @@ from unseen.checkpoints import CHECKPOINT, load_checkpoint, load_state
 from unseen.config import TrainConfig
 from unseen.errors import UserError
 from unseen.methods import METHODS
+from unseen.processes import Processes
 from unseen.progress import progress_bar
-from unseen.training import LOG, Position, Run, affordable, is_finished, lr_factor, spent, train
+from unseen.training import LOG, Position, Run, affordable, is_finished, load, lr_factor, spent, train
 
+Select = Literal["last", "held-out"]
 TINY = TrainConfig(
     device="cpu",
     threads=1,
@@ -54,9 +57,9 @@ def without_times(log: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{k: v for k, v in line.items() if k not in ("seconds", "waiting")} for line in log]
 
 
-@pytest.mark.parametrize("select", ["last", "held-out"])
+@pytest.mark.parametrize("select", get_args(Select))
 @pytest.mark.parametrize("method", METHODS)
-def test_resume_equals_never_having_stopped(method: str, select: str, tmp_path: Path) -> None:
+def test_resume_equals_never_having_stopped(method: str, select: Select, tmp_path: Path) -> None:
     config = replace(TINY, method=method, select=select, out=str(tmp_path / "whole"))
     whole = trained(config)
     parts = replace(config, out=str(tmp_path / "parts"))
@@ -166,6 +169,7 @@ import json, sys
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from typing import Literal, get_args
 from unseen.config import TrainConfig
 from unseen.progress import progress_bar
 from unseen.training import train
@@ -212,6 +216,14 @@ def test_two_processes_equal_one_that_averages_their_gradients(tmp_path: Path) -
     for name, value in run.network.state_dict().items():
         torch.testing.assert_close(found["network"][name], value, rtol=1e-6, atol=1e-8)
         assert torch.equal(other["network"][name], found["network"][name])
+
+
+def test_another_number_of_processes_cannot_go_on(tmp_path: Path) -> None:
+    config = replace(TINY, out=str(tmp_path))
+    trained(config, StopAfter(2))
+    run = Run.of(config)
+    with pytest.raises(UserError, match=r"resume\.safetensors: is of 1 processes, and 2 cannot go on"):
+        load(run, Processes(0, 2))
 
 
 def test_the_log_tells_the_share_of_time_spent_waiting(tmp_path: Path) -> None:

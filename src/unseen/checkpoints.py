@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -54,19 +55,30 @@ def load_checkpoint(path: Path, backbone: str = "") -> tuple[nn.Module, Card]:
     """
     path = path / CHECKPOINT if path.is_dir() else path
     tensors, raw = _read(path, "unseen")
-    try:
-        card = Card(**raw)
-        named = str(card.config["backbone"])
-    except (TypeError, KeyError) as error:
-        raise UserError(f"{path}: its card lacks a field: {error}") from error
+    card = _card(raw, path)
+    named = card.config["backbone"]
     if name_of(named) not in BACKBONES and backbone != named:
         raise UserError(f"{path}: backbone: {named!r} is code of your own; confirm it with --backbone {named}")
     network = build(named, BACKBONES, f"{path}: backbone")
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        raise UserError(f"{path}: the weights do not fit {named!r}: {str(error).splitlines()[1].strip()}") from error
+        reason = shorten(str(error).splitlines()[1], 200)
+        raise UserError(f"{path}: the weights do not fit {named!r}: {reason}") from error
     return network.eval(), card
+
+
+def _card(raw: Any, path: Path) -> Card:
+    """A card with the fields that evaluation needs: files come from elsewhere, and from other versions."""
+    try:
+        card = Card(**raw)
+    except TypeError as error:
+        raise UserError(f"{path}: not a checkpoint of unseen {__version__}: its card has other fields") from error
+    config = card.config if isinstance(card.config, dict) else {}
+    for name, kind in {"backbone": str, "method": str, "protocol": str, "seed": int, "budget": int}.items():
+        if not isinstance(config.get(name), kind):
+            raise UserError(f"{path}: its card tells no {name}")
+    return card
 
 
 def save_state(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], facts: Mapping[str, Any]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
@@ -67,7 +68,13 @@ COMMANDS = {
 
 
 class Parser(ArgumentParser):
-    """jsonargparse with errors of one line that name the nearest known option."""
+    """jsonargparse with errors of one line that name the nearest known option, and without abbreviations.
+
+    An abbreviated option would not be found among the explicit ones (see `parse`).
+    """
+
+    def __init__(self, **settings: Any):
+        super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         raise UserError(one_line(message, [action.dest for action in self._actions]))
@@ -75,33 +82,60 @@ class Parser(ArgumentParser):
 
 def one_line(message: str, known: Sequence[str]) -> str:
     """The one line, out of a parser's several, that says what was wrong."""
+    message = " ".join(message.split())
     unknown = re.search(r"unrecognized arguments: (\S+)|[oO]ption '([\w.-]+)'", message)
     if unknown:
         word = (unknown[1] or unknown[2]).partition("=")[0]
-        return f"unknown option {word!r}{nearest(word.lstrip('-'), known)}"
-    choice = re.search(r"invalid choice: '([^']*)'", message)
+        if unknown[1] and not word.startswith("-"):
+            return f"{word!r} is one word too many"
+        dashes = "--" if word.startswith("-") else ""  # as on the command line, or as in a file
+        return f"unknown option {word!r}{nearest(word, [dashes + name for name in known])}"
+    choice = re.search(r"argument (\w+): invalid choice: '([^']*)' \(choose from (.*)\)", message)
     if choice:
-        return f"unknown {message.split(':')[0].removeprefix('argument ')} {choice[1]!r}{nearest(choice[1], COMMANDS)}"
+        choices = [name.strip("'") for name in choice[3].split(", ")]
+        return f"{choice[1]}: {choice[2]!r} is none of {', '.join(choices)}{nearest(choice[2], choices)}"
     if "but it was not provided" in message:
         return f"give a command: {', '.join(COMMANDS)}; unseen --help says more"
-    message = re.sub(r'Parser key "(?:\w+\.)?(\w+)":', r"\1:", message)
-    return " ".join(re.sub(r"<class '(\w+)'>", r"\1", message.replace("typing.", "")).split())
+    missing = re.search(r"arguments are required: (\w+)\.(\w+)", message)
+    if missing:
+        return f"give a {missing[2]}; unseen {missing[1]} --help says more"
+    if "NestedArg" in message:
+        return "options have no dots in them; settings go into the value, as in --method dil_sf:inner_lr=1e-4"
+    return wrong_value(message)
 
 
-def options(config: type[Machine]) -> Parser:
-    """A parser with an option for each field of a configuration, its type and help from the annotation."""
+def wrong_value(message: str) -> str:
+    """`budget: expected a whole number, got 'x'` for what the parser says of classes and type hints."""
+    message = re.sub(r'Parser key "(?:\w+\.)?(\w+)"( element \d+)?:', r"\1\2:", message)
+    wrong = re.fullmatch(r"(.*): Expected an? (.*)\. Got value: (.*)", message)
+    if not wrong:
+        return message
+    field, kind, value = wrong.groups()
+    choices = re.findall(r"'(\w[\w-]*)'", kind) if "Literal" in kind else []
+    if choices:
+        return f"{field}: {value!r} is none of {', '.join(choices)}{nearest(value, choices)}"
+    plain = {"<class 'int'>": "a whole number", "<class 'float'>": "a number", "<class 'str'>": "text"}
+    return f"{field}: expected {plain.get(kind, kind)}, got {value!r}"
+
+
+def options(config: type[Machine], values: Mapping[str, Any]) -> Parser:
+    """A parser with an option for each field of a configuration, its type and help from the annotation.
+
+    `values` stand in for the defaults.
+    """
     parser = Parser()
     hints = get_type_hints(config, include_extras=True)
     for field in fields(config):
         kind, description = get_args(hints[field.name])
         default = field.default_factory() if field.default_factory is not MISSING else field.default
+        default = values.get(field.name, default)
         shape = {"nargs": "+", "type": get_args(kind)[0]} if get_origin(kind) is list else {"type": kind}
         parser.add_argument(f"--{field.name}", default=default, help=description, **shape)
     return parser
 
 
-def make_parser() -> Parser:
-    """The whole command line."""
+def make_parser(values: Mapping[str, Any]) -> Parser:
+    """The whole command line, with `values` of a file in place of the defaults."""
     parser = Parser(
         prog="unseen",
         description="Train image-restoration networks to hold up on distortions they have never seen.",
@@ -109,9 +143,9 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"unseen {__version__}")
     subcommands = parser.add_subcommands(dest="command", required=True)
     for name, command in COMMANDS.items():
-        sub = options(command.config) if command.config else Parser()
+        sub = options(command.config, values) if command.config else Parser()
         if command.config:
-            sub.add_argument("--config", action="config", help="YAML file of options, under the same names")
+            sub.add_argument("--config", help="YAML file of options, under the same names; what is given here wins")
         for word, settings in command.words:
             sub.add_argument(word, **settings)
         for flag, description in command.flags:
@@ -121,10 +155,18 @@ def make_parser() -> Parser:
     return parser
 
 
-def check_file(config: type[Machine], path: Path) -> None:
-    """Raises UserError, naming the file and the field, unless every name and value in it fits."""
+def read_file(config: type[Machine], path: Path) -> dict[str, Any]:
+    """The values in a YAML file. Raises UserError, naming file and field, unless every name and value fits."""
+    values, hints = load_config(path), get_type_hints(config)
+    for name, value in values.items():
+        # jsonargparse lets the first pass and stumbles over the second.
+        if value is None:
+            raise UserError(f"{path}: {name}: has no value")
+        if get_origin(hints.get(name)) is list and not isinstance(value, list):
+            raise UserError(f"{path}: {name}: expected a list, such as [{value}]")
     try:
-        options(config).parse_object(load_config(path))
+        parsed = options(config, {}).parse_object(values)
+        return {name: parsed[name] for name in values}
     except UserError as error:
         raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
 
@@ -135,15 +177,16 @@ def parse(words: Sequence[str]) -> tuple[Command, Any, Namespace]:
     `explicit` among the latter names the fields that an option or a file gave, default or not.
     """
     words = [spelling(word) for word in words]
+    values: dict[str, Any] = {}
     explicit = {word[2:].partition("=")[0] for word in words if word.startswith("--")}
     command = COMMANDS.get(words[0]) if words else None
     for i, word in enumerate(words):
         if command and command.config and re.match("--config(=|$)", word):
             _, equals, path = word.partition("=")
-            path = path if equals else "".join(words[i + 1 : i + 2])
-            check_file(command.config, Path(path))
-            explicit |= set(load_config(Path(path)))
-    given = make_parser().parse_args(words)
+            for file in [path] if equals else words[i + 1 : i + 2]:
+                values |= read_file(command.config, Path(file))
+    explicit |= set(values)
+    given = make_parser(values).parse_args(words)
     command, told = COMMANDS[given.command], given[given.command]
     told.explicit = explicit
     names = [field.name for field in fields(command.config)] if command.config else []
@@ -159,6 +202,10 @@ def spelling(word: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; a traceback means a fault of ours."""
+    for stream in (sys.stdout, sys.stderr):  # σ and strange file names are no reason to fail where they have no letter
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.path.append("")  # a user's own parts, by dotted path, are found where the command is given
     try:
         command, config, told = parse(sys.argv[1:] if arguments is None else arguments)
         return command.run(config, told)

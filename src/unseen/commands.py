@@ -9,8 +9,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .config import CompareConfig, DemoConfig, EvaluateConfig, TrainConfig, load_config
+from .config import CompareConfig, DemoConfig, EvaluateConfig, TrainConfig
 from .errors import UserError
+from .files import require_writable
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -42,6 +43,7 @@ def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence
     from .progress import progress_bar
     from .protocols import load_protocol
 
+    require_writable(Path(config.out))
     with interruptible() as stop, progress_bar() as bar:
         outcome = study.compare(config.resolved(), stop, bar, title=title, notes=notes, overwrite=overwrite)
     _show(outcome.rows, outcome.skipped, load_protocol(config.protocol), notes)
@@ -59,8 +61,11 @@ def train(config: TrainConfig, told: Namespace) -> int:
     from .interruption import interruptible
     from .progress import progress_bar
 
+    if told.resume and told.overwrite:
+        raise UserError("give --resume or --overwrite, not both")
+    require_writable(config.folder)
     if told.resume:
-        config = _resumed(config, told.explicit)
+        config = _resumed(config.resolved(), told.explicit)
     elif not told.overwrite and (config.folder / training.CONFIG).exists():
         raise UserError(f"out: {config.folder} holds a run; give --resume, --overwrite, or another --out")
     config = replace(config.resolved(), out=str(config.folder))
@@ -89,16 +94,15 @@ def _tell(config: TrainConfig, position: Position) -> None:
 
 def _resumed(config: TrainConfig, explicit: Iterable[str]) -> TrainConfig:
     """The configuration that the run was started with; an option that contradicts it is refused."""
-    from .cli import check_file
+    from .cli import read_file
     from .training import CONFIG
 
     path = config.folder / CONFIG
     if not path.exists():
         raise UserError(f"out: {config.folder} holds no run to resume")
-    check_file(TrainConfig, path)
-    saved = TrainConfig(**load_config(path))
+    saved = TrainConfig(**read_file(TrainConfig, path))
     for name, value in asdict(config).items():
-        if name in explicit and name not in ("out",) and getattr(saved, name) != value:
+        if name in explicit and name != "out" and getattr(saved, name) != value:
             raise UserError(f"{name}: {value!r}, but the run in {config.folder} has {getattr(saved, name)!r}")
     return replace(saved, out=str(config.folder))
 
@@ -113,6 +117,7 @@ def evaluate(config: EvaluateConfig, told: Namespace) -> int:
 
     config = config.resolved()
     out = Path(config.out)
+    require_writable(out)
     if (out / study.ROWS).exists() and not told.overwrite:
         raise UserError(f"out: {out} holds an evaluation; give --overwrite, or another --out")
     network, card = load_checkpoint(Path(told.checkpoint), config.backbone)
@@ -125,7 +130,8 @@ def evaluate(config: EvaluateConfig, told: Namespace) -> int:
     if rows:
         study.write_evaluation(out, rows, network, card, protocol, tests, config)
     _show(rows, tests.skipped, protocol, ())
-    print(f"{out / study.REPORT}, {out / study.ROWS}")
+    if rows:
+        print(f"{out / study.REPORT}, {out / study.ROWS}")
     if stop.is_set():
         print(f"interrupted: {len({row.image for row in rows})} of {len(tests.photos)} images")
         return INTERRUPTED

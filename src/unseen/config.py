@@ -38,6 +38,8 @@ class Machine:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         if self.threads < 0:
             raise UserError(f"threads: {self.threads} is below zero")
+        if self.threads > 1024:  # some thousands crash the process in torch
+            raise UserError(f"threads: {self.threads} is above 1024")
         usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return replace(self, device=device, threads=self.threads or usable)
 
@@ -72,7 +74,7 @@ class Recipe(Machine):
                 raise UserError(f"{name}: {getattr(self, name)} is below 1")
         if not self.lr > 0:
             raise UserError(f"lr: {self.lr} is not above zero")
-        if not self.data:
+        if not self.data or not all(self.data):  # an empty name would be the current folder
             raise UserError("data: no folder given; leave it out for the embedded photographs")
 
 
@@ -101,6 +103,16 @@ class CompareConfig(Recipe):
     seed: Annotated[int, "the first of the seeds"] = 0
     test: Annotated[list[str], "test sets as NAME=DIR; or embedded"] = field(default_factory=lambda: ["embedded"])
     out: Annotated[str, "folder of the study"] = "runs/study"
+
+    def check(self) -> None:
+        """Also for a study of nothing, and for two methods that would share a folder."""
+        super().check()
+        if self.seeds < 1:
+            raise UserError(f"seeds: {self.seeds} is below 1")
+        folders = [slug(method) for method in self.methods]
+        twice = next((method for method in self.methods if folders.count(slug(method)) > 1), None)
+        if twice is not None:
+            raise UserError(f"methods: {twice!r} is there twice")
 
     def run(self, method: str, seed: int) -> TrainConfig:
         """The training run of one method and seed, in a folder of its own inside the study."""
@@ -142,7 +154,8 @@ def load_config(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: not a configuration: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise UserError(f"{path}: not a configuration: {reason}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path}: not a configuration: expected names and values")
     return values

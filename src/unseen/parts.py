@@ -54,16 +54,26 @@ def build(spec: str, known: Mapping[str, Callable[..., T]], field: str) -> T:
     Raises UserError, naming `field`, for an unknown name or setting and for a value of the wrong kind.
     """
     part = resolve(name_of(spec), known, field)
-    settings = _settings(spec, list(inspect.signature(part).parameters), field)
+    parameters = inspect.signature(part).parameters
+    settings = _settings(spec, list(parameters), field)
+    missing = [name for name, p in parameters.items() if name not in settings and _is_needed(p)]
+    if missing:
+        raise UserError(f"{field}: {spec!r}: needs {', '.join(missing)}")
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_function_arguments(part) if inspect.isfunction(part) else parser.add_class_arguments(part)
+    add = parser.add_function_arguments if inspect.isfunction(part) else parser.add_class_arguments
+    add(part, skip={name for name in parameters if name not in settings})  # the part's defaults are its own affair
     try:
         values = parser.parse_args([f"--{name}={value}" for name, value in settings.items()])
-        return part(**{name: values[name] for name in settings})  # the part's defaults are its own affair
+        return part(**{name: values[name] for name in settings})
     except ArgumentError as error:
         raise UserError(f"{field}: {spec!r}: {_one_line(str(error))}") from error
     except ValueError as error:
         raise UserError(f"{field}: {spec!r}: {error}") from error
+
+
+def _is_needed(parameter: inspect.Parameter) -> bool:
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return parameter.default is inspect.Parameter.empty and parameter.kind not in several
 
 
 def _settings(spec: str, parameters: list[str], field: str) -> dict[str, str]:
@@ -84,9 +94,6 @@ def _settings(spec: str, parameters: list[str], field: str) -> dict[str, str]:
 
 def _one_line(message: str) -> str:
     """jsonargparse explains itself over several lines; keep what names the setting and the value."""
-    missing = re.match(r"the following arguments are required: (.*)", message)
-    if missing:
-        return f"needs {missing[1]}"
     key = re.search(r'key "([^"]+)"', message)
     value = re.search(r"[vV]alue: (.*)", message)
     expected = re.search(r"Expected an? (.*?)(\. Got|$)", message, re.MULTILINE)

@@ -54,6 +54,7 @@ class Position:
     calls: int = 0
     best: float = -math.inf
     finished: bool = False
+    processes: int = 1
     log: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -235,7 +236,7 @@ def begin(run: Run, processes: Processes) -> Position:
         (run.config.folder / old).unlink(missing_ok=True)
     if processes.rank == 0:
         save_config(run.config.folder / CONFIG, run.config)
-    return Position()
+    return Position(processes=processes.world)
 
 
 def load(run: Run, processes: Processes) -> Position:
@@ -246,9 +247,12 @@ def load(run: Run, processes: Processes) -> Position:
         run.network.load_state_dict(groups["network"])
         load_optimiser(run.outer, groups.get("outer", {}))
         run.method.load_state_dict({name: v.to(run.config.device) for name, v in groups.get("method", {}).items()})
-        return Position(**facts)
+        position = Position(**facts)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: does not fit this run's configuration: {str(error).splitlines()[0]}") from error
+    if position.processes != processes.world:
+        raise UserError(f"{path}: is of {position.processes} processes, and {processes.world} cannot go on with it")
+    return position
 
 
 def state_file(folder: Path, rank: int) -> Path:

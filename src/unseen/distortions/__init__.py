@@ -2,11 +2,19 @@
 
 from collections.abc import Callable
 
-from .distortion import Distortion, Parameters
+from .distortion import Distortion, Parameters, normal_fields, sample_range, sample_seeds
 from .noise import GaussianNoise
 
 DISTORTIONS: dict[str, Callable[..., Distortion]] = {
     "gaussian_noise": GaussianNoise,
 }
 
-__all__ = ["DISTORTIONS", "Distortion", "GaussianNoise", "Parameters"]
+__all__ = [
+    "DISTORTIONS",
+    "Distortion",
+    "GaussianNoise",
+    "Parameters",
+    "normal_fields",
+    "sample_range",
+    "sample_seeds",
+]

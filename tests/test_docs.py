@@ -1,0 +1,209 @@
+"""The documents: their Python runs, their commands parse, their links lead somewhere."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import re
+import runpy
+import shlex
+import sys
+from collections.abc import Iterator
+from itertools import groupby, pairwise
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from unseen.backbones import BACKBONES
+from unseen.cli import COMMANDS, main, parse
+from unseen.config import save_config
+from unseen.methods import METHODS, Batch, Episode, objective_for
+from unseen.parts import build
+from unseen.protocols import load_protocol
+from unseen.rows import read_rows
+from unseen.training import LOG
+
+ROOT = Path(__file__).parents[1]
+README, CONTRIBUTING = ROOT / "README.md", ROOT / "CONTRIBUTING.md"
+PAGES = [README, CONTRIBUTING, *sorted((ROOT / "docs").glob("*.md"))]
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [text for kind, text in FENCED.findall(page.read_text()) if kind == language]
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The words after `unseen` of every command in the page's shell blocks."""
+    found = []
+    for line in "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines():
+        tokens = shlex.shlex(line, posix=True, punctuation_chars="|&;")
+        tokens.whitespace_split = True
+        for joint, run in groupby(tokens, key=lambda token: not token.strip("|&;")):
+            words = [] if joint else list(run)
+            while words and re.match(r"\w+=", words[0]):  # PYTHONPATH=. unseen ...
+                words.pop(0)
+            if words[:1] == ["torchrun"]:
+                words = words[words.index("--no-python") + 1 :]
+            if words and Path(words[0]).name == "unseen":
+                found.append(words[1:])
+    return found
+
+
+def words_of(command: list[str]) -> str:
+    return shlex.join(["unseen", *command])
+
+
+@pytest.mark.parametrize("command", [command for page in PAGES for command in commands(page)], ids=words_of)
+def test_every_command_is_understood(command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for option, value in pairwise(command):
+        if option == "--config":  # a file of the reader's, or one that a run has written
+            kind = COMMANDS[command[0]].config
+            assert kind is not None
+            save_config(tmp_path / value, kind())
+    if {"--help", "--version"} & set(command):
+        with pytest.raises(SystemExit, match="0"):
+            parse(command)
+        return
+    _, config, _ = parse(command)
+    for field, known in (("method", METHODS), ("methods", METHODS), ("backbone", BACKBONES)):
+        given = getattr(config, field, None) or []
+        for spec in [given] if isinstance(given, str) else given:
+            if not spec.startswith("my_"):
+                build(spec, known, field)
+    protocol = getattr(config, "protocol", "")
+    if protocol and not protocol.endswith(".yaml"):
+        load_protocol(protocol)
+
+
+@pytest.mark.parametrize("page", [README, CONTRIBUTING], ids=lambda page: page.name)
+def test_the_main_pages_show_commands(page: Path) -> None:
+    assert commands(page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """To a file of the repository; to a heading that is there; to a name that the linked module defines."""
+    lost = []
+    for text, target in LINK.findall(FENCED.sub("", page.read_text())):
+        if re.match(r"\w+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        here = file.exists() and file.is_relative_to(ROOT)
+        if not here or (anchor and anchor not in anchors(file)):
+            lost.append(target)
+        elif file.suffix == ".py" and (code := re.fullmatch(r"`([\w.]+)`", text)):
+            lost += [f"{code[1]} in {target}"] * (not defines(ast.parse(file.read_text()).body, code[1]))
+    assert not lost
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", FENCED.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def defines(body: list[ast.stmt], name: str) -> bool:
+    """Whether a module or class defines a name, dotted for what is inside a class."""
+    first, _, rest = name.partition(".")
+    for node in body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == first:
+            return not rest or (isinstance(node, ast.ClassDef) and defines(node.body, rest))
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if not rest and first in [target.id for target in targets if isinstance(target, ast.Name)]:
+            return True
+    return False
+
+
+def test_what_is_not_defined_is_noticed() -> None:
+    body = ast.parse("A = 1\nb: int = 2\nclass C:\n    def d(self): pass\n").body
+    assert all(defines(body, name) for name in ("A", "b", "C", "C.d"))
+    assert not any(defines(body, name) for name in ("d", "C.e", "A.d", "E"))
+
+
+def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    examples = blocks(README, "python")
+    assert examples
+    for i, example in enumerate(examples):
+        script = tmp_path / f"example{i}.py"
+        script.write_text(example)
+        runpy.run_path(str(script), run_name="__main__")
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder that the reader of CONTRIBUTING.md works in, with the module and the protocol it has in it."""
+    (tmp_path / "my_parts.py").write_text("\n\n".join(blocks(CONTRIBUTING, "python")))
+    (protocol,) = blocks(CONTRIBUTING, "yaml")
+    (tmp_path / "my_protocol.yaml").write_text(protocol)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])  # `unseen` itself must look here
+    yield tmp_path
+    sys.modules.pop("my_parts", None)
+
+
+@pytest.fixture
+def my_parts(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module by itself, for a closer look."""
+    monkeypatch.syspath_prepend(workplace)
+    return importlib.import_module("my_parts")
+
+
+def test_parts_of_one_s_own_train_and_are_evaluated(workplace: Path) -> None:
+    """The commands of CONTRIBUTING.md as they stand, and after them what makes them short."""
+    photos = workplace / "photos"
+    photos.mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(photos / "a.png")
+    machine = ["--device", "cpu", "--threads", "1"]
+    short = {
+        "train": ["--data", "embedded", "--budget", "16", "--batch", "2", "--patch", "12", "--validations", "2"],
+        "evaluate": ["--test", "mine=photos"],
+    }
+    for command in commands(CONTRIBUTING):
+        assert main([*command, *short[command[0]], *machine]) == 0, words_of(command)
+    log = [json.loads(line) for line in (workplace / "runs/mine" / LOG).read_text().splitlines()]
+    assert [(line["step"], line["evaluations"]) for line in log] == [(4, 8), (8, 16)]  # two seen levels, two a step
+    rows = read_rows(workplace / "runs/mine-test/results.jsonl")
+    assert [(row.split, row.degree) for row in rows] == [
+        ("seen", 0.02),
+        ("seen", 0.05),
+        ("held-out", 0.08),
+        ("unseen", 0.15),
+        ("unseen", 0.3),
+    ]
+    assert {(row.method, row.distortion) for row in rows} == {("my_parts.Balanced", "my_parts.SaltAndPepper")}
+    assert (workplace / "runs/mine-test/report.html").stat().st_size > 10_000
+
+
+def test_the_example_of_a_method_is_the_gradient_of_the_mean_loss(my_parts: ModuleType) -> None:
+    network = my_parts.Tiny().double()
+    images = torch.rand(4, 2, 3, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    episode = Episode([Batch(images[i], images[3]) for i in range(3)], Batch(images[0], images[1]))
+    found = my_parts.Balanced().gradient(objective_for(network), dict(network.named_parameters()), episode)
+    losses = [nn.functional.l1_loss(network(batch.distorted), batch.clean) for batch in episode.confounders]
+    expected = torch.autograd.grad(torch.stack(losses).mean(), list(network.parameters()))
+    for (name, _), slope in zip(network.named_parameters(), expected, strict=True):
+        torch.testing.assert_close(found[name], slope)
+
+
+def test_the_example_of_a_distortion_keeps_the_rules(my_parts: ModuleType) -> None:
+    noise, draws = my_parts.SaltAndPepper(0.2), torch.Generator().manual_seed(0)
+    clean = torch.full((4, 3, 100, 100), 0.5)
+    parameters = noise.sample(draws, 4)
+    found = noise.apply(clean, parameters)
+    assert torch.equal(found, noise.apply(clean, parameters))
+    singles = [noise.apply(clean[i : i + 1], {k: v[i : i + 1] for k, v in parameters.items()}) for i in range(4)]
+    assert torch.equal(found, torch.cat(singles))
+    assert torch.equal(found, found[:, :1].expand_as(found))  # whole pixels, not single channels
+    for value in (0, 1):  # a tenth each, within four standard deviations of 40 000 draws
+        assert abs(float((found[:, 0] == value).double().mean()) - 0.1) < 4 * (0.1 * 0.9 / 40_000) ** 0.5
+    assert ((found == 0) | (found == 1) | (found == 0.5)).all()
