@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -44,15 +45,26 @@ def measure(
     network: nn.Module, photo: Photo, protocol: Protocol, device: str, seed: int, dataset: str
 ) -> Iterator[Measurement]:
     """Restore one photograph (H, W, 3) under every level of the protocol, seen, held-out and unseen."""
-    clean = to_tensor(photo.pixels)
+    convention = protocol.convention
     for split, confounder in protocol.levels():
-        distorted = distort(photo, confounder, protocol.convention, seed, dataset)
+        distorted = distort(photo, confounder, convention, seed, dataset)
         restored = restore(network, distorted, device)
-        before, after = (
-            (float(psnr(image, clean, protocol.convention)), float(ssim(image, clean, protocol.convention)))
-            for image in (distorted, restored)
-        )
+        before = judge_input(photo, confounder, convention, seed, dataset)
+        after = judge(restored, to_tensor(photo.pixels), convention)
         yield Measurement(split, confounder, *after, *before, distorted, restored)
+
+
+def judge(image: Tensor, clean: Tensor, convention: Convention) -> tuple[float, float]:
+    """PSNR in dB and SSIM of one image, float (1, 3, H, W)."""
+    return float(psnr(image, clean, convention)), float(ssim(image, clean, convention))
+
+
+@lru_cache(maxsize=100_000)
+def judge_input(
+    photo: Photo, confounder: Confounder, convention: Convention, seed: int, dataset: str
+) -> tuple[float, float]:
+    """PSNR and SSIM of the distorted image, found once: it is the same for every network."""
+    return judge(distort(photo, confounder, convention, seed, dataset), to_tensor(photo.pixels), convention)
 
 
 def on_device(network: nn.Module, device: str) -> nn.Module:
