@@ -51,7 +51,7 @@ class Recipe(Machine):
     protocol: Annotated[str, "a protocol by name (see `unseen list protocols`) or a YAML file"] = "denoise"
     backbone: Annotated[str, "network, with settings: rrdb_small:features=24,blocks=3"] = "rrdb_small"
     data: Annotated[list[str], "folders of clean photos; or embedded, dead_leaves, dead_leaves:500"] = field(
-        default_factory=lambda: ["embedded", "dead_leaves"]
+        default_factory=lambda: ["embedded"]
     )
     budget: Annotated[int, "gradient evaluations: forward and backward passes of one batch"] = 10_000
     batch: Annotated[int, "images in a batch"] = 8

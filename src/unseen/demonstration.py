@@ -23,7 +23,6 @@ def study_config(config: DemoConfig) -> CompareConfig:
         device=config.device,
         threads=config.threads,
         protocol="denoise",
-        data=["embedded"],
         methods=["erm", "dil_sf", "ceiling"],
         backbone="rrdb_small:features=12,growth=6,blocks=1",
         budget=2_000,
