@@ -27,6 +27,7 @@ from unseen.methods import METHODS, Batch, Episode, objective_for
 from unseen.parts import build
 from unseen.protocols import load_protocol
 from unseen.rows import read_rows
+from unseen.tables import markdown_table
 from unseen.training import LOG
 
 ROOT = Path(__file__).parents[1]
@@ -207,3 +208,9 @@ def test_the_example_of_a_distortion_keeps_the_rules(my_parts: ModuleType) -> No
     for value in (0, 1):  # a tenth each, within four standard deviations of 40 000 draws
         assert abs(float((found[:, 0] == value).double().mean()) - 0.1) < 4 * (0.1 * 0.9 / 40_000) ** 0.5
     assert ((found == 0) | (found == 1) | (found == 0.5)).all()
+
+
+@pytest.mark.parametrize(("page", "rows"), [("results.md", "denoise-embedded.jsonl")])
+def test_published_tables_are_what_the_published_rows_say(page: str, rows: str) -> None:
+    table = markdown_table(read_rows(ROOT / "docs" / "results" / rows))
+    assert table in (ROOT / "docs" / page).read_text(encoding="utf-8")
