@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from commandline import CommandLine, photographs
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +28,22 @@ def real_images() -> Path:
     if not folder:
         pytest.skip("UNSEEN_TEST_DATA names no folder of real images")
     return Path(folder)
+
+
+@pytest.fixture
+def unseen(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """The command line."""
+    monkeypatch.setattr(sys, "path", [*sys.path])  # each call adds the current folder
+    return CommandLine(capsys)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of four photographs to train on."""
+    return photographs(tmp_path_factory.mktemp("data") / "photos", "a.png", "b.png", "c.png", "d.png")
+
+
+@pytest.fixture(scope="session")
+def tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two photographs to test on."""
+    return photographs(tmp_path_factory.mktemp("data") / "tests", "e.png", "f.png", size=(20, 22))
