@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from torch import nn
 from torch.func import functional_call, grad, jvp
 
 from unseen.backbones import BACKBONES
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     told = parser.parse_args()
     torch.manual_seed(0)
-    network = build(told.backbone, BACKBONES, "backbone").to(memory_format=torch.channels_last)
+    network = build(told.backbone, BACKBONES, "backbone", nn.Module).to(memory_format=torch.channels_last)
     objective = objective_for(network, "l2")
     params = {name: p.detach() for name, p in network.named_parameters()}
     vector = {name: torch.randn_like(p) for name, p in params.items()}

@@ -79,7 +79,7 @@ def test_every_command_is_understood(command: list[str], tmp_path: Path, monkeyp
         given = getattr(config, field, None) or []
         for spec in [given] if isinstance(given, str) else given:
             if not spec.startswith("my_"):
-                build(spec, known, field)
+                build(spec, known, field, object)
     protocol = getattr(config, "protocol", "")
     if protocol and not protocol.endswith(".yaml"):
         load_protocol(protocol)

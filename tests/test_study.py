@@ -240,7 +240,6 @@ def test_overwrite_makes_the_study_anew(unseen: CommandLine, study: list[object]
     assert all(json_lines(out / name / "log.jsonl")[-1]["evaluations"] == 8 for name in ("erm-0", "ceiling-0"))
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a run counts by its folder alone")
 def test_runs_that_an_overwritten_study_left_are_not_taken_for_its_own(
     unseen: CommandLine, study: list[object], tmp_path: Path
 ) -> None:
@@ -251,7 +250,6 @@ def test_runs_that_an_overwritten_study_left_are_not_taken_for_its_own(
     assert {saved_config(tmp_path / "study" / name)["lr"] for name in runs} == {0.01}
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="nothing reads a card's protocol hash")
 def test_a_protocol_that_changed_under_a_study_is_refused(
     unseen: CommandLine, study: list[object], tmp_path: Path
 ) -> None:

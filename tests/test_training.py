@@ -218,6 +218,11 @@ def test_two_processes_equal_one_that_averages_their_gradients(tmp_path: Path) -
         assert torch.equal(other["network"][name], found["network"][name])
 
 
+def test_a_budget_below_one_step_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="budget: 15 is below one step of dil_ss, which takes 16"):
+        trained(replace(TINY, method="dil_ss", budget=15, out=str(tmp_path)))
+
+
 def test_another_number_of_processes_cannot_go_on(tmp_path: Path) -> None:
     config = replace(TINY, out=str(tmp_path))
     trained(config, StopAfter(2))

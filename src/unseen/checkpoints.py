@@ -59,7 +59,7 @@ def load_checkpoint(path: Path, backbone: str = "") -> tuple[nn.Module, Card]:
     named = card.config["backbone"]
     if name_of(named) not in BACKBONES and backbone != named:
         raise UserError(f"{path}: backbone: {named!r} is code of your own; confirm it with --backbone {named}")
-    network = build(named, BACKBONES, f"{path}: backbone")
+    network = build(named, BACKBONES, f"{path}: backbone", nn.Module)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:

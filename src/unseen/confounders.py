@@ -18,7 +18,7 @@ from .randomness import generator
 Content = Literal["counterfactual", "independent"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Confounder:
     """One distortion at one degree or range, under the name it has in a protocol (`gaussian_noise:30`)."""
 
@@ -28,7 +28,7 @@ class Confounder:
     @classmethod
     def parse(cls, spec: str, field: str) -> Confounder:
         """From `name:settings`. Raises UserError, naming `field`, where it describes no distortion."""
-        return cls(spec, build(spec, DISTORTIONS, field))
+        return cls(spec, build(spec, DISTORTIONS, field, Distortion))
 
     @property
     def kind(self) -> str:

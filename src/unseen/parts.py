@@ -43,15 +43,18 @@ def resolve(name: str, known: Mapping[str, Callable[..., T]], field: str) -> Cal
         raise UserError(f"{field}: {name!r} is none of {', '.join(known)}{nearest(name, known)}")
     try:
         part: Callable[..., T] = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"{field}: {name!r} cannot be imported: {error}") from error
+        inspect.signature(part)
+    except Exception as error:  # a module of the user's may raise anything while it is imported
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{field}: {name!r} cannot be imported as a class or function: {reason}") from error
     return part
 
 
-def build(spec: str, known: Mapping[str, Callable[..., T]], field: str) -> T:
-    """Make the part that `spec` describes, its settings checked against the part's own signature.
+def build(spec: str, known: Mapping[str, Callable[..., T]], field: str, kind: type[T]) -> T:
+    """Make the part that `spec` describes, of a kind, its settings checked against the part's own signature.
 
-    Raises UserError, naming `field`, for an unknown name or setting and for a value of the wrong kind.
+    Raises UserError, naming `field`, for an unknown name or setting, for a value of the wrong type, and for a
+    part that is of another kind.
     """
     part = resolve(name_of(spec), known, field)
     parameters = inspect.signature(part).parameters
@@ -64,11 +67,14 @@ def build(spec: str, known: Mapping[str, Callable[..., T]], field: str) -> T:
     add(part, skip={name for name in parameters if name not in settings})  # the part's defaults are its own affair
     try:
         values = parser.parse_args([f"--{name}={value}" for name, value in settings.items()])
-        return part(**{name: values[name] for name in settings})
+        made = part(**{name: values[name] for name in settings})
     except ArgumentError as error:
         raise UserError(f"{field}: {spec!r}: {_one_line(str(error))}") from error
-    except ValueError as error:
-        raise UserError(f"{field}: {spec!r}: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{field}: {spec!r}: {' '.join(str(error).split())}") from error
+    if not isinstance(made, kind):
+        raise UserError(f"{field}: {spec!r} makes a {type(made).__name__}, and no {kind.__name__}")
+    return made
 
 
 def _is_needed(parameter: inspect.Parameter) -> bool:

@@ -23,7 +23,7 @@ from .data.patches import centre
 from .data.sources import load_test_set
 from .errors import UserError
 from .evaluation import measure, on_device, to_pixels
-from .methods import METHODS
+from .methods import METHODS, Method
 from .parts import build
 from .protocols import Protocol, load_protocol
 from .report import LearningCurve, Picture, write_report
@@ -151,11 +151,10 @@ def compare(
     config.check()
     protocol = load_protocol(config.protocol)
     for method in config.methods:
-        build(method, METHODS, "methods")
+        build(method, METHODS, "methods", Method)
     tests = Tests.load(config.test)
     out = Path(config.out)
-    if not overwrite:
-        _refuse_another_study(out, config)
+    _refuse_another_study(out, config, overwrite)
     save_config(out / CONFIG, config)
 
     runs = [config.run(method, config.seed + i) for i in range(config.seeds) for method in config.methods]
@@ -163,13 +162,18 @@ def compare(
     rows: list[Row] = []
     whole = bar.add_task(f"all of {len(runs)} runs", total=len(runs) * config.budget)
     for run in runs:
-        if overwrite or not is_finished(run.folder):
-            train(run, stop, bar, resume=not overwrite and (run.folder / CONFIG).exists(), whole=whole)
-        else:
+        begun = not overwrite and _is_of_this_study(run)
+        if begun and is_finished(run.folder):
             bar.advance(whole, config.budget)
+        else:
+            train(run, stop, bar, resume=begun, whole=whole)
         if stop.is_set():
             break
         network, card = load_checkpoint(run.folder, run.backbone)
+        if card.protocol_hash != protocol.hash():
+            raise UserError(
+                f"{run.folder}: trained before {config.protocol} changed; choose another --out, or --overwrite"
+            )
         found = evaluate(network, card, run.folder.name, protocol, tests, config, config.seed, stop, bar)
         if stop.is_set():
             break
@@ -251,12 +255,20 @@ def machine_line(machine: Machine) -> str:
     )
 
 
-def _refuse_another_study(out: Path, config: CompareConfig) -> None:
+def _is_of_this_study(run: TrainConfig) -> bool:
+    """Whether the run's folder holds this very run, begun or finished; an overwritten study may have left others."""
+    path = run.folder / CONFIG
+    return path.exists() and load_config(path) | {"out": run.out} == asdict(run)
+
+
+def _refuse_another_study(out: Path, config: CompareConfig, overwrite: bool) -> None:
     """Methods, seeds and test sets may be added to a study; what the runs share may not change under it."""
     if not (out / CONFIG).exists():
         return
     saved, now = load_config(out / CONFIG), asdict(config)
-    for name in now:
+    if "method" in saved:
+        raise UserError(f"out: {out} holds a single run; choose another --out")
+    for name in () if overwrite else now:
         if name not in ("methods", "seeds", "test", "out") and saved.get(name) != now[name]:
             raise UserError(
                 f"{out / CONFIG}: {name} is {saved.get(name)!r} there and {now[name]!r} here; "

@@ -55,6 +55,7 @@ class Position:
     best: float = -math.inf
     finished: bool = False
     processes: int = 1
+    protocol: str = ""  # its hash
     log: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -80,10 +81,12 @@ class Run:
         torch.set_num_threads(config.threads)
         torch.backends.cudnn.deterministic = True
         protocol = load_protocol(config.protocol)
-        method = build(config.method, METHODS, "method")
+        method = build(config.method, METHODS, "method", Method)
         torch.manual_seed(derive(config.seed, "weights"))
-        network = build(config.backbone, BACKBONES, "backbone")
+        network = build(config.backbone, BACKBONES, "backbone", nn.Module)
         network = on_device(network, config.device)
+        if not any(parameter.requires_grad for parameter in network.parameters()):
+            raise UserError(f"backbone: {config.backbone!r} has no parameters to train")
         clean = training_photos(config.data)
         return cls(
             config=config,
@@ -193,7 +196,10 @@ def count(run: Run, position: Position, world: int) -> float:
     if not math.isfinite(position.loss):
         kept = "what was saved before is kept" if position.log else "nothing was saved yet"
         raise UserError(f"lr: {run.config.method} diverged at step {position.step}, {kept}; lower lr or inner_lr")
-    return tally.images * world / run.config.batch
+    cost = tally.images * world / run.config.batch
+    if cost > run.config.budget:
+        raise UserError(f"budget: {run.config.budget} is below one step of {run.config.method}, which takes {cost:g}")
+    return cost
 
 
 def validate(run: Run, position: Position, notes: dict[str, float], processes: Processes) -> None:
@@ -236,7 +242,7 @@ def begin(run: Run, processes: Processes) -> Position:
         (run.config.folder / old).unlink(missing_ok=True)
     if processes.rank == 0:
         save_config(run.config.folder / CONFIG, run.config)
-    return Position(processes=processes.world)
+    return Position(processes=processes.world, protocol=run.protocol.hash())
 
 
 def load(run: Run, processes: Processes) -> Position:
@@ -250,6 +256,10 @@ def load(run: Run, processes: Processes) -> Position:
         position = Position(**facts)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: does not fit this run's configuration: {str(error).splitlines()[0]}") from error
+    if position.protocol != run.protocol.hash():
+        raise UserError(
+            f"{path}: was begun before {run.config.protocol} changed, and cannot go on under another protocol"
+        )
     if position.processes != processes.world:
         raise UserError(f"{path}: is of {position.processes} processes, and {processes.world} cannot go on with it")
     return position

@@ -59,10 +59,12 @@ def load_test_set(source: str) -> tuple[str, list[Photo], list[Skipped]]:
     """A test set's name, photographs and unreadable files; `NAME=DIR`, a folder, or `embedded`."""
     if source == "embedded":
         return source, embedded_photos("test"), []
-    name, equals, folder = source.partition("=")
-    path = Path(folder if equals else name)
+    name, equals, folder = ("", "", source) if Path(source).exists() else source.partition("=")
+    if not source or (equals and not (name and folder)):
+        raise UserError(f"test: {source!r}: expected NAME=DIR, a folder, or embedded")
+    path = Path(folder or name)
     photos, skipped = load_photos(path, memory=2**40)  # test images are never cut
-    return (name if equals else path.name), photos, skipped
+    return (name if equals else path.resolve().name), photos, skipped
 
 
 def _count(text: str, source: str) -> int:
