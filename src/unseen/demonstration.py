@@ -25,7 +25,7 @@ def study_config(config: DemoConfig) -> CompareConfig:
         protocol="denoise",
         methods=["erm", "dil_sf", "ceiling"],
         backbone="rrdb_small:features=12,growth=6,blocks=1",
-        budget=2_000,
+        budget=1_500,
         batch=8,
         patch=32,
         lr=3e-3,
