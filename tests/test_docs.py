@@ -26,7 +26,8 @@ from unseen.config import save_config
 from unseen.methods import METHODS, Batch, Episode, objective_for
 from unseen.parts import build
 from unseen.protocols import load_protocol
-from unseen.rows import read_rows
+from unseen.rows import SPLITS, read_rows
+from unseen.summary import Study
 from unseen.tables import markdown_table
 from unseen.training import LOG
 
@@ -214,3 +215,21 @@ def test_the_example_of_a_distortion_keeps_the_rules(my_parts: ModuleType) -> No
 def test_published_tables_are_what_the_published_rows_say(page: str, rows: str) -> None:
     table = markdown_table(read_rows(ROOT / "docs" / "results" / rows))
     assert table in (ROOT / "docs" / page).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("source", "rows"),
+    [
+        ("`embedded`", "denoise-embedded"),
+        ("`dead_leaves`", "data-dead_leaves"),
+        ("`embedded dead_leaves`", "data-embedded-dead_leaves"),
+        ("200 photographs (BSDS500 test)", "data-bsds200"),
+    ],
+)
+def test_the_comparison_of_data_is_what_the_published_rows_say(source: str, rows: str) -> None:
+    found = [row for row in read_rows(ROOT / "docs" / "results" / f"{rows}.jsonl") if row.method in ("erm", "ceiling")]
+    study = Study(found)
+    means = [study.estimates("psnr", split)[method] for method in ("erm", "ceiling") for split in SPLITS]
+    cells = [f"{mean.mean:.2f} ±{mean.spread:.2f}" for mean in means]
+    line = f"| {source} | {' | '.join(cells)} | {study.seeds['erm']} |"
+    assert line in (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
