@@ -140,8 +140,8 @@ def _finding(study: Study) -> str:
         rest += ", a difference within chance"
     reached, given = (tables.cell(found[name], "psnr").text for name in (best, INPUT))
     return (
-        f"On levels never seen in training, {best} restores to {reached} dB on average{rest}, "
-        f"the distorted input stands at {given} dB."
+        f"On levels never seen in training, {best} restores to {reached} dB on average{rest}. "
+        f"The distorted input stands at {given} dB."
     )
 
 
