@@ -21,7 +21,7 @@ from unseen.errors import UserError
 from unseen.methods import METHODS
 from unseen.processes import Processes
 from unseen.progress import progress_bar
-from unseen.training import LOG, Position, Run, affordable, is_finished, load, lr_factor, spent, train
+from unseen.training import LOG, Position, Run, affordable, holds_a_run, is_finished, load, lr_factor, spent, train
 
 Select = Literal["last", "held-out"]
 TINY = TrainConfig(
@@ -221,6 +221,7 @@ def test_two_processes_equal_one_that_averages_their_gradients(tmp_path: Path) -
 def test_a_budget_below_one_step_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="budget: 15 is below one step of dil_ss, which takes 16"):
         trained(replace(TINY, method="dil_ss", budget=15, out=str(tmp_path)))
+    assert not holds_a_run(tmp_path)  # so that the same folder serves for the next try
 
 
 def test_another_number_of_processes_cannot_go_on(tmp_path: Path) -> None:

@@ -53,6 +53,9 @@ def load_checkpoint(path: Path, backbone: str = "") -> tuple[nn.Module, Card]:
     code, named by a dotted path: code that a file names is never imported on the file's word alone.
     Raises UserError for anything that is not a whole checkpoint of this package.
     """
+    runs = sorted(file.parent for file in path.glob(f"*/{CHECKPOINT}"))
+    if runs and not (path / CHECKPOINT).exists():
+        raise UserError(f"{path}: holds {len(runs)} runs; give one of them, such as {runs[0]}")
     path = path / CHECKPOINT if path.is_dir() else path
     tensors, raw = _read(path, "unseen")
     card = _card(raw, path)

@@ -55,7 +55,7 @@ COMMANDS = {
     "compare": Command(
         commands.compare,
         CompareConfig,
-        "several methods and seeds at an equal number of gradient evaluations",
+        "several methods and seeds at an equal number of gradient evaluations; given again, goes on",
         flags=(OVERWRITE,),
     ),
     "list": Command(

@@ -66,7 +66,7 @@ def train(config: TrainConfig, told: Namespace) -> int:
     require_writable(config.folder)
     if told.resume:
         config = _resumed(config.resolved(), told.explicit)
-    elif not told.overwrite and (config.folder / training.CONFIG).exists():
+    elif not told.overwrite and training.holds_a_run(config.folder):
         raise UserError(f"out: {config.folder} holds a run; give --resume, --overwrite, or another --out")
     config = replace(config.resolved(), out=str(config.folder))
     with interruptible() as stop, progress_bar() as bar:
@@ -83,7 +83,7 @@ def _tell(config: TrainConfig, position: Position) -> None:
     waiting = position.waiting / max(position.seconds, 1e-9)
     print(
         f"{config.folder}: {spent(position, config):g} of {config.budget} gradient evaluations, "
-        f"{position.step} steps, {position.seconds:.0f} s, {waiting:.1%} of them waiting for data"
+        f"{position.step} steps, {position.seconds:.0f} s of training, {waiting:.1%} of them waiting for data"
     )
     if position.log:
         last = position.log[-1]

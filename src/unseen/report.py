@@ -137,7 +137,7 @@ def _finding(study: Study) -> str:
     best, *others = sorted(rivals, key=lambda name: -found[name].mean)
     rest = f"; the next method reaches {found[others[0]].mean:.2f} dB" if others else ""
     if others and _within_chance(found[best], found[others[0]]):
-        rest += ", a difference within chance"
+        rest += ", too near to tell apart"
     reached, given = (tables.cell(found[name], "psnr").text for name in (best, INPUT))
     return (
         f"On levels never seen in training, {best} restores to {reached} dB on average{rest}. "

@@ -28,7 +28,7 @@ from .parts import build
 from .protocols import Protocol, load_protocol
 from .report import LearningCurve, Picture, write_report
 from .rows import Row, write_rows
-from .training import CONFIG, LOG, is_finished, train
+from .training import CONFIG, LOG, holds_a_run, is_finished, train
 
 ROWS = "results.jsonl"
 REPORT = "report.html"
@@ -162,7 +162,7 @@ def compare(
     rows: list[Row] = []
     whole = bar.add_task(f"all of {len(runs)} runs", total=len(runs) * config.budget)
     for run in runs:
-        begun = not overwrite and _is_of_this_study(run)
+        begun = not overwrite and holds_a_run(run.folder) and _is_of_this_study(run)
         if begun and is_finished(run.folder):
             bar.advance(whole, config.budget)
         else:
@@ -180,7 +180,9 @@ def compare(
         rows += found
         finished.append(run)
         write_rows(out / ROWS, rows)
-        report(out, config, protocol, tests, finished, rows, title, notes)
+        left = len(runs) - len(finished)
+        so_far = [f"Unfinished: {left} of {len(runs)} runs are yet to come."] if left else []
+        report(out, config, protocol, tests, finished, rows, title, [*so_far, *notes])
     return Outcome(rows, len(finished) == len(runs), tests.skipped)
 
 

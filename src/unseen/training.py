@@ -270,6 +270,11 @@ def state_file(folder: Path, rank: int) -> Path:
     return folder / ("resume.safetensors" if rank == 0 else f"resume-{rank}.safetensors")
 
 
+def holds_a_run(folder: Path) -> bool:
+    """Whether anything was trained there: a run that was refused at once leaves its configuration alone."""
+    return (folder / CHECKPOINT).exists() or state_file(folder, 0).exists()
+
+
 def is_finished(folder: Path) -> bool:
     """Whether the run in a folder has spent its budget. Raises UserError for a damaged state."""
     path = state_file(folder, 0)
