@@ -77,6 +77,10 @@ def test_a_file_of_one_s_own(tmp_path: Path) -> None:
             {"unseen": ["gaussian_noise:[1,90]"]},
             "unseen: gaussian_noise:[1,90] overlaps the seen range 5 to 20",
         ),
+        ({"unseen": ["gaussian_noise:25"]}, "unseen: gaussian_noise:25 overlaps the held-out"),
+        ({"unseen": ["unseen.distortions.GaussianNoise:12"]}, "GaussianNoise:12 overlaps the seen range 5 to 20"),
+        ({"seen": ["gaussian_noise:5", "gaussian_noise:5,clip=false"]}, "gaussian_noise of degree 5.0 is there twice"),
+        ({"tests": 5}, "tests: expected a list"),
         ({"convention": {"chanels": "y"}}, "convention: unknown field 'chanels' (did you mean 'channels'?)"),
         ({"convention": {"border": -1}}, "convention.border"),
         (

@@ -218,6 +218,20 @@ def test_two_processes_equal_one_that_averages_their_gradients(tmp_path: Path) -
         assert torch.equal(other["network"][name], found["network"][name])
 
 
+def test_whatever_trains_on_unseen_levels_is_called_ceiling() -> None:
+    with pytest.raises(UserError, match="trains on unseen levels"):
+        Run.of(replace(TINY, method="unseen.methods.Ceiling"))
+
+
+def test_a_refused_run_leaves_the_earlier_one_as_it_was(tmp_path: Path) -> None:
+    trained(replace(TINY, out=str(tmp_path)))
+    weights = (tmp_path / CHECKPOINT).read_bytes()
+    with pytest.raises(UserError, match="budget"):
+        trained(replace(TINY, budget=1, out=str(tmp_path)))
+    assert (tmp_path / CHECKPOINT).read_bytes() == weights
+    assert is_finished(tmp_path)
+
+
 def test_a_budget_below_one_step_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="budget: 15 is below one step of dil_ss, which takes 16"):
         trained(replace(TINY, method="dil_ss", budget=15, out=str(tmp_path)))

@@ -116,7 +116,7 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tenso
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], key: str, facts: Mapping[str, Any]) -> None:
-    whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    whole = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}
     with replacing(path) as temporary:
         try:
             save_file(whole, temporary, metadata={key: json.dumps(facts)})

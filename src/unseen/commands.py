@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from .training import Position
 
 DONE, PARTLY, REFUSED, INTERRUPTED = 0, 1, 2, 130
+ANOTHER_PROTOCOL = (
+    "Trained under another protocol, or another version of this one: what is called seen and unseen here may not "
+    "be what this network saw."
+)
 KINDS = ("methods", "distortions", "backbones", "protocols")
 
 
@@ -66,6 +70,8 @@ def train(config: TrainConfig, told: Namespace) -> int:
     require_writable(config.folder)
     if told.resume:
         config = _resumed(config.resolved(), told.explicit)
+    elif any(config.folder.glob("*/config.yaml")):
+        raise UserError(f"out: {config.folder} holds a study; give another --out")
     elif not told.overwrite and training.holds_a_run(config.folder):
         raise UserError(f"out: {config.folder} holds a run; give --resume, --overwrite, or another --out")
     config = replace(config.resolved(), out=str(config.folder))
@@ -113,7 +119,7 @@ def evaluate(config: EvaluateConfig, told: Namespace) -> int:
     from .checkpoints import load_checkpoint
     from .interruption import interruptible
     from .progress import progress_bar
-    from .protocols import load_protocol
+    from .protocols import load_protocol, protocol_names
 
     config = config.resolved()
     out = Path(config.out)
@@ -121,19 +127,22 @@ def evaluate(config: EvaluateConfig, told: Namespace) -> int:
     if (out / study.ROWS).exists() and not told.overwrite:
         raise UserError(f"out: {out} holds an evaluation; give --overwrite, or another --out")
     network, card = load_checkpoint(Path(told.checkpoint), config.backbone)
+    if not config.protocol and card.config["protocol"] not in protocol_names():
+        raise UserError(f"protocol: trained under a file, {card.config['protocol']}; confirm it with --protocol")
     protocol = load_protocol(config.protocol or card.config["protocol"])
+    notes = [] if protocol.hash() == card.protocol_hash else [ANOTHER_PROTOCOL]
     tests = study.Tests.load(config.test)
     file = Path(told.checkpoint).resolve()
     run = file.name if file.is_dir() else file.parent.name
     with interruptible() as stop, progress_bar() as bar:
         rows = study.evaluate(network, card, run, protocol, tests, config, config.seed, stop, bar)
     if rows:
-        study.write_evaluation(out, rows, network, card, protocol, tests, config)
-    _show(rows, tests.skipped, protocol, ())
+        study.write_evaluation(out, rows, network, card, protocol, tests, config, notes)
+    _show(rows, tests.skipped, protocol, notes)
     if rows:
         print(f"{out / study.REPORT}, {out / study.ROWS}")
     if stop.is_set():
-        print(f"interrupted: {len({row.image for row in rows})} of {len(tests.photos)} images")
+        print(f"interrupted: {len({(row.dataset, row.image) for row in rows})} of {len(tests.photos)} images")
         return INTERRUPTED
     return PARTLY if tests.skipped else DONE
 

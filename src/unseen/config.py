@@ -109,6 +109,8 @@ class CompareConfig(Recipe):
         super().check()
         if self.seeds < 1:
             raise UserError(f"seeds: {self.seeds} is below 1")
+        if not self.methods or not self.test:
+            raise UserError(f"{'test' if self.methods else 'methods'}: none given")
         folders = [slug(method) for method in self.methods]
         twice = next((method for method in self.methods if folders.count(slug(method)) > 1), None)
         if twice is not None:

@@ -41,6 +41,14 @@ class Processes:
         dist.all_reduce(flag)
         return bool(flag > 0)
 
+    def least(self, here: int) -> int:
+        """The smallest of what the processes say."""
+        if self.world == 1:
+            return here
+        least = torch.tensor(here, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.all_reduce(least, dist.ReduceOp.MIN)
+        return int(least)
+
 
 @contextmanager
 def joined(device: str) -> Iterator[Processes]:

@@ -27,11 +27,12 @@ from .methods import METHODS, Method
 from .parts import build
 from .protocols import Protocol, load_protocol
 from .report import LearningCurve, Picture, write_report
-from .rows import Row, write_rows
+from .rows import Row, read_rows, write_rows
 from .training import CONFIG, LOG, holds_a_run, is_finished, train
 
 ROWS = "results.jsonl"
 REPORT = "report.html"
+TEST_SEED = 0  # of the test distortions in a study: one for all, so that every network is given the same
 CROP = 160  # side of a picture in the report, pixels
 
 
@@ -107,9 +108,9 @@ def evaluate(
 def pictures(
     networks: Sequence[tuple[str, nn.Module]], protocol: Protocol, tests: Tests, device: str, seed: int
 ) -> list[Picture]:
-    """Excerpts under the highest seen, held-out and unseen level: clean, input, and every network's output."""
-    highest = {split: confounder for split, confounder in protocol.levels()}
-    chosen = replace(protocol, seen=(highest["seen"],), held_out=(highest["held-out"],), unseen=(highest["unseen"],))
+    """Excerpts under the last level listed of each split: clean, input, and every network's output."""
+    last = {split: confounder for split, confounder in protocol.levels()}
+    chosen = replace(protocol, seen=(last["seen"],), held_out=(last["held-out"],), unseen=(last["unseen"],))
     shown: dict[tuple[str, str], list[Picture]] = {}
     for dataset, photo in tests.excerpts():
         for label, network in networks:
@@ -160,10 +161,13 @@ def compare(
     runs = [config.run(method, config.seed + i) for i in range(config.seeds) for method in config.methods]
     finished: list[TrainConfig] = []
     rows: list[Row] = []
+    before = read_rows(out / ROWS) if (out / ROWS).exists() and not overwrite else []
+    images = {(dataset, photo.name) for dataset, photo in tests.photos}
     whole = bar.add_task(f"all of {len(runs)} runs", total=len(runs) * config.budget)
     for run in runs:
         begun = not overwrite and holds_a_run(run.folder) and _is_of_this_study(run)
-        if begun and is_finished(run.folder):
+        trained_before = begun and is_finished(run.folder)
+        if trained_before:
             bar.advance(whole, config.budget)
         else:
             train(run, stop, bar, resume=begun, whole=whole)
@@ -174,7 +178,9 @@ def compare(
             raise UserError(
                 f"{run.folder}: trained before {config.protocol} changed; choose another --out, or --overwrite"
             )
-        found = evaluate(network, card, run.folder.name, protocol, tests, config, config.seed, stop, bar)
+        found = [row for row in before if row.run == run.folder.name] if trained_before else []
+        if {(row.dataset, row.image) for row in found} != images:  # else the rows stand as they are
+            found = evaluate(network, card, run.folder.name, protocol, tests, config, TEST_SEED, stop, bar)
         if stop.is_set():
             break
         rows += found
@@ -202,7 +208,7 @@ def report(
     write_report(
         out / REPORT,
         rows,
-        pictures(networks, protocol, tests, config.device, config.seed),
+        pictures(networks, protocol, tests, config.device, TEST_SEED),
         title=title,
         command=command_line(),
         machine=machine_line(config),
@@ -220,6 +226,7 @@ def write_evaluation(
     protocol: Protocol,
     tests: Tests,
     config: EvaluateConfig,
+    notes: Sequence[str],
 ) -> None:
     """The rows and the page of one network."""
     write_rows(out / ROWS, rows)
@@ -230,7 +237,7 @@ def write_evaluation(
         title=f"{card.config['method']} under {protocol.name}",
         command=command_line(),
         machine=machine_line(config),
-        notes=[],
+        notes=notes,
         curves=[],
         reported=protocol.reported,
     )
@@ -270,7 +277,8 @@ def _refuse_another_study(out: Path, config: CompareConfig, overwrite: bool) -> 
     saved, now = load_config(out / CONFIG), asdict(config)
     if "method" in saved:
         raise UserError(f"out: {out} holds a single run; choose another --out")
-    for name in () if overwrite else now:
+    begun = any(out.glob("*/resume.safetensors"))  # a study that was refused before its first run is no other study
+    for name in now if begun and not overwrite else ():
         if name not in ("methods", "seeds", "test", "out") and saved.get(name) != now[name]:
             raise UserError(
                 f"{out / CONFIG}: {name} is {saved.get(name)!r} there and {now[name]!r} here; "

@@ -37,6 +37,7 @@ from .processes import Processes, joined
 from .protocols import Protocol, load_protocol
 from .randomness import derive
 from .rows import Split
+from .summary import is_ceiling
 
 CONFIG = "config.yaml"
 LOG = "log.jsonl"
@@ -82,6 +83,8 @@ class Run:
         torch.backends.cudnn.deterministic = True
         protocol = load_protocol(config.protocol)
         method = build(config.method, METHODS, "method", Method)
+        if method.sees_unseen and not is_ceiling(config.method):
+            raise UserError(f"method: {config.method!r} trains on unseen levels; only `ceiling` is labelled so")
         torch.manual_seed(derive(config.seed, "weights"))
         network = build(config.backbone, BACKBONES, "backbone", nn.Module)
         network = on_device(network, config.device)
@@ -120,7 +123,7 @@ def train(
     device = torch.device(config.device)
     parameters = {name: p for name, p in run.network.named_parameters() if p.requires_grad}
     with joined(config.device) as processes:
-        position = load(run, processes) if resume else begin(run, processes)
+        position = load(run, processes) if resume else Position(processes=processes.world, protocol=run.protocol.hash())
         task = bar.add_task(f"{config.method}, seed {config.seed}", total=config.budget)
         bars = [task] if whole is None else [task, whole]
         for shown in bars:
@@ -141,14 +144,18 @@ def train(
             run.outer.step()
 
             cost = count(run, position, processes.world)
+            if position.step == 1:  # not before: what is refused leaves an earlier run as it was
+                begin(run, processes)
             position.waiting += fetched - started
             position.seconds += time.perf_counter() - started
             for shown in bars:
                 bar.advance(shown, cost)
             if due(position, config):
                 validate(run, position, episode.notes, processes)
+        if position.step == 0:
+            begin(run, processes)
         position.finished = not affordable(position, config)
-        if position.finished and position.calls:  # steps were taken since the last validation
+        if position.finished and (not position.log or position.log[-1]["step"] < position.step):
             validate(run, position, {}, processes)
         save(run, position, processes)
     bar.remove_task(task)
@@ -211,7 +218,7 @@ def validate(run: Run, position: Position, notes: dict[str, float], processes: P
             "evaluations": spent(position, run.config),
             "seconds": round(position.seconds, 3),
             "waiting": round(position.waiting / position.seconds, 4),
-            "loss": position.loss / position.calls,
+            "loss": position.loss / position.calls if position.calls else None,
             "seen_psnr": found.get("seen"),
             "held_out_psnr": found.get("held-out"),
             **notes,
@@ -227,22 +234,20 @@ def save(run: Run, position: Position, processes: Processes, found: dict[Split, 
     better = found is not None and found.get("held-out", -math.inf) > position.best
     position.best = found["held-out"] if found and better else position.best
     groups = {"network": weights, "outer": optimiser_tensors(run.outer), "method": run.method.state_dict()}
-    save_state(state_file(config.folder, processes.rank), groups, asdict(position))
-    if processes.rank > 0:
-        return
-    write_text(config.folder / LOG, "".join(json.dumps(line) + "\n" for line in position.log))
-    if config.select == "last" or better or not (config.folder / CHECKPOINT).exists():
-        save_checkpoint(config.folder / CHECKPOINT, weights, config, run.protocol.hash(), spent(position, config))
+    if processes.rank == 0:
+        write_text(config.folder / LOG, "".join(json.dumps(line) + "\n" for line in position.log))
+        if config.select == "last" or better or not (config.folder / CHECKPOINT).exists():
+            save_checkpoint(config.folder / CHECKPOINT, weights, config, run.protocol.hash(), spent(position, config))
+    save_state(state_file(config.folder, processes.rank), groups, asdict(position))  # last: it says the rest is there
 
 
-def begin(run: Run, processes: Processes) -> Position:
+def begin(run: Run, processes: Processes) -> None:
     """Clear what an earlier run left in the folder, and say what this one is."""
     first = [CHECKPOINT, LOG] if processes.rank == 0 else []
     for old in [*first, state_file(run.config.folder, processes.rank).name]:
         (run.config.folder / old).unlink(missing_ok=True)
     if processes.rank == 0:
         save_config(run.config.folder / CONFIG, run.config)
-    return Position(processes=processes.world, protocol=run.protocol.hash())
 
 
 def load(run: Run, processes: Processes) -> Position:
@@ -262,6 +267,8 @@ def load(run: Run, processes: Processes) -> Position:
         )
     if position.processes != processes.world:
         raise UserError(f"{path}: is of {position.processes} processes, and {processes.world} cannot go on with it")
+    if processes.any(position.step != processes.least(position.step)):
+        raise UserError(f"{path.parent}: the processes were stopped at different steps, and cannot go on together")
     return position
 
 
@@ -271,8 +278,8 @@ def state_file(folder: Path, rank: int) -> Path:
 
 
 def holds_a_run(folder: Path) -> bool:
-    """Whether anything was trained there: a run that was refused at once leaves its configuration alone."""
-    return (folder / CHECKPOINT).exists() or state_file(folder, 0).exists()
+    """Whether a run was begun there, of which something can be lost."""
+    return state_file(folder, 0).exists()
 
 
 def is_finished(folder: Path) -> bool:

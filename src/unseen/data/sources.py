@@ -76,4 +76,4 @@ def _count(text: str, source: str) -> int:
 
 
 def _order(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()

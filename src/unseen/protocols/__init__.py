@@ -102,6 +102,8 @@ def _parse(text: str, source: str) -> Protocol:
         if not isinstance(specs, list) or not all(isinstance(spec, str) for spec in specs) or not specs:
             raise UserError(f"{source}: {group}: expected a list such as [gaussian_noise:5, gaussian_noise:10]")
         groups[group] = tuple(Confounder.parse(s, f"{source}: {group}[{i}]") for i, s in enumerate(specs))
+    if not isinstance(raw.get("tests", []), list):
+        raise UserError(f"{source}: tests: expected a list of names")
     if not isinstance(raw["version"], int):
         raise UserError(f"{source}: version: expected a whole number, not {raw['version']!r}")
     convention = raw.get("convention", {})
@@ -127,6 +129,9 @@ def _parse(text: str, source: str) -> Protocol:
         tests=tuple(raw.get("tests", ())),
         reported=reported,
     )
+    levels = [(split, c.kind, c.degree) for split, c in protocol.levels()]
+    if twice := next((level for level in levels if levels.count(level) > 1), None):
+        raise UserError(f"{source}: {twice[0]}: {twice[1]} of degree {twice[2]} is there twice")
     _refuse_leaks(protocol, source)
     return protocol
 
@@ -145,13 +150,19 @@ def _check_keys(raw: Any, kind: type, source: str) -> None:
 
 
 def _refuse_leaks(protocol: Protocol, source: str) -> None:
-    """An unseen degree within the seen range of the same distortion would make the claim empty."""
+    """An unseen degree within the seen range of the same distortion, or held out, would make the claim empty."""
     for unseen in protocol.unseen:
-        seen = [span for c in protocol.seen if c.kind == unseen.kind and (span := _span(c))]
-        low, high = min((s[0] for s in seen), default=0.0), max((s[1] for s in seen), default=0.0)
-        span = _span(unseen)
-        if seen and span and span[0] <= high and span[1] >= low:
-            raise UserError(f"{source}: unseen: {unseen.name} overlaps the seen range {low:g} to {high:g}")
+        seen, held = (
+            [c for c in group if type(c.distortion) is type(unseen.distortion)]
+            for group in (protocol.seen, protocol.held_out)
+        )
+        span, spans = _span(unseen), [s for c in seen if (s := _span(c))]
+        hull = [("seen range", min(s[0] for s in spans), max(s[1] for s in spans))] if spans else []
+        for what, low, high in hull + [("held-out", *s) for c in held if (s := _span(c))]:
+            if span and span[0] <= high and span[1] >= low:
+                raise UserError(f"{source}: unseen: {unseen.name} overlaps the {what} {low:g} to {high:g}")
+        if any(c.degree == unseen.degree for c in seen + held):  # degrees in words
+            raise UserError(f"{source}: unseen: {unseen.name} is seen or held out as well")
 
 
 def _span(confounder: Confounder) -> tuple[float, float] | None:
