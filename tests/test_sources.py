@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unseen.data.sources import load_test_set, training_photos
+from unseen.data.sources import Clean, load_test_set, training_photos
 from unseen.errors import UserError
 
 
@@ -28,6 +28,25 @@ def test_a_tenth_of_a_folder_validates_and_never_trains(tmp_path: Path) -> None:
     assert not train & validation
     again = training_photos([str(folder)])
     assert {photo.name for photo in again.validation} == validation
+
+
+def test_what_validates_never_trains_under_another_name_either(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "photos", 12)
+    (held,) = training_photos([str(folder)]).validation
+    (tmp_path / "more").mkdir()
+    for name in ("copy.png", "other.png"):
+        (tmp_path / "more" / name).write_bytes((folder / held.name).read_bytes())
+    both = training_photos([str(folder), str(tmp_path / "more")])
+    assert not any(np.array_equal(photo.pixels, held.pixels) for photo in both.train)
+
+
+def test_the_digest_changes_with_a_photograph_and_with_its_side(tmp_path: Path) -> None:
+    clean = training_photos([str(make_folder(tmp_path / "photos", 4))])
+    assert clean.digest() == training_photos([str(tmp_path / "photos")]).digest()
+    swapped = Clean(clean.validation, clean.train, [])
+    fewer = Clean(clean.train[1:], clean.validation, [])
+    moved = Clean(clean.train[:-1], [clean.train[-1], *clean.validation], [])
+    assert len({c.digest() for c in (clean, swapped, fewer, moved)}) == 4
 
 
 def test_one_photograph_is_too_few(tmp_path: Path) -> None:

@@ -232,6 +232,14 @@ def test_a_refused_run_leaves_the_earlier_one_as_it_was(tmp_path: Path) -> None:
     assert is_finished(tmp_path)
 
 
+def test_a_run_does_not_go_on_with_other_photographs(tmp_path: Path) -> None:
+    config = replace(TINY, out=str(tmp_path))
+    trained(config, StopAfter(2))
+    run = replace(Run.of(config), data="other")
+    with pytest.raises(UserError, match="was begun with other photographs in embedded"):
+        load(run, Processes())
+
+
 def test_a_budget_below_one_step_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="budget: 15 is below one step of dil_ss, which takes 16"):
         trained(replace(TINY, method="dil_ss", budget=15, out=str(tmp_path)))

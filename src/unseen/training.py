@@ -57,6 +57,7 @@ class Position:
     finished: bool = False
     processes: int = 1
     protocol: str = ""  # its hash
+    data: str = ""  # the digest of the photographs
     log: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -73,6 +74,7 @@ class Run:
     outer: torch.optim.Optimizer
     patches: Patches
     validation: Validation
+    data: str
     skipped: list[str]
 
     @classmethod
@@ -101,6 +103,7 @@ class Run:
             outer=torch.optim.Adam(network.parameters(), lr=config.lr),
             patches=Patches(clean.train, config.patch),
             validation=Validation.of(clean.validation, protocol),
+            data=clean.digest(),
             skipped=[f"{skipped.name}: {skipped.reason}" for skipped in clean.skipped],
         )
 
@@ -123,7 +126,8 @@ def train(
     device = torch.device(config.device)
     parameters = {name: p for name, p in run.network.named_parameters() if p.requires_grad}
     with joined(config.device) as processes:
-        position = load(run, processes) if resume else Position(processes=processes.world, protocol=run.protocol.hash())
+        new = Position(processes=processes.world, protocol=run.protocol.hash(), data=run.data)
+        position = load(run, processes) if resume else new
         task = bar.add_task(f"{config.method}, seed {config.seed}", total=config.budget)
         bars = [task] if whole is None else [task, whole]
         for shown in bars:
@@ -261,6 +265,8 @@ def load(run: Run, processes: Processes) -> Position:
         position = Position(**facts)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: does not fit this run's configuration: {str(error).splitlines()[0]}") from error
+    if position.data != run.data:
+        raise UserError(f"{path}: was begun with other photographs in {', '.join(run.config.data)}")
     if position.protocol != run.protocol.hash():
         raise UserError(
             f"{path}: was begun before {run.config.protocol} changed, and cannot go on under another protocol"

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import UserError
 from .dead_leaves import dead_leaves_photos
 from .embedded import embedded_photos
@@ -23,6 +25,11 @@ class Clean:
     train: list[Photo]
     validation: list[Photo]
     skipped: list[Skipped]
+
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that change with any photograph, its name, or its side of the split."""
+        parts = [_content(photo) + photo.name for part in (self.train, self.validation) for photo in [*part, _END]]
+        return hashlib.sha256("/".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
 def training_photos(sources: Sequence[str]) -> Clean:
@@ -52,6 +59,10 @@ def training_photos(sources: Sequence[str]) -> Clean:
             skipped += broken
     if not validation or any(source == "embedded" for source in sources):
         validation += embedded_photos("validation")
+    held_contents = {_content(photo) for photo in validation}  # a photograph given twice must not sit on both sides
+    train = [photo for photo in train if _content(photo) not in held_contents]
+    if not train:
+        raise UserError(f"data: {', '.join(sources)}: all photographs are the same; one must be left to validate on")
     return Clean(train, validation, skipped)
 
 
@@ -73,6 +84,13 @@ def _count(text: str, source: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise UserError(f"data: {source!r}: expected dead_leaves:COUNT, such as dead_leaves:500")
     return int(text)
+
+
+def _content(photo: Photo) -> str:
+    return hashlib.sha256(str(photo.pixels.shape).encode() + photo.pixels.tobytes()).hexdigest()
+
+
+_END = Photo("", np.zeros((0, 0, 3), dtype=np.uint8))  # stands between the two parts in a digest
 
 
 def _order(name: str) -> str:
