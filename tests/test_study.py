@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from unseen.checkpoints import CHECKPOINT
 from unseen.cli import main
 from unseen.protocols import load_protocol
+from unseen.rows import read_rows, write_rows
 
 FIELDS = [
     "run", "protocol", "convention", "method", "seed", "budget", "split", "distortion", "degree", "dataset", "image",
@@ -248,6 +251,23 @@ def test_runs_that_an_overwritten_study_left_are_not_taken_for_its_own(
     unseen(*study, "--lr", "0.01", "--seeds", "2")
     runs = ["erm-0", "erm-1", "ceiling-0", "ceiling-1"]
     assert {saved_config(tmp_path / "study" / name)["lr"] for name in runs} == {0.01}
+
+
+def test_rows_are_taken_up_unless_the_network_is_younger(
+    unseen: CommandLine, study: list[object], tmp_path: Path
+) -> None:
+    unseen(*study)
+    file = tmp_path / "study" / "results.jsonl"
+    measured = read_rows(file)
+    marked = [replace(row, psnr=99.0) for row in measured]
+    write_rows(file, marked)
+    unseen(*study)
+    assert read_rows(file) == marked  # not measured again
+    later = file.stat().st_mtime_ns + 10**9
+    os.utime(tmp_path / "study" / "erm-0" / "checkpoint.safetensors", ns=(later, later))
+    unseen(*study)
+    expected = [true if true.run == "erm-0" else mark for true, mark in zip(measured, marked, strict=True)]
+    assert read_rows(file) == expected
 
 
 def test_a_protocol_that_changed_under_a_study_is_refused(

@@ -16,7 +16,7 @@ from rich.progress import Progress
 from torch import nn
 
 from . import __version__
-from .checkpoints import Card, load_checkpoint
+from .checkpoints import CHECKPOINT, Card, load_checkpoint
 from .config import CompareConfig, EvaluateConfig, Machine, TrainConfig, load_config, save_config
 from .data import Photo
 from .data.patches import centre
@@ -178,7 +178,8 @@ def compare(
             raise UserError(
                 f"{run.folder}: trained before {config.protocol} changed; choose another --out, or --overwrite"
             )
-        found = [row for row in before if row.run == run.folder.name] if trained_before else []
+        tested = trained_before and _is_newer(out / ROWS, run.folder / CHECKPOINT)
+        found = [row for row in before if row.run == run.folder.name] if tested else []
         if {(row.dataset, row.image) for row in found} != images:  # else the rows stand as they are
             found = evaluate(network, card, run.folder.name, protocol, tests, config, TEST_SEED, stop, bar)
         if stop.is_set():
@@ -262,6 +263,11 @@ def machine_line(machine: Machine) -> str:
         f"{device}, {machine.threads} threads, {platform.machine()} {platform.system()}, "
         f"Python {platform.python_version()}, torch {torch.__version__}, unseen {__version__}"
     )
+
+
+def _is_newer(rows: Path, checkpoint: Path) -> bool:
+    """Whether rows can be of this checkpoint: a run may have been trained again, and stopped before its test."""
+    return rows.exists() and rows.stat().st_mtime_ns >= checkpoint.stat().st_mtime_ns
 
 
 def _is_of_this_study(run: TrainConfig) -> bool:
