@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,7 @@ def test_denoise_is_the_paper_s_first_table() -> None:
         True,
         False,
     )
-    assert protocol.reported is not None
-    rows = {(row[0], row[1]): row[2:] for row in protocol.reported.rows}
+    rows = {(row[0], row[1]): row[2:] for row in protocol.reported[0].rows}
     assert len(rows) == 15
     assert rows["CBSD68", "50"][0] == "18.96 / 0.307"
 
@@ -54,51 +54,92 @@ def test_a_file_of_one_s_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "line", "message"),
     [
-        ({"seeen": []}, "unknown field 'seeen' (did you mean 'seen'?)"),
+        ({"seeen": []}, "seeen: []", "unknown field 'seeen' (did you mean 'seen'?)"),
+        ({"seen": ["gausian_noise:5"]}, "- gausian_noise:5", "seen[0]: 'gausian_noise' is none of "),
+        ({"seen": ["gausian_noise:5"]}, "- gausian_noise:5", "(did you mean 'gaussian_noise'?)"),
+        ({"seen": "gaussian_noise:5"}, "seen: gaussian_noise:5", "seen: expected a list"),
+        ({"seen": []}, "seen: []", "seen: expected a list"),
         (
-            {"seen": ["gausian_noise:5"]},
-            "(did you mean 'gaussian_noise'?)",
+            {"unseen": ["gaussian_noise:30", "gaussian_noise:300"]},
+            "- gaussian_noise:300",
+            "unseen[1]: 'gaussian_noise:300': sigma 300.0 is not within 0 to 255",
         ),
-        ({"seen": "gaussian_noise:5"}, "seen: expected a list"),
-        ({"seen": []}, "seen: expected a list"),
+        ({"unseen": ["gaussian_noise"]}, "- gaussian_noise", "unseen[0]: 'gaussian_noise': needs sigma"),
+        ({"unseen": ["gaussian_noise:20"]}, "- gaussian_noise:20", "gaussian_noise:20, which is seen"),
+        ({"unseen": ["gaussian_noise:12"]}, "- gaussian_noise:12", "overlaps the seen range 5 to 20"),
+        ({"unseen": ["gaussian_noise:[6,9]"]}, "- gaussian_noise:[6,9]", "overlaps the seen range 5 to 20"),
+        ({"unseen": ["gaussian_noise:[1,90]"]}, "- gaussian_noise:[1,90]", "overlaps gaussian_noise:5, which is seen"),
+        ({"unseen": ["gaussian_noise:25"]}, "- gaussian_noise:25", "gaussian_noise:25, which is held-out"),
         (
-            {"unseen": ["gaussian_noise:300"]},
-            "unseen[0]: 'gaussian_noise:300': sigma 300.0 is not within 0 to 255",
-        ),
-        ({"unseen": ["gaussian_noise"]}, "unseen[0]: 'gaussian_noise': needs sigma"),
-        ({"unseen": ["gaussian_noise:20"]}, "unseen: gaussian_noise:20 overlaps the seen range 5 to 20"),
-        (
-            {"unseen": ["gaussian_noise:[10,90]"]},
-            "unseen: gaussian_noise:[10,90] overlaps the seen range 5 to 20",
+            {"unseen": ["unseen.distortions.GaussianNoise:12"]},
+            "- unseen.distortions.GaussianNoise:12",
+            "overlaps the seen range 5 to 20",
         ),
         (
-            {"unseen": ["gaussian_noise:[1,90]"]},
-            "unseen: gaussian_noise:[1,90] overlaps the seen range 5 to 20",
+            {"seen": ["gaussian_noise:5", "gaussian_noise:5,clip=false"]},
+            "- gaussian_noise:5,clip=false",
+            "gaussian_noise of degree 5.0 is there twice",
         ),
-        ({"unseen": ["gaussian_noise:25"]}, "unseen: gaussian_noise:25 overlaps the held-out"),
-        ({"unseen": ["unseen.distortions.GaussianNoise:12"]}, "GaussianNoise:12 overlaps the seen range 5 to 20"),
-        ({"seen": ["gaussian_noise:5", "gaussian_noise:5,clip=false"]}, "gaussian_noise of degree 5.0 is there twice"),
-        ({"tests": 5}, "tests: expected a list"),
-        ({"convention": {"chanels": "y"}}, "convention: unknown field 'chanels' (did you mean 'channels'?)"),
-        ({"convention": {"border": -1}}, "convention.border"),
         (
-            {"reported": {"source": "x", "columns": ["a", "b"], "rows": [["1", "2"], ["3"]]}},
-            "reported.rows[1]: 1 cells for 2 columns",
+            {"seen": ["pairs:a"], "unseen": ["pairs:b", "pairs:a"]},
+            "- pairs:a",
+            "unseen[1]: pairs:a overlaps pairs:a, which is seen",
         ),
-        ({"reported": {"source": "x"}}, "reported: field 'columns' is missing"),
-        ({"version": "one"}, "version: expected a whole number"),
+        (
+            {"seen": ["hybrid:severe,noise"], "unseen": ["hybrid:mild", "hybrid:severe"]},
+            "- hybrid:severe",
+            "unseen[1]: hybrid:severe overlaps hybrid:severe,noise, which is seen",
+        ),
+        (
+            {"seen": ["gaussian_noise:5 > jpeg:40"], "unseen": ["gaussian_noise:5 > jpeg:40"]},
+            "- gaussian_noise:5 > jpeg:40",
+            "which is seen",
+        ),
+        ({"seen": ["pairs:"]}, "- 'pairs:'", "seen[0]: 'pairs:': needs the name of a set"),
+        (
+            {"unseen": ["jpeg:5 > jpeg:6 | jpeg:7"]},
+            "- jpeg:5 > jpeg:6 | jpeg:7",
+            "joins in two ways at once, > and | ; keep to one",
+        ),
+        ({"unseen": ["downsample:4"]}, "- downsample:4", "downsample:4 shrinks by 4, and the protocol's scale is 1"),
+        ({"scale": 0}, "scale: 0", "scale: 0 is below 1"),
+        ({"tests": 5}, "tests: 5", "tests: expected a list"),
+        ({"notes": [5]}, "notes:", "notes: expected a list of texts"),
+        (
+            {"convention": {"chanels": "y"}},
+            "chanels: y",
+            "convention: unknown field 'chanels' (did you mean 'channels'?)",
+        ),
+        ({"convention": {"border": -1}}, "border: -1", "convention: border: -1 is no number of pixels"),
+        (
+            {"reported": [{"source": "x", "columns": ["a", "b"], "rows": [["1", "2"], ["3"]]}]},
+            "- - '3'",
+            "reported[0].rows[1]: 1 cells for 2 columns",
+        ),
+        (
+            {"reported": [{"source": "x", "columns": ["a", "b"], "rows": "none"}]},
+            "rows: none",
+            "reported[0].rows: expected a list",
+        ),
+        ({"reported": [{"source": "x"}]}, "- source: x", "reported[0]: field 'columns' is missing"),
+        ({"version": "one"}, "version: one", "version: expected a whole number"),
     ],
 )
-def test_bad_files_are_refused_by_file_and_field(change: dict[str, object], message: str, tmp_path: Path) -> None:
+def test_bad_files_are_refused_by_file_line_and_field(
+    change: dict[str, object], line: str, message: str, tmp_path: Path
+) -> None:
     path = tmp_path / "bad.yaml"
-    path.write_text(yaml.safe_dump(GOOD | change))
+    path.write_text(yaml.safe_dump(GOOD | change, sort_keys=False, width=200))
     with pytest.raises(UserError) as caught:
         load_protocol(str(path))
-    assert str(caught.value).startswith(f"{path}: ")
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
+    said = str(caught.value)
+    assert message in said
+    assert "\n" not in said
+    where = re.match(rf"{re.escape(str(path))}, line (\d+): ", said)
+    assert where, said
+    assert path.read_text().splitlines()[int(where[1]) - 1].strip() == line
 
 
 @pytest.mark.parametrize("text", ["seen: [", "just words", "- 1\n- 2", "", "\x00\x01"])
@@ -110,7 +151,7 @@ def test_files_that_are_no_protocol(text: str, tmp_path: Path) -> None:
 
 
 def test_missing_fields_and_names() -> None:
-    with pytest.raises(UserError, match=r"'denoize' is none of denoise \(did you mean 'denoise'\?\)"):
+    with pytest.raises(UserError, match=r"'denoize' is none of .* \(did you mean 'denoise'\?\)"):
         load_protocol("denoize")
     with pytest.raises(UserError, match=r"nowhere.yaml: cannot be read: No such file"):
         load_protocol("nowhere.yaml")

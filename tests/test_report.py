@@ -50,7 +50,7 @@ def make_report(path: Path, rows: list[Row], pictures: list[Picture] | None = No
         machine="two cores",
         notes=["A short run cannot show much."],
         curves=CURVES,
-        reported=REPORTED,
+        reported=[REPORTED],
     )
     return path.read_text(encoding="utf-8")
 
@@ -237,7 +237,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
         machine=evil,
         notes=[evil],
         curves=[LearningCurve(evil, 0, [1.0], [1.0], [1.0], [1.0])],
-        reported=Reported(evil, (evil,), ((evil,),)),
+        reported=[Reported(evil, (evil,), ((evil,),))],
     )
     page = Page(path.read_text(encoding="utf-8"))
     assert not page.all("script")
@@ -263,7 +263,7 @@ def test_a_page_of_the_least_and_of_odd_rows(tmp_path: Path) -> None:
     rows += [replace(first, distortion="blur", degree=degree, split="unseen", psnr=math.inf) for degree in (1.0, 2.0)]
     rows += [replace(first, distortion=f"weather number {i}", split="held-out") for i in range(9)]
     path = tmp_path / "report.html"
-    write_report(path, rows, [], title="t", command="c", machine="m", notes=[], curves=[], reported=None)
+    write_report(path, rows, [], title="t", command="c", machine="m", notes=[], curves=[], reported=[])
     page = Page(path.read_text(encoding="utf-8"))
     assert "∞" in page.text
     assert "n/a" in page.text

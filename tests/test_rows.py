@@ -18,6 +18,7 @@ from unseen.rows import Row, read_rows, write_rows
 ROW = Row(
     run="run-1",
     protocol="noise-1",
+    protocol_hash="p1",
     convention="c0ffee",
     method="erm",
     seed=0,
@@ -40,7 +41,7 @@ def row(method: str = "erm", seed: int = 0, image: str = "a", psnr: float = 20.0
 
 def test_the_fields_come_in_the_agreed_order() -> None:
     assert " ".join(field.name for field in fields(Row)) == (
-        "run protocol convention method seed budget split distortion degree dataset image "
+        "run protocol protocol_hash convention method seed budget split distortion degree dataset image "
         "psnr ssim input_psnr input_ssim"
     )
 

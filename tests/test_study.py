@@ -21,7 +21,7 @@ from unseen.protocols import load_protocol
 from unseen.rows import read_rows, write_rows
 
 FIELDS = [
-    "run", "protocol", "convention", "method", "seed", "budget", "split", "distortion", "degree", "dataset", "image",
+    "run", "protocol", "protocol_hash", "convention", "method", "seed", "budget", "split", "distortion", "degree", "dataset", "image",
     "psnr", "ssim", "input_psnr", "input_ssim",
 ]  # fmt: skip
 SPLITS = {5: "seen", 10: "seen", 15: "seen", 20: "seen", 25: "held-out", 30: "unseen", 40: "unseen", 50: "unseen"}
@@ -84,10 +84,10 @@ def test_evaluate_gives_a_row_for_each_image_and_level(
         (image, degree): split for image in ("e.png", "f.png") for degree, split in SPLITS.items()
     }
     assert len(rows) == 2 * len(SPLITS)
-    convention = load_protocol("denoise").convention.hash()
-    constant = ["run", "protocol", "convention", "method", "seed", "budget", "distortion", "dataset"]
+    denoise = load_protocol("denoise")
+    constant = ["run", "protocol", "protocol_hash", "convention", "method", "seed", "budget", "distortion", "dataset"]
     assert {tuple(row[name] for name in constant) for row in rows} == {
-        ("a-run", "denoise", convention, "dil_sf", 2, 16, "gaussian_noise", "q")
+        ("a-run", "denoise", denoise.hash(), denoise.convention.hash(), "dil_sf", 2, 16, "gaussian_noise", "q")
     }
     inputs = [row["input_psnr"] for row in rows if row["image"] == "e.png"]
     assert inputs == sorted(inputs, reverse=True)  # stronger noise, worse input
@@ -105,12 +105,14 @@ def test_evaluate_twice_and_by_folder_or_file_gives_equal_numbers(
     assert [row["psnr"] for row in other] != [row["psnr"] for row in first]
 
 
-def test_evaluate_on_two_sets(unseen: CommandLine, run: Path, tests: Path, photos: Path, tmp_path: Path) -> None:
-    rows = evaluate(unseen, run, tmp_path / "out", "--test", f"one={tests}", f"two={photos}")
-    assert len({(row["dataset"], row["image"]) for row in rows}) == 2 + 4
-    assert {row["dataset"] for row in rows} == {"one", "two"}
+def test_evaluate_on_two_sets(unseen: CommandLine, run: Path, tests: Path, tmp_path: Path) -> None:
+    rows = evaluate(
+        unseen, run, tmp_path / "out", "--test", f"one={tests}", "embedded", "--images", "2", "--crop", "20"
+    )
+    assert len({(row["dataset"], row["image"]) for row in rows}) == 2 + 2
+    assert {row["dataset"] for row in rows} == {"one", "embedded"}
     again = tmp_path / "again"
-    refusal = unseen.refusal("evaluate", run, "--test", f"one={tests}", f"one={photos}", "--out", again)
+    refusal = unseen.refusal("evaluate", run, "--test", f"one={tests}", f"one={tests}", "--out", again)
     assert refusal.startswith("test: two sets have one name (one, one)")
     assert not again.exists()
 

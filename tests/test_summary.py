@@ -15,6 +15,7 @@ from unseen.summary import gap_closed, is_ceiling, levels_of, methods_of, split_
 ROW = Row(
     run="run-1",
     protocol="noise-1",
+    protocol_hash="p1",
     convention="c0ffee",
     method="erm",
     seed=0,
@@ -125,6 +126,7 @@ def test_infinity_and_nan_reach_the_mean_and_leave_no_spread() -> None:
     [
         ({"convention": "other"}, "conventions"),
         ({"protocol": "noise-2"}, "protocols"),
+        ({"protocol_hash": "p2"}, "versions of a protocol"),
         ({"budget": 200}, "budgets"),
     ],
 )

@@ -32,6 +32,7 @@ def make_rows(methods: tuple[str, ...] = METHODS, seeds: int = 1) -> list[Row]:
         Row(
             run=f"{method}-{seed}",
             protocol="noise-1",
+            protocol_hash="p1",
             convention="c0ffee",
             method=method,
             seed=seed,
@@ -152,8 +153,7 @@ def test_rows_that_mix_conventions_make_no_table() -> None:
 @pytest.mark.parametrize(("datasets", "shown"), [({"cbsd68"}, True), ({"embedded"}, False)])
 def test_what_others_reported_stands_apart_and_only_for_the_sets_in_use(datasets: set[str], shown: bool) -> None:
     file = io.StringIO()
-    reported = load_protocol("denoise").reported
-    assert reported is not None
+    reported, *_ = load_protocol("denoise").reported
     print_reported(reported, datasets, Console(file=file, width=120))
     assert ("18.96 / 0.307" in file.getvalue()) is shown
     assert "23.60 / 0.457" not in file.getvalue()  # Kodak24

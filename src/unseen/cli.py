@@ -14,7 +14,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from . import __version__, commands
 from .commands import INTERRUPTED, REFUSED
-from .config import CompareConfig, DemoConfig, EvaluateConfig, Machine, TrainConfig, load_config
+from .config import CompareConfig, DegradeConfig, DemoConfig, EvaluateConfig, Machine, TrainConfig, load_config
 from .errors import UserError
 from .parts import nearest
 
@@ -57,6 +57,25 @@ COMMANDS = {
         CompareConfig,
         "several methods and seeds at an equal number of gradient evaluations; given again, goes on",
         flags=(OVERWRITE,),
+    ),
+    "describe": Command(
+        commands.describe,
+        None,
+        "all of a protocol: its levels, its conventions, its tests, what was chosen and why, what was reported",
+        words=(("protocol", {"help": "a protocol by name (see `unseen list protocols`) or a YAML file"}),),
+    ),
+    "check-data": Command(
+        commands.check_data,
+        None,
+        "whether the folder of a known data set holds what it should: names, counts, sizes, pairs",
+        words=(("sets", {"nargs": "+", "metavar": "NAME=DIR", "help": "NAME=DIR, or NAME=INPUT_DIR:TARGET_DIR"}),),
+    ),
+    "degrade": Command(
+        commands.degrade,
+        DegradeConfig,
+        "degraded copies of photos, with a sidecar that replays them bit for bit; or every degree in one picture",
+        flags=(("grid", "draw one picture of each photo: clean, and under every one of the distortions"), OVERWRITE),
+        words=(("photo", {"nargs": "+", "metavar": "PHOTOS", "help": "folders of photos, or single ones"}),),
     ),
     "list": Command(
         commands.list_parts,

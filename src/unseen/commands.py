@@ -6,10 +6,11 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .config import CompareConfig, DemoConfig, EvaluateConfig, TrainConfig
+from .config import CompareConfig, DegradeConfig, DemoConfig, EvaluateConfig, TrainConfig
 from .errors import UserError
 from .files import require_writable
 
@@ -24,6 +25,10 @@ DONE, PARTLY, REFUSED, INTERRUPTED = 0, 1, 2, 130
 ANOTHER_PROTOCOL = (
     "Trained under another protocol, or another version of this one: what is called seen and unseen here may not "
     "be what this network saw."
+)
+UNCHECKED = (
+    "The photographs that this network was trained on are not at hand here: whether a test image is among them "
+    "was not checked."
 )
 KINDS = ("methods", "distortions", "backbones", "protocols")
 
@@ -130,8 +135,12 @@ def evaluate(config: EvaluateConfig, told: Namespace) -> int:
     if not config.protocol and card.config["protocol"] not in protocol_names():
         raise UserError(f"protocol: trained under a file, {card.config['protocol']}; confirm it with --protocol")
     protocol = load_protocol(config.protocol or card.config["protocol"])
+    enlarge = protocol.scale if card.config.get("enlarge") else 1
+    protocol = protocol.enlarged() if enlarge > 1 else protocol
     notes = [] if protocol.hash() == card.protocol_hash else [ANOTHER_PROTOCOL]
-    tests = study.Tests.load(config.test)
+    trained_on = study.trained_on(card)
+    notes += [] if trained_on is not None else [UNCHECKED]
+    tests = study.Tests.load(config, protocol, enlarge, trained_on or [])
     file = Path(told.checkpoint).resolve()
     run = file.name if file.is_dir() else file.parent.name
     with interruptible() as stop, progress_bar() as bar:
@@ -147,10 +156,49 @@ def evaluate(config: EvaluateConfig, told: Namespace) -> int:
     return PARTLY if tests.skipped else DONE
 
 
+def degrade(config: DegradeConfig, told: Namespace) -> int:
+    """Degraded copies, the same once more from their sidecar, or pictures of several degrees."""
+    import torch
+
+    from . import degradation
+    from .interruption import interruptible
+    from .progress import progress_bar
+
+    config.check(told.grid)
+    photos, out = [Path(name) for name in told.photo], Path(config.out)
+    require_writable(out)
+    config = config.resolved()
+    torch.set_num_threads(config.threads)
+    if config.replay:
+        records = degradation.read_records(Path(config.replay), config.distortion)
+        jobs = degradation.plan_replay(photos, records)
+        work = partial(degradation.replay_copies, jobs, records)
+    elif told.grid:
+        from . import grid
+
+        levels = grid.levels_from(config.distortion, config.protocol)
+        jobs = degradation.plan(photos, grid.ENDING)
+        work = partial(grid.make_grids, jobs, levels, seed=config.seed)
+    else:
+        jobs = degradation.plan(photos)
+        work = partial(degradation.make_copies, jobs, config.distortion[0], seed=config.seed)
+    degradation.refuse_outputs(photos, jobs, out, told.overwrite)
+    with interruptible() as stop, progress_bar():
+        outcome = work(out=out, device=config.device, stop=stop)
+    for skipped in outcome.skipped:
+        print(f"skipped {skipped.name}: {skipped.reason}", file=sys.stderr)
+    print(f"{out}: {outcome.written} of {outcome.wanted} {'grids' if told.grid else 'copies'}")
+    if stop.is_set():
+        print("interrupted: the same command with --overwrite makes them all")
+        return INTERRUPTED
+    return PARTLY if outcome.skipped else DONE
+
+
 def list_parts(config: None, told: Namespace) -> int:
-    """One line for each part of a kind: what it is, and where it comes from."""
+    """Each part of a kind: its settings, what it is, and where it comes from."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.padding import Padding
+    from rich.text import Text
 
     from .backbones import BACKBONES
     from .distortions import DISTORTIONS
@@ -158,18 +206,46 @@ def list_parts(config: None, told: Namespace) -> int:
     from .parts import about, signature
     from .protocols import load_protocol, protocol_names
 
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     parts: dict[str, Mapping[str, Callable[..., Any]]] = {
         "methods": METHODS,
         "distortions": DISTORTIONS,
         "backbones": BACKBONES,
     }
+    lines: list[tuple[str, str, str]] = []
     for name, part in parts.get(told.kind, {}).items():
-        table.add_row(name, signature(part), about(part))
+        lines.append((name, signature(part), about(part)))
     for name in protocol_names() if told.kind == "protocols" else ():
-        table.add_row(name, "", load_protocol(name).about)
-    Console(highlight=False, markup=False).print(table)
+        lines.append((name, "", load_protocol(name).about))
+    console = Console(highlight=False, markup=False)
+    for name, settings, line in lines:
+        console.print(Text.assemble((name, "bold"), ":" if settings else "", settings), soft_wrap=True)
+        console.print(Padding(line, (0, 0, 0, 4)))
     return DONE
+
+
+def describe(config: None, told: Namespace) -> int:
+    """Everything a protocol says, for people."""
+    from rich.console import Console
+
+    from .protocols import load_protocol
+    from .tables import print_protocol
+
+    print_protocol(load_protocol(told.protocol), Console(highlight=False, markup=False))
+    return DONE
+
+
+def check_data(config: None, told: Namespace) -> int:
+    """What is missing from the folders of known data sets."""
+    from .data.datasets import check_data_source
+
+    wrong = 0
+    for source in told.sets:
+        check = check_data_source(source)
+        print(check.summary)
+        for problem in check.problems:
+            print(f"  {problem}")
+        wrong += bool(check.problems)
+    return PARTLY if wrong else DONE
 
 
 def _show(rows: list[Row], skipped: Iterable[str], protocol: Protocol, notes: Iterable[str]) -> None:
@@ -181,8 +257,8 @@ def _show(rows: list[Row], skipped: Iterable[str], protocol: Protocol, notes: It
     console = Console(highlight=False, markup=False)
     if rows:
         print_table(rows, console)
-    if protocol.reported:
-        print_reported(protocol.reported, {row.dataset for row in rows}, console)
+    for table in protocol.reported:
+        print_reported(table, {row.dataset for row in rows}, console)
     for note in notes:
         console.print(f"\n{note}")
     for line in skipped:

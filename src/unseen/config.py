@@ -53,6 +53,12 @@ class Recipe(Machine):
     data: Annotated[list[str], "folders of clean photos; or embedded, dead_leaves, dead_leaves:500"] = field(
         default_factory=lambda: ["embedded"]
     )
+    pairs: Annotated[list[str], "recorded pairs that the protocol trains on: NAME=INPUT_DIR:TARGET_DIR"] = field(
+        default_factory=list
+    )
+    enlarge: Annotated[
+        bool, "of a protocol that enlarges: enlarge the input bicubically, keep sizes in the network"
+    ] = False
     budget: Annotated[int, "gradient evaluations: forward and backward passes of one batch"] = 10_000
     batch: Annotated[int, "images in a batch"] = 8
     patch: Annotated[int, "side of a training patch, pixels"] = 40
@@ -93,7 +99,26 @@ class TrainConfig(Recipe):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareConfig(Recipe):
+class Testing:
+    """What to test on."""
+
+    test: Annotated[list[str], "test sets as NAME=DIR, pairs as NAME=INPUT_DIR:TARGET_DIR; or embedded"] = field(
+        default_factory=lambda: ["embedded"]
+    )
+    crop: Annotated[int, "test on the centre of each photo, at most so many pixels a side; 0 takes all of it"] = 0
+    images: Annotated[int, "test on so many photos of each set, spread evenly over its names; 0 takes all"] = 0
+
+    def check_tests(self) -> None:
+        """Raises UserError, naming the field, for what cannot be."""
+        if not self.test:
+            raise UserError("test: none given")
+        for name in ("crop", "images"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name}: {getattr(self, name)} is below 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig(Recipe, Testing):
     """Several methods and seeds under one protocol, at one budget."""
 
     methods: Annotated[list[str], "methods, each with settings if need be; erm and ceiling are two of them"] = field(
@@ -101,7 +126,6 @@ class CompareConfig(Recipe):
     )
     seeds: Annotated[int, "how many seeds a method"] = 1
     seed: Annotated[int, "the first of the seeds"] = 0
-    test: Annotated[list[str], "test sets as NAME=DIR; or embedded"] = field(default_factory=lambda: ["embedded"])
     out: Annotated[str, "folder of the study"] = "runs/study"
 
     def check(self) -> None:
@@ -109,8 +133,9 @@ class CompareConfig(Recipe):
         super().check()
         if self.seeds < 1:
             raise UserError(f"seeds: {self.seeds} is below 1")
-        if not self.methods or not self.test:
-            raise UserError(f"{'test' if self.methods else 'methods'}: none given")
+        if not self.methods:
+            raise UserError("methods: none given")
+        self.check_tests()
         folders = [slug(method) for method in self.methods]
         twice = next((method for method in self.methods if folders.count(slug(method)) > 1), None)
         if twice is not None:
@@ -131,14 +156,43 @@ class DemoConfig(Machine):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig(Machine):
+class EvaluateConfig(Machine, Testing):
     """A checkpoint on test photographs."""
 
     protocol: Annotated[str, "a protocol by name or file; the checkpoint's own if left out"] = ""
-    test: Annotated[list[str], "test sets as NAME=DIR; or embedded"] = field(default_factory=lambda: ["embedded"])
     backbone: Annotated[str, "the network, needed only for one of your own: my.module.Net"] = ""
     seed: Annotated[int, "seed of the test distortions"] = 0
     out: Annotated[str, "folder for results.jsonl and report.html"] = "runs/evaluation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DegradeConfig(Machine):
+    """Degraded copies of photographs. On one thread unless told otherwise, so that cores make no difference."""
+
+    device: Annotated[str, "cpu, cuda, cuda:1, mps, or auto; equal bits need an equal one"] = "cpu"
+    threads: Annotated[int, "processor threads; 0 takes all; equal bits need equally many"] = 1
+    distortion: Annotated[list[str], "what to do, such as gaussian_noise:30, or 'gaussian_blur:2 > jpeg:40'"] = field(
+        default_factory=list
+    )
+    protocol: Annotated[str, "with --grid, in place of distortions: all that this protocol makes"] = ""
+    replay: Annotated[str, "make the copies again that this degradation.jsonl describes"] = ""
+    seed: Annotated[int, "seed of what is drawn"] = 0
+    out: Annotated[str, "folder for the copies and degradation.jsonl, or for the grids"] = ""
+
+    def check(self, grid: bool) -> None:
+        """Raises UserError, naming the field, for what cannot be, or cannot be together."""
+        if not self.out:
+            raise UserError("out: no folder given")
+        if self.replay and grid:
+            raise UserError("give --replay or --grid, not both")
+        if self.protocol and not grid:
+            raise UserError("protocol: is for --grid; for copies, give a --distortion")
+        if self.protocol and self.distortion:
+            raise UserError("give --protocol or --distortion, not both")
+        if not (self.distortion or self.protocol or self.replay):
+            raise UserError("distortion: none given; one is gaussian_noise:30, unseen list distortions has them all")
+        if len(self.distortion) > 1 and not (grid or self.replay):
+            raise UserError("distortion: several given; ' > ' joins them to one for a copy, --grid shows each")
 
 
 def slug(spec: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .confounders import Confounder
+from .confounders import Confounder, Recorded, Synthetic
 from .data import Photo
-from .data.patches import centre, to_tensor
+from .data.patches import to_tensor
+from .data.sources import trimmed
+from .distortions.enlarged import enlarge
 from .metrics import Convention, psnr, ssim
 from .protocols import Protocol
 from .randomness import generator
@@ -34,19 +36,33 @@ class Measurement:
     restored: Tensor
 
 
+def levels_of(photo: Photo, dataset: str, protocol: Protocol) -> list[tuple[Split, Confounder]]:
+    """The levels that a photograph is tested under: the made ones if it is clean, its own if it was recorded."""
+    if photo.recorded is None:
+        return [(split, c) for split, c in protocol.levels() if isinstance(c, Synthetic)]
+    return [(split, c) for split, c in protocol.levels() if isinstance(c, Recorded) and c.degree == dataset]
+
+
 def distort(photo: Photo, confounder: Confounder, convention: Convention, seed: int, dataset: str) -> Tensor:
-    """The test image float (1, 3, H, W) in [0, 1]; the same for every network, whatever else is tested."""
+    """The test image float (1, 3, h, w) in [0, 1]; the same for every network, whatever else is tested."""
+    if photo.recorded is not None:
+        return to_tensor(photo.recorded)
     draws = generator(seed, "test", dataset, photo.name, confounder.name)
-    distorted = confounder.distort(to_tensor(photo.pixels), draws)
+    distorted, _ = confounder.pair(to_tensor(photo.pixels), draws)
     return as_levels(distorted) / 255 if convention.round_input else distorted
 
 
 def measure(
-    network: nn.Module, photo: Photo, protocol: Protocol, device: str, seed: int, dataset: str
+    network: nn.Module,
+    photo: Photo,
+    levels: Iterable[tuple[Split, Confounder]],
+    convention: Convention,
+    device: str,
+    seed: int,
+    dataset: str,
 ) -> Iterator[Measurement]:
-    """Restore one photograph (H, W, 3) under every level of the protocol, seen, held-out and unseen."""
-    convention = protocol.convention
-    for split, confounder in protocol.levels():
+    """Restore one photograph (H, W, 3) under each of the levels."""
+    for split, confounder in levels:
         distorted = distort(photo, confounder, convention, seed, dataset)
         restored = restore(network, distorted, device)
         before = judge_input(photo, confounder, convention, seed, dataset)
@@ -63,8 +79,18 @@ def judge(image: Tensor, clean: Tensor, convention: Convention) -> tuple[float, 
 def judge_input(
     photo: Photo, confounder: Confounder, convention: Convention, seed: int, dataset: str
 ) -> tuple[float, float]:
-    """PSNR and SSIM of the distorted image, found once: it is the same for every network."""
-    return judge(distort(photo, confounder, convention, seed, dataset), to_tensor(photo.pixels), convention)
+    """PSNR and SSIM of the distorted image, found once: it is the same for every network.
+
+    A smaller one is enlarged bicubically first.
+    """
+    distorted, clean = distort(photo, confounder, convention, seed, dataset), to_tensor(photo.pixels)
+    return judge(at_size_of(clean, distorted), clean, convention)
+
+
+def at_size_of(clean: Tensor, distorted: Tensor) -> Tensor:
+    """A distorted image as large as the clean one, enlarged bicubically if it is smaller."""
+    scale = clean.shape[-1] // distorted.shape[-1]
+    return enlarge(distorted, scale) if scale > 1 else distorted
 
 
 def on_device(network: nn.Module, device: str) -> nn.Module:
@@ -83,26 +109,34 @@ def restore(network: nn.Module, distorted: Tensor, device: str) -> Tensor:
 class Validation:
     """Centres of the validation photographs under the seen and held-out levels; nothing unseen is in it."""
 
-    crops: list[Photo]
-    levels: Sequence[tuple[Split, Confounder]]
-    convention: Convention
+    crops: list[tuple[str, Photo]]
+    protocol: Protocol
 
     @classmethod
-    def of(cls, photos: Sequence[Photo], protocol: Protocol, size: int = 192, most: int = 8) -> Validation:
-        """At most `most` photographs, at most `size` pixels a side."""
-        crops = [Photo(photo.name, centre(photo.pixels, size)) for photo in photos[:most]]
-        levels = [(split, confounder) for split, confounder in protocol.levels() if split != "unseen"]
-        return cls(crops, levels, protocol.convention)
+    def of(
+        cls,
+        photos: Sequence[Photo],
+        pairs: Mapping[str, Sequence[Photo]],
+        protocol: Protocol,
+        size: int = 192,
+        most: int = 8,
+    ) -> Validation:
+        """At most `most` photographs, and as many pairs of each set, at most `size` pixels a side."""
+        size -= size % protocol.scale
+        sets = {"validation": trimmed(photos, protocol.scale), **pairs}
+        return cls([(name, p.centre(size)) for name, found in sets.items() for p in found[:most]], protocol)
 
     def measure(self, network: nn.Module, device: str) -> dict[Split, float]:
         """Mean PSNR in dB over crops and levels of each split."""
+        convention = self.protocol.convention
         found: dict[Split, list[float]] = {}
-        for crop in self.crops:
+        for dataset, crop in self.crops:
             clean = to_tensor(crop.pixels)
-            for split, confounder in self.levels:
-                distorted = distort(crop, confounder, self.convention, 0, "validation")
-                value = float(psnr(restore(network, distorted, device), clean, self.convention))
-                found.setdefault(split, []).append(value)
+            for split, confounder in levels_of(crop, dataset, self.protocol):
+                if split != "unseen":
+                    distorted = distort(crop, confounder, convention, 0, dataset)
+                    value = float(psnr(restore(network, distorted, device), clean, convention))
+                    found.setdefault(split, []).append(value)
         return {split: sum(values) / len(values) for split, values in found.items()}
 
 

@@ -1,4 +1,4 @@
-"""First- and second-order products of an objective, exact, by reverse mode.
+"""First- and second-order products: of a scalar function of named tensors, and of an objective on a batch.
 
 Everything here takes `params` by value: the tensors are detached, so that no graph reaches the caller's
 network, and a product holds the graph of one batch only.
@@ -6,7 +6,7 @@ network, and a product holds the graph of one batch only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,21 +16,60 @@ if TYPE_CHECKING:  # the methods import this module
     from .methods.episode import Batch, Params
     from .methods.objective import Objective
 
+    Function = Callable[[Params], Tensor]
+    """A scalar function of tensors by name."""
+
+STEP = 3e-4
+"""How far a finite difference goes to either side, as a share of ‖θ‖. In float32 the error is smallest between
+1e-4, where rounding takes over, and 1e-3, where the third derivative does (docs/method.md)."""
+
 
 def gradient(objective: Objective, params: Params, batch: Batch) -> Params:
     """∇_θ L at `params` on one batch: one gradient evaluation."""
-    leaves = _leaves(params)
-    return _derivative([objective(leaves, batch)], leaves)
+    return derivative(lambda leaves: objective(leaves, batch), params)
 
 
 def hessian_vector_product(objective: Objective, params: Params, batch: Batch, vector: Params) -> Params:
-    """H v with H = ∇²_θ L at `params` on one batch: two gradient evaluations, reverse over reverse."""
-    leaves = _leaves(params)
-    slope = torch.autograd.grad(
-        objective(leaves, batch), list(leaves.values()), create_graph=True, materialize_grads=True
+    """H v with H = ∇²_θ L at `params` on one batch, exact: two gradient evaluations, reverse over reverse."""
+    objective.tally.images += len(batch)  # the second backward pass; the first is counted by the objective
+    return second_derivative(lambda leaves: objective(leaves, batch), params, vector)
+
+
+def finite_difference_product(objective: Objective, params: Params, batch: Batch, vector: Params) -> Params:
+    """H v from plain gradients on both sides of `params`, `STEP` apart from it: two gradient evaluations.
+
+    For smooth networks under smooth losses: what kinks lie within the step count as curvature.
+    """
+    return difference(lambda leaves: objective(leaves, batch), params, vector, STEP)
+
+
+def derivative(function: Function, point: Params) -> Params:
+    """The gradient of a function at a point."""
+    leaves = _leaves(point)
+    return _backward([function(leaves)], leaves)
+
+
+def second_derivative(function: Function, point: Params, vector: Params) -> Params:
+    """The Hessian of a function at a point, times a vector, by differentiating twice."""
+    leaves = _leaves(point)
+    slope = torch.autograd.grad(function(leaves), list(leaves.values()), create_graph=True, materialize_grads=True)
+    return _backward(slope, leaves, [vector[name] for name in leaves])
+
+
+def difference(function: Function, point: Params, vector: Params, step: float) -> Params:
+    """The Hessian of a function at a point p, times a vector v, by a central difference of gradients.
+
+    (∇(p + εv) − ∇(p − εv)) / 2ε, where ε makes ‖εv‖ the share `step` of ‖p‖ (of 1 where p is zero).
+    """
+    length = norm(vector)
+    if length == 0:
+        return {name: torch.zeros_like(value) for name, value in point.items()}
+    epsilon = step * (norm(point) or 1.0) / length
+    after, before = (
+        derivative(function, {name: value + sign * epsilon * vector[name] for name, value in point.items()})
+        for sign in (1, -1)
     )
-    objective.tally.images += len(batch)  # the second backward pass; the first was counted by the objective
-    return _derivative(slope, leaves, [vector[name] for name in leaves])
+    return {name: (after[name] - before[name]) / (2 * epsilon) for name in point}
 
 
 def norm(vector: Params) -> float:
@@ -38,11 +77,11 @@ def norm(vector: Params) -> float:
     return float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(v) for v in vector.values()])))
 
 
-def _leaves(params: Params) -> Params:
-    return {name: value.detach().requires_grad_() for name, value in params.items()}
+def _leaves(point: Params) -> Params:
+    return {name: value.detach().requires_grad_() for name, value in point.items()}
 
 
-def _derivative(outputs: Sequence[Tensor], leaves: Params, weights: Sequence[Tensor] | None = None) -> Params:
+def _backward(outputs: Sequence[Tensor], leaves: Params, weights: Sequence[Tensor] | None = None) -> Params:
     """Σ_j weights_j · ∂outputs_j/∂leaves; zero for whatever the outputs do not depend on."""
     no_weights: list[Tensor | None] = [None] * len(outputs)
     pairs = [

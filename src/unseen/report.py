@@ -85,11 +85,11 @@ def write_report(
     machine: str,
     notes: Sequence[str],
     curves: Sequence[LearningCurve],
-    reported: Reported | None,
+    reported: Sequence[Reported],
 ) -> None:
     """Write one self-contained HTML page, atomically: tables, curves, pictures and how they were made.
 
-    `notes` are paragraphs of plain words. `reported` goes to a table of its own, said to be the authors'.
+    `notes` are paragraphs of plain words. `reported` goes to tables of its own, said to be the authors'.
     Raises UserError where `check_comparable` does, and where the file cannot be written.
     """
     # Late: these take a second to import, and most commands write no page.

@@ -7,7 +7,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from threading import Event
 
@@ -17,18 +17,18 @@ from torch import nn
 
 from . import __version__
 from .checkpoints import CHECKPOINT, Card, load_checkpoint
-from .config import CompareConfig, EvaluateConfig, Machine, TrainConfig, load_config, save_config
+from .config import CompareConfig, EvaluateConfig, Machine, Recipe, Testing, TrainConfig, load_config, save_config
 from .data import Photo
-from .data.patches import centre
-from .data.sources import load_test_set
+from .data.overlap import overlaps
+from .data.sources import load_test_set, training_photos
 from .errors import UserError
-from .evaluation import measure, on_device, to_pixels
+from .evaluation import at_size_of, levels_of, measure, on_device, to_pixels
 from .methods import METHODS, Method
 from .parts import build
 from .protocols import Protocol, load_protocol
 from .report import LearningCurve, Picture, write_report
 from .rows import Row, read_rows, write_rows
-from .training import CONFIG, LOG, holds_a_run, is_finished, train
+from .training import CONFIG, LOG, holds_a_run, is_finished, protocol_of, train, training_pairs
 
 ROWS = "results.jsonl"
 REPORT = "report.html"
@@ -44,19 +44,84 @@ class Tests:
     skipped: list[str]
 
     @classmethod
-    def load(cls, sources: Sequence[str]) -> Tests:
-        """From `NAME=DIR`, folders, or `embedded`. Raises UserError where one is missing, empty or named twice."""
-        found = [load_test_set(source) for source in sources]
+    def load(cls, wanted: Testing, protocol: Protocol, enlarge: int, trained_on: Sequence[Photo]) -> Tests:
+        """What the configuration wants, for a protocol.
+
+        enlarge: by how much smaller inputs are to be enlarged beforehand. trained_on: photographs that must not
+        be among them. Raises UserError where a set is missing, empty, named twice, or of pairs that the protocol
+        has no line for; where nothing unseen would be tested; and where a test image was trained on.
+        """
+        wanted.check_tests()
+        if wanted.crop % protocol.scale:
+            raise UserError(
+                f"crop: {wanted.crop} is no multiple of {protocol.scale}, by which {protocol.name} enlarges"
+            )
+        found = [load_test_set(source, protocol.scale, enlarge) for source in wanted.test]
         names = [name for name, _, _ in found]
         if len(set(names)) < len(names):
             raise UserError(f"test: two sets have one name ({', '.join(names)}); give them as NAME=DIR")
-        photos = [(name, photo) for name, photos, _ in found for photo in photos]
+        whole = [(name, photo) for name, photos, _ in found for photo in spread(photos, wanted.images)]
+        refuse_trained_on(whole, trained_on)
+        refuse_untestable(whole, protocol)
+        photos = [(name, photo.centre(wanted.crop) if wanted.crop else photo) for name, photo in whole]
         return cls(photos, [f"{name}/{s.name}: {s.reason}" for name, _, skipped in found for s in skipped])
 
     def excerpts(self) -> list[tuple[str, Photo]]:
         """The centre of the first photograph of each set, for pictures."""
         firsts = {name: photo for name, photo in reversed(self.photos)}
-        return [(name, Photo(photo.name, centre(photo.pixels, CROP))) for name, photo in reversed(firsts.items())]
+        return [(name, photo.centre(CROP)) for name, photo in reversed(firsts.items())]
+
+
+def spread(photos: list[Photo], most: int) -> list[Photo]:
+    """At most so many, spread evenly over their order; all for 0."""
+    count = min(most or len(photos), len(photos))
+    return [photos[i * len(photos) // count] for i in range(count)]
+
+
+def refuse_trained_on(tests: Sequence[tuple[str, Photo]], trained_on: Sequence[Photo]) -> None:
+    """A test image that is also a training image, by content, would be no test."""
+    for same in overlaps([photo for _, photo in tests], trained_on)[:1]:
+        name = next(name for name, photo in tests if photo is same.first)
+        raise UserError(
+            f"test: {name}/{same.first.name} is the training photograph {same.second.name} (thumbnails correlate "
+            f"{same.correlation:.3f}); take it out of one of the two"
+        )
+
+
+def refuse_untestable(tests: Sequence[tuple[str, Photo]], protocol: Protocol) -> None:
+    """Pairs for which the protocol has no line, and tests that would leave all of the unseen untested."""
+    splits = set()
+    for name, photo in tests:
+        levels = levels_of(photo, name, protocol)
+        if not levels:
+            known = ", ".join(protocol.recorded()) or "none"
+            raise UserError(f"test: {name} is of recorded pairs, and {protocol.name} has such lines for {known}")
+        splits |= {split for split, _ in levels}
+    if "unseen" not in splits:
+        sets = [c.degree for split, c in protocol.levels() if split == "unseen"]
+        raise UserError(
+            f"test: nothing unseen of {protocol.name} is among the tests; give --test {sets[0]}=INPUT_DIR:TARGET_DIR"
+            + (f" or another of {', '.join(map(str, sets))}" if len(sets) > 1 else "")
+        )
+
+
+def training_photographs(config: Recipe, protocol: Protocol, methods: Sequence[Method]) -> list[Photo]:
+    """Everything that the methods are going to see, to keep it out of the tests."""
+    sees_unseen = any(method.sees_unseen for method in methods)
+    pairs = training_pairs(config, protocol, protocol.training_confounders(sees_unseen))
+    sources = [training_photos(config.data), *pairs.values()]
+    return [photo for source in sources for photo in (*source.train, *source.validation)]
+
+
+def trained_on(card: Card) -> list[Photo] | None:
+    """The photographs that a network was trained on; None where they are not all at hand, or have changed."""
+    config = Recipe(**{f.name: card.config[f.name] for f in fields(Recipe) if f.name in card.config})
+    try:
+        return training_photographs(
+            config, protocol_of(config), [build(card.config["method"], METHODS, "method", Method)]
+        )
+    except (UserError, TypeError):
+        return None
 
 
 def evaluate(
@@ -82,11 +147,13 @@ def evaluate(
     for dataset, photo in tests.photos:
         if stop.is_set():
             break
-        for found in measure(network, photo, protocol, machine.device, seed, dataset):
+        levels = levels_of(photo, dataset, protocol)
+        for found in measure(network, photo, levels, protocol.convention, machine.device, seed, dataset):
             rows.append(
                 Row(
                     run=run,
                     protocol=protocol.name,
+                    protocol_hash=protocol.hash(),
                     convention=protocol.convention.hash(),
                     **trained,
                     split=found.split,
@@ -109,18 +176,18 @@ def pictures(
     networks: Sequence[tuple[str, nn.Module]], protocol: Protocol, tests: Tests, device: str, seed: int
 ) -> list[Picture]:
     """Excerpts under the last level listed of each split: clean, input, and every network's output."""
-    last = {split: confounder for split, confounder in protocol.levels()}
-    chosen = replace(protocol, seen=(last["seen"],), held_out=(last["held-out"],), unseen=(last["unseen"],))
     shown: dict[tuple[str, str], list[Picture]] = {}
     for dataset, photo in tests.excerpts():
+        last = {split: confounder for split, confounder in levels_of(photo, dataset, protocol)}.items()
         for label, network in networks:
-            for found in measure(network, photo, chosen, device, seed, dataset):
+            for found in measure(network, photo, last, protocol.convention, device, seed, dataset):
                 name = f"{dataset}/{photo.name}"
                 about = (name, found.confounder.kind, found.confounder.degree, found.split)
                 strip = shown.setdefault((name, found.confounder.name), [])
                 if not strip:
                     strip.append(Picture(*about, "clean", None, photo.pixels))
-                    strip.append(Picture(*about, "input", found.input_psnr, to_pixels(found.distorted)))
+                    given = at_size_of(found.restored, found.distorted)
+                    strip.append(Picture(*about, "input", found.input_psnr, to_pixels(given)))
                 strip.append(Picture(*about, label, found.psnr, to_pixels(found.restored)))
     return [picture for strip in shown.values() for picture in strip]
 
@@ -150,10 +217,10 @@ def compare(
     Raises UserError where something named cannot be used, or where the folder holds another study.
     """
     config.check()
-    protocol = load_protocol(config.protocol)
-    for method in config.methods:
-        build(method, METHODS, "methods", Method)
-    tests = Tests.load(config.test)
+    protocol = protocol_of(config)
+    enlarge = load_protocol(config.protocol).scale // protocol.scale
+    methods = [build(method, METHODS, "methods", Method) for method in config.methods]
+    tests = Tests.load(config, protocol, enlarge, training_photographs(config, protocol, methods))
     out = Path(config.out)
     _refuse_another_study(out, config, overwrite)
     save_config(out / CONFIG, config)
@@ -167,24 +234,27 @@ def compare(
     for run in runs:
         begun = not overwrite and holds_a_run(run.folder) and _is_of_this_study(run)
         trained_before = begun and is_finished(run.folder)
-        if trained_before:
+        kept = [row for row in before if row.run == run.folder.name and row.protocol_hash == protocol.hash()]
+        if {(row.dataset, row.image) for row in kept} != images:
+            kept = []
+        elsewhere = bool(kept) and not holds_a_run(run.folder)  # the rows of a finished run came without its folder
+        if trained_before or elsewhere:
             bar.advance(whole, config.budget)
         else:
             train(run, stop, bar, resume=begun, whole=whole)
         if stop.is_set():
             break
-        network, card = load_checkpoint(run.folder, run.backbone)
-        if card.protocol_hash != protocol.hash():
-            raise UserError(
-                f"{run.folder}: trained before {config.protocol} changed; choose another --out, or --overwrite"
-            )
-        tested = trained_before and _is_newer(out / ROWS, run.folder / CHECKPOINT)
-        found = [row for row in before if row.run == run.folder.name] if tested else []
-        if {(row.dataset, row.image) for row in found} != images:  # else the rows stand as they are
-            found = evaluate(network, card, run.folder.name, protocol, tests, config, TEST_SEED, stop, bar)
+        if not elsewhere:
+            network, card = load_checkpoint(run.folder, run.backbone)
+            if card.protocol_hash != protocol.hash():
+                raise UserError(
+                    f"{run.folder}: trained before {config.protocol} changed; choose another --out, or --overwrite"
+                )
+            if not kept or not trained_before or not _is_newer(out / ROWS, run.folder / CHECKPOINT):
+                kept = evaluate(network, card, run.folder.name, protocol, tests, config, TEST_SEED, stop, bar)
         if stop.is_set():
             break
-        rows += found
+        rows += kept
         finished.append(run)
         write_rows(out / ROWS, rows)
         left = len(runs) - len(finished)
@@ -204,6 +274,7 @@ def report(
     notes: Sequence[str],
 ) -> None:
     """The page of a study, pictures from the first seed of each method."""
+    finished = [run for run in finished if (run.folder / CHECKPOINT).exists()]  # of others there are rows alone
     firsts = [run for run in finished if run.seed == config.seed]
     networks = [(run.method, load_checkpoint(run.folder, run.backbone)[0].to(config.device)) for run in firsts]
     write_report(
@@ -283,7 +354,8 @@ def _refuse_another_study(out: Path, config: CompareConfig, overwrite: bool) -> 
     saved, now = load_config(out / CONFIG), asdict(config)
     if "method" in saved:
         raise UserError(f"out: {out} holds a single run; choose another --out")
-    begun = any(out.glob("*/resume.safetensors"))  # a study that was refused before its first run is no other study
+    # A study that was refused before its first run is no other study.
+    begun = any(out.glob("*/resume.safetensors")) or (out / ROWS).exists()
     for name in now if begun and not overwrite else ():
         if name not in ("methods", "seeds", "test", "out") and saved.get(name) != now[name]:
             raise UserError(

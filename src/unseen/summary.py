@@ -143,6 +143,7 @@ def check_comparable(rows: Sequence[Row]) -> None:
         raise UserError("no rows: there is nothing to tabulate")
     for what, values in (
         ("protocols", {row.protocol for row in rows}),
+        ("versions of a protocol", {row.protocol_hash for row in rows}),
         ("metric conventions", {row.convention for row in rows}),
         ("budgets (gradient evaluations)", {str(row.budget) for row in rows}),
     ):

@@ -17,7 +17,7 @@ from .rows import Level, Row, Split
 from .summary import INPUT, Estimate, Measure, Study, is_ceiling
 
 if TYPE_CHECKING:  # protocols know distortions, and these know torch
-    from .protocols import Reported
+    from .protocols import Protocol, Reported
 
 CEILING_NOTE = "trained on the unseen levels too"
 DECIMALS: dict[Measure, int] = {"psnr": 2, "ssim": 3}
@@ -152,17 +152,51 @@ def print_table(rows: Sequence[Row], console: Console) -> None:
 def print_reported(reported: Reported, datasets: Collection[str], console: Console) -> None:
     """Print what others reported for the test sets that were used, in a table of its own, or where it is to be read."""
     names = {name.casefold() for name in datasets}
-    rows = [row for row in reported.rows if row[0].casefold() in names]
+    rows = [row for row in reported.rows if names & {cell.casefold() for cell in row}]
     if not rows:
         console.print(Text(f"Not comparable, and in the report only: {reported.source}", style="dim"))
         return
+    console.print(_reported_table(reported, rows))
+    console.print(Text(reported.source, style="dim"))
+
+
+def _reported_table(reported: Reported, rows: Iterable[Sequence[str]]) -> Table:
     table = Table(title=Text("Reported by the authors, other training scale"), title_justify="left", box=SIMPLE_HEAD)
     for column in reported.columns:
         table.add_column(Text(column))
     for row in rows:
         table.add_row(*map(Text, row))
-    console.print(table)
-    console.print(Text(reported.source, style="dim"))
+    return table
+
+
+def print_protocol(protocol: Protocol, console: Console) -> None:
+    """Print an experiment: its levels, how it is measured, what was chosen and why, and what was reported."""
+    console.print(Text(f"{protocol.name}, version {protocol.version} ({protocol.hash()})", style="bold"))
+    console.print(Text(protocol.about))
+    levels = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for split, confounder in protocol.levels():
+        levels.add_row(Text(split), Text(confounder.name))
+    console.print(levels)
+    convention = protocol.convention
+    rounding = " and ".join(w for w, on in (("input", convention.round_input), ("output", convention.round_output)) if on)
+    measure = [
+        "RGB" if convention.channels == "rgb" else "Y (BT.601, studio range)" + (", rounded" if convention.round_y else ""),
+        f"{convention.border} border pixels left out" if convention.border else "whole images",
+        f"{rounding} rounded to 8 bits" if rounding else "nothing rounded",
+        f"restored at {protocol.scale} times the input's size" if protocol.scale > 1 else "",
+    ]
+    console.print(Text("measured: " + ", ".join(filter(None, measure))))
+    for name in protocol.tests:
+        folders = "INPUT_DIR:TARGET_DIR" if name in protocol.recorded() else "DIR"
+        console.print(Text(f"test: --test {name}={folders}"))
+    for confounder in protocol.seen + protocol.held_out:
+        if confounder.kind == "pairs":
+            console.print(Text(f"training: --pairs {confounder.degree}=INPUT_DIR:TARGET_DIR"))
+    for note in protocol.notes:
+        console.print(Text(f"- {note}"))
+    for reported in protocol.reported:
+        console.print(_reported_table(reported, reported.rows))
+        console.print(Text(reported.source, style="dim"))
 
 
 def text_tables(study: Study, width: int) -> list[Table]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -23,10 +24,11 @@ from .checkpoints import (
     save_checkpoint,
     save_state,
 )
-from .config import TrainConfig, save_config
-from .confounders import Confounder, draw_episode
+from .config import Recipe, TrainConfig, save_config
+from .confounders import Confounder, Recorded, draw_episode
 from .data.patches import Patches
-from .data.sources import training_photos
+from .data.sources import Clean, training_photos
+from .data.sources import training_pairs as recorded_pairs
 from .errors import UserError
 from .evaluation import Validation, on_device
 from .files import write_text
@@ -50,7 +52,7 @@ class Position:
     step: int = 0
     images: int = 0  # gradient evaluations times the batch size
     seconds: float = 0.0
-    waiting: float = 0.0  # seconds of these in which nothing was learned for want of data
+    waiting: float = 0.0  # seconds of these in which images were drawn and distorted, and nothing learned
     loss: float = 0.0  # sum and count since the last validation
     calls: int = 0
     best: float = -math.inf
@@ -83,7 +85,7 @@ class Run:
         config.check()
         torch.set_num_threads(config.threads)
         torch.backends.cudnn.deterministic = True
-        protocol = load_protocol(config.protocol)
+        protocol = protocol_of(config)
         method = build(config.method, METHODS, "method", Method)
         if method.sees_unseen and not is_ceiling(config.method):
             raise UserError(f"method: {config.method!r} trains on unseen levels; only `ceiling` is labelled so")
@@ -92,20 +94,48 @@ class Run:
         network = on_device(network, config.device)
         if not any(parameter.requires_grad for parameter in network.parameters()):
             raise UserError(f"backbone: {config.backbone!r} has no parameters to train")
+        if config.patch % protocol.scale:
+            raise UserError(
+                f"patch: {config.patch} is no multiple of {protocol.scale}, by which {protocol.name} enlarges"
+            )
         clean = training_photos(config.data)
+        confounders = protocol.training_confounders(method.sees_unseen)
+        pairs = training_pairs(config, protocol, confounders)
+        sources = [clean, *pairs.values()]
         return cls(
             config=config,
             protocol=protocol,
-            confounders=protocol.training_confounders(method.sees_unseen),
+            confounders=tuple(with_patches(c, pairs, config.patch) for c in confounders),
             method=method,
             network=network,
             objective=objective_for(network, config.loss),
             outer=torch.optim.Adam(network.parameters(), lr=config.lr),
             patches=Patches(clean.train, config.patch),
-            validation=Validation.of(clean.validation, protocol),
-            data=clean.digest(),
-            skipped=[f"{skipped.name}: {skipped.reason}" for skipped in clean.skipped],
+            validation=Validation.of(clean.validation, {name: p.validation for name, p in pairs.items()}, protocol),
+            data="-".join(source.digest() for source in sources),
+            skipped=[f"{skipped.name}: {skipped.reason}" for source in sources for skipped in source.skipped],
         )
+
+
+def protocol_of(config: Recipe) -> Protocol:
+    """The protocol that a recipe names; enlarged beforehand where it says so."""
+    protocol = load_protocol(config.protocol)
+    return protocol.enlarged() if config.enlarge else protocol
+
+
+def training_pairs(config: Recipe, protocol: Protocol, confounders: Sequence[Confounder]) -> dict[str, Clean]:
+    """The recorded pairs that a run learns from and validates on."""
+    trained = {c.degree for c in confounders if isinstance(c, Recorded)}
+    held = {c.degree for c in protocol.held_out if isinstance(c, Recorded)}
+    enlarge = load_protocol(config.protocol).scale // protocol.scale
+    return recorded_pairs(config.pairs, sorted(trained | held), protocol.scale, enlarge)
+
+
+def with_patches(confounder: Confounder, pairs: Mapping[str, Clean], size: int) -> Confounder:
+    """Recorded pairs with what they are trained on; any other confounder as it is."""
+    if isinstance(confounder, Recorded):
+        return replace(confounder, patches=Patches(pairs[confounder.degree].train, size))
+    return confounder
 
 
 def train(
@@ -136,7 +166,6 @@ def train(
             started = time.perf_counter()
             key = (config.seed, processes.rank, position.step)
             episode = draw_episode(run.confounders, run.patches, config.batch, config.content, key, device)
-            fetched = time.perf_counter()
             if position.step == 0:
                 refuse_unsuitable(run, episode.query)
 
@@ -150,7 +179,7 @@ def train(
             cost = count(run, position, processes.world)
             if position.step == 1:  # not before: what is refused leaves an earlier run as it was
                 begin(run, processes)
-            position.waiting += fetched - started
+            position.waiting += episode.seconds
             position.seconds += time.perf_counter() - started
             for shown in bars:
                 bar.advance(shown, cost)
@@ -190,11 +219,18 @@ def lr_factor(schedule: str, progress: float) -> float:
 
 
 def refuse_unsuitable(run: Run, batch: Batch) -> None:
-    """Before the first step: a network that is no function of its input cannot be trained by any method."""
+    """Before the first step: a network that is no function of its input cannot be trained by any method, and one
+    that cannot be differentiated twice not by a method of second order."""
+    config, parameters = run.config, {name: p for name, p in run.network.named_parameters() if p.requires_grad}
     try:
         run.objective.check({}, batch)
     except (ValueError, RuntimeError, TypeError) as error:
-        raise UserError(f"backbone: {run.config.backbone!r}: {' '.join(str(error).split())}") from error
+        raise UserError(f"backbone: {config.backbone!r}: {' '.join(str(error).split())}") from error
+    try:
+        run.method.check(run.objective, parameters, batch)
+    except (ValueError, RuntimeError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"method: {config.method!r} with backbone {config.backbone!r}: {reason}") from error
 
 
 def count(run: Run, position: Position, world: int) -> float:

@@ -1,4 +1,4 @@
-"""Clean training patches, drawn from photographs held in memory."""
+"""Clean training patches and recorded pairs of patches, drawn from photographs held in memory."""
 
 from __future__ import annotations
 
@@ -18,41 +18,62 @@ class Patches:
     than the patch is padded by mirroring, so that no photo of the user's is left out.
 
     photos: at least one; pixels uint8 (H, W, 3).
-    size: side of a patch in pixels.
+    size: side of a patch in pixels; of recorded pairs, a multiple of their scale.
     """
 
     def __init__(self, photos: Sequence[Photo], size: int):
         self.size = size
-        self.photos = [torch.from_numpy(_padded(photo.pixels, size)) for photo in photos]
+        self.clean = [_padded(photo.pixels, size) for photo in photos]
+        self.recorded = [
+            None if photo.recorded is None else _padded(photo.recorded, size // photo.scale) for photo in photos
+        ]
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """n patches, float32 (n, 3, size, size) in [0, 1]."""
-        picks = torch.randint(2**31, (n, 6), generator=generator).tolist()
-        return torch.stack([self._patch(*pick) for pick in picks]).permute(0, 3, 1, 2) / 255  # channels last in memory
+        """n clean patches, float32 (n, 3, size, size) in [0, 1]."""
+        picks = self._picks(n, generator)
+        return _batch([_patch(self.clean[pick[0]], self.size, *pick[1:]) for pick in picks])
 
-    def _patch(self, photo: int, top: int, left: int, flip: int, mirror: int, turn: int) -> Tensor:
-        pixels = self.photos[photo % len(self.photos)]
-        top %= pixels.shape[0] - self.size + 1
-        left %= pixels.shape[1] - self.size + 1
-        patch = pixels[top : top + self.size, left : left + self.size]
-        axes = [axis for axis, on in ((0, flip), (1, mirror)) if on % 2]
-        patch = patch.flip(axes) if axes else patch
-        return patch.transpose(0, 1) if turn % 2 else patch
+    def draw_pairs(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """n recorded patches and the clean ones of the same places, the former smaller where they were recorded so."""
+        recorded, clean = [], []
+        for photo, top, left, *turns in self._picks(n, generator):
+            large, small = self.clean[photo], self.recorded[photo]
+            if small is None:
+                raise ValueError("patches: these photographs have no recorded pictures")
+            s = large.shape[0] // small.shape[0]
+            top, left = (
+                start % (side - self.size // s + 1) for start, side in zip((top, left), small.shape, strict=False)
+            )
+            recorded.append(_patch(small, self.size // s, top, left, *turns))
+            clean.append(_patch(large, self.size, top * s, left * s, *turns))
+        return _batch(recorded), _batch(clean)
+
+    def _picks(self, n: int, generator: torch.Generator) -> list[list[int]]:
+        """Photo, top, left, flip, mirror, turn of each patch."""
+        picks: list[list[int]] = torch.randint(2**31, (n, 6), generator=generator).tolist()
+        return [[photo % len(self.clean), *rest] for photo, *rest in picks]
 
 
-def _padded(pixels: Pixels, size: int) -> Pixels:
+def _patch(pixels: Tensor, size: int, top: int, left: int, flip: int, mirror: int, turn: int) -> Tensor:
+    top %= pixels.shape[0] - size + 1
+    left %= pixels.shape[1] - size + 1
+    patch = pixels[top : top + size, left : left + size]
+    axes = [axis for axis, on in ((0, flip), (1, mirror)) if on % 2]
+    patch = patch.flip(axes) if axes else patch
+    return patch.transpose(0, 1) if turn % 2 else patch
+
+
+def _batch(patches: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(patches)).permute(0, 3, 1, 2) / 255  # channels last in memory
+
+
+def _padded(pixels: Pixels, size: int) -> Tensor:
     short = [max(0, size - side) for side in pixels.shape[:2]]
-    if not any(short):
-        return pixels
-    return np.pad(pixels, [(0, short[0]), (0, short[1]), (0, 0)], mode="symmetric")
+    if any(short):
+        pixels = np.pad(pixels, [(0, short[0]), (0, short[1]), (0, 0)], mode="symmetric")
+    return torch.from_numpy(pixels)
 
 
 def to_tensor(pixels: Pixels) -> Tensor:
     """uint8 (H, W, 3) to float32 (1, 3, H, W) in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 255
-
-
-def centre(pixels: Pixels, size: int) -> Pixels:
-    """The middle of a photograph (H, W, 3), at most `size` pixels a side."""
-    top, left = (max(0, (side - size) // 2) for side in pixels.shape[:2])
-    return pixels[top : top + size, left : left + size]

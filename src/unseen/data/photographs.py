@@ -49,12 +49,33 @@ class Photo:
 
     name: path relative to the folder it was found in, with forward slashes; the bare name if embedded.
     pixels: uint8 (H, W, 3), RGB, 0 to 255.
+    recorded: the same scene as it was really recorded, distorted; as large, or smaller by a whole factor. None
+        where the distortion is made.
 
     Two photographs are equal only if they are the same object: arrays have no single truth value.
     """
 
     name: str
     pixels: Pixels
+    recorded: Pixels | None = None
+
+    @property
+    def scale(self) -> int:
+        """By how much the recorded picture is smaller than the clean one."""
+        return 1 if self.recorded is None else self.pixels.shape[0] // self.recorded.shape[0]
+
+    def window(self, top: int, left: int, height: int, width: int) -> Photo:
+        """A part of it, at most so large, the recorded picture with it; corner and size in steps of `scale`."""
+        s = self.scale
+        top, left, height, width = (value // s for value in (top, left, height, width))
+        clean = self.pixels[top * s : (top + height) * s, left * s : (left + width) * s]
+        recorded = None if self.recorded is None else self.recorded[top : top + height, left : left + width]
+        return Photo(self.name, clean, recorded)
+
+    def centre(self, size: int) -> Photo:
+        """The middle, at most `size` pixels a side."""
+        top, left = (max(0, (side - size) // 2) for side in self.pixels.shape[:2])
+        return self.window(top, left, size, size)
 
 
 @dataclass(frozen=True)
@@ -138,19 +159,19 @@ def read_photo(path: Path) -> Pixels:
     Raises UnreadableImage for a file that is broken, cut short, too large to be honest (Pillow's limit on
     decompression bombs), or whose pixels have no known white (32-bit integers, floats).
     """
-    with _no_pillow_warnings():
-        return _decode(path)
+    with no_pillow_warnings():
+        return decode(path)
 
 
 @contextmanager
-def _no_pillow_warnings() -> Iterator[None]:
+def no_pillow_warnings() -> Iterator[None]:
     # The filters belong to the whole process: enter this outside of a thread pool, never within.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
-def _decode(path: Path) -> Pixels:
+def decode(path: Path) -> Pixels:
     try:
         with Image.open(path, formats=_FORMATS) as image:
             image.load()
@@ -159,12 +180,12 @@ def _decode(path: Path) -> Pixels:
         raise UnreadableImage(path, _reason(path, error)) from error
 
 
-def _header_size(path: Path) -> tuple[int, int]:
+def header_size(path: Path) -> tuple[int, int]:
     """Height and width from the header alone; the EXIF orientation may yet exchange the two."""
     try:
         with Image.open(path, formats=_FORMATS) as image:
             return image.height, image.width
-    except Exception as error:  # as in _decode
+    except Exception as error:  # as in decode
         raise UnreadableImage(path, _reason(path, error)) from error
 
 
@@ -221,9 +242,9 @@ def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> tupl
     paths = find_photos(folder)
     root = folder.parent if folder.is_file() else folder
     names = [path.relative_to(root).as_posix() for path in paths]
-    with _no_pillow_warnings():
-        sizes = _in_threads(_try_header, paths, "measuring photographs")
-        side = _window_side([size for size in sizes if isinstance(size, tuple)], memory, folder)
+    with no_pillow_warnings():
+        sizes = in_threads(try_header, paths, "measuring photographs")
+        side = window_side([size for size in sizes if isinstance(size, tuple)], memory, folder)
 
         def read(entry: tuple[Path, str, tuple[int, int] | UnreadableImage]) -> Photo | Skipped:
             path, name, size = entry
@@ -231,7 +252,7 @@ def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> tupl
                 return Skipped(name, size.reason)
             return _read_window(path, name, side, seed)
 
-        results = _in_threads(read, list(zip(paths, names, sizes, strict=True)), "reading photographs")
+        results = in_threads(read, list(zip(paths, names, sizes, strict=True)), "reading photographs")
     photos = [result for result in results if isinstance(result, Photo)]
     skipped = [result for result in results if isinstance(result, Skipped)]
     if not photos:
@@ -241,7 +262,7 @@ def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> tupl
     return photos, skipped
 
 
-def _in_threads(work: Callable[[T], R], items: Sequence[T], description: str) -> list[R]:
+def in_threads(work: Callable[[T], R], items: Sequence[T], description: str) -> list[R]:
     """Map in order; Pillow's decoders release the interpreter lock."""
     pool = ThreadPoolExecutor(max_workers=min(16, (os.cpu_count() or 1) + 1))
     try:
@@ -251,30 +272,32 @@ def _in_threads(work: Callable[[T], R], items: Sequence[T], description: str) ->
         pool.shutdown(cancel_futures=True)
 
 
-def _try_header(path: Path) -> tuple[int, int] | UnreadableImage:
+def try_header(path: Path) -> tuple[int, int] | UnreadableImage:
     try:
-        return _header_size(path)
+        return header_size(path)
     except UnreadableImage as error:
         return error
 
 
 def _read_window(path: Path, name: str, side: int | None, seed: int) -> Photo | Skipped:
     try:
-        pixels = _decode(path)
+        photo = Photo(name, decode(path))
     except UnreadableImage as error:
         return Skipped(name, error.reason)
-    return Photo(name, pixels if side is None else _window(pixels, side, generator_for(seed, name)))
+    return photo if side is None else random_window(photo, side, seed)
 
 
-def _window(pixels: Pixels, side: int, generator: np.random.Generator) -> Pixels:
+def random_window(photo: Photo, side: int, seed: int) -> Photo:
     """A copy, at most side x side, from anywhere in the photograph; a view would keep the whole alive."""
-    height, width = pixels.shape[:2]
+    generator = generator_for(seed, photo.name)
+    height, width = photo.pixels.shape[:2]
     top = int(generator.integers(max(height - side, 0) + 1))
     left = int(generator.integers(max(width - side, 0) + 1))
-    return pixels[top : top + side, left : left + side].copy()
+    part = photo.window(top, left, side, side)
+    return Photo(photo.name, part.pixels.copy(), None if part.recorded is None else part.recorded.copy())
 
 
-def _window_side(sizes: Sequence[tuple[int, int]], memory: int, folder: Path) -> int | None:
+def window_side(sizes: Sequence[tuple[int, int]], memory: int, folder: Path) -> int | None:
     """The largest side at which one window of each photograph fits; None if the whole photographs do."""
 
     def total(side: int) -> int:

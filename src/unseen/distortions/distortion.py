@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 
 import torch
 from torch import Tensor
 
 Parameters = dict[str, Tensor]
 """One draw for n images: tensors by name whose first dimension is n. All that a replay needs."""
+
+Range = float | tuple[float, float]
+"""A value, or a range [low, high] that is drawn evenly, one value an image."""
 
 
 class Distortion(ABC):
@@ -24,26 +28,65 @@ class Distortion(ABC):
 
     @abstractmethod
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
-        """Distort float (n, C, H, W) in [0, 1] by parameters for n images; same shape, device and dtype."""
+        """Distort float (n, C, H, W) in [0, 1] by parameters for n images; same device and dtype.
+
+        The shape is kept, unless `scale` is above 1: then height and width are divided by it.
+        """
 
     @property
     @abstractmethod
-    def degree(self) -> float | tuple[float, float] | str:
+    def degree(self) -> Range | str:
         """How strong: a number or a range of numbers where there is one, else words.
 
         The x axis of a severity curve, and what the check for leaks compares.
         """
 
+    @property
+    def family(self) -> Hashable:
+        """What makes two distortions one type, so that their degrees can be compared for leaks."""
+        return type(self)
 
-def sample_range(value: float | tuple[float, float], generator: torch.Generator, n: int) -> Tensor:
+    def overlaps(self, other: Distortion) -> bool:
+        """Whether both could draw one and the same degree: an unseen one that does is a leak."""
+        if self.family != other.family:
+            return False
+        if isinstance(self.degree, str) or isinstance(other.degree, str):
+            return self.degree == other.degree
+        (low, high), (lowest, highest) = ends(self.degree), ends(other.degree)
+        return low <= highest and high >= lowest
+
+    @property
+    def scale(self) -> int:
+        """By how much the distorted image is smaller than the clean one, in height and in width."""
+        return 1
+
+
+def ends(value: Range) -> tuple[float, float]:
+    """The lowest and the highest value."""
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def require_within(name: str, value: Range, lowest: float, highest: float) -> None:
+    """Raises ValueError unless `lowest` <= low <= high <= `highest`; NaN is refused as well."""
+    low, high = ends(value)
+    if not lowest <= low <= high <= highest:
+        raise ValueError(f"{name} {value} is not within {lowest:g} to {highest:g}, low before high")
+
+
+def sample_range(value: Range, generator: torch.Generator, n: int) -> Tensor:
     """n float64 draws: the value itself, or uniform in the closed range. Shape (n,)."""
-    low, high = value if isinstance(value, tuple) else (value, value)
+    low, high = ends(value)
     return low + (high - low) * torch.rand(n, generator=generator, dtype=torch.float64)
 
 
 def sample_seeds(generator: torch.Generator, n: int) -> Tensor:
     """One seed an image, int64 (n,)."""
     return torch.randint(2**63 - 1, (n,), generator=generator, dtype=torch.int64)
+
+
+def per_image(values: Tensor, like: Tensor) -> Tensor:
+    """(n,) parameters as (n, 1, 1, 1), of the device and dtype of the images `like`."""
+    return values.to(like).view(-1, 1, 1, 1)
 
 
 def normal_fields(seeds: Tensor, like: Tensor) -> Tensor:
@@ -53,5 +96,13 @@ def normal_fields(seeds: Tensor, like: Tensor) -> Tensor:
     """
     fields = torch.stack(
         [torch.randn(like.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds.tolist()]
+    )
+    return fields.to(like)
+
+
+def uniform_fields(seeds: Tensor, like: Tensor) -> Tensor:
+    """As `normal_fields`, evenly drawn from [0, 1)."""
+    fields = torch.stack(
+        [torch.rand(like.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds.tolist()]
     )
     return fields.to(like)

@@ -1,4 +1,4 @@
-"""Noise."""
+"""Noise that is added, multiplied or put in place of pixels, by formula. What cameras make: camera.py."""
 
 from __future__ import annotations
 
@@ -6,36 +6,209 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from .distortion import Distortion, Parameters, normal_fields, sample_range, sample_seeds
+from .distortion import (
+    Distortion,
+    Parameters,
+    Range,
+    normal_fields,
+    per_image,
+    require_within,
+    sample_range,
+    sample_seeds,
+    uniform_fields,
+)
 
 
 @dataclass(frozen=True)
-class GaussianNoise(Distortion):
-    """Additive white Gaussian noise, independent in every pixel and channel, by σ in gray levels of 255.
+class _NoiseBySigma(Distortion):
+    """The settings that three kinds of noise share; what their σ is the standard deviation of, each of them says."""
 
-    sigma: standard deviation, 0 to 255, or a range [low, high] drawn evenly, one value an image.
-    clip: keep the result in [0, 1], as the DIL benchmark does (Li et al. 2023). Clipped and unclipped are
-        different benchmarks: clipping moves the mean of dark and bright areas.
-    Raises ValueError for a σ outside 0 to 255 and for an empty range.
-    """
-
-    sigma: float | tuple[float, float]
+    sigma: Range
     clip: bool = True
 
     def __post_init__(self) -> None:
-        low, high = self.sigma if isinstance(self.sigma, tuple) else (self.sigma, self.sigma)
-        if not 0 <= low <= high <= 255:
-            raise ValueError(f"sigma {self.sigma} is not within 0 to 255, low before high")
+        require_within("sigma", self.sigma, 0, 255)
 
     @property
-    def degree(self) -> float | tuple[float, float]:
+    def degree(self) -> Range:
         return self.sigma
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
         return {"sigma": sample_range(self.sigma, generator, n), "seed": sample_seeds(generator, n)}
 
+
+@dataclass(frozen=True)
+class GaussianNoise(_NoiseBySigma):
+    """Additive white Gaussian noise, independent in every pixel and channel, by σ in gray levels of 255.
+
+    sigma: standard deviation, 0 to 255, or a range [low, high] drawn evenly, one value an image.
+    clip: keep the result in [0, 1], as the DIL benchmark does (Li et al. 2023). Clipped and unclipped are
+        different benchmarks: clipping moves the mean of dark and bright areas.
+    gray: one field, the same in all channels.
+    Raises ValueError for a σ outside 0 to 255 and for an empty range.
+    """
+
+    gray: bool = False
+
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
-        sigma = (parameters["sigma"] / 255).to(clean).view(-1, 1, 1, 1)
-        noisy = clean + sigma * normal_fields(parameters["seed"], clean)
-        return noisy.clamp(0, 1) if self.clip else noisy
+        sigma = per_image(parameters["sigma"] / 255, clean)
+        field = normal_fields(parameters["seed"], clean[:, :1] if self.gray else clean)
+        return _clipped(clean + sigma * field, self.clip)
+
+
+@dataclass(frozen=True)
+class PoissonNoise(Distortion):
+    """Photon noise, y = Poisson(photons · x) / photons in every pixel and channel (Foi et al. 2008).
+
+    Its mean is x and its variance x / photons: the fewer photons, the stronger.
+    photons: expected count at white (x = 1), 1 to 1e6, or a range [low, high] drawn evenly, one value an image.
+    clip: keep the result in [0, 1]; darkens bright areas, since counts above white are lost.
+    gray: drawn for the BT.601 luma alone, and its deviation from the luma added to all channels: the colour
+        differences stay clean, and the noise is Poisson's in the luma only.
+    Raises ValueError for photons outside 1 to 1e6 and for an empty range.
+    """
+
+    photons: Range
+    clip: bool = True
+    gray: bool = False
+
+    def __post_init__(self) -> None:
+        require_within("photons", self.photons, 1, 1e6)
+
+    @property
+    def degree(self) -> Range:
+        return self.photons
+
+    def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        return {"photons": sample_range(self.photons, generator, n), "seed": sample_seeds(generator, n)}
+
+    def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        light = _luma(clean) if self.gray else clean
+        return _clipped(clean + _photon_noise(light, parameters["photons"], parameters["seed"]), self.clip)
+
+
+@dataclass(frozen=True)
+class ScaledPoissonNoise(Distortion):
+    """What Real-ESRGAN calls Poisson noise: photon noise of a count set by the content, scaled (Wang et al. 2021).
+
+    Not Poisson noise of any fixed photon count; for that, see PoissonNoise. As in the BasicSR code behind the paper,
+    the image is rounded to 8 bits, the number of distinct levels in it (all channels together), rounded up to a power
+    of two, is taken for the photon count at white, and `strength` times the deviation (counts / photons - image) is
+    added: variance strength² · x / photons. A flat gray gets one photon at white, most photographs 256: the same
+    strength is another noise level in a patch than in its photograph.
+    strength: BasicSR's "scale", 0 to 100, or a range [low, high] drawn evenly, one value an image; Real-ESRGAN has
+        [0.05, 3] in its first and [0.05, 2.5] in its second order.
+    clip: keep the result in [0, 1].
+    gray: all of this on the BT.601 luma, whose deviation is added to all channels.
+    Raises ValueError for a strength outside 0 to 100 and for an empty range.
+    """
+
+    strength: Range
+    clip: bool = True
+    gray: bool = False
+
+    def __post_init__(self) -> None:
+        require_within("strength", self.strength, 0, 100)
+
+    @property
+    def degree(self) -> Range:
+        return self.strength
+
+    def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        return {"strength": sample_range(self.strength, generator, n), "seed": sample_seeds(generator, n)}
+
+    def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        levels = ((_luma(clean) if self.gray else clean) * 255).round().clamp(0, 255)
+        present = torch.zeros(len(levels), 256, device=levels.device).scatter(1, levels.long().flatten(1), 1)
+        photons = 2 ** present.sum(dim=1).double().log2().ceil()
+        noise = _photon_noise(levels / 255, photons.cpu(), parameters["seed"])
+        return _clipped(clean + per_image(parameters["strength"], clean) * noise, self.clip)
+
+
+@dataclass(frozen=True)
+class SpeckleNoise(_NoiseBySigma):
+    """Multiplicative Gaussian noise, y = x + x·n, independent in every pixel and channel (Zhang et al. 2021, BSRGAN).
+
+    sigma: standard deviation of n in gray levels of 255: 25 is a relative σ of 25/255, so what white gets. 0 to 255,
+        or a range [low, high] drawn evenly, one value an image. (MATLAB's imnoise takes the variance of n, and draws
+        it evenly instead of Gaussian.)
+    clip: keep the result in [0, 1]; darkens bright areas.
+    Raises ValueError for a σ outside 0 to 255 and for an empty range.
+    """
+
+    def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        sigma = per_image(parameters["sigma"] / 255, clean)
+        return _clipped(clean + clean * sigma * normal_fields(parameters["seed"], clean), self.clip)
+
+
+@dataclass(frozen=True)
+class SaltAndPepper(Distortion):
+    """Pixels turned white or black, each with probability share / 2 (Gonzalez & Woods 2018, section 5.2).
+
+    All channels of a pixel together. MATLAB's imnoise and scikit-image's random_noise turn every channel by itself.
+    share: probability that a pixel is lost, 0 to 1, or a range [low, high] drawn evenly, one value an image.
+    Raises ValueError for a share outside 0 to 1 and for an empty range.
+    """
+
+    share: Range
+
+    def __post_init__(self) -> None:
+        require_within("share", self.share, 0, 1)
+
+    @property
+    def degree(self) -> Range:
+        return self.share
+
+    def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        return {"share": sample_range(self.share, generator, n), "seed": sample_seeds(generator, n)}
+
+    def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        half = per_image(parameters["share"] / 2, clean)
+        chance = uniform_fields(parameters["seed"], clean[:, :1])  # one a pixel
+        return clean.masked_fill(chance < half, 0).masked_fill(chance >= 1 - half, 1)
+
+
+@dataclass(frozen=True)
+class CorrelatedNoise(_NoiseBySigma):
+    """Gaussian noise smoothed by a 3×3 box, as a test of generalisation (after Cheng et al. 2024, CLIPDenoising).
+
+    Independent in every channel; two pixels dy rows and dx columns apart correlate by (1 - |dy|/3)(1 - |dx|/3), and
+    not at all from three on. Stationary up to the edge: the white noise is drawn one pixel wider on every side.
+    sigma: standard deviation of the result in gray levels of 255, 0 to 255, or a range [low, high] drawn evenly, one
+        value an image. Cheng et al. state σ of the white noise before the box, three times as much: their 40, 45, 50
+        and 55 are 13.3, 15, 16.7 and 18.3 here.
+    clip: keep the result in [0, 1]; they do not clip.
+    Raises ValueError for a σ outside 0 to 255 and for an empty range.
+    """
+
+    def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        n, channels, height, width = clean.shape
+        white = normal_fields(parameters["seed"], clean.new_empty(n, channels, height + 2, width + 2))
+        field = 3 * F.avg_pool2d(white, 3, stride=1)  # a mean of nine has a third of the standard deviation
+        return _clipped(clean + per_image(parameters["sigma"] / 255, clean) * field, self.clip)
+
+
+def _clipped(images: Tensor, clip: bool) -> Tensor:
+    return images.clamp(0, 1) if clip else images
+
+
+def _luma(images: Tensor) -> Tensor:
+    """BT.601 luma of RGB (n, 3, H, W), as (n, 1, H, W); gray images are their own."""
+    if images.shape[1] == 1:
+        return images
+    return (images * images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+
+
+def _photon_noise(light: Tensor, photons: Tensor, seeds: Tensor) -> Tensor:
+    """Poisson(photons · light) / photons - light for (n, C, H, W), image i from seeds[i] alone; no light below 0.
+
+    Counted on the CPU in float64 whatever the device and dtype.
+    """
+    signal = light.cpu().double().clamp(min=0)
+    counts = [
+        torch.poisson(image * count, generator=torch.Generator().manual_seed(seed))
+        for image, count, seed in zip(signal, photons.tolist(), seeds.tolist(), strict=True)
+    ]
+    return (torch.stack(counts) / photons.view(-1, 1, 1, 1) - signal).to(light)

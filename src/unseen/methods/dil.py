@@ -8,11 +8,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..hypergradients import gradient, hessian_vector_product, norm
-from .episode import Episode, Params
+from ..hypergradients import gradient, norm
+from ..second_order import HESSIAN_PRODUCTS
+from .episode import Batch, Episode, Params
 from .inner import SGD, Adam, InnerOptimiser
 from .method import Method
 from .objective import Objective
+
+Hvp = Literal["exact", "finite-difference"]
 
 
 class DIL(Method):
@@ -28,8 +31,8 @@ class DIL(Method):
         serial,   (4):  min_θ E (1/n) Σ_i L(f_{φ_i}(I_d), I_c)
         parallel, (5):  min_θ E L(f_φ̄(I_d), I_c),   φ̄ = θ − α ∇_θ (1/n) Σ_i L(f_θ(I_{d_i}), I_c)
 
-    Order 2 is the exact gradient of these, through Hessian-vector products one confounder at a time, so
-    that memory does not grow with n. Order 1 follows Reptile: the steps are taken one after another, and
+    Order 2 is the gradient of these, through Hessian-vector products one confounder at a time, so that
+    memory does not grow with n. Order 1 follows Reptile: the steps are taken one after another, and
     where they lead is the gradient; serial, one step on each d_i in random order (the query is not used);
     parallel, the step to φ̄ and one more on the query.
 
@@ -39,6 +42,8 @@ class DIL(Method):
     order: 1 or 2.
     inner_lr: α, the virtual learning rate.
     inner: the optimiser that takes the virtual steps, SGD or Adam (of `unseen.methods`).
+    hvp: how order 2 comes by its Hessian-vector products, exactly or by finite differences of gradients;
+        these are for smooth networks, under smooth losses, that cannot be differentiated twice.
     Raises ValueError for other values, and for order 2 through anything but SGD.
     """
 
@@ -48,6 +53,7 @@ class DIL(Method):
         order: Literal[1, 2] = 1,
         inner_lr: float = 1e-4,
         inner: Callable[[float], InnerOptimiser] = SGD,
+        hvp: Hvp = "exact",
     ):
         variants = {
             ("serial", 1): self._serial_first,
@@ -62,7 +68,18 @@ class DIL(Method):
         self.inner = inner(inner_lr)
         if order == 2 and not isinstance(self.inner, SGD):
             raise ValueError("DIL: order 2 differentiates through plain SGD steps only")
+        if hvp not in HESSIAN_PRODUCTS:
+            raise ValueError(f"DIL: hvp {hvp!r}: {' or '.join(HESSIAN_PRODUCTS)}")
+        if order == 1 and hvp != "exact":
+            raise ValueError(f"DIL: order 1 has no Hessian-vector products to take by {hvp}")
+        self.order = order
+        self.hvp = HESSIAN_PRODUCTS[hvp]
         self.variant = variants[sampling, order]
+
+    def check(self, objective: Objective, params: Params, batch: Batch) -> None:
+        """Raises ValueError where order 2 would be wrong: see `unseen.second_order`."""
+        if self.order == 2:
+            self.hvp.check(objective, params, batch)
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """The meta-gradient: n gradient evaluations (sf), n + 1 (pf), 4n (ss), 3n + 1 (ps)."""
@@ -87,7 +104,7 @@ class DIL(Method):
         for batch in episode.confounders:
             phi = self.inner.step(params, gradient(objective, params, batch))
             outer = gradient(objective, phi, episode.query)
-            bent = hessian_vector_product(objective, params, batch, outer)
+            bent = self.hvp.product(objective, params, batch, outer)
             curvature += alpha * norm(bent) / max(norm(outer), 1e-12) / n
             for name in total:
                 total[name] += (outer[name] - alpha * bent[name]) / n
@@ -100,7 +117,7 @@ class DIL(Method):
         outer = gradient(objective, self._mean_step(objective, params, episode), episode.query)
         bent = {name: torch.zeros_like(value) for name, value in params.items()}
         for batch in episode.confounders:
-            for name, product in hessian_vector_product(objective, params, batch, outer).items():
+            for name, product in self.hvp.product(objective, params, batch, outer).items():
                 bent[name] += product / n
         episode.notes["curvature"] = alpha * norm(bent) / max(norm(outer), 1e-12)
         return {name: value - alpha * bent[name] for name, value in outer.items()}
@@ -131,11 +148,11 @@ def dil_pf(inner_lr: float = 1e-4) -> DIL:
     return DIL("parallel", 1, inner_lr, Adam)
 
 
-def dil_ss(inner_lr: float = 1e-4) -> DIL:
+def dil_ss(inner_lr: float = 1e-4, hvp: Hvp = "exact") -> DIL:
     """DIL, serial, second order, exact gradient of equation (4) through inner SGD (Li et al. 2023)."""
-    return DIL("serial", 2, inner_lr, SGD)
+    return DIL("serial", 2, inner_lr, SGD, hvp)
 
 
-def dil_ps(inner_lr: float = 1e-4) -> DIL:
+def dil_ps(inner_lr: float = 1e-4, hvp: Hvp = "exact") -> DIL:
     """DIL, parallel, second order, exact gradient of equation (5) through inner SGD (Li et al. 2023)."""
-    return DIL("parallel", 2, inner_lr, SGD)
+    return DIL("parallel", 2, inner_lr, SGD, hvp)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from .episode import Episode, Params
+from .episode import Batch, Episode, Params
 from .objective import Objective
 
 
@@ -24,6 +24,13 @@ class Method(ABC):
     @abstractmethod
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """The gradient, or pseudo-gradient, by parameter name; `params` are left as they are."""
+
+    def check(self, objective: Objective, params: Params, batch: Batch) -> None:  # noqa: B027 (most can train anything)
+        """Called once, before the first step: raises ValueError for what this method cannot train.
+
+        A method of second order calls the check of its Hessian-vector product, one of
+        `unseen.second_order.HESSIAN_PRODUCTS`.
+        """
 
     def state_dict(self) -> dict[str, Tensor]:
         """What must survive from one iteration to the next, as tensors by name; nothing for most methods."""

@@ -1,0 +1,34 @@
+"""How a network of spandrel is made."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from typing import Any, Literal
+
+from torch import nn
+
+from unseen.errors import UserError
+
+Scale = Literal[1, 2, 3, 4]
+
+
+def spandrel(path: str, **settings: Any) -> nn.Module:
+    """`spandrel.architectures.PATH`, made of `settings`, with random weights.
+
+    spandrel is imported here and nowhere else: that takes seconds, and it is an extra.
+    Raises UserError where it is not installed, and for settings that the class cannot be made of.
+    """
+    architecture, _, name = path.partition(".")
+    try:
+        module = importlib.import_module(f"spandrel.architectures.{architecture}")
+    except ImportError as error:
+        raise UserError(f"backbone: {name} is spandrel's: pip install 'unseen[zoo]' ({error})") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch.meshgrid's, of how it will be called one day
+            made: nn.Module = getattr(module, name)(**settings)
+    except Exception as error:  # code of others: lists of unequal length, widths that do not divide, and so on
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"backbone: {name} cannot be made with these settings: {reason}") from error
+    return made

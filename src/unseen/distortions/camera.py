@@ -1,0 +1,254 @@
+"""The noise of a camera: made on the sensor, and shaped by demosaicking and by the response curve."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Literal, TypeVar, get_args
+
+import torch
+from torch import Tensor
+
+from .distortion import (
+    Distortion,
+    Parameters,
+    Range,
+    ends,
+    normal_fields,
+    per_image,
+    require_within,
+    sample_range,
+    sample_seeds,
+)
+
+Convention = Literal["paper", "matlab", "python"]
+Bayer = Literal["any", "rggb", "grbg", "gbrg", "bggr", "none"]
+
+PATTERNS: tuple[Bayer, ...] = ("rggb", "grbg", "gbrg", "bggr")
+"""Pattern i is the first one seen from i // 2 rows and i % 2 columns further."""
+
+Values = TypeVar("Values", float, Tensor)
+
+
+@dataclass(frozen=True)
+class CameraNoise(Distortion):
+    """Shot and read noise under a Bayer mosaic and a camera's response curve (Guo et al. 2019, CBDNet, section 3.1).
+
+    y = f(DM(M(L + n))), L = f⁻¹(x): the response f is undone, noise n of zero mean and a variance that depends on the
+    light L is added, one colour a pixel is kept (M), the others are interpolated (DM), and f is applied again. What
+    DM does to the clean image is part of the distortion. RGB in [0, 1] only.
+
+    convention: what `shot` and `read` are. CBDNet's three definitions have the same letters and are not compatible:
+        paper: variance L·shot² + read²; both drawn evenly, one value an image. CBDNet: [0, 0.16] and [0, 0.06].
+        matlab: the authors' AddNoiseMosai.m, two Gaussian terms of *standard deviation* shot·L and read, so variance
+            (shot·L)² + read²; drawn evenly, one value a channel. Theirs: [0, 0.16] and [0, 0.06].
+        python: the port by Z. Yue in their repository, *variance* shot·L + read; drawn log-uniformly, one value an
+            image. There: [1e-4, 0.16] and [1e-4, 0.06], up to 120 gray levels; Brooks et al. (2019), with the same
+            variance, draw shot from [1e-4, 0.012] to resemble the photographs of DND.
+    shot, read: a value, or a range [low, high] drawn as above, 0 to 1; a range of `python` starts above 0.
+    bayer: the pattern by its first two rows, `any` of the four drawn evenly for each image, or `none`: all colours
+        measured in every pixel. (AddNoiseMosai.m draws `none` as well, in a fifth of the images.)
+    gamma: exponent of the response, 1 (linear) to 5, or a range drawn evenly, one value an image; see `response`.
+        A named family in place of CBDNet's 201 measured curves: S-shaped film curves are not in it.
+    clip: keep the sensor's values and the result in [0, 1], as both programs do.
+
+    Departures: no 16-bit rounding before demosaicking (MATLAB), no white balance and colour matrix (port); JPEG, a
+    part of the paper's model, is a distortion of its own.
+
+    An image of one row or column is photographed as if it went on unchanged, so that every colour is measured.
+    Raises ValueError for settings outside these bounds, and `apply` for images of other than three channels.
+    """
+
+    convention: Convention
+    shot: Range
+    read: Range
+    bayer: Bayer = "any"
+    gamma: Range = 2.4
+    clip: bool = True
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("convention", self.convention, Convention), ("bayer", self.bayer, Bayer)):
+            if value not in get_args(known):
+                raise ValueError(f"{name} {value!r} is none of {', '.join(get_args(known))}")
+        for name, levels in (("shot", self.shot), ("read", self.read)):
+            require_within(name, levels, 0, 1)
+            low, high = ends(levels)
+            if self.convention == "python" and low == 0 < high:
+                raise ValueError(f"{name} {levels} is drawn log-uniformly and has to start above 0")
+        require_within("gamma", self.gamma, 1, 5)
+
+    @property
+    def degree(self) -> Range:
+        """Standard deviation that a flat mid-gray (0.5) gets, in gray levels of 255, to two decimals.
+
+        To first order in the noise, without clipping, for the middle of the range of `gamma`: comparable between
+        conventions, and with the σ of Gaussian noise. A range where shot or read is one.
+        """
+        (low_shot, high_shot), (low_read, high_read) = ends(self.shot), ends(self.read)
+        low, high = self._sigma_of_gray(low_shot, low_read), self._sigma_of_gray(high_shot, high_read)
+        return low if low == high else (low, high)
+
+    @property
+    def family(self) -> Hashable:
+        """Degrees are compared where all that is not strength is equal: convention, mosaic and response."""
+        return type(self), self.convention, self.bayer, self.gamma
+
+    def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        parameters = {
+            "shot": self._sample_level(self.shot, generator, n),
+            "read": self._sample_level(self.read, generator, n),
+            "gamma": sample_range(self.gamma, generator, n),
+            "seed": sample_seeds(generator, n),
+        }
+        if self.bayer == "any":
+            parameters["pattern"] = torch.randint(len(PATTERNS), (n,), generator=generator)
+        elif self.bayer != "none":
+            parameters["pattern"] = torch.full((n,), PATTERNS.index(self.bayer))
+        return parameters
+
+    def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        n, channels, _, _ = clean.shape
+        if channels != 3:
+            raise ValueError(f"camera noise is made of 3 colour channels, not of {channels}")
+        shot, read = (parameters[name].to(clean).view(n, -1, 1, 1) for name in ("shot", "read"))
+        light = inverse_response(clean, parameters["gamma"])
+        variance = noise_variance(self.convention, light.clamp(min=0), shot, read)
+        measured = self._clipped(light + variance.sqrt() * normal_fields(parameters["seed"], clean))
+        if "pattern" in parameters:
+            measured = through_bayer(measured, parameters["pattern"])
+        return self._clipped(response(measured, parameters["gamma"]))
+
+    def _sample_level(self, level: Range, generator: torch.Generator, n: int) -> Tensor:
+        """(n, 3) for `matlab`, else (n,)."""
+        if self.convention == "matlab":
+            return sample_range(level, generator, 3 * n).view(n, 3)
+        if self.convention == "paper":
+            return sample_range(level, generator, n)
+        low, high = ends(level)
+        return low * (high / low if low else 1.0) ** sample_range((0, 1), generator, n)
+
+    def _sigma_of_gray(self, shot: float, read: float) -> float:
+        gamma = torch.tensor([sum(ends(self.gamma)) / 2], dtype=torch.float64)
+        light = float(inverse_response(torch.full((1, 1, 1, 1), 0.5, dtype=torch.float64), gamma))
+        slope = (0.5 + OFFSET * (float(gamma) - 1)) / (float(gamma) * light)  # of the response, where it is 0.5
+        kept = 1 if self.bayer == "none" else DEMOSAICKED
+        return round(255 * slope * math.sqrt(kept * noise_variance(self.convention, light, shot, read)), 2)
+
+    def _clipped(self, images: Tensor) -> Tensor:
+        return images.clamp(0, 1) if self.clip else images
+
+
+def noise_variance(convention: Convention, light: Values, shot: Values, read: Values) -> Values:
+    """Variance of the noise on linear light in [0, 1], by one of CBDNet's three conventions (see CameraNoise)."""
+    if convention == "paper":
+        return light * shot**2 + read**2
+    if convention == "matlab":
+        return (shot * light) ** 2 + read**2
+    return shot * light + read
+
+
+OFFSET = 0.055 / 1.4
+"""Offset of the response for each unit of its exponent above 1, such that 2.4 has sRGB's, 0.055."""
+
+
+def response(light: Tensor, gamma: Tensor) -> Tensor:
+    """f(L) = (1 + a) L^(1/γ) - a with a = 0.055 (γ - 1) / 1.4, and a straight line from black on to where it touches.
+
+    The shape of IEC 61966-2-1: γ 2.4 is sRGB's curve (to 1e-4, since the standard rounds its constants), γ 1 the
+    identity. The line's slope is finite, so that noise in black stays finite, and it goes on below 0 as the power
+    does above 1. light: (n, C, H, W); gamma: (n,), at least 1.
+    """
+    exponent, offset, knee, slope = (per_image(value, light) for value in _curve(gamma))
+    curved = (1 + offset) * _power(light.clamp(min=knee), 1 / exponent) - offset
+    return torch.where(light < knee, slope * light, curved)
+
+
+def inverse_response(images: Tensor, gamma: Tensor) -> Tensor:
+    """The light L that f(L) of `response` came from, in closed form."""
+    exponent, offset, knee, slope = (per_image(value, images) for value in _curve(gamma))
+    curved = _power((images.clamp(min=knee * slope) + offset) / (1 + offset), exponent)
+    return torch.where(images < knee * slope, images / slope, curved)
+
+
+def _power(base: Tensor, exponent: Tensor) -> Tensor:
+    """base ** exponent for positive numbers. The last bit of `pow` depends on the number's place in memory."""
+    return (base.log() * exponent).exp()
+
+
+def _curve(gamma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Exponent and offset of the power, and where the line from black touches it, and with which slope."""
+    offset = OFFSET * (gamma - 1)
+    knee = (OFFSET * gamma / (1 + offset)) ** gamma
+    return gamma, offset, knee, OFFSET / knee
+
+
+# Sites of the pattern rggb, in reading order: red, green beside red, green beside blue, blue.
+CHANNEL_AT_SITE = torch.tensor([0, 1, 1, 2])
+# For each site, which of `demosaic`'s five estimates its red, its green and its blue are.
+ESTIMATES_AT_SITE = torch.tensor([[0, 1, 4], [2, 0, 3], [3, 0, 2], [4, 1, 0]])
+
+DEMOSAICKED = 11 / 12
+"""Variance of white noise after `demosaic`, averaged over sites and colours: the mean square sum of its weights."""
+
+
+def through_bayer(images: Tensor, pattern: Tensor) -> Tensor:
+    """Linear RGB (n, 3, H, W) as it is after the colour filter and demosaicking; pattern (n,) indexes PATTERNS.
+
+    Beyond the edge the scene is mirrored about its outermost pixels, which keeps the phase of the pattern: colours
+    that are flat stay so up to the edge. One row or column, which mirrors no further, goes on unchanged instead.
+    """
+    height, width = images.shape[-2:]
+    mirrored = images[:, :, _mirrored(height, images.device)][..., _mirrored(width, images.device)]
+    return demosaic(mosaic(mirrored, pattern), pattern)
+
+
+def mosaic(images: Tensor, pattern: Tensor) -> Tensor:
+    """The one colour that each pixel measures, (n, 1, H, W) of RGB (n, 3, H, W); pattern (n,) indexes PATTERNS."""
+    height, width = images.shape[-2:]
+    sites = _sites(pattern.to(images.device), height, width)
+    return images.gather(1, CHANNEL_AT_SITE.to(images.device)[sites].unsqueeze(1))
+
+
+def demosaic(raw: Tensor, pattern: Tensor) -> Tensor:
+    """RGB (n, 3, H, W) from a mosaic with two more pixels on every side, (n, 1, H + 4, W + 4).
+
+    The linear 5×5 interpolation of Malvar, He and Cutler (ICASSP 2004, figure 2): bilinear, corrected by the second
+    difference of the colour that is measured. Exact on planes, each colour its own. As sums of shifted images, whose
+    rounding does not depend on the size of the batch, as that of a convolution may.
+    """
+    height, width = raw.shape[-2] - 4, raw.shape[-1] - 4
+
+    def at(row: int, column: int) -> Tensor:
+        return raw[:, 0, 2 + row : 2 + row + height, 2 + column : 2 + column + width]
+
+    centre = at(0, 0)
+    beside, above = at(0, -1) + at(0, 1), at(-1, 0) + at(1, 0)
+    beside_2, above_2 = at(0, -2) + at(0, 2), at(-2, 0) + at(2, 0)
+    corners = at(-1, -1) + at(-1, 1) + at(1, -1) + at(1, 1)
+    estimates = torch.stack(
+        [
+            centre,
+            (4 * centre + 2 * (beside + above) - (beside_2 + above_2)) / 8,  # green at red or blue
+            (5 * centre + 4 * beside - beside_2 - corners + above_2 / 2) / 8,  # at green, the colour beside it
+            (5 * centre + 4 * above - above_2 - corners + beside_2 / 2) / 8,  # at green, the colour above it
+            (6 * centre + 2 * corners - 1.5 * (beside_2 + above_2)) / 8,  # blue at red, red at blue
+        ],
+        dim=1,
+    )
+    chosen = ESTIMATES_AT_SITE.to(raw.device)[_sites(pattern.to(raw.device), height, width)]
+    return estimates.gather(1, chosen.permute(0, 3, 1, 2))
+
+
+def _sites(pattern: Tensor, height: int, width: int) -> Tensor:
+    """(n, H, W): which site of the pattern rggb each pixel is, 0 to 3."""
+    rows = torch.arange(height, device=pattern.device).view(1, -1, 1) + (pattern // 2).view(-1, 1, 1)
+    columns = torch.arange(width, device=pattern.device).view(1, 1, -1) + (pattern % 2).view(-1, 1, 1)
+    return 2 * (rows % 2) + columns % 2
+
+
+def _mirrored(size: int, device: torch.device) -> Tensor:
+    """Indices from -2 to size + 1 into 0 to size - 1, mirrored at both ends without repeating them."""
+    period = max(2 * (size - 1), 1)
+    index = torch.arange(-2, size + 2, device=device) % period
+    return torch.minimum(index, period - index)

@@ -1,0 +1,168 @@
+"""Distortions of distortions: in order, in an order drawn for every image, or one of several."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .distortion import Distortion, Parameters
+
+
+def prefixed(prefix: str, parameters: Parameters) -> Parameters:
+    """A part's parameters, named as they are in the whole's: prefix, dot, name."""
+    return {f"{prefix}.{name}": values for name, values in parameters.items()}
+
+
+def unprefixed(prefix: str, parameters: Parameters) -> Parameters:
+    """Out of the whole's parameters those of one part, as the part names them."""
+    start = f"{prefix}."
+    return {name.removeprefix(start): v for name, v in parameters.items() if name.startswith(start)}
+
+
+@dataclass(frozen=True)
+class Composition(Distortion):
+    """What the three compositions share: parts, and parameters with the part's position before their names.
+
+    A draw holds the parameters of every part for every image ("0.sigma", "1.quality"), used or not, so that
+    what one image gets hangs on no other image.
+    Raises ValueError where there are no parts.
+    """
+
+    parts: tuple[Distortion, ...]
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise ValueError("parts: at least one distortion is needed")
+
+    @property
+    @abstractmethod
+    def sign(self) -> str:
+        """What stands between the parts where the composition is written down."""
+
+    @property
+    def degree(self) -> str:
+        """The parts' degrees, such as "2 > 10 > 40"; a composition within a composition in brackets."""
+        return f" {self.sign} ".join(_words(part) for part in self.parts)
+
+    @property
+    def family(self) -> Hashable:
+        """The type, and the families of the parts as they stand."""
+        return type(self), *(part.family for part in self.parts)
+
+    def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        drawn: Parameters = {}
+        for i, part in enumerate(self.parts):
+            drawn |= prefixed(str(i), part.sample(generator, n))
+        return drawn
+
+    def apply_part(self, i: int, images: Tensor, parameters: Parameters) -> Tensor:
+        """Part `i` on images (n, C, H, W), by its share of the composition's parameters."""
+        return self.parts[i].apply(images, unprefixed(str(i), parameters))
+
+    def apply_each(self, picks: Tensor, images: Tensor, parameters: Parameters) -> Tensor:
+        """Part picks[j] on image j; the images of one part as one batch. picks: int64 (n,)."""
+        rows, pieces = [], []
+        for i in sorted(set(picks.tolist())):
+            chosen = (picks == i).nonzero().flatten()
+            own = {name: values[chosen.to(values.device)] for name, values in parameters.items()}
+            pieces.append(self.apply_part(i, images[chosen.to(images.device)], own))
+            rows.append(chosen)
+        return torch.cat(pieces)[torch.cat(rows).argsort().to(images.device)]
+
+
+@dataclass(frozen=True)
+class Sequence(Composition):
+    """One distortion after the other, in the order given (multiple degradations: Yu et al. 2018, RL-Restore)."""
+
+    @property
+    def sign(self) -> str:
+        return ">"
+
+    @property
+    def scale(self) -> int:
+        return math.prod(part.scale for part in self.parts)
+
+    def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        for i in range(len(self.parts)):
+            clean = self.apply_part(i, clean, parameters)
+        return clean
+
+
+@dataclass(frozen=True)
+class RandomOrder(Composition):
+    """All of the distortions, in an order drawn evenly for every image (shuffling: Zhang et al. 2021, BSRGAN).
+
+    Raises ValueError for a part that changes the size, since the images would differ in it on the way.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if resizing := [part.scale for part in self.parts if part.scale != 1]:
+            raise ValueError(f"parts in random order must keep the size, and one divides it by {resizing[0]}")
+
+    @property
+    def sign(self) -> str:
+        return "&"
+
+    def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        order = torch.rand(n, len(self.parts), generator=generator, dtype=torch.float64).argsort(dim=1)
+        return {"order": order, **super().sample(generator, n)}
+
+    def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        for picks in parameters["order"].unbind(dim=1):  # by step, so that a batch makes few groups
+            clean = self.apply_each(picks, clean, parameters)
+        return clean
+
+
+@dataclass(frozen=True)
+class Choice(Composition):
+    """One of the distortions, drawn for every image, evenly or by weight (as kernels in Wang et al. 2021).
+
+    weights: one for each part, at least 0, of any sum above 0. None: all alike.
+    Raises ValueError for weights that do not fit, and for parts that change the size differently.
+    """
+
+    weights: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        scales = sorted({part.scale for part in self.parts})
+        if len(scales) > 1:
+            raise ValueError(f"parts to choose from must be of one scale, not of {', '.join(map(str, scales))}")
+        if self.weights is None:
+            return
+        if len(self.weights) != len(self.parts):
+            raise ValueError(f"weights {self.weights} are {len(self.weights)}, for {len(self.parts)} parts")
+        if not (all(w >= 0 for w in self.weights) and 0 < sum(self.weights) < math.inf):
+            raise ValueError(f"weights {self.weights} are not finite, at least 0 and one of them above it")
+
+    @property
+    def sign(self) -> str:
+        return "|"
+
+    @property
+    def scale(self) -> int:
+        return self.parts[0].scale
+
+    def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        weights = torch.tensor(self.weights or [1.0] * len(self.parts), dtype=torch.float64)
+        choice = torch.multinomial(weights, n, replacement=True, generator=generator)
+        return {"choice": choice, **super().sample(generator, n)}
+
+    def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        return self.apply_each(parameters["choice"], clean, parameters)
+
+
+def _words(part: Distortion) -> str:
+    """A part's degree within a composition's."""
+    degree = part.degree
+    if isinstance(part, Composition) and len(part.parts) > 1:
+        return f"({degree})"
+    if isinstance(degree, str):
+        return degree
+    return "{:g}-{:g}".format(*degree) if isinstance(degree, tuple) else f"{degree:g}"

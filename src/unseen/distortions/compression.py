@@ -1,0 +1,93 @@
+"""Compression by real codecs: encoded in memory, and decoded again."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from io import BytesIO
+from typing import BinaryIO, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from .distortion import Distortion, Parameters, Range, require_within, sample_range
+
+Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
+
+
+@dataclass(frozen=True)
+class _Codec(Distortion):
+    """What the codecs share: an integer quality an image, and eight bits."""
+
+    quality: Range
+
+    def __post_init__(self) -> None:
+        require_within("quality", self.quality, 1, 100)
+
+    @property
+    def degree(self) -> Range:
+        return self.quality
+
+    @abstractmethod
+    def encode(self, image: Image.Image, file: BinaryIO, quality: int) -> None:
+        """Write the image, gray (`L`) or `RGB`, to the file."""
+
+    def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        return {"quality": sample_range(self.quality, generator, n).round().to(torch.int64)}
+
+    def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        if clean.shape[1] not in (1, 3):
+            raise ValueError(f"{type(self).__name__} codes images of 1 or 3 channels, and not of {clean.shape[1]}")
+        levels = (clean.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        qualities = parameters["quality"].tolist()
+        coded = np.stack([self._recode(pixels, quality) for pixels, quality in zip(levels, qualities, strict=True)])
+        return torch.from_numpy(coded).permute(0, 3, 1, 2).to(clean) / 255
+
+    def _recode(self, pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+        """(H, W, 1 or 3), encoded and decoded."""
+        mode = "L" if pixels.shape[2] == 1 else "RGB"
+        with BytesIO() as file:
+            self.encode(Image.fromarray(pixels.squeeze(2) if mode == "L" else pixels), file, quality)
+            with Image.open(file) as image:
+                return np.asarray(image.convert(mode)).reshape(pixels.shape)
+
+
+@dataclass(frozen=True)
+class JPEG(_Codec):
+    """JPEG compression by Pillow's codec (ITU-T T.81, 1992), with the quality scale of libjpeg.
+
+    The image is clipped to [0, 1] and rounded to 8 bits before. 1 channel (gray) or 3 (RGB); others raise ValueError.
+
+    quality: 1 to 100, or a range [low, high] drawn evenly and rounded to an integer, one value an image. Lower is
+        stronger.
+    subsampling: colour at full resolution (`4:4:4`), at half the width (`4:2:2`), or at half of both (`4:2:0`).
+    Raises ValueError for settings outside these.
+    """
+
+    subsampling: Subsampling = "4:2:0"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.subsampling not in get_args(Subsampling):
+            raise ValueError(f"subsampling {self.subsampling!r} is none of {', '.join(get_args(Subsampling))}")
+
+    def encode(self, image: Image.Image, file: BinaryIO, quality: int) -> None:
+        image.save(file, "JPEG", quality=quality, subsampling=self.subsampling)
+
+
+@dataclass(frozen=True)
+class WebP(_Codec):
+    """Lossy WebP compression by Pillow's codec (VP8 key frames, RFC 6386, 2011), colour at half resolution.
+
+    The image is clipped to [0, 1] and rounded to 8 bits before. 1 channel (gray) or 3 (RGB); others raise ValueError.
+
+    quality: 1 to 100, or a range [low, high] drawn evenly and rounded to an integer, one value an image. Lower is
+        stronger.
+    Raises ValueError for settings outside these.
+    """
+
+    def encode(self, image: Image.Image, file: BinaryIO, quality: int) -> None:
+        image.save(file, "WebP", quality=quality)

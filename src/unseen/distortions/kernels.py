@@ -1,0 +1,170 @@
+"""Blur kernels, and the convolution of each image with its own.
+
+Kernels are float64 (n, size, size) with an odd `size`, centred, and sum to 1. Rows are y, downwards, columns x;
+angles turn from x towards y, in radians. They are made on the device of what they are made from.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .distortion import normal_fields
+
+Border = Literal["reflect", "replicate"]
+"""Beyond the border: mirrored without repeating the edge, as often as it takes, or the edge itself."""
+
+SMALLEST = 1e-6  # pixels: what stands for a width of 0, so that its kernel is an impulse and not 0/0
+STEPS = 256  # of a camera path, whatever its length, so that a seed means the same shape
+
+
+def gaussian_kernels(sigma_x: Tensor, sigma_y: Tensor, theta: Tensor, size: int) -> Tensor:
+    """k(x) ∝ exp(−q/2), q = xᵀ Σ⁻¹ x, sampled at pixel centres.
+
+    sigma_x, sigma_y, theta: (n,). Σ has standard deviations σ_x (pixels) along the direction θ and σ_y across it.
+    """
+    return _normalised(torch.exp(-_squared_distances(sigma_x, sigma_y, theta, size) / 2))
+
+
+def generalised_gaussian_kernels(sigma_x: Tensor, sigma_y: Tensor, theta: Tensor, beta: Tensor, size: int) -> Tensor:
+    """k(x) ∝ exp(−q^β/2), with q as in `gaussian_kernels` (Wang et al. 2021, Real-ESRGAN, section 3.1).
+
+    beta: (n,); 1 is the Gaussian, below it tails are heavy, far above it the kernel is a flat ellipse.
+    """
+    powers = _squared_distances(sigma_x, sigma_y, theta, size) ** beta.view(-1, 1, 1)
+    return _normalised(torch.exp(-powers / 2))
+
+
+def plateau_kernels(sigma_x: Tensor, sigma_y: Tensor, theta: Tensor, beta: Tensor, size: int) -> Tensor:
+    """k(x) ∝ 1/(1 + q^β), with q as in `gaussian_kernels` (Wang et al. 2021, Real-ESRGAN, section 3.1)."""
+    powers = _squared_distances(sigma_x, sigma_y, theta, size) ** beta.view(-1, 1, 1)
+    return _normalised(1 / (1 + powers))
+
+
+def sinc_kernels(cutoff: Tensor, size: int) -> Tensor:
+    """k(x) ∝ ω J₁(ω|x|) / (2π|x|), the circular low-pass (Wang et al. 2021, Real-ESRGAN, section 3.3).
+
+    cutoff: (n,), ω in radians a pixel, above 0: frequencies above it are cut off. Has negative lobes: it rings.
+    """
+    y, x = _grid(size, cutoff)
+    radius, cutoff = (x**2 + y**2).sqrt(), cutoff.view(-1, 1, 1)
+    ring = cutoff * torch.special.bessel_j1(cutoff * radius) / (2 * math.pi * radius.clamp_min(1))
+    return _normalised(torch.where(radius == 0, cutoff**2 / (4 * math.pi), ring))
+
+
+def disc_kernels(radius: Tensor, size: int) -> Tensor:
+    """Each pixel weighs the area that it shares with a disc: what a lens out of focus makes of a point.
+
+    radius: (n,) in pixels. Up to 0.5 the disc lies in one pixel and changes nothing.
+    """
+    y, x = _grid(size, radius)
+    r = radius.clamp_min(SMALLEST).view(-1, 1, 1)
+    corners = [_disc_quadrant(x + right, y + down, r) for right in (-0.5, 0.5) for down in (-0.5, 0.5)]
+    return _normalised((corners[3] - corners[2] - corners[1] + corners[0]).clamp_min(0))
+
+
+def camera_paths(length: Tensor, angle: Tensor, bend: float, seeds: Tensor) -> Tensor:
+    """Paths of a shaken camera at constant speed, whose heading is a random walk. Shape (n, STEPS, 2), (x, y).
+
+    length: (n,), of the path in pixels. angle: (n,), heading at its start. bend: standard deviation, in radians,
+    of the heading at its end about the heading at its start; 0 is a straight line. Centred on their mean.
+    """
+    turns = normal_fields(seeds, torch.empty(len(seeds), STEPS, dtype=torch.float64)).cumsum(dim=1)
+    heading = angle[:, None] + bend / math.sqrt(STEPS) * turns
+    strides = torch.stack([heading.cos(), heading.sin()], dim=2) * (length / STEPS)[:, None, None]
+    middles = strides.cumsum(dim=1) - strides / 2
+    return middles - middles.mean(dim=1, keepdim=True)
+
+
+def path_kernels(paths: Tensor, size: int) -> Tensor:
+    """Points (n, m, 2), (x, y) from the centre, each spread over its four nearest pixels by bilinear weights.
+
+    Keeps the centroid. What lies beyond the kernel is lost.
+    """
+    offsets = _offsets(size, paths)
+    near_x, near_y = ((1 - (paths[..., i, None] - offsets).abs()).clamp_min(0) for i in (0, 1))
+    # One product an image: a batched one may sum in another order.
+    return _normalised(torch.stack([rows.T @ columns for rows, columns in zip(near_y, near_x, strict=True)]))
+
+
+def convolve(images: Tensor, kernels: Tensor, border: Border) -> Tensor:
+    """Float (n, C, H, W), each image convolved with its own kernel (n, k, k), k odd; same shape.
+
+    Images may be smaller than the kernel. Raises ValueError for an unknown border.
+    """
+    n, channels, height, width = images.shape
+    radius = kernels.shape[-1] // 2
+    rows, columns = (_positions(length, radius, border, images) for length in (height, width))
+    padded = images.index_select(2, rows).index_select(3, columns)
+    weights = kernels.flip(1, 2).to(images).repeat_interleave(channels, dim=0)[:, None]
+    found = F.conv2d(padded.reshape(1, n * channels, *padded.shape[2:]), weights, groups=n * channels)
+    return found.view(images.shape)
+
+
+def gaussian_blur(images: Tensor, sigma: Tensor, size: int, border: Border) -> Tensor:
+    """As `convolve` with the isotropic `gaussian_kernels` of sigma (n,), by two one-dimensional passes: faster.
+
+    Sums over shifted copies, so that neither the batch nor the device's convolutions change a bit.
+    """
+    squares = (_offsets(size, sigma) / sigma.clamp_min(SMALLEST)[:, None]) ** 2
+    lines = torch.softmax(-squares / 2, dim=1).to(images)
+    images = images.contiguous()
+    for dim in (2, 3):
+        length = images.shape[dim]
+        padded = images.index_select(dim, _positions(length, size // 2, border, images))
+        images = torch.zeros_like(images)
+        for i, weight in enumerate(lines.unbind(dim=1)):
+            images.addcmul_(padded.narrow(dim, i, length), weight.view(-1, 1, 1, 1))
+    return images
+
+
+def _offsets(size: int, like: Tensor) -> Tensor:
+    return torch.arange(size, dtype=torch.float64, device=like.device) - size // 2
+
+
+def _grid(size: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    y, x = torch.meshgrid(_offsets(size, like), _offsets(size, like), indexing="ij")
+    return y, x
+
+
+def _normalised(kernels: Tensor) -> Tensor:
+    return kernels / kernels.sum(dim=(1, 2), keepdim=True)
+
+
+def _squared_distances(sigma_x: Tensor, sigma_y: Tensor, theta: Tensor, size: int) -> Tensor:
+    """q = xᵀ Σ⁻¹ x, (n, size, size)."""
+    y, x = _grid(size, theta)
+    cos, sin = theta.cos().view(-1, 1, 1), theta.sin().view(-1, 1, 1)
+    along = (x * cos + y * sin) / sigma_x.clamp_min(SMALLEST).view(-1, 1, 1)
+    across = (y * cos - x * sin) / sigma_y.clamp_min(SMALLEST).view(-1, 1, 1)
+    return along**2 + across**2
+
+
+def _disc_quadrant(x: Tensor, y: Tensor, r: Tensor) -> Tensor:
+    """Area of the disc of radius r within the rectangle from the centre to (x, y); negative where x·y is.
+
+    For 0 <= x, y <= r it is ∫₀ˣ min(y, h(t)) dt with h(t) = √(r² − t²), whose integral H is in closed form.
+    """
+
+    def integral(t: Tensor) -> Tensor:
+        return (t * (r**2 - t**2).clamp_min(0).sqrt() + r**2 * torch.asin((t / r).clamp(max=1))) / 2
+
+    right, down = torch.minimum(x.abs(), r), torch.minimum(y.abs(), r)
+    level = torch.minimum((r**2 - down**2).clamp_min(0).sqrt(), right)  # up to here the rectangle is the lower
+    return x.sign() * y.sign() * (down * level + integral(right) - integral(level))
+
+
+def _positions(length: int, radius: int, border: Border, like: Tensor) -> Tensor:
+    """Where the pixels −radius to length + radius − 1 are found within 0 to length − 1."""
+    if border not in get_args(Border):
+        raise ValueError(f"border {border!r} is none of {', '.join(get_args(Border))}")
+    positions = torch.arange(-radius, length + radius, device=like.device)
+    if border == "replicate" or length == 1:
+        return positions.clamp(0, length - 1)
+    period = 2 * (length - 1)
+    positions = positions % period
+    return torch.minimum(positions, period - positions)

@@ -1,0 +1,80 @@
+"""Too little light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .distortion import (
+    Distortion,
+    Parameters,
+    Range,
+    normal_fields,
+    per_image,
+    require_within,
+    sample_range,
+    sample_seeds,
+)
+
+
+@dataclass(frozen=True)
+class LowLight(Distortion):
+    """Short exposure in linear light, with shot and read noise (after Lv et al. 2021; Brooks et al. 2019).
+
+    The image is taken to linear light x by the inverse sRGB curve; e x + σ z with σ² = shot · e x + read², z standard
+    normal, is what a sensor records at exposure e; it is clipped to [0, 1] and taken back by the sRGB curve. Nothing
+    brightens it again. Darkening and adding noise is how Lv, Li & Lu, "Attention guided low-light image enhancement
+    with a large scale low-light simulation dataset", IJCV 129, 2021, make their images, with a gamma curve in place
+    of the exposure; the normal law for photon counts and read-out is that of Brooks et al., "Unprocessing images for
+    learned raw denoising", CVPR 2019, section 3.1. There is no colour filter array: noise is white in every channel.
+
+    exposure: share of the light that is left, 0.001 to 1, or a range; it is the degree, and the LOWER the stronger.
+    shot: variance of the photon noise for each unit of recorded light, one over the photons that make white; 0 to
+        0.1, or a range. Brooks et al. find 0.0001 to 0.012 in real cameras.
+    read: standard deviation of the read-out noise in units of white, 0 to 0.1, or a range.
+    The result is in [0, 1]. Raises ValueError for values outside these ranges.
+    """
+
+    exposure: Range
+    shot: Range = 1e-3
+    read: Range = 1e-3
+
+    def __post_init__(self) -> None:
+        require_within("exposure", self.exposure, 0.001, 1)
+        require_within("shot", self.shot, 0, 0.1)
+        require_within("read", self.read, 0, 0.1)
+
+    @property
+    def degree(self) -> Range:
+        return self.exposure
+
+    def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        return {
+            "exposure": sample_range(self.exposure, generator, n),
+            "shot": sample_range(self.shot, generator, n),
+            "read": sample_range(self.read, generator, n),
+            "seed": sample_seeds(generator, n),
+        }
+
+    def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        exposure, shot, read = (per_image(parameters[name], clean) for name in ("exposure", "shot", "read"))
+        light = exposure * linear_from_srgb(clean)
+        recorded = light + (shot * light + read**2).sqrt() * normal_fields(parameters["seed"], clean)
+        return srgb_from_linear(recorded.clamp(0, 1))
+
+
+def linear_from_srgb(encoded: Tensor) -> Tensor:
+    """Linear light in [0, 1] of sRGB values in [0, 1] (IEC 61966-2-1)."""
+    return torch.where(encoded <= 0.04045, encoded / 12.92, _power((encoded + 0.055) / 1.055, 2.4))
+
+
+def srgb_from_linear(light: Tensor) -> Tensor:
+    """The inverse of `linear_from_srgb`."""
+    return torch.where(light <= 0.0031308, light * 12.92, 1.055 * _power(light, 1 / 2.4) - 0.055)
+
+
+def _power(base: Tensor, exponent: float) -> Tensor:
+    """For a base of at least 0. torch.pow rounds by where in memory a number is; exp and log do not."""
+    return torch.exp(exponent * torch.log(base))

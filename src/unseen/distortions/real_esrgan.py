@@ -1,0 +1,264 @@
+"""What happens to a photograph on its way to a small, compressed copy, after Real-ESRGAN."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .composition import Choice, prefixed, unprefixed
+from .compression import JPEG
+from .distortion import Distortion, Parameters, sample_range
+from .kernels import (
+    convolve,
+    gaussian_kernels,
+    generalised_gaussian_kernels,
+    plateau_kernels,
+    sinc_kernels,
+)
+from .noise import GaussianNoise, ScaledPoissonNoise
+
+Noise = Literal["any", "gaussian", "poisson"]
+Strength = Literal["any", "weak", "strong"]
+
+KERNELS = (
+    "round Gaussian",
+    "elliptic Gaussian",
+    "round generalised",
+    "elliptic generalised",
+    "round plateau",
+    "elliptic plateau",
+    "sinc",
+    "none",
+)
+KERNEL_SHARES = (0.45, 0.25, 0.12, 0.03, 0.12, 0.03)  # of the first six, among themselves
+SINC_SHARE, FINAL_SINC_SHARE, GRAY_SHARE = 0.1, 0.8, 0.4
+MODES = ("area", "bilinear", "bicubic")
+CODEC = JPEG((30, 95))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The ranges of one pass of blur, resizing and noise.
+
+    blurred: share of the images that are blurred. sigma: of the kernels, in pixels.
+    up, down: shares that are enlarged and shrunk; the rest keeps its size. factors: the smallest, the largest.
+    gaussian: σ of that noise in gray levels. poisson: strength of the other. kinds: their shares.
+    """
+
+    blurred: float
+    sigma: tuple[float, float]
+    up: float
+    down: float
+    factors: tuple[float, float]
+    gaussian: tuple[float, float]
+    poisson: tuple[float, float]
+    kinds: tuple[float, float] = (0.5, 0.5)
+
+    @property
+    def noise(self) -> Choice:
+        """Both kinds, each in colour and in gray."""
+        gaussian, poisson, hues = self.gaussian, self.poisson, (1 - GRAY_SHARE, GRAY_SHARE)
+        return Choice(
+            (
+                GaussianNoise(gaussian),
+                GaussianNoise(gaussian, gray=True),
+                ScaledPoissonNoise(poisson),
+                ScaledPoissonNoise(poisson, gray=True),
+            ),
+            tuple(kind * hue for kind, hue in product(self.kinds, hues)),
+        )
+
+    def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        shares = [self.blurred * (1 - SINC_SHARE) * share for share in KERNEL_SHARES]
+        shares += [self.blurred * SINC_SHARE, 1 - self.blurred]
+        kernel = _pick(shares, generator, n)
+        size = _sizes(generator, n)
+        turn = _pick([self.up, self.down, 1 - self.up - self.down], generator, n)
+        larger = sample_range((1, self.factors[1]), generator, n)
+        smaller = sample_range((self.factors[0], 1), generator, n)
+        return {
+            "kernel": kernel,
+            "size": size,
+            **_ellipses(self.sigma, kernel % 2 == 0, generator, n),
+            "beta": _betas(kernel >= KERNELS.index("round plateau"), generator, n),
+            "cutoff": _cutoffs(torch.where(size < 13, math.pi / 3, math.pi / 5), generator),
+            "factor": torch.where(turn == 0, larger, torch.where(turn == 1, smaller, 1.0)),
+            "mode": _modes(generator, n),
+            **prefixed("noise", self.noise.sample(generator, n)),
+            **CODEC.sample(generator, n),
+        }
+
+    def apply(self, image: Tensor, full: tuple[int, int], own: Parameters) -> Tensor:
+        """One image (1, C, H, W), resized to its factor of the size `full`; at least one pixel is left."""
+        factor = float(own["factor"])
+        size = (max(1, int(full[0] * factor)), max(1, int(full[1] * factor)))
+        return self.noise.apply(_resize(_blur(image, own), size, own), unprefixed("noise", own))
+
+
+FIRST = Stage(1.0, (0.2, 3.0), up=0.2, down=0.7, factors=(0.15, 1.5), gaussian=(1.0, 30.0), poisson=(0.05, 3.0))
+SECOND = Stage(0.8, (0.2, 1.5), up=0.3, down=0.4, factors=(0.3, 1.2), gaussian=(1.0, 25.0), poisson=(0.05, 2.5))
+
+
+@dataclass(frozen=True)
+class RealESRGAN(Distortion):
+    """Blur, resizing, noise and JPEG, once or twice over, to a smaller image (Wang et al. 2021, Real-ESRGAN).
+
+    order: how often. The first pass has the wider ranges (`FIRST`), the second is `SECOND`.
+    scale: by how much the result is smaller; sizes must be multiples of it, or `apply` raises ValueError.
+    noise, strength: of the last pass only `gaussian` or `poisson` noise, and only the `weak` or the `strong` half of
+        its range (ours; not in the source). The four together, evenly, are the whole, since both kinds are equally
+        frequent: so a protocol has several confounders and still trains on the published mixture.
+
+    One pass: a kernel of 7 to 21 pixels from six families or a sinc, border mirrored; a random size by area, bilinear
+    or bicubic; Gaussian or "Poisson" noise, in colour or gray, clipped; JPEG. The last pass ends otherwise: JPEG, and
+    the resizing to the final size with a sinc filter after it, come in random order, and the result is rounded to 8
+    bits. Nothing else is rounded or clipped, other than by JPEG. The shares and ranges are those of section 4.1 and
+    of the published configuration. As there: shrinking is not antialiased, apart from the mode `area`, since that is
+    what cheap software does; factors are of the first pass's own size, and in the second of the final size; half of
+    the β lie below 1.
+    Departures: order 1 is the first pass with that end, one JPEG in all (section 3.1 with 3.3; no such configuration
+    was published); JPEG is a real codec, at whole qualities; the clean image is not sharpened.
+    Raises ValueError for settings outside these.
+    """
+
+    order: Literal[1, 2]
+    scale: int = 4
+    noise: Noise = "any"
+    strength: Strength = "any"
+
+    def __post_init__(self) -> None:
+        settings = (("order", self.order, Literal[1, 2]), ("noise", self.noise, Noise))
+        for name, value, allowed in (*settings, ("strength", self.strength, Strength)):
+            if value not in get_args(allowed):
+                raise ValueError(f"{name} {value!r} is none of {', '.join(map(str, get_args(allowed)))}")
+        if self.scale < 1:
+            raise ValueError(f"scale {self.scale} is not a whole number from 1 on")
+
+    @property
+    def degree(self) -> str:
+        order = "first order" if self.order == 1 else "second order"
+        only = [word for word in (self.strength, self.noise) if word != "any"]
+        return f"{order}, {' '.join(only)} noise" if only else order
+
+    @property
+    def classes(self) -> frozenset[tuple[int, str, str]]:
+        """Order, noise and strength of all that it draws: two that share one draw the same distortions."""
+        noises = ("gaussian", "poisson") if self.noise == "any" else (self.noise,)
+        strengths = ("weak", "strong") if self.strength == "any" else (self.strength,)
+        return frozenset(product((self.order,), noises, strengths))
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The passes, the last one with its noise as set."""
+        *before, last = (FIRST, SECOND)[: self.order]
+        kinds = {"any": (0.5, 0.5), "gaussian": (1.0, 0.0), "poisson": (0.0, 1.0)}[self.noise]
+        gaussian, poisson = (_half(ends, self.strength) for ends in (last.gaussian, last.poisson))
+        return *before, replace(last, gaussian=gaussian, poisson=poisson, kinds=kinds)
+
+    def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        drawn: Parameters = {}
+        for i, stage in enumerate(self.stages, start=1):
+            drawn |= prefixed(str(i), stage.sample(generator, n))
+        end = {
+            "mode": _modes(generator, n),
+            "filtered": _pick([1 - FINAL_SINC_SHARE, FINAL_SINC_SHARE], generator, n),
+            "size": _sizes(generator, n),
+            "cutoff": _cutoffs(torch.full((n,), math.pi / 3, dtype=torch.float64), generator),
+            "jpeg_first": _pick([0.5, 0.5], generator, n),
+        }
+        return drawn | prefixed("end", end)
+
+    def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        if clean.shape[2] % self.scale or clean.shape[3] % self.scale:
+            raise ValueError(f"{clean.shape[2]}×{clean.shape[3]} pixels do not divide by the scale {self.scale}")
+        images = [
+            self._degrade(clean[i : i + 1], {name: values[i : i + 1] for name, values in parameters.items()})
+            for i in range(len(clean))
+        ]
+        return torch.cat(images)
+
+    def _degrade(self, image: Tensor, parameters: Parameters) -> Tensor:
+        """One image: those of a batch differ in size on the way."""
+        final = (image.shape[2] // self.scale, image.shape[3] // self.scale)
+        passes = [unprefixed(str(i), parameters) for i in range(1, self.order + 1)]
+        for i, (stage, own) in enumerate(zip(self.stages, passes, strict=True)):
+            if i > 0:
+                image = CODEC.apply(image, passes[i - 1])
+            image = stage.apply(image, final if i > 0 else (image.shape[2], image.shape[3]), own)
+        end, compression = unprefixed("end", parameters), passes[-1]
+        if end["jpeg_first"]:
+            image = _finish(CODEC.apply(image, compression), final, end)
+        else:
+            image = CODEC.apply(_finish(image, final, end), compression)
+        rounded: Tensor = (image * 255).round().clamp(0, 255) / 255
+        return rounded
+
+
+def _blur(image: Tensor, own: Parameters) -> Tensor:
+    family, size = KERNELS[int(own["kernel"])].split()[-1], int(own["size"])
+    axes = own["sigma_x"], own["sigma_y"], own["theta"]
+    if family == "none":
+        return image
+    if family == "sinc":
+        kernel = sinc_kernels(own["cutoff"], size)
+    elif family == "Gaussian":
+        kernel = gaussian_kernels(*axes, size)
+    else:
+        shaped = plateau_kernels if family == "plateau" else generalised_gaussian_kernels
+        kernel = shaped(*axes, own["beta"], size)
+    return convolve(image, kernel, "reflect")
+
+
+def _resize(image: Tensor, size: tuple[int, int], own: Parameters) -> Tensor:
+    return F.interpolate(image, size, mode=MODES[int(own["mode"])])
+
+
+def _finish(image: Tensor, final: tuple[int, int], end: Parameters) -> Tensor:
+    image = _resize(image, final, end)
+    return convolve(image, sinc_kernels(end["cutoff"], int(end["size"])), "reflect") if end["filtered"] else image
+
+
+def _pick(shares: list[float], generator: torch.Generator, n: int) -> Tensor:
+    """n positions drawn by their shares."""
+    return torch.multinomial(torch.tensor(shares, dtype=torch.float64), n, replacement=True, generator=generator)
+
+
+def _modes(generator: torch.Generator, n: int) -> Tensor:
+    return torch.randint(len(MODES), (n,), generator=generator)
+
+
+def _sizes(generator: torch.Generator, n: int) -> Tensor:
+    """Of kernels: odd, 7 to 21 pixels."""
+    return 2 * torch.randint(3, 11, (n,), generator=generator) + 1
+
+
+def _ellipses(sigma: tuple[float, float], circles: Tensor, generator: torch.Generator, n: int) -> Parameters:
+    """Both axes drawn by themselves; the second is the first where there is a circle."""
+    first, second = (sample_range(sigma, generator, n) for _ in range(2))
+    theta = sample_range((-math.pi, math.pi), generator, n)
+    return {"sigma_x": first, "sigma_y": torch.where(circles, first, second), "theta": theta}
+
+
+def _betas(plateau: Tensor, generator: torch.Generator, n: int) -> Tensor:
+    """0.5 to 4, of a plateau 1 to 2, half of them up to 1 and half of them from 1 on: half the plateaus have 1."""
+    below = 1 - torch.where(plateau, 0.0, 0.5) * torch.rand(n, generator=generator, dtype=torch.float64)
+    above = 1 + torch.where(plateau, 1.0, 3.0) * torch.rand(n, generator=generator, dtype=torch.float64)
+    return torch.where(_pick([0.5, 0.5], generator, n) == 0, below, above)
+
+
+def _cutoffs(lowest: Tensor, generator: torch.Generator) -> Tensor:
+    """From the lowest, one an image, to π radians a pixel."""
+    return lowest + (math.pi - lowest) * torch.rand(len(lowest), generator=generator, dtype=torch.float64)
+
+
+def _half(ends: tuple[float, float], strength: Strength) -> tuple[float, float]:
+    """The lower or the upper half of a range, or all of it."""
+    low, high = ends
+    middle = (low + high) / 2
+    return {"any": (low, high), "weak": (low, middle), "strong": (middle, high)}[strength]
