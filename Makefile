@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types clean
+.PHONY: demo test lint types clean paper-mini
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -30,6 +30,15 @@ types: .venv/installed-dev
 .venv/installed-dev: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
+
+# Every table of the paper at a small size, resumable, two studies at a time with -j2. About six core-hours.
+STUDIES := $(patsubst studies/paper-mini/%.yaml,%,$(wildcard studies/paper-mini/*.yaml))
+paper-mini: $(STUDIES:%=paper-mini-%)
+	$(BIN)/python studies/paper_mini.py
+
+paper-mini-%: .venv/installed-dev
+	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
+	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/paper-mini/$*.yaml
 
 clean:
 	rm -rf .venv build *.egg-info src/*.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -173,6 +173,20 @@ def test_family_is_the_composition_and_the_families_of_its_parts() -> None:
     assert Sequence((GaussianNoise(7), Plus(0.1))).family == families[0]
 
 
+def test_overlaps_look_at_the_parts() -> None:
+    weak, strong, wide = GaussianNoise((5, 20)), GaussianNoise(50), GaussianNoise((10, 30))
+    assert Sequence((weak, PLUS)).overlaps(Sequence((wide, Plus(1.0))))
+    assert not Sequence((weak, PLUS)).overlaps(Sequence((strong, PLUS)))
+    assert not Sequence((weak, PLUS)).overlaps(Sequence((PLUS, weak)))
+    assert not Sequence((weak, PLUS)).overlaps(Sequence((weak, PLUS, PLUS)))
+    assert not Sequence((weak, PLUS)).overlaps(RandomOrder((weak, PLUS)))
+    assert RandomOrder((weak, PLUS)).overlaps(RandomOrder((PLUS, wide)))
+    assert not RandomOrder((weak, strong)).overlaps(RandomOrder((weak, wide)))
+    assert Choice((strong, weak)).overlaps(wide)
+    assert Choice((strong, weak)).overlaps(Choice((PLUS, wide)))
+    assert not Choice((strong, PLUS)).overlaps(Choice((TIMES, wide)))
+
+
 def test_scales_multiply_and_must_be_equal_where_images_part() -> None:
     assert Sequence((Halve(), PLUS, Halve())).scale == 4
     assert Choice((Halve(), Sequence((NOISE, Halve())))).scale == 2

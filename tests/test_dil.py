@@ -353,6 +353,8 @@ def test_memory_of_second_order_does_not_grow_with_the_confounders(sampling: Sam
         ({"inner_lr": 0.0}, "not above zero"),
         ({"inner_lr": math.nan}, "not above zero"),
         ({"order": 2, "inner": Adam}, "plain SGD"),
+        ({"order": 2, "hvp": "forward"}, "exact or finite-difference"),
+        ({"order": 1, "hvp": "finite-difference"}, "order 1 has no"),
     ],
 )
 def test_impossible_variants_are_refused(settings: dict[str, Any], message: str) -> None:

@@ -53,14 +53,14 @@ def test_the_dominated_parts_of_a_class_are_equal_and_disjoint(severity: Severit
         assert all(triple[position] == max(triple) for triple in part)
 
 
-def test_words_differ_and_classes_tell_what_is_shared() -> None:
+def test_words_differ_and_overlaps_tell_what_is_shared() -> None:
     every = [Hybrid(severity, dominant) for severity in get_args(Severity) for dominant in get_args(Dominant)]
     assert len({hybrid.degree for hybrid in every}) == len(every)
     assert Hybrid("severe").degree == "severe"
     for one in every:
         for other in every:
             same_words = one.dominant == other.dominant or "any" in (one.dominant, other.dominant)
-            assert bool(one.classes & other.classes) is (one.severity == other.severity and same_words)
+            assert one.overlaps(other) is (one.severity == other.severity and same_words)
 
 
 @pytest.mark.parametrize("hybrid", [Hybrid("mild"), Hybrid("moderate"), Hybrid("severe"), Hybrid("severe", "noise")])

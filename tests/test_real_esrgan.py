@@ -132,8 +132,13 @@ def test_the_four_kinds_of_last_noise_together_are_the_whole() -> None:
             require_uniform(pooled[name][chosen], *(GAUSSIAN if noise < 2 else POISSON)[order - 1])
         for one, cell in zip(drawn, cells, strict=True):
             assert set((one[f"{last}choice"] // 2).tolist()) == {("gaussian", "poisson").index(cell.noise)}
+            (low, high), strong = GAUSSIAN[order - 1], cell.strength == "strong"
+            middle = (low + high) / 2
+            require_uniform(one[f"{last}0.sigma"], *((middle, high) if strong else (low, middle)))
+            assert cell.overlaps(RealESRGAN(order))
+            assert [cell.overlaps(other) for other in cells] == [cell == other for other in cells]
     assert RealESRGAN(2, noise="gaussian", strength="weak").degree == "second order, weak gaussian noise"
-    assert not RealESRGAN(1).classes & RealESRGAN(2).classes
+    assert not RealESRGAN(1).overlaps(RealESRGAN(2))
 
 
 def undistorted(order: Literal[1, 2], **changes: float) -> Parameters:

@@ -21,8 +21,8 @@ from unseen.protocols import load_protocol
 from unseen.rows import read_rows, write_rows
 
 FIELDS = [
-    "run", "protocol", "protocol_hash", "convention", "method", "seed", "budget", "split", "distortion", "degree", "dataset", "image",
-    "psnr", "ssim", "input_psnr", "input_ssim",
+    "run", "protocol", "protocol_hash", "convention", "method", "seed", "budget", "split", "distortion",
+    "degree", "dataset", "image", "psnr", "ssim", "input_psnr", "input_ssim",
 ]  # fmt: skip
 SPLITS = {5: "seen", 10: "seen", 15: "seen", 20: "seen", 25: "held-out", 30: "unseen", 40: "unseen", 50: "unseen"}
 
@@ -270,6 +270,27 @@ def test_rows_are_taken_up_unless_the_network_is_younger(
     unseen(*study)
     expected = [true if true.run == "erm-0" else mark for true, mark in zip(measured, marked, strict=True)]
     assert read_rows(file) == expected
+
+
+def test_rows_alone_stand_for_a_finished_run(unseen: CommandLine, study: list[object], tmp_path: Path) -> None:
+    """A study goes on elsewhere from its configuration and rows, without the folders of its runs."""
+    out, moved = tmp_path / "study", tmp_path / "moved"
+    unseen(*study)
+    moved.mkdir()
+    marked = [replace(row, psnr=99.0) for row in read_rows(out / "results.jsonl") if row.method == "erm"]
+    write_rows(moved / "results.jsonl", marked)
+    (moved / "config.yaml").write_text((out / "config.yaml").read_text())
+    assert "lr is 0.001 there" in unseen.refusal(*study[:-1], moved, "--lr", "0.5")
+    unseen(*study[:-1], moved)
+    assert set(times(moved)) == {"ceiling-0"}  # the only one that was trained
+    found, expected = read_rows(moved / "results.jsonl"), read_rows(out / "results.jsonl")
+    assert [row for row in found if row.method == "erm"] == marked
+    assert [row for row in found if row.method == "ceiling"] == [row for row in expected if row.method == "ceiling"]
+
+    fewer = marked[1:]  # the rows of a run that was not tested to its end stand for nothing
+    write_rows(moved / "results.jsonl", [row for row in fewer if row.image != marked[0].image])
+    unseen(*study[:-1], moved)
+    assert set(times(moved)) == {"erm-0", "ceiling-0"}
 
 
 def test_a_protocol_that_changed_under_a_study_is_refused(

@@ -74,7 +74,9 @@ class Synthetic(Confounder):
         return "{:g}-{:g}".format(*degree) if isinstance(degree, tuple) else degree
 
     def overlaps(self, other: Confounder) -> bool:
-        return isinstance(other, Synthetic) and self.distortion.overlaps(other.distortion)
+        if not isinstance(other, Synthetic):
+            return False
+        return self.distortion.overlaps(other.distortion) or other.distortion.overlaps(self.distortion)
 
     def pair(self, clean: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
         """The clean images, each under its own draw, and the same clean images."""

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -20,11 +21,11 @@ from . import __version__
 from .confounders import COMPOSITIONS, parse_distortion
 from .data.patches import to_tensor
 from .data.photographs import Pixels, Skipped, UnreadableImage, find_photos, read_photo
-from .distortions import DISTORTIONS, Distortion, Parameters
+from .distortions import Distortion, Parameters
 from .errors import UserError
 from .evaluation import to_pixels
 from .files import replacing
-from .parts import name_of
+from .parts import name_of, nearest
 from .progress import track
 from .randomness import generator
 
@@ -76,7 +77,9 @@ def digest(pixels: Pixels) -> str:
     return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
 
 
-def degrade(pixels: Pixels, distortion: Distortion, draws: torch.Generator, device: str) -> tuple[Pixels, Parameters]:
+def degrade(
+    pixels: Pixels, distortion: Distortion, draws: torch.Generator, device: str = "cpu"
+) -> tuple[Pixels, Parameters]:
     """A degraded copy of a photograph, and what was drawn for it.
 
     pixels: uint8 (H, W, 3) RGB. The copy is rounded to the same, (H', W', 3), smaller where the distortion shrinks:
@@ -87,7 +90,6 @@ def degrade(pixels: Pixels, distortion: Distortion, draws: torch.Generator, devi
     return to_pixels(applied(distortion, pixels, parameters, device)), parameters
 
 
-@torch.inference_mode()
 def applied(distortion: Distortion, pixels: Pixels, parameters: Parameters, device: str) -> Tensor:
     """The degraded photograph before it is rounded, float32 (1, 3, H', W') on the CPU. Raises as `degrade` does."""
     scale = distortion.scale
@@ -97,7 +99,7 @@ def applied(distortion: Distortion, pixels: Pixels, parameters: Parameters, devi
     return distortion.apply(to_tensor(pixels[:height, :width]).to(device), parameters).cpu()
 
 
-def replay(pixels: Pixels, record: Record, device: str) -> Pixels:
+def replay(pixels: Pixels, record: Record, device: str = "cpu") -> Pixels:
     """The copy that a record describes, from its parameters alone.
 
     Raises ValueError where the photograph is another, where the parameters are not those of the distortion, and where
@@ -106,7 +108,7 @@ def replay(pixels: Pixels, record: Record, device: str) -> Pixels:
     """
     if digest(pixels) != record.source_sha256:
         raise ValueError("has changed since it was degraded: its pixels have another SHA-256")
-    distortion = parse_distortion(record.distortion, "distortion")
+    distortion = _parsed(record.distortion)
     parameters = to_parameters(record.parameters, distortion)
     try:
         copy = to_pixels(applied(distortion, pixels, parameters, device))
@@ -135,7 +137,7 @@ def _to_tensor(name: str, value: Any, like: Tensor) -> Tensor:
         raise wrong
     try:
         return torch.tensor([value], dtype=like.dtype)
-    except (ValueError, RuntimeError, OverflowError) as error:  # lists of unequal length; above 63 bits
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # lists of unequal length; above 63 bits
         raise wrong from error
 
 
@@ -184,8 +186,8 @@ def refuse_outputs(photos: Sequence[Path], jobs: Sequence[Job], out: Path, overw
         if _identity(path) in originals:
             raise UserError(f"out: {path} is a photograph itself, and would be replaced; give another --out")
     if existing and not overwrite:
-        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise UserError(f"out: {existing[0]}{more} is there already; give --overwrite, or another --out")
+        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
+        raise UserError(f"out: {existing[0]} is there already{more}; give --overwrite, or another --out")
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -311,26 +313,33 @@ def _record(line: str, where: str, confirmed: Collection[str]) -> Record:
         raise UserError(f"{where}: expected a JSON object of one copy's fields")
     names = [field.name for field in fields(Record)]
     if odd := [name for name in values if name not in names]:
-        raise UserError(f"{where}: unknown field {odd[0]!r}")
+        raise UserError(f"{where}: unknown field {odd[0]!r}{nearest(odd[0], names)}")
     for name in names:
         if name not in values:
             raise UserError(f"{where}: field {name!r} is missing")
         kind, words = (dict, "names and numbers") if name == "parameters" else (str, "text")
         if not isinstance(values[name], kind) or not (values[name] or kind is dict):
-            raise UserError(f"{where}: field {name!r}: expected {words}, got {values[name]!r}")
+            raise UserError(f"{where}: {name}: expected {words}, got {values[name]!r}")
     record = Record(**values)
     file = Path(record.file)
     if file.is_absolute() or file.drive or ".." in file.parts or file.suffix != ".png":
-        raise UserError(f"{where}: field 'file': {record.file!r} is no .png below the sidecar's folder")
-    if not _is_built_in(record.distortion) and record.distortion not in confirmed:
-        raise UserError(f"{where}: field 'distortion': confirm code of your own by --distortion {record.distortion!r}")
+        raise UserError(f"{where}: file: {record.file!r} is no .png below the sidecar's folder")
+    if _imports(record.distortion) and record.distortion not in confirmed:
+        raise UserError(f"{where}: distortion: {record.distortion!r} would be imported; confirm it with --distortion")
     try:
-        to_parameters(record.parameters, parse_distortion(record.distortion, f"{where}: field 'distortion'"))
-    except ValueError as error:
-        raise UserError(f"{where}: field {error}") from error
+        to_parameters(record.parameters, _parsed(record.distortion))
+    except (UserError, ValueError) as error:
+        raise UserError(f"{where}: {error}") from error
     return record
 
 
-def _is_built_in(spec: str) -> bool:
+@cache
+def _parsed(spec: str) -> Distortion:
+    """A record's distortion; most records have the same, and parsing may take longer than applying."""
+    return parse_distortion(spec, "distortion")
+
+
+def _imports(spec: str) -> bool:
+    """Whether a spec names code by a dotted path, which would be imported."""
     signs = "|".join(map(re.escape, COMPOSITIONS))
-    return all(name_of(part) in DISTORTIONS for part in re.split(signs, spec))
+    return any("." in name_of(part) for part in re.split(signs, spec))

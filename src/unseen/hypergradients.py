@@ -19,9 +19,9 @@ if TYPE_CHECKING:  # the methods import this module
     Function = Callable[[Params], Tensor]
     """A scalar function of tensors by name."""
 
-STEP = 3e-4
-"""How far a finite difference goes to either side, as a share of ‖θ‖. In float32 the error is smallest between
-1e-4, where rounding takes over, and 1e-3, where the third derivative does (docs/method.md)."""
+STEP = 1e-4
+"""How far a finite difference goes to either side, as a share of ‖θ‖: shorter, float32 rounds too much of the
+difference away; longer, derivatives of higher order come in (docs/method.md)."""
 
 
 def gradient(objective: Objective, params: Params, batch: Batch) -> Params:
@@ -52,8 +52,8 @@ def derivative(function: Function, point: Params) -> Params:
 def second_derivative(function: Function, point: Params, vector: Params) -> Params:
     """The Hessian of a function at a point, times a vector, by differentiating twice."""
     leaves = _leaves(point)
-    slope = torch.autograd.grad(function(leaves), list(leaves.values()), create_graph=True, materialize_grads=True)
-    return _backward(slope, leaves, [vector[name] for name in leaves])
+    slope = _backward([function(leaves)], leaves, keep_graph=True)
+    return _backward(list(slope.values()), leaves, [vector[name] for name in leaves])
 
 
 def difference(function: Function, point: Params, vector: Params, step: float) -> Params:
@@ -66,7 +66,7 @@ def difference(function: Function, point: Params, vector: Params, step: float) -
         return {name: torch.zeros_like(value) for name, value in point.items()}
     epsilon = step * (norm(point) or 1.0) / length
     after, before = (
-        derivative(function, {name: value + sign * epsilon * vector[name] for name, value in point.items()})
+        derivative(function, {name: value.detach() + sign * epsilon * vector[name] for name, value in point.items()})
         for sign in (1, -1)
     )
     return {name: (after[name] - before[name]) / (2 * epsilon) for name in point}
@@ -74,15 +74,21 @@ def difference(function: Function, point: Params, vector: Params, step: float) -
 
 def norm(vector: Params) -> float:
     """The Euclidean norm over all parameters together."""
-    return float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(v) for v in vector.values()])))
+    with torch.no_grad():
+        return float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(v) for v in vector.values()])))
 
 
 def _leaves(point: Params) -> Params:
     return {name: value.detach().requires_grad_() for name, value in point.items()}
 
 
-def _backward(outputs: Sequence[Tensor], leaves: Params, weights: Sequence[Tensor] | None = None) -> Params:
-    """Σ_j weights_j · ∂outputs_j/∂leaves; zero for whatever the outputs do not depend on."""
+def _backward(
+    outputs: Sequence[Tensor], leaves: Params, weights: Sequence[Tensor] | None = None, keep_graph: bool = False
+) -> Params:
+    """Σ_j weights_j · ∂outputs_j/∂leaves; zero for whatever the outputs do not depend on.
+
+    With `keep_graph` it can be differentiated again.
+    """
     no_weights: list[Tensor | None] = [None] * len(outputs)
     pairs = [
         (output, weight)
@@ -95,6 +101,7 @@ def _backward(outputs: Sequence[Tensor], leaves: Params, weights: Sequence[Tenso
         [output for output, _ in pairs],
         list(leaves.values()),
         grad_outputs=[weight for _, weight in pairs],
+        create_graph=keep_graph,
         materialize_grads=True,
     )
     return dict(zip(leaves, found, strict=True))

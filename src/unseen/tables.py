@@ -178,9 +178,10 @@ def print_protocol(protocol: Protocol, console: Console) -> None:
         levels.add_row(Text(split), Text(confounder.name))
     console.print(levels)
     convention = protocol.convention
-    rounding = " and ".join(w for w, on in (("input", convention.round_input), ("output", convention.round_output)) if on)
+    rounded = {"input": convention.round_input, "output": convention.round_output, "Y": convention.round_y}
+    rounding = " and ".join(what for what, on in rounded.items() if on)
     measure = [
-        "RGB" if convention.channels == "rgb" else "Y (BT.601, studio range)" + (", rounded" if convention.round_y else ""),
+        "RGB" if convention.channels == "rgb" else "Y (BT.601, studio range)",
         f"{convention.border} border pixels left out" if convention.border else "whole images",
         f"{rounding} rounded to 8 bits" if rounding else "nothing rounded",
         f"restored at {protocol.scale} times the input's size" if protocol.scale > 1 else "",

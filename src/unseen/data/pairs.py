@@ -40,7 +40,7 @@ def expanded(folder: str, field: str) -> str:
 
     Raises UserError, naming `field`, for a variable that is not set.
     """
-    path = os.path.expandvars(os.path.expanduser(folder))
+    path = os.path.expandvars(Path(folder).expanduser())
     if missing := re.search(r"\$(\w+|\{\w+\})", path):
         raise UserError(f"{field}: {folder}: {missing[0]} is not set")
     return path

@@ -6,6 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
+from itertools import permutations
 
 import torch
 from torch import Tensor
@@ -87,6 +88,10 @@ class Sequence(Composition):
     def scale(self) -> int:
         return math.prod(part.scale for part in self.parts)
 
+    def overlaps(self, other: Distortion) -> bool:
+        """Whether every part overlaps the other sequence's part in its place."""
+        return isinstance(other, Sequence) and _paired(self.parts, other.parts)
+
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         for i in range(len(self.parts)):
             clean = self.apply_part(i, clean, parameters)
@@ -108,6 +113,10 @@ class RandomOrder(Composition):
     @property
     def sign(self) -> str:
         return "&"
+
+    def overlaps(self, other: Distortion) -> bool:
+        """Whether every part overlaps one of the other's, whatever their order."""
+        return isinstance(other, RandomOrder) and any(_paired(self.parts, order) for order in permutations(other.parts))
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
         order = torch.rand(n, len(self.parts), generator=generator, dtype=torch.float64).argsort(dim=1)
@@ -149,6 +158,11 @@ class Choice(Composition):
     def scale(self) -> int:
         return self.parts[0].scale
 
+    def overlaps(self, other: Distortion) -> bool:
+        """Whether a part overlaps the other distortion, or a part of the other choice."""
+        others = other.parts if isinstance(other, Choice) else (other,)
+        return any(part.overlaps(one) for part in self.parts for one in others)
+
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
         weights = torch.tensor(self.weights or [1.0] * len(self.parts), dtype=torch.float64)
         choice = torch.multinomial(weights, n, replacement=True, generator=generator)
@@ -156,6 +170,10 @@ class Choice(Composition):
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         return self.apply_each(parameters["choice"], clean, parameters)
+
+
+def _paired(parts: tuple[Distortion, ...], others: tuple[Distortion, ...]) -> bool:
+    return len(parts) == len(others) and all(a.overlaps(b) for a, b in zip(parts, others, strict=True))
 
 
 def _words(part: Distortion) -> str:

@@ -23,19 +23,8 @@ Triple = tuple[int, int, int]
 
 SEVERITIES: dict[Severity, range] = {"mild": range(9, 12), "moderate": range(12, 18), "severe": range(18, 21)}
 BLUR_STEP, NOISE_STEP = 0.5, 5.0  # widths of a bin of σ: of the kernel in pixels, of the noise in gray levels
-QUALITY_EDGES = (
-    101,
-    80,
-    60,
-    50,
-    40,
-    35,
-    30,
-    25,
-    20,
-    15,
-    10,
-)  # bin n holds the whole numbers below edge n down to n + 1
+# Of JPEG quality, in whole numbers: bin n is from edge n + 1 up to, but without, edge n.
+QUALITY_EDGES = (101, 80, 60, 50, 40, 35, 30, 25, 20, 15, 10)
 PARTS = Sequence((GaussianBlur((0.0, 5.0), size=21, border="replicate"), GaussianNoise((0.0, 50.0)), JPEG((10, 100))))
 
 

@@ -76,8 +76,8 @@ def camera_paths(length: Tensor, angle: Tensor, bend: float, seeds: Tensor) -> T
     turns = normal_fields(seeds, torch.empty(len(seeds), STEPS, dtype=torch.float64)).cumsum(dim=1)
     heading = angle[:, None] + bend / math.sqrt(STEPS) * turns
     strides = torch.stack([heading.cos(), heading.sin()], dim=2) * (length / STEPS)[:, None, None]
-    middles = strides.cumsum(dim=1) - strides / 2
-    return middles - middles.mean(dim=1, keepdim=True)
+    points = strides.cumsum(dim=1)
+    return points - points.mean(dim=1, keepdim=True)
 
 
 def path_kernels(paths: Tensor, size: int) -> Tensor:

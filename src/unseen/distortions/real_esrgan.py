@@ -14,13 +14,7 @@ from torch.nn import functional as F
 from .composition import Choice, prefixed, unprefixed
 from .compression import JPEG
 from .distortion import Distortion, Parameters, sample_range
-from .kernels import (
-    convolve,
-    gaussian_kernels,
-    generalised_gaussian_kernels,
-    plateau_kernels,
-    sinc_kernels,
-)
+from .kernels import convolve, gaussian_kernels, generalised_gaussian_kernels, plateau_kernels, sinc_kernels
 from .noise import GaussianNoise, ScaledPoissonNoise
 
 Noise = Literal["any", "gaussian", "poisson"]
@@ -87,7 +81,7 @@ class Stage:
             "size": size,
             **_ellipses(self.sigma, kernel % 2 == 0, generator, n),
             "beta": _betas(kernel >= KERNELS.index("round plateau"), generator, n),
-            "cutoff": _cutoffs(torch.where(size < 13, math.pi / 3, math.pi / 5), generator),
+            "cutoff": _cutoffs(torch.where(size < 13, 3, 5), generator),
             "factor": torch.where(turn == 0, larger, torch.where(turn == 1, smaller, 1.0)),
             "mode": _modes(generator, n),
             **prefixed("noise", self.noise.sample(generator, n)),
@@ -109,21 +103,21 @@ SECOND = Stage(0.8, (0.2, 1.5), up=0.3, down=0.4, factors=(0.3, 1.2), gaussian=(
 class RealESRGAN(Distortion):
     """Blur, resizing, noise and JPEG, once or twice over, to a smaller image (Wang et al. 2021, Real-ESRGAN).
 
-    order: how often. The first pass has the wider ranges (`FIRST`), the second is `SECOND`.
-    scale: by how much the result is smaller; sizes must be multiples of it, or `apply` raises ValueError.
-    noise, strength: of the last pass only `gaussian` or `poisson` noise, and only the `weak` or the `strong` half of
-        its range (ours; not in the source). The four together, evenly, are the whole, since both kinds are equally
-        frequent: so a protocol has several confounders and still trains on the published mixture.
+    order: how often. The first pass has the wider ranges (`FIRST`), the other is `SECOND`.
+    scale: by how much the result is smaller; `apply` raises ValueError for sizes that are no multiples of it.
+    noise, strength: of the last pass, `gaussian` or `poisson` noise alone, and the `weak` or the `strong` half of its
+        range alone (ours; not in the source). The four together, evenly drawn, are the whole, since both kinds are
+        equally frequent: a protocol can have four confounders and still train on the published mixture.
 
-    One pass: a kernel of 7 to 21 pixels from six families or a sinc, border mirrored; a random size by area, bilinear
-    or bicubic; Gaussian or "Poisson" noise, in colour or gray, clipped; JPEG. The last pass ends otherwise: JPEG, and
-    the resizing to the final size with a sinc filter after it, come in random order, and the result is rounded to 8
-    bits. Nothing else is rounded or clipped, other than by JPEG. The shares and ranges are those of section 4.1 and
-    of the published configuration. As there: shrinking is not antialiased, apart from the mode `area`, since that is
-    what cheap software does; factors are of the first pass's own size, and in the second of the final size; half of
-    the β lie below 1.
-    Departures: order 1 is the first pass with that end, one JPEG in all (section 3.1 with 3.3; no such configuration
-    was published); JPEG is a real codec, at whole qualities; the clean image is not sharpened.
+    A pass is blur, by a kernel of 7 to 21 pixels from six families or by a sinc, borders mirrored; resizing by area,
+    bilinearly or bicubically; Gaussian or "Poisson" noise in colour or gray, clipped; and JPEG. After the last noise,
+    JPEG comes before or after the resizing to the final size with its sinc filter, evenly, and the result is rounded
+    to 8 bits; JPEG takes 8 bits as well, and nothing else is clipped or rounded. Shares and ranges are those of
+    section 4.1 and of the published configuration. As published, too: resizing does not low-pass (only `area` takes
+    means), so that aliasing is among the distortions; factors of the second pass are of the final size; half of the
+    shapes β lie below 1, or at 1 where that is the lowest.
+    Departures: order 1, for which no configuration was published, has one JPEG, in the end (sections 3.1 and 3.3);
+    JPEG is a real codec, at whole qualities; the clean image is not sharpened before.
     Raises ValueError for settings outside these.
     """
 
@@ -153,6 +147,10 @@ class RealESRGAN(Distortion):
         strengths = ("weak", "strong") if self.strength == "any" else (self.strength,)
         return frozenset(product((self.order,), noises, strengths))
 
+    def overlaps(self, other: Distortion) -> bool:
+        """Whether they share an order, a noise and a strength: a part overlaps the whole."""
+        return isinstance(other, RealESRGAN) and not self.classes.isdisjoint(other.classes)
+
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The passes, the last one with its noise as set."""
@@ -169,7 +167,7 @@ class RealESRGAN(Distortion):
             "mode": _modes(generator, n),
             "filtered": _pick([1 - FINAL_SINC_SHARE, FINAL_SINC_SHARE], generator, n),
             "size": _sizes(generator, n),
-            "cutoff": _cutoffs(torch.full((n,), math.pi / 3, dtype=torch.float64), generator),
+            "cutoff": _cutoffs(torch.full((n,), 3), generator),
             "jpeg_first": _pick([0.5, 0.5], generator, n),
         }
         return drawn | prefixed("end", end)
@@ -252,9 +250,10 @@ def _betas(plateau: Tensor, generator: torch.Generator, n: int) -> Tensor:
     return torch.where(_pick([0.5, 0.5], generator, n) == 0, below, above)
 
 
-def _cutoffs(lowest: Tensor, generator: torch.Generator) -> Tensor:
-    """From the lowest, one an image, to π radians a pixel."""
-    return lowest + (math.pi - lowest) * torch.rand(len(lowest), generator=generator, dtype=torch.float64)
+def _cutoffs(parts: Tensor, generator: torch.Generator) -> Tensor:
+    """From π / parts, one an image, to π radians a pixel."""
+    share = torch.rand(len(parts), generator=generator, dtype=torch.float64)
+    return math.pi * (share + (1 - share) / parts)
 
 
 def _half(ends: tuple[float, float], strength: Strength) -> tuple[float, float]:

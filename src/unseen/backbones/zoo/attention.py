@@ -209,6 +209,7 @@ def grl(
         num_heads_stripe=num_heads,
         window_size=window_size,
         stripe_size=stripe_size,
+        stripe_shift=True,
         anchor_window_down_factor=anchor_window_down_factor,
         mlp_ratio=mlp_ratio,
     )
