@@ -1,14 +1,19 @@
-"""Hessian-vector products: reverse over reverse, as the package computes them, against forward over reverse.
+"""Hessian-vector products: what the ways to one cost, and how far off they are.
 
     python benchmarks/second_order.py [--backbone rrdb_small] [--batch 8] [--patch 40] [--rounds 20]
 
-Both are timed in turn in one process, so that the ratio holds whatever else the machine does; the plain
-gradient stands beside them as the floor.
+Reverse over reverse (the package's `exact`), finite differences and forward over reverse are timed in turn in one
+process, so that the ratios hold whatever else the machine does; the plain gradient stands beside them as the floor.
+
+What `check_second_order` finds, on a copy with moved parameters, comes first: the relative error of the whole
+network, and the submodule to blame. Then the network as it starts: errors are those of float32, relative, along the gradient; the reference is a central difference in float64 over a
+step too short to meet a kink, which differentiates nothing twice. `--rounds 0` leaves out the timings.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -18,9 +23,19 @@ from torch import nn
 from torch.func import functional_call, grad, jvp
 
 from unseen.backbones import BACKBONES
-from unseen.hypergradients import gradient, hessian_vector_product
-from unseen.methods import Batch, objective_for
+from unseen.hypergradients import (
+    difference,
+    finite_difference_product,
+    gradient,
+    hessian_vector_product,
+    norm,
+)
+from unseen.methods import Batch, Params, objective_for
 from unseen.parts import build
+from unseen.second_order import TINY, SecondOrderError, check_second_order
+
+STEPS = (1e-2, 1e-3, 1e-4, 1e-5)
+SHORTEST = 1e-9
 
 
 def main() -> None:
@@ -32,11 +47,40 @@ def main() -> None:
     told = parser.parse_args()
     torch.manual_seed(0)
     network = build(told.backbone, BACKBONES, "backbone", nn.Module).to(memory_format=torch.channels_last)
+    clean = torch.rand(told.batch, 3, told.patch, told.patch).to(memory_format=torch.channels_last)
+    batch = Batch((clean + 0.1 * torch.randn_like(clean)).clamp(0, 1), clean)
+    print(f"{told.backbone}, batch {told.batch}, patch {told.patch}, {torch.get_num_threads()} threads")
+    try:
+        print(f"{'check_second_order':22} {check_second_order(network, (1, 3, TINY, TINY)):8.1e}")
+    except SecondOrderError as error:
+        print(f"{'check_second_order':22} {error.error:8.1e} {error}")
+    show_errors(network, batch)
+    if told.rounds:
+        show_times(network, batch, told.rounds)
+
+
+def show_errors(network: nn.Module, batch: Batch) -> None:
+    params = {name: p.detach() for name, p in network.named_parameters()}
+    in_double, wide = copy.deepcopy(network).double(), Batch(batch.distorted.double(), batch.clean.double())
+    print(f"{'relative error':22} {'exact':>8}" + "".join(f"{f'fd {step:g}':>10}" for step in STEPS))
+    for loss in ("l1", "l2", "huber"):
+        narrow, reference = objective_for(network, loss), objective_for(in_double, loss)
+        vector = gradient(narrow, params, batch)
+        truth = difference(lambda p, of=reference: of(p, wide), doubled(params), doubled(vector), SHORTEST)  # type: ignore[misc]
+        found = [hessian_vector_product(narrow, params, batch, vector)]
+        found += [difference(lambda p, of=narrow: of(p, batch), params, vector, step) for step in STEPS]  # type: ignore[misc]
+        errors = [norm({name: product[name] - truth[name] for name in truth}) / norm(truth) for product in found]
+        print(f"{loss:22} {errors[0]:8.1e}" + "".join(f"{error:10.1e}" for error in errors[1:]))
+
+
+def doubled(point: Params) -> Params:
+    return {name: value.double() for name, value in point.items()}
+
+
+def show_times(network: nn.Module, batch: Batch, rounds: int) -> None:
     objective = objective_for(network, "l2")
     params = {name: p.detach() for name, p in network.named_parameters()}
     vector = {name: torch.randn_like(p) for name, p in params.items()}
-    clean = torch.rand(told.batch, 3, told.patch, told.patch).to(memory_format=torch.channels_last)
-    batch = Batch((clean + 0.1 * torch.randn_like(clean)).clamp(0, 1), clean)
 
     def forward_over_reverse() -> dict[str, torch.Tensor]:
         def loss(values: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -48,15 +92,11 @@ def main() -> None:
     ways: dict[str, Callable[[], object]] = {
         "gradient (floor)": lambda: gradient(objective, params, batch),
         "reverse over reverse": lambda: hessian_vector_product(objective, params, batch, vector),
+        "finite difference": lambda: finite_difference_product(objective, params, batch, vector),
         "forward over reverse": forward_over_reverse,
     }
-    exact = hessian_vector_product(objective, params, batch, vector)
-    other = forward_over_reverse()
-    error = max(float((other[n] - exact[n]).norm() / exact[n].norm().clamp_min(1e-12)) for n in params)
-    threads = torch.get_num_threads()
-    print(f"{told.backbone}, batch {told.batch}, patch {told.patch}, {threads} threads; differ by {error:.1e}")
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(told.rounds):
+    for _ in range(rounds):
         for name, way in ways.items():
             started = time.perf_counter()
             way()

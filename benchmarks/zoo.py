@@ -14,6 +14,7 @@ import argparse
 import inspect
 import typing
 import warnings
+from itertools import chain
 
 import torch
 from torch import nn
@@ -84,7 +85,8 @@ COLUMNS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", default=list(BACKBONES), metavar="NAME")
-    for cells in (COLUMNS.keys(), COLUMNS.values(), *map(row, parser.parse_args().names)):
+    names: list[str] = parser.parse_args().names
+    for cells in chain([[*COLUMNS], [*COLUMNS.values()]], map(row, names)):
         print(f"| {' | '.join(cells)} |", flush=True)
 
 

@@ -81,10 +81,16 @@ def page() -> str:
     parts = [HEAD]
     for table in TABLES:
         path = HERE / table.study / "results.jsonl"
-        rows = read_rows(path) if path.exists() else []
-        text = "\n".join(section(table, rows)) if {row.method for row in rows} == set(METHODS) else "Not run yet."
+        rows = with_common_seeds(read_rows(path) if path.exists() else [])
+        text = "\n".join(section(table, rows)) if rows else "Not run yet."
         parts.append(f"## {table.title}\n\n{text}\n")
     return "\n".join(parts)
+
+
+def with_common_seeds(rows: Sequence[Row]) -> list[Row]:
+    """Those of seeds that every method has: an unfinished study is shown as far as it is fair."""
+    seeds = [{row.seed for row in rows if row.method == method} for method in METHODS]
+    return [row for row in rows if row.seed in set.intersection(*seeds)]
 
 
 def section(table: Table, rows: Sequence[Row]) -> Iterator[str]:
@@ -95,7 +101,7 @@ def section(table: Table, rows: Sequence[Row]) -> Iterator[str]:
     reported = protocol.reported[table.place] if table.place is not None else None
     yield verdict(rows, reported)
     yield ""
-    names = [c for c in reported.columns if c.startswith(("ERM", "DIL"))] if reported else []
+    names = [c for c in reported.columns if c in ("ERM", "DIL", "DIL_sf", "DIL_ps")] if reported else []
     columns = ["test set", "level", "input", *METHODS, *(f"paper: {name}" for name in names)]
     yield "| " + " | ".join(columns) + " |"
     yield "| :--- | :--- |" + " ---: |" * (len(columns) - 2)
@@ -105,10 +111,12 @@ def section(table: Table, rows: Sequence[Row]) -> Iterator[str]:
         theirs = paper_figures(table, reported, dataset, level[0], names) if reported else []
         yield "| " + " | ".join([dataset, name, given, *ours, *theirs]) + " |"
     yield ""
+    numbers = sorted({row.seed for row in rows})
+    seeds = f"seed{'s' * (len(numbers) > 1)} {' and '.join(map(str, numbers))}"
     images = len({(row.dataset, row.image) for row in rows})
     yield (
         f"`{config['protocol']}`, {config['backbone']}, {config['budget']} gradient evaluations of {config['batch']} "
-        f"patches of {config['patch']} pixels, seeds 0 and 1, one thread; {images} test images, centres of at most "
+        f"patches of {config['patch']} pixels, {seeds}, one thread; {images} test images, centres of at most "
         f"{config['crop']} pixels. Seen and held-out levels are means over them. "
         f"`unseen compare --config studies/paper-mini/{table.study}.yaml`"
     )
@@ -184,6 +192,8 @@ def levels_of(rows: Sequence[Row]) -> list[list[Row]]:
 
 def clarity(first: Sequence[float], second: Sequence[float]) -> str:
     """Whether the seeds of two methods lie apart."""
+    if len(first) < 2:
+        return " (one seed)"
     return " (clear)" if min(first) > max(second) or max(first) < min(second) else " (not clear)"
 
 

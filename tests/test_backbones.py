@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,27 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from unseen.backbones import BACKBONES, RRDB, PlainCNN, rrdb_small
+from unseen.backbones import BACKBONES, RRDB, ZOO, PlainCNN, UNet, rrdb_small
 from unseen.checkpoints import CHECKPOINT, load_checkpoint, save_checkpoint
 from unseen.config import TrainConfig
 from unseen.errors import UserError
+from unseen.parts import build as build_part
 
 
 def tiny_rrdb(bias: bool = True) -> RRDB:
     return RRDB(features=4, growth=3, blocks=1, bias=bias)
+
+
+def tiny_rrdb_x2(bias: bool = True) -> RRDB:
+    return RRDB(features=4, growth=3, blocks=1, bias=bias, scale=2)
+
+
+def tiny_rrdb_x4(bias: bool = True) -> RRDB:
+    return RRDB(features=4, growth=3, blocks=1, bias=bias, scale=4)
+
+
+def tiny_unet(bias: bool = True) -> UNet:
+    return UNet(features=4, levels=2, bias=bias)
 
 
 def tiny_plain(bias: bool = True) -> PlainCNN:
@@ -29,7 +43,9 @@ def tiny_direct_plain(bias: bool = True) -> PlainCNN:
     return PlainCNN(features=4, depth=3, bias=bias, residual=False)
 
 
-TINY = pytest.mark.parametrize("build", [tiny_rrdb, tiny_plain, tiny_direct_plain])
+TINY = pytest.mark.parametrize(
+    "build", [tiny_rrdb, tiny_rrdb_x2, tiny_rrdb_x4, tiny_plain, tiny_direct_plain, tiny_unet]
+)
 
 
 def enlarge_weights(network: nn.Module) -> None:
@@ -69,6 +85,43 @@ def test_other_sizes_follow_the_closed_form(bias: bool) -> None:
     assert count(PlainCNN(bias=bias)) == 9 * (2 * 3 * 32 + 4 * 32**2) + bias * (5 * 32 + 3)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("features", "levels"), [(16, 2), (3, 1), (2, 3)])
+def test_a_unet_s_size_follows_the_closed_form(features: int, levels: int, bias: bool) -> None:
+    widths = [features * 2**level for level in range(levels + 1)]
+    blocks = [(3, features), *pairwise(widths), *((2 * width, width) for width in widths[:-1])]
+    convs = sum(9 * (inputs + outputs) * outputs + bias * 2 * outputs for inputs, outputs in blocks)
+    enlarging = sum(4 * 2 * width * width + bias * width for width in widths[:-1])
+    last = 9 * features * 3 + bias * 3
+    assert count(UNet(features, levels, bias)) == convs + enlarging + last
+    assert count(UNet()) == 117_459
+
+
+def test_a_unet_starts_at_kaiming_and_near_the_identity() -> None:
+    torch.manual_seed(0)
+    network = UNet(features=16, levels=2)
+    for name, conv in network.named_modules():
+        if isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):
+            seen = 9 * conv.in_channels if isinstance(conv, nn.Conv2d) else conv.in_channels  # by an output pixel
+            gain = 2 / (1 + 0.2**2) if isinstance(conv, nn.Conv2d) else 1
+            expected = (0.1 if name == "last" else 1) * (gain / seen) ** 0.5
+            error = 4 / (2 * conv.weight.numel()) ** 0.5  # four standard deviations of a standard deviation
+            assert conv.weight.std().item() == pytest.approx(expected, rel=error), name
+            assert conv.bias is not None
+            assert not conv.bias.any()
+    images = torch.rand(2, 3, 32, 32)
+    assert (network(images) - images).square().mean() < 0.05 * images.square().mean()
+
+
+def test_a_doubling_adds_one_convolution_each() -> None:
+    sizes = [count(RRDB(5, 3, 1, scale=scale)) for scale in (1, 2, 4)]
+    assert [after - before for before, after in pairwise(sizes)] == [9 * 5 * 5 + 5] * 2
+    with torch.device("meta"):
+        assert count(RRDB(scale=4)) == 16_697_987  # ESRGAN's own
+    with pytest.raises(UserError, match=r"^backbone\.scale: 3 is none of 1, 2, 4$"):
+        RRDB(scale=3)  # type: ignore[arg-type]
+
+
 def test_dense_blocks_start_at_a_tenth_of_kaiming_with_zero_bias() -> None:
     torch.manual_seed(0)
     network = RRDB(features=32, growth=32, blocks=1)
@@ -96,10 +149,11 @@ def test_the_other_convolutions_start_as_pytorch_starts_them() -> None:
 
 
 @TINY
-@pytest.mark.parametrize("size", [(1, 1), (7, 5), (13, 16)])
-def test_shape_is_kept_at_any_size(build: Callable[[], nn.Module], size: tuple[int, int]) -> None:
-    images = torch.rand(2, 3, *size)
-    assert build()(images).shape == images.shape
+@pytest.mark.parametrize("size", [(1, 1), (1, 6), (7, 5), (13, 16)])
+def test_shape_is_kept_or_multiplied_at_any_size(build: Callable[[], nn.Module], size: tuple[int, int]) -> None:
+    network = build()
+    scale = getattr(network, "scale", 1)
+    assert network(torch.rand(2, 3, *size)).shape == (2, 3, scale * size[0], scale * size[1])
 
 
 @TINY
@@ -127,7 +181,8 @@ def test_hessian_vector_products_agree_with_finite_differences(build: Callable[[
     network = build().double()
     enlarge_weights(network)
     names, theta = zip(*network.named_parameters(), strict=True)
-    distorted, clean = torch.rand(2, 1, 3, 5, 5, dtype=torch.float64)
+    distorted = torch.rand(1, 3, 5, 5, dtype=torch.float64)
+    clean = torch.rand_like(network(distorted))
     direction = [torch.randn_like(parameter) for parameter in theta]
 
     def gradient(parameters: list[Tensor], create_graph: bool = False) -> tuple[Tensor, ...]:
@@ -148,19 +203,69 @@ def test_hessian_vector_products_agree_with_finite_differences(build: Callable[[
     assert (exact - estimate).norm() < 1e-5 * exact.norm()
 
 
-@pytest.mark.parametrize(("network", "radius"), [(tiny_rrdb(), 19), (tiny_plain(), 3)])
-def test_receptive_radius_is_where_the_gradient_ends(network: RRDB | PlainCNN, radius: int) -> None:
+@pytest.mark.parametrize(
+    ("network", "radius"),
+    [
+        (tiny_rrdb(), 19),
+        (tiny_rrdb_x2(), 19),  # fewer at the input's resolution, as many more at the output's
+        (tiny_rrdb_x4(), 19),
+        (tiny_plain(), 3),
+        (UNet(features=2, levels=1), 10),
+        (tiny_unet(), 24),
+    ],
+)
+def test_receptive_radius_is_where_the_gradient_ends(network: RRDB | PlainCNN | UNet, radius: int) -> None:
     assert network.receptive_radius == radius
     torch.manual_seed(3)
     network = network.double()
     enlarge_weights(network)
-    centre = radius + 2
-    images = torch.rand(1, 3, 2 * centre + 1, 2 * centre + 1, dtype=torch.float64, requires_grad=True)
-    (gradient,) = torch.autograd.grad(network(images)[0, :, centre, centre].sum(), images)
-    touched = gradient[0].abs().sum(dim=0) > 0
-    expected = list(range(centre - radius, centre + radius + 1))
-    assert touched.any(dim=0).nonzero().flatten().tolist() == expected
-    assert touched.any(dim=1).nonzero().flatten().tolist() == expected
+    scale, stride = getattr(network, "scale", 1), getattr(network, "stride", 1)
+    centre = -(-(radius + 2) // stride) * stride
+    side = 2 * centre + stride
+    images = torch.rand(1, 3, side, side, dtype=torch.float64, requires_grad=True)
+    restored = network(images)
+    reach = 0
+    for place in range(scale * centre, scale * (centre + stride)):  # all that differ in their place on the grids
+        (gradient,) = torch.autograd.grad(restored[0, :, place, place].sum(), images, retain_graph=True)
+        touched = gradient[0].abs().sum(dim=0) > 0
+        rows, columns = (touched.any(dim=dim).nonzero().flatten().tolist() for dim in (1, 0))
+        assert rows == columns == list(range(rows[0], rows[-1] + 1))
+        reach = max(reach, place // scale - rows[0], rows[-1] - place // scale)
+    assert reach == radius
+
+
+@pytest.mark.parametrize("build", [tiny_rrdb_x2, tiny_unet])
+def test_tiles_that_overlap_by_the_receptive_radius_are_exact(build: Callable[[], RRDB | UNet]) -> None:
+    torch.manual_seed(3)
+    network = build().double()
+    enlarge_weights(network)
+    scale, stride = getattr(network, "scale", 1), getattr(network, "stride", 1)
+    overlap = -(-network.receptive_radius // stride) * stride
+    image = torch.rand(1, 3, 12, 2 * overlap + 15, dtype=torch.float64)
+    whole, right = network(image), network(image[..., 8:])
+    torch.testing.assert_close(right[..., scale * overlap :], whole[..., scale * (8 + overlap) :], rtol=0, atol=1e-12)
+    if stride > 1:  # and not where they begin between two points of its grid
+        off = network(image[..., 9:])
+        assert (off[..., overlap:] - whole[..., 9 + overlap :]).abs().max() > 1e-6
+
+
+def test_a_doubled_rrdb_paints_over_repeated_pixels() -> None:
+    """With the last three convolutions made identities, ×4 is the ×1 network's trunk with every pixel repeated."""
+    torch.manual_seed(5)
+    larger, plain = RRDB(3, 2, 1, scale=4), RRDB(3, 2, 1)
+    plain.load_state_dict({name: value for name, value in larger.state_dict().items() if "conv_up" not in name})
+    for network in (larger, plain):
+        for name, conv in network.named_children():
+            if name in ("conv_up1", "conv_up2", "conv_hr", "conv_last"):
+                assert isinstance(conv, nn.Conv2d)
+                nn.init.dirac_(conv.weight)
+                assert conv.bias is not None
+                nn.init.zeros_(conv.bias)
+        assert network.conv_body.bias is not None
+        nn.init.constant_(network.conv_body.bias, 9)  # so that nothing is negative, where the leaky ReLUs would tell
+    images = torch.rand(1, 3, 4, 5)
+    repeated = plain(images).repeat_interleave(4, dim=2).repeat_interleave(4, dim=3)
+    torch.testing.assert_close(larger(images), repeated)
 
 
 def test_plain_residual_form_is_the_input_less_the_direct_form() -> None:
@@ -170,28 +275,37 @@ def test_plain_residual_form_is_the_input_less_the_direct_form() -> None:
     torch.testing.assert_close(residual(images), images - direct(images))
 
 
-def test_no_network_writes_over_its_input_or_draws_random_numbers() -> None:
+@TINY
+def test_no_network_writes_over_its_input_or_draws_random_numbers(build: Callable[[], nn.Module]) -> None:
     images = torch.rand(1, 3, 8, 8)
     before = images.clone()
-    for build in (tiny_rrdb, tiny_plain, tiny_direct_plain):
-        network = build()
-        assert torch.equal(network(images), network(images))
+    network = build()
+    assert torch.equal(network(images), network(images))
     assert torch.equal(images, before)
 
 
+def test_a_unet_is_the_network_on_the_continued_image() -> None:
+    """At 7×1: mirrored to 8 rows, its one column repeated to 4."""
+    torch.manual_seed(6)
+    network = tiny_unet()
+    image = torch.rand(1, 3, 7, 1)
+    continued = torch.cat([image, image[:, :, 5:6]], dim=2).expand(1, 3, 8, 4)
+    assert torch.equal(network(image), network(continued)[:, :, :7, :1])
+
+
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize(("features", "blocks"), [(16, 2), (8, 1)])
-def test_spandrel_opens_our_checkpoints(features: int, blocks: int, bias: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("features", "blocks", "scale"), [(16, 2, 1), (8, 1, 1), (8, 1, 2), (8, 1, 4)])
+def test_spandrel_opens_our_checkpoints(features: int, blocks: int, scale: int, bias: bool, tmp_path: Path) -> None:
     spandrel = pytest.importorskip("spandrel")
+    config = TrainConfig(backbone=f"rrdb:features={features},blocks={blocks},bias={str(bias).lower()},scale={scale}")
     torch.manual_seed(4)
-    network = RRDB(features=features, growth=32, blocks=blocks, bias=bias).eval()
+    network = build_part(config.backbone, BACKBONES, "backbone", nn.Module).eval()
     enlarge_weights(network)
-    config = TrainConfig(backbone=f"rrdb:features={features},blocks={blocks},bias={str(bias).lower()}")
     save_checkpoint(tmp_path / CHECKPOINT, network.state_dict(), config, "hash", 0)
     opened = spandrel.ModelLoader().load_from_file(tmp_path / CHECKPOINT)
     ours, _ = load_checkpoint(tmp_path)
     assert opened.architecture.id == "ESRGAN"
-    assert opened.scale == 1
+    assert opened.scale == scale
     assert (opened.input_channels, opened.output_channels) == (3, 3)
     assert opened.tags == [f"{features}nf", f"{blocks}nb"]
     images = torch.rand(2, 3, 11, 14)
@@ -201,6 +315,10 @@ def test_spandrel_opens_our_checkpoints(features: int, blocks: int, bias: bool, 
         torch.testing.assert_close(opened.model(images), network(images), rtol=1e-4, atol=1e-4)
 
 
+def test_a_bias_free_unet_has_no_additive_constant_at_all() -> None:
+    assert not any(name.endswith("bias") for name in tiny_unet(bias=False).state_dict())
+
+
 def test_a_bias_free_state_dict_holds_zeros_that_are_not_trained() -> None:
     biased, bias_free = tiny_rrdb(), tiny_rrdb(bias=False)
     assert bias_free.state_dict().keys() == biased.state_dict().keys()
@@ -208,14 +326,14 @@ def test_a_bias_free_state_dict_holds_zeros_that_are_not_trained() -> None:
     assert not any(name.endswith("bias") for name, _ in bias_free.named_parameters())
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", [name for name in BACKBONES if name not in ZOO])
 def test_every_named_backbone_builds_and_says_what_it_is(name: str) -> None:
-    build = BACKBONES[name]
-    summary = (inspect.getdoc(build) or "").splitlines()[0]
+    part = BACKBONES[name]
+    summary = (inspect.getdoc(part) or "").splitlines()[0]
     assert "et al. 20" in summary
     assert summary.endswith(".")
     with torch.device("meta"):
-        assert isinstance(build(features=8, bias=False), nn.Module)
+        assert isinstance(part(features=8, bias=False), nn.Module)
 
 
 @pytest.mark.parametrize(
@@ -227,6 +345,9 @@ def test_every_named_backbone_builds_and_says_what_it_is(name: str) -> None:
         (lambda: RRDB(channels=0), "channels"),
         (lambda: PlainCNN(depth=1), "depth"),
         (lambda: PlainCNN(features=0), "features"),
+        (lambda: UNet(features=0), "features"),
+        (lambda: UNet(levels=0), "levels"),
+        (lambda: UNet(channels=-3), "channels"),
     ],
 )
 def test_sizes_that_are_too_small_are_named(build: Callable[[], nn.Module], field: str) -> None:

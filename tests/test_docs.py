@@ -17,6 +17,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from contract import check_contract
 from PIL import Image
 from torch import nn
 
@@ -33,7 +34,7 @@ from unseen.training import LOG
 
 ROOT = Path(__file__).parents[1]
 README, CONTRIBUTING = ROOT / "README.md", ROOT / "CONTRIBUTING.md"
-PAGES = [README, CONTRIBUTING, *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [README, CONTRIBUTING, *sorted((ROOT / "docs").rglob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 
@@ -182,7 +183,7 @@ def test_parts_of_one_s_own_train_and_are_evaluated(workplace: Path) -> None:
         ("unseen", 0.15),
         ("unseen", 0.3),
     ]
-    assert {(row.method, row.distortion) for row in rows} == {("my_parts.Balanced", "my_parts.SaltAndPepper")}
+    assert {(row.method, row.distortion) for row in rows} == {("my_parts.Balanced", "my_parts.DeadPixels")}
     assert (workplace / "runs/mine-test/report.html").stat().st_size > 10_000
 
 
@@ -198,17 +199,20 @@ def test_the_example_of_a_method_is_the_gradient_of_the_mean_loss(my_parts: Modu
 
 
 def test_the_example_of_a_distortion_keeps_the_rules(my_parts: ModuleType) -> None:
-    noise, draws = my_parts.SaltAndPepper(0.2), torch.Generator().manual_seed(0)
+    dead = my_parts.DeadPixels(0.2)
+    check_contract(dead, (9, 7), 3, torch.float32)
     clean = torch.full((4, 3, 100, 100), 0.5)
-    parameters = noise.sample(draws, 4)
-    found = noise.apply(clean, parameters)
-    assert torch.equal(found, noise.apply(clean, parameters))
-    singles = [noise.apply(clean[i : i + 1], {k: v[i : i + 1] for k, v in parameters.items()}) for i in range(4)]
-    assert torch.equal(found, torch.cat(singles))
+    found = dead.apply(clean, dead.sample(torch.Generator().manual_seed(0), 4))
     assert torch.equal(found, found[:, :1].expand_as(found))  # whole pixels, not single channels
-    for value in (0, 1):  # a tenth each, within four standard deviations of 40 000 draws
-        assert abs(float((found[:, 0] == value).double().mean()) - 0.1) < 4 * (0.1 * 0.9 / 40_000) ** 0.5
-    assert ((found == 0) | (found == 1) | (found == 0.5)).all()
+    # A fifth of them, within four standard deviations of 40 000 draws.
+    assert abs(float((found[:, 0] == 0).double().mean()) - 0.2) < 4 * (0.2 * 0.8 / 40_000) ** 0.5
+    assert ((found == 0) | (found == 0.5)).all()
+
+
+def test_the_miniature_of_the_paper_is_what_its_rows_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "studies")
+    paper_mini = importlib.import_module("paper_mini")
+    assert paper_mini.page() == paper_mini.PAGE.read_text()
 
 
 @pytest.mark.parametrize(("page", "rows"), [("results.md", "denoise-embedded.jsonl")])

@@ -15,6 +15,7 @@ from torch import Tensor
 from . import distortions
 from .data.patches import Patches
 from .distortions import DISTORTIONS, Distortion, Enlarged
+from .distortions.distortion import in_words
 from .errors import UserError
 from .methods import Batch, Episode
 from .parts import build, name_of
@@ -71,7 +72,7 @@ class Synthetic(Confounder):
     @property
     def degree(self) -> float | str:
         degree = self.distortion.degree
-        return "{:g}-{:g}".format(*degree) if isinstance(degree, tuple) else degree
+        return in_words(degree) if isinstance(degree, tuple) else degree
 
     def overlaps(self, other: Confounder) -> bool:
         if not isinstance(other, Synthetic):

@@ -50,10 +50,15 @@ TINY = 16
 
 
 class SecondOrderError(ValueError):
-    """Second derivatives of `module`, the qualified name of a submodule (empty: of the network itself), are wrong."""
+    """Second derivatives of `module` are wrong or cannot be had.
 
-    def __init__(self, module: str, kind: str, fault: str):
+    module: the qualified name of a submodule; empty for the network itself.
+    error: relative error of a Hessian-vector product of the whole network; infinite where there is none.
+    """
+
+    def __init__(self, module: str, kind: str, fault: str, error: float):
         self.module = module
+        self.error = error
         super().__init__(f"second derivatives of {module or 'the network itself'} ({kind}) {fault}")
 
 
@@ -73,8 +78,8 @@ class _Float64(TorchFunctionMode):
 
 
 @torch.enable_grad()
-def check_second_order(network: nn.Module, input_shape: tuple[int, ...]) -> None:
-    """Raises SecondOrderError where autograd's second derivatives of a network are wrong or cannot be had.
+def check_second_order(network: nn.Module, input_shape: tuple[int, ...]) -> float:
+    """The relative error of autograd's second derivatives of a network, at most `TOLERANCE`.
 
     input_shape: (B, C, H, W) of the random image in [0, 1] that the network is given, better tiny: short steps
         then cross no kink, so that networks with leaky ReLU pass.
@@ -87,7 +92,8 @@ def check_second_order(network: nn.Module, input_shape: tuple[int, ...]) -> None
     All of it happens in float64, in evaluation mode, on a copy whose parameters are moved a little at random:
     networks often start from zeros (NAFNet's residual weights) that hide what they are multiplied with. The
     network itself is left as it is.
-    Raises what the network raises where it cannot take `input_shape`.
+    Raises SecondOrderError where the second derivatives are wrong or cannot be had, and what the network raises
+    where it cannot take `input_shape`.
     """
     draws = torch.Generator().manual_seed(0)
     moved = _moved(network, draws)
@@ -96,13 +102,14 @@ def check_second_order(network: nn.Module, input_shape: tuple[int, ...]) -> None
     with _Float64():
         calls = _calls(moved, image.to(device))
         whole = calls[-1]
-        fault = _fault(whole, whole.parameters)
+        error, fault = _compare(whole, whole.parameters)
         if not fault:
-            return
+            return error
         for call in calls:
-            if found := _fault(call, {**call.parameters, **call.inputs}):
-                raise SecondOrderError(call.name, type(call.module).__name__, found)
-    raise SecondOrderError("", type(network).__name__, fault)
+            _, found = _compare(call, {**call.parameters, **call.inputs})
+            if found:
+                raise SecondOrderError(call.name, type(call.module).__name__, found, error)
+    raise SecondOrderError("", type(network).__name__, fault, error)
 
 
 def check_finite_differences(objective: Objective, params: Params, batch: Batch) -> None:
@@ -280,22 +287,22 @@ def _calls(network: nn.Module, image: Tensor) -> list[_Call]:
     return list(finished.values())
 
 
-def _fault(function: Function, point: Params) -> str:
-    """What is wrong with autograd's second derivatives of a function at a point; empty where nothing is."""
+def _compare(function: Function, point: Params) -> tuple[float, str]:
+    """How far off autograd's second derivatives of a function are at a point, and what is wrong, if anything is."""
     if not point:
-        return ""
+        return 0.0, ""
     draws = torch.Generator().manual_seed(2)
     vector = {name: _noise_like(value, draws) for name, value in point.items()}
     try:
         exact = second_derivative(function, point, vector)
-    except RuntimeError as error:  # written over in place, marked as differentiable once, or not implemented
-        return f"cannot be had: {' '.join(str(error).split())}"
+    except RuntimeError as error:  # written over in place, or not implemented
+        return math.inf, f"cannot be had: {' '.join(str(error).split())}"
     least = math.inf
     for step in STEPS:
         least = min(least, _distance(exact, difference(function, point, vector, step)))
         if least <= TOLERANCE:
-            return ""
-    return f"are wrong, by {100 * least:.3g} %" if least < math.inf else "are no finite numbers"
+            return least, ""
+    return least, f"are wrong, by {100 * least:.3g} %" if least < math.inf else "are no finite numbers"
 
 
 def _distance(a: Params, b: Params) -> float:

@@ -17,6 +17,7 @@ from .distortion import (
     ends,
     normal_fields,
     per_image,
+    power,
     require_within,
     sample_range,
     sample_seeds,
@@ -160,20 +161,15 @@ def response(light: Tensor, gamma: Tensor) -> Tensor:
     does above 1. light: (n, C, H, W); gamma: (n,), at least 1.
     """
     exponent, offset, knee, slope = (per_image(value, light) for value in _curve(gamma))
-    curved = (1 + offset) * _power(light.clamp(min=knee), 1 / exponent) - offset
+    curved = (1 + offset) * power(light.clamp(min=knee), 1 / exponent) - offset
     return torch.where(light < knee, slope * light, curved)
 
 
 def inverse_response(images: Tensor, gamma: Tensor) -> Tensor:
     """The light L that f(L) of `response` came from, in closed form."""
     exponent, offset, knee, slope = (per_image(value, images) for value in _curve(gamma))
-    curved = _power((images.clamp(min=knee * slope) + offset) / (1 + offset), exponent)
+    curved = power((images.clamp(min=knee * slope) + offset) / (1 + offset), exponent)
     return torch.where(images < knee * slope, images / slope, curved)
-
-
-def _power(base: Tensor, exponent: Tensor) -> Tensor:
-    """base ** exponent for positive numbers. The last bit of `pow` depends on the number's place in memory."""
-    return (base.log() * exponent).exp()
 
 
 def _curve(gamma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -11,7 +11,7 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from .distortion import Distortion, Parameters
+from .distortion import Distortion, Parameters, in_words
 
 
 def prefixed(prefix: str, parameters: Parameters) -> Parameters:
@@ -178,9 +178,5 @@ def _paired(parts: tuple[Distortion, ...], others: tuple[Distortion, ...]) -> bo
 
 def _words(part: Distortion) -> str:
     """A part's degree within a composition's."""
-    degree = part.degree
-    if isinstance(part, Composition) and len(part.parts) > 1:
-        return f"({degree})"
-    if isinstance(degree, str):
-        return degree
-    return "{:g}-{:g}".format(*degree) if isinstance(degree, tuple) else f"{degree:g}"
+    degree = in_words(part.degree)
+    return f"({degree})" if isinstance(part, Composition) and len(part.parts) > 1 else degree

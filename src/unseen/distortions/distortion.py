@@ -73,6 +73,13 @@ def require_within(name: str, value: Range, lowest: float, highest: float) -> No
         raise ValueError(f"{name} {value} is not within {lowest:g} to {highest:g}, low before high")
 
 
+def in_words(degree: Range | str) -> str:
+    """A degree as a table shows it: `30`, `5-50`, or the words it is."""
+    if isinstance(degree, str):
+        return degree
+    return "{:g}-{:g}".format(*degree) if isinstance(degree, tuple) else f"{degree:g}"
+
+
 def sample_range(value: Range, generator: torch.Generator, n: int) -> Tensor:
     """n float64 draws: the value itself, or uniform in the closed range. Shape (n,)."""
     low, high = ends(value)
@@ -106,3 +113,8 @@ def uniform_fields(seeds: Tensor, like: Tensor) -> Tensor:
         [torch.rand(like.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds.tolist()]
     )
     return fields.to(like)
+
+
+def power(base: Tensor, exponent: Tensor | float) -> Tensor:
+    """base ** exponent for bases of at least 0. The last bit of torch's own depends on a number's place in memory."""
+    return torch.exp(exponent * torch.log(base))

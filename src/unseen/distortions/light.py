@@ -13,6 +13,7 @@ from .distortion import (
     Range,
     normal_fields,
     per_image,
+    power,
     require_within,
     sample_range,
     sample_seeds,
@@ -67,14 +68,9 @@ class LowLight(Distortion):
 
 def linear_from_srgb(encoded: Tensor) -> Tensor:
     """Linear light in [0, 1] of sRGB values in [0, 1] (IEC 61966-2-1)."""
-    return torch.where(encoded <= 0.04045, encoded / 12.92, _power((encoded + 0.055) / 1.055, 2.4))
+    return torch.where(encoded <= 0.04045, encoded / 12.92, power((encoded + 0.055) / 1.055, 2.4))
 
 
 def srgb_from_linear(light: Tensor) -> Tensor:
     """The inverse of `linear_from_srgb`."""
-    return torch.where(light <= 0.0031308, light * 12.92, 1.055 * _power(light, 1 / 2.4) - 0.055)
-
-
-def _power(base: Tensor, exponent: float) -> Tensor:
-    """For a base of at least 0. torch.pow rounds by where in memory a number is; exp and log do not."""
-    return torch.exp(exponent * torch.log(base))
+    return torch.where(light <= 0.0031308, light * 12.92, 1.055 * power(light, 1 / 2.4) - 0.055)
