@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import torch
 from contract import check_contract
 from numpy.typing import NDArray
 
+from unseen.data import load_photos
+from unseen.data.patches import to_tensor
 from unseen.distortions import Range, normal_fields
 from unseen.distortions.camera import (
     DEMOSAICKED,
@@ -307,3 +310,18 @@ def test_impossible_settings_are_refused(settings: dict[str, Range], message: st
 def test_gray_images_are_refused() -> None:
     with pytest.raises(ValueError, match="3 colour channels, not of 1"):
         draw(ALL[0], flat(0.5, 1, 1, 4, 4))
+
+
+@pytest.mark.parametrize(("folder", "images", "decibels"), [("cbsd68", 8, 31.0), ("cc15/clean", 15, 39.7)])
+def test_a_mosaic_alone_costs_what_the_notes_of_real_denoise_say(
+    folder: str, images: int, decibels: float, real_images: Path
+) -> None:
+    """Without noise, at the default response: mean PSNR over the first photographs by name."""
+    camera = CameraNoise("paper", 0, 0)
+    photos, _ = load_photos(real_images / "test" / folder)
+    found = []
+    for photo in photos[:images]:
+        clean = to_tensor(photo.pixels)
+        marked = camera.apply(clean, camera.sample(generator(0), 1))
+        found.append(float(-10 * (marked - clean).square().mean().log10()))
+    assert sum(found) / len(found) == pytest.approx(decibels, abs=0.1)

@@ -24,7 +24,7 @@ from unseen.commands import KINDS
 from unseen.config import TrainConfig
 from unseen.distortions import DISTORTIONS
 from unseen.methods import METHODS
-from unseen.protocols import protocol_names
+from unseen.protocols import load_protocol, protocol_names
 
 HELP = """
 import sys, time
@@ -71,6 +71,32 @@ def test_list_tells_of_each_known_name_what_it_is(kind: str, names: list[str], u
     for name in names:
         (place,) = [i for i, line in enumerate(lines) if re.split("[:\\s]", line)[0] == name]
         assert re.match(r"    \S", lines[place + 1])
+
+
+@pytest.mark.parametrize("protocol", protocol_names())
+def test_describe_tells_all_of_a_protocol(protocol: str, unseen: CommandLine) -> None:
+    said = " ".join(unseen("describe", protocol).out.split())
+    told = load_protocol(protocol)
+    for words in (protocol, told.hash(), told.about, *told.notes, *(table.source for table in told.reported)):
+        assert " ".join(words.split()) in said
+    for split, confounder in told.levels():
+        assert f"{split} {confounder.name}" in said
+    assert all(f"--test {name}=" in said for name in told.tests)
+    assert [f"--pairs {c.degree}=" in said for c in told.seen] == [c.kind == "pairs" for c in told.seen]
+
+
+def test_check_data_ends_with_one_where_something_is_wrong(unseen: CommandLine, tmp_path: Path) -> None:
+    folder = photographs(tmp_path / "set5", "baby.png", "bird.png")
+    told = unseen("check-data", f"set5={folder}", code=1)
+    assert "butterfly" in told.out
+    assert unseen.refusal("check-data", "sett5=nowhere").startswith("check-data: 'sett5' is none of ")
+    assert unseen.refusal("check-data", "set5=nowhere").startswith("nowhere: no such folder")
+
+
+def test_check_data_ends_with_zero_where_all_is_there(unseen: CommandLine, real_images: Path) -> None:
+    test = real_images / "test"
+    said = unseen("check-data", f"set5={test / 'set5'}", f"cc15={test / 'cc15/noisy'}:{test / 'cc15/clean'}").out
+    assert [line.split(":")[0] for line in said.splitlines()] == ["set5", "cc15"]
 
 
 @pytest.mark.parametrize(

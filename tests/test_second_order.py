@@ -91,6 +91,13 @@ class Cube(nn.Module):
         return apply(self.function, x)
 
 
+class NotANumber(nn.Module):
+    """The root of zero squared: a gradient of 0/0."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + (x - x).square().sqrt()
+
+
 class Attention(nn.Module):
     """A kernel of PyTorch's that has no second derivatives, on the CPU."""
 
@@ -136,6 +143,7 @@ def test_the_wrong_function_is_silent() -> None:
         (nn.Sequential(nn.Tanh(), Block(inside=True), Cube()), "1", "of 1 \\(Block\\) are wrong"),
         (Block(inside=True), "", "of the network itself \\(Block\\) are wrong"),
         (nn.Sequential(Block(), Block()), "0.cube", "of 0.cube"),
+        (nn.Sequential(nn.Conv2d(3, 3, 1), NotANumber()), "1", "of 1 \\(NotANumber\\) are no finite numbers"),
         (Block(gate=0.0), "cube", "of cube \\(Cube\\)"),  # at its own parameters there is nothing to see
     ],
 )
