@@ -5,9 +5,10 @@
 Reverse over reverse (the package's `exact`), finite differences and forward over reverse are timed in turn in one
 process, so that the ratios hold whatever else the machine does; the plain gradient stands beside them as the floor.
 
-What `check_second_order` finds, on a copy with moved parameters, comes first: the relative error of the whole
-network, and the submodule to blame. Then the network as it starts: errors are those of float32, relative, along the gradient; the reference is a central difference in float64 over a
-step too short to meet a kink, which differentiates nothing twice. `--rounds 0` leaves out the timings.
+First comes what `check_second_order` finds: the relative error over the whole network, at moved parameters, and the
+submodule to blame. Then, for the network as it starts, relative errors in float32, along the gradient. Their reference
+is a central difference in float64 over a step too short to meet a kink, which differentiates nothing twice.
+`--rounds 0` leaves out the timings.
 """
 
 from __future__ import annotations

@@ -307,9 +307,10 @@ def _compare(function: Function, point: Params) -> tuple[float, str]:
 
 def _distance(a: Params, b: Params) -> float:
     """‖a − b‖ as a share of the greater norm; zero for two zeros, infinite where a number is not finite."""
-    greater = max(norm(a), norm(b))
-    apart = norm({name: a[name] - b[name] for name in a}) / greater if greater else 0.0
-    return apart if math.isfinite(apart) else math.inf
+    apart = norm({name: a[name] - b[name] for name in a})
+    if not math.isfinite(apart):
+        return math.inf
+    return apart / max(norm(a), norm(b)) if apart else 0.0
 
 
 def _is_real(value: object) -> TypeGuard[Tensor]:

@@ -149,10 +149,10 @@ def dil_pf(inner_lr: float = 1e-4) -> DIL:
 
 
 def dil_ss(inner_lr: float = 1e-4, hvp: Hvp = "exact") -> DIL:
-    """DIL, serial, second order, exact gradient of equation (4) through inner SGD (Li et al. 2023)."""
+    """DIL, serial, second order, the gradient of equation (4) through inner SGD (Li et al. 2023)."""
     return DIL("serial", 2, inner_lr, SGD, hvp)
 
 
 def dil_ps(inner_lr: float = 1e-4, hvp: Hvp = "exact") -> DIL:
-    """DIL, parallel, second order, exact gradient of equation (5) through inner SGD (Li et al. 2023)."""
+    """DIL, parallel, second order, the gradient of equation (5) through inner SGD (Li et al. 2023)."""
     return DIL("parallel", 2, inner_lr, SGD, hvp)

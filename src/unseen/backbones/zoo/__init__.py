@@ -9,7 +9,7 @@ Not here:
 
 * ESRGAN: it is `rrdb`, with the initialisation that it is trained from.
 * HVI-CIDNet: clamps its output, and cuts off the derivative by one of its parameters.
-* IPT: takes one image size, 48×48.
+* IPT: takes only the size that it is built for, 48×48 pixels.
 * AuraSR, GFPGAN, RestoreFormer: generators that draw noise or look up faces; LaMa: fills masks.
 """
 
