@@ -24,6 +24,7 @@ from torch import nn
 from torch.func import functional_call, grad, jvp
 
 from unseen.backbones import BACKBONES
+from unseen.evaluation import on_device
 from unseen.hypergradients import (
     difference,
     finite_difference_product,
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     told = parser.parse_args()
     torch.manual_seed(0)
-    network = build(told.backbone, BACKBONES, "backbone", nn.Module).to(memory_format=torch.channels_last)
+    network = on_device(build(told.backbone, BACKBONES, "backbone", nn.Module), "cpu")
     clean = torch.rand(told.batch, 3, told.patch, told.patch).to(memory_format=torch.channels_last)
     batch = Batch((clean + 0.1 * torch.randn_like(clean)).clamp(0, 1), clean)
     print(f"{told.backbone}, batch {told.batch}, patch {told.patch}, {torch.get_num_threads()} threads")

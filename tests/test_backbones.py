@@ -230,6 +230,8 @@ def test_receptive_radius_is_where_the_gradient_ends(network: RRDB | PlainCNN | 
         touched = gradient[0].abs().sum(dim=0) > 0
         rows, columns = (touched.any(dim=dim).nonzero().flatten().tolist() for dim in (1, 0))
         assert rows == columns == list(range(rows[0], rows[-1] + 1))
+        if isinstance(network, UNet):
+            assert (rows[0] - centre, rows[-1] - centre) == network.seen_by(place - centre)
         reach = max(reach, place // scale - rows[0], rows[-1] - place // scale)
     assert reach == radius
 

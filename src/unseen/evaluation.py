@@ -95,7 +95,11 @@ def at_size_of(clean: Tensor, distorted: Tensor) -> Tensor:
 
 def on_device(network: nn.Module, device: str) -> nn.Module:
     """The network where it is to compute, channels last in memory: half again as fast on a CPU."""
-    return network.to(device).to(memory_format=torch.channels_last)
+    network = network.to(device)
+    for parameter in network.parameters():
+        if parameter.ndim == 4:  # Module.to would stumble over those of five dimensions
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ def extend(x: Tensor, height: int, width: int) -> Tensor:
     """(B, C, H, W), continued to the right and below to `height` and `width`, neither below its own.
 
     Each direction is mirrored about its last pixel, which is not repeated; one that has no more pixels than are
-    missing repeats its last pixel instead.
+    missing repeats its last pixel instead. Always a copy, even where nothing is missing.
     """
     right, below = width - x.shape[-1], height - x.shape[-2]
     x = F.pad(x, (0, right, 0, 0), mode="reflect" if right < x.shape[-1] else "replicate")
@@ -58,8 +58,7 @@ class Padded(nn.Module):
         rows, columns = (next_multiple(max(size, self.smallest), self.multiple) for size in (height, width))
         if self.square:
             rows = columns = max(rows, columns)
-        # A copy, even where nothing is missing: some networks write over what they are given.
-        found = self.module(extend(x, rows, columns).clone())
+        found = self.module(extend(x, rows, columns))  # a copy: some networks write over what they are given
         restored: Tensor = found[0] if isinstance(found, tuple) else found  # the rest is estimated on the way
         return restored[..., : self.scale * height, : self.scale * width]
 
