@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from unseen.backbones import BACKBONES, RRDB, ZOO, PlainCNN, UNet, rrdb_small
-from unseen.checkpoints import CHECKPOINT, load_checkpoint, save_checkpoint
+from unseen.checkpoints import CHECKPOINT, Card, load_checkpoint, save_checkpoint
 from unseen.config import TrainConfig
 from unseen.errors import UserError
 from unseen.parts import build as build_part
@@ -303,7 +304,7 @@ def test_spandrel_opens_our_checkpoints(features: int, blocks: int, scale: int, 
     torch.manual_seed(4)
     network = build_part(config.backbone, BACKBONES, "backbone", nn.Module).eval()
     enlarge_weights(network)
-    save_checkpoint(tmp_path / CHECKPOINT, network.state_dict(), config, "hash", 0)
+    save_checkpoint(tmp_path / CHECKPOINT, network.state_dict(), Card("1", asdict(config), "hash", 0))
     opened = spandrel.ModelLoader().load_from_file(tmp_path / CHECKPOINT)
     ours, _ = load_checkpoint(tmp_path)
     assert opened.architecture.id == "ESRGAN"

@@ -251,17 +251,47 @@ def test_the_degree_is_what_a_flat_gray_gets(
     assert float(found.std()) * 255 == pytest.approx(noise.degree, rel=0.01, abs=0.005)
 
 
-def test_ranges_have_a_range_for_their_degree_and_kinds_are_families() -> None:
+def test_ranges_have_a_range_for_their_degree() -> None:
     noise = CameraNoise("paper", (0, 0.16), (0, 0.06), bayer="none", gamma=1)
     assert noise.degree == (0.0, round(255 * math.sqrt(0.5 * 0.16**2 + 0.06**2), 2))
-    same = CameraNoise("paper", 0.3, 0.2, bayer="none", gamma=1, clip=False)
-    others = [
-        CameraNoise("matlab", 0.3, 0.2, bayer="none", gamma=1),
-        CameraNoise("paper", 0.3, 0.2, bayer="any", gamma=1),
-        CameraNoise("paper", 0.3, 0.2, bayer="none", gamma=2),
-    ]
-    assert noise.family == same.family
-    assert all(noise.family != other.family for other in others)
+
+
+@pytest.mark.parametrize(
+    ("changed", "overlapping"),
+    [
+        ({}, True),
+        ({"clip": False}, True),
+        ({"shot": 0.1, "read": 0.03}, True),
+        ({"shot": 0.17}, False),
+        ({"read": (0.061, 0.2)}, False),
+        ({"gamma": 2.0}, True),
+        ({"gamma": 3.0}, False),
+        ({"convention": "matlab"}, False),
+        ({"bayer": "rggb"}, True),
+        ({"bayer": "grbg"}, False),
+        ({"bayer": "any"}, True),
+        ({"bayer": "none"}, False),
+    ],
+)
+def test_camera_noise_overlaps_where_convention_pattern_and_all_ranges_meet(
+    changed: dict[str, object], overlapping: bool
+) -> None:
+    settings: dict[str, object] = {
+        "convention": "paper",
+        "shot": (0, 0.16),
+        "read": (0, 0.06),
+        "bayer": "rggb",
+        "gamma": (1.6, 2.8),
+    }
+    noise, other = (CameraNoise(**s) for s in (settings, settings | changed))  # type: ignore[arg-type]
+    assert noise.overlaps(other) is other.overlaps(noise) is overlapping
+
+
+def test_equal_degrees_of_other_levels_are_no_overlap() -> None:
+    """To two decimals: 255 · sqrt(0.5 · 0.1²) = 255 · 0.07071."""
+    shot, read = (CameraNoise("paper", *levels, bayer="none", gamma=1) for levels in ((0.1, 0.0), (0.0, 0.07071)))
+    assert shot.degree == read.degree
+    assert not shot.overlaps(read)
 
 
 @pytest.mark.parametrize("clip", [True, False])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from unseen.distortions import Distortion, GaussianNoise, Parameters, per_image, sample_range
+from unseen.distortions import Distortion, GaussianNoise, Hybrid, Parameters, per_image, sample_range
 from unseen.distortions.composition import Choice, Composition, RandomOrder, Sequence
 from unseen.randomness import generator
 
@@ -161,16 +161,19 @@ def test_degree_says_what_is_done_in_the_order_given() -> None:
     assert Sequence((RandomOrder((two, ten)), PLUS)).degree == "(2 & 10-12.5) > brighter"
 
 
-def test_family_is_the_composition_and_the_families_of_its_parts() -> None:
-    families = [
-        Sequence((NOISE, PLUS)).family,
-        Sequence((PLUS, NOISE)).family,
-        RandomOrder((NOISE, PLUS)).family,
-        Choice((NOISE, PLUS)).family,
-        Sequence((NOISE, PLUS, PLUS)).family,
+def test_alternatives_are_all_that_an_image_may_get() -> None:
+    both = Choice((NOISE, TIMES))
+    assert NOISE.alternatives == [(NOISE,)]
+    assert both.alternatives == [(NOISE,), (TIMES,)]
+    assert Sequence((PLUS, both)).alternatives == [(PLUS, NOISE), (PLUS, TIMES)]
+    assert Sequence((Sequence((PLUS, TIMES)), NOISE)).alternatives == [(PLUS, TIMES, NOISE)]
+    assert RandomOrder((PLUS, Sequence((TIMES, NOISE)))).alternatives == [(PLUS, TIMES, NOISE), (TIMES, NOISE, PLUS)]
+    assert Choice((both, RandomOrder((PLUS, TIMES)))).alternatives == [
+        (NOISE,),
+        (TIMES,),
+        (PLUS, TIMES),
+        (TIMES, PLUS),
     ]
-    assert len(set(families)) == len(families)
-    assert Sequence((GaussianNoise(7), Plus(0.1))).family == families[0]
 
 
 def test_overlaps_look_at_the_parts() -> None:
@@ -179,12 +182,27 @@ def test_overlaps_look_at_the_parts() -> None:
     assert not Sequence((weak, PLUS)).overlaps(Sequence((strong, PLUS)))
     assert not Sequence((weak, PLUS)).overlaps(Sequence((PLUS, weak)))
     assert not Sequence((weak, PLUS)).overlaps(Sequence((weak, PLUS, PLUS)))
-    assert not Sequence((weak, PLUS)).overlaps(RandomOrder((weak, PLUS)))
     assert RandomOrder((weak, PLUS)).overlaps(RandomOrder((PLUS, wide)))
     assert not RandomOrder((weak, strong)).overlaps(RandomOrder((weak, wide)))
     assert Choice((strong, weak)).overlaps(wide)
     assert Choice((strong, weak)).overlaps(Choice((PLUS, wide)))
     assert not Choice((strong, PLUS)).overlaps(Choice((TIMES, wide)))
+
+
+def test_overlaps_look_at_every_order_and_choice_from_either_side() -> None:
+    weak, strong, wide = GaussianNoise((5, 20)), GaussianNoise(50), GaussianNoise((10, 30))
+    for one, other, overlapping in (
+        (Sequence((PLUS, weak)), RandomOrder((weak, PLUS)), True),
+        (Sequence((PLUS, strong)), RandomOrder((weak, PLUS)), False),
+        (Sequence((PLUS, weak)), Choice((TIMES, Sequence((PLUS, wide)))), True),
+        (Sequence((PLUS, Choice((strong, wide)))), RandomOrder((weak, PLUS)), True),
+        (Sequence((weak,)), wide, True),
+        (RandomOrder((weak, PLUS, TIMES)), RandomOrder((TIMES, wide, PLUS)), True),
+        (RandomOrder((weak, PLUS, TIMES)), RandomOrder((TIMES, strong, PLUS)), False),
+    ):
+        assert one.overlaps(other) is other.overlaps(one) is overlapping
+    severe, noisy = Hybrid("severe"), Hybrid("severe", "noise")
+    assert Sequence((severe, PLUS)).overlaps(Sequence((noisy, PLUS)))  # by what a severity shares, not by its words
 
 
 def test_scales_multiply_and_must_be_equal_where_images_part() -> None:

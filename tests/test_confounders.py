@@ -12,6 +12,7 @@ from unseen.confounders import draw_episode, mixture, parse_confounder
 from unseen.data import Photo
 from unseen.data.patches import Patches, to_tensor
 from unseen.distortions import GaussianNoise
+from unseen.errors import UserError
 from unseen.randomness import derive, generator
 
 SEEN = [parse_confounder(f"gaussian_noise:{sigma}", "seen") for sigma in (5, 10, 15, 20)]
@@ -21,6 +22,19 @@ CPU = torch.device("cpu")
 def photos(n: int = 3) -> list[Photo]:
     draws = np.random.default_rng(0)
     return [Photo(str(i), draws.integers(0, 256, (40 + i, 50, 3), dtype=np.uint8)) for i in range(n)]
+
+
+def test_a_recorded_set_is_the_same_in_capitals() -> None:
+    lower, upper, other = (parse_confounder(f"pairs:{name}", "seen") for name in ("rain100l", "Rain100L", "rain100h"))
+    assert lower.overlaps(upper)
+    assert upper.degree == "Rain100L"  # as it was given, and as its results name it
+    assert not lower.overlaps(other)
+
+
+@pytest.mark.parametrize("spec", ["pairs:a > jpeg:30", "pairs:a & pairs:b", "pairs:a | jpeg:30", "pairs:a>jpeg:30"])
+def test_recorded_sets_are_not_joined(spec: str) -> None:
+    with pytest.raises(UserError, match=r"^seen: .*: recorded pairs cannot be joined, and .* in no set's name$"):
+        parse_confounder(spec, "seen")
 
 
 @pytest.mark.parametrize("sigma", [5.0, 30.0, 50.0])

@@ -392,6 +392,11 @@ def test_sources_that_cannot_be_checked_are_refused(source: str, line: str) -> N
         check_data_source(source)
 
 
+def test_folders_to_check_may_begin_with_a_tilde(set5: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(set5.parent))
+    assert check_data_source(f"set5=~/{set5.name}") == check_data_source(f"set5={set5}")
+
+
 def test_a_set_of_pairs_has_two_folders_and_others_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="rain30: expected rain30=INPUT_DIR:TARGET_DIR"):
         check_data("rain30", tmp_path)

@@ -12,7 +12,7 @@ from commandline import TINY, CommandLine, json_lines, photographs
 from PIL import Image
 
 from unseen.confounders import Recorded, mixture, parse_confounder
-from unseen.data.pairs import load_pairs, split_source
+from unseen.data.pairs import expanded, load_pairs, split_source
 from unseen.data.patches import Patches
 from unseen.data.photographs import Photo, Pixels
 from unseen.errors import UserError
@@ -96,6 +96,44 @@ def test_pairs_too_many_for_the_memory_are_cut_at_one_place(tmp_path: Path) -> N
     assert np.array_equal(cut.pixels[..., :2], cut.recorded[..., :2])
 
 
+def test_inputs_are_enlarged_only_where_both_sides_agree(tmp_path: Path) -> None:
+    inputs, targets = write(tmp_path / "in", a=gray(4, 5), b=gray(4, 4)), write(tmp_path / "out", a=gray(16, 16))
+    write(targets, b=gray(16, 16))
+    (photo,), (skipped,) = load_pairs(inputs, targets, enlarge=4)
+    assert (photo.name, photo.scale) == ("b.png", 1)
+    assert skipped.reason == "5×4 for a clean picture of 16×16: neither equal nor smaller by a whole factor"
+
+
+def test_inputs_that_share_a_target_share_what_was_read_of_it(tmp_path: Path) -> None:
+    photo = places(100, 140)
+    inputs = write(tmp_path / "in", **{f"{name}_{i}": gray(100, 140, i) for i in range(3) for name in ("a", "b")})
+    (inputs / "a_1.png").write_text("no picture")
+    targets = write(tmp_path / "out", a=photo.pixels, b=photo.pixels[::-1], c=gray(8, 8))
+    write(inputs, c=gray(8, 8))
+    (targets / "c.png").write_text("no picture")
+    for memory, sides in ((2**30, (100, 140)), (2 * 4 * 3 * 80 * 80, (80, 80))):
+        photos, skipped = load_pairs(inputs, targets, memory=memory)
+        assert [found.name for found in photos] == ["a_0.png", "a_2.png", "b_0.png", "b_1.png", "b_2.png"]
+        assert {found.pixels.shape[:2] for found in photos} == {sides}
+        assert len({id(found.pixels) for found in photos}) == 2
+        assert [int(found.recorded[0, 0, 0]) for found in photos if found.recorded is not None] == [0, 2, 0, 1, 2]
+        reason = "not a PNG, JPEG, BMP, TIFF or WebP image, or broken"
+        assert [(s.name, s.reason) for s in skipped] == [("a_1.png", reason), ("c.png", f"its target: {reason}")]
+
+
+def test_windows_of_inputs_of_different_scales_are_one_place_of_their_target(tmp_path: Path) -> None:
+    photos = {scale: places(120, 144, scale) for scale in (1, 2, 3)}
+    recorded = {f"a_{scale}": photo.recorded for scale, photo in photos.items() if photo.recorded is not None}
+    inputs, targets = write(tmp_path / "in", **recorded), write(tmp_path / "out", a=photos[1].pixels)
+    found, _ = load_pairs(inputs, targets, memory=3 * 4 * 80 * 80)
+    assert [(photo.name, photo.scale) for photo in found] == [("a_1.png", 1), ("a_2.png", 2), ("a_3.png", 3)]
+    assert len({id(photo.pixels) for photo in found}) == 1
+    for photo in found:
+        assert photo.recorded is not None
+        assert photo.pixels.shape == (78, 78, 3)
+        assert np.array_equal(photo.pixels[:: photo.scale, :: photo.scale, :2], photo.recorded[..., :2])
+
+
 @pytest.mark.parametrize("source", ["a", "a=b", "=b:c", "a=b:", "a=:c"])
 def test_what_names_no_pair_of_folders_is_refused(source: str) -> None:
     with pytest.raises(UserError, match=r"pairs: .*: expected NAME=INPUT_DIR:TARGET_DIR"):
@@ -106,8 +144,27 @@ def test_folders_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("PICTURES", "/somewhere")
     assert split_source("a=$PICTURES/in:${PICTURES}/out", "x") == ("a", Path("/somewhere/in"), Path("/somewhere/out"))
     monkeypatch.delenv("PICTURES")
-    with pytest.raises(UserError, match=r"x: \$PICTURES/in:.*: \$PICTURES is not set"):
+    with pytest.raises(UserError, match=r"x: \$PICTURES/in: \$PICTURES is not set"):
         split_source("a=$PICTURES/in:$PICTURES/out", "x")
+
+
+def test_a_tilde_begins_either_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert split_source("a=~/in:~/out", "x") == ("a", Path("/home/me/in"), Path("/home/me/out"))
+    with pytest.raises(UserError, match="x: ~nobody-of-this-name/in: the home of this user is not known"):
+        split_source("a=~nobody-of-this-name/in:~/out", "x")
+
+
+def test_not_every_dollar_is_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PICTURES", "/somewhere")
+    assert expanded("a$5/${6}/$", "x") == "a$5/${6}/$"
+    assert expanded("a$PICTURES-1/${PICTURES}_1", "x") == "a/somewhere-1//somewhere_1".replace("//", "/")
+    for name in ("a$PICTURES", "$NOT_SET", "~x"):
+        (tmp_path / name).mkdir()
+        assert expanded(name, "x") == name
+    with pytest.raises(UserError, match=r"x: \$NOT_SET/in: \$NOT_SET is not set"):
+        expanded("$NOT_SET/in", "x")
 
 
 def test_recorded_images_take_their_places_in_the_mixture() -> None:
@@ -167,7 +224,7 @@ def test_a_study_of_pairs_trains_on_some_and_tests_on_others(unseen: CommandLine
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["--pairs", "mien=a:b"], "pairs: 'mien' is no set that this trains on; it wants mine (did you mean 'mine'?)"),
+        (["--pairs", "mien=a:b"], "(did you mean 'mine'?)"),
         (["--test", "embedded"], "test: nothing unseen of rainy is among the tests; give --test other=INPUT_DIR"),
         (["--test", "third={IN}:{OUT}"], "test: third is of recorded pairs, and rainy has such lines for mine, other"),
         (["--methods", "ceiling", "--test", "other={IN}:{OUT}"], "pairs: other is trained on; give --pairs other="),
@@ -178,6 +235,21 @@ def test_pairs_that_do_not_fit_are_refused(changes: list[str], message: str, uns
     folders = {"IN": "test/in", "OUT": "test/out", "RAIN": "rain", "CLEAN": "clean"}
     changes = [word.format(**{name: rainy / folder for name, folder in folders.items()}) for word in changes]
     assert message in unseen.refusal("compare", *words(rainy), "--methods", "erm", *changes, "--out", rainy / "s")
+
+
+def test_the_ceiling_trains_on_pairs_that_the_others_do_not_see(unseen: CommandLine, rainy: Path) -> None:
+    photographs(rainy / "more" / "in", "u.png", "v.png", size=(26, 30))
+    photographs(rainy / "more" / "out", "u.png", "v.png", size=(26, 30))
+    for path in (rainy / "more" / "out").iterdir():
+        Image.open(path).transpose(Image.Transpose.ROTATE_180).save(path)
+    pairs = [f"mine={rainy / 'rain'}:{rainy / 'clean'}", f"other={rainy / 'more' / 'in'}:{rainy / 'more' / 'out'}"]
+    words = [*TINY, "--protocol", rainy / "rainy.yaml", "--methods", "erm", "ceiling", "--out", rainy / "s"]
+    unseen("compare", *words, "--pairs", *pairs, "--test", f"other={rainy / 'test' / 'in'}:{rainy / 'test' / 'out'}")
+    rows = json_lines(rainy / "s" / "results.jsonl")
+    assert len({row["data"] for row in rows if row["method"] == "erm"}) == 1
+    assert {row["data"] for row in rows if row["method"] == "erm"}.isdisjoint(
+        row["data"] for row in rows if row["method"] == "ceiling"
+    )
 
 
 def test_pairs_that_are_not_given_are_asked_for(unseen: CommandLine, rainy: Path) -> None:
@@ -219,3 +291,38 @@ def test_a_network_that_enlarges_and_one_that_keeps_sizes(unseen: CommandLine, t
     assert [row["psnr"] for row in json_lines(tmp_path / "e" / "results.jsonl")] == [
         row["psnr"] for row in found["x1"]
     ], told
+
+
+@pytest.mark.parametrize("size", [(41, 47), (30, 22)])
+def test_images_of_any_size_are_enlarged(size: tuple[int, int], unseen: CommandLine, tmp_path: Path) -> None:
+    """Training, validation and test images whose sides are no multiples of the scale."""
+    levels = {
+        "seen": ["downsample:4,area"],
+        "held_out": ["downsample:4,bilinear"],
+        "unseen": ["downsample:4 > jpeg:50"],
+    }
+    protocol = tmp_path / "sr.yaml"
+    protocol.write_text(yaml.safe_dump({"name": "sr", "version": 1, "about": "a test", "scale": 4, **levels}))
+    train = photographs(tmp_path / "train", "a.png", "b.png", "c.png", size=size)
+    photographs(tmp_path / "test", "d.png", "e.png", "f.png", "g.png", size=size)
+    for path in [tmp_path / "test" / name for name in ("d.png", "e.png", "f.png")]:
+        path.unlink()  # what is drawn first is what was trained on
+    words = ["compare", *TINY, "--protocol", protocol, "--data", train, "--test", f"q={tmp_path / 'test'}"]
+    unseen(*words, "--methods", "erm", "--enlarge", "true", "--out", tmp_path / "out")
+    assert len(json_lines(tmp_path / "out" / "results.jsonl")) == 3
+    for option in ("crop", "patch"):
+        refusal = unseen.refusal(*words, "--enlarge", "true", f"--{option}", "18", "--out", tmp_path / "other")
+        assert refusal == f"{option}: 18 is no multiple of 4, the scale of sr"
+
+
+def test_a_network_of_another_scale_than_the_protocol_is_told(unseen: CommandLine, tests: Path, tmp_path: Path) -> None:
+    unseen("train", *TINY, "--out", tmp_path / "run")
+    levels = {
+        "seen": ["downsample:2,area"],
+        "held_out": ["downsample:2,bilinear"],
+        "unseen": ["downsample:2 > jpeg:50"],
+    }
+    protocol = tmp_path / "sr.yaml"
+    protocol.write_text(yaml.safe_dump({"name": "sr", "version": 1, "about": "a test", "scale": 2, **levels}))
+    words = ["evaluate", tmp_path / "run", "--protocol", protocol, "--test", f"q={tests}", "--out", tmp_path / "a"]
+    assert "the network makes 11×10 pixels of 11×10, and the protocol wants 22×20" in unseen.refusal(*words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,13 @@ def test_a_file_of_one_s_own(tmp_path: Path) -> None:
         (
             {"seen": ["gaussian_noise:5", "gaussian_noise:5,clip=false"]},
             "- gaussian_noise:5,clip=false",
-            "gaussian_noise of degree 5.0 is there twice",
+            "seen[1]: gaussian_noise:5,clip=false would be one with gaussian_noise:5 in the results, which name both "
+            "gaussian_noise of degree 5: change a degree, or join the two by ' | '",
+        ),
+        (
+            {"seen": ["pairs:b", "pairs:a", "pairs:b"]},
+            "- pairs:b",
+            "seen[2]: pairs:b is there twice",
         ),
         (
             {"seen": ["pairs:a"], "unseen": ["pairs:b", "pairs:a"]},
@@ -125,6 +132,10 @@ def test_a_file_of_one_s_own(tmp_path: Path) -> None:
         ),
         ({"reported": [{"source": "x"}]}, "- source: x", "reported[0]: field 'columns' is missing"),
         ({"version": "one"}, "version: one", "version: expected a whole number"),
+        ({"version": True}, "version: true", "version: expected a whole number, not True"),
+        ({"scale": True}, "scale: true", "scale: expected a whole number, not True"),
+        ({"enlarged_by": 4}, "enlarged_by: 4", "unknown field 'enlarged_by'"),
+        ({"seen": ["pairs:a > jpeg:30"]}, "- pairs:a > jpeg:30", "seen[0]: 'pairs:a > jpeg:30': recorded pairs cannot"),
     ],
 )
 def test_bad_files_are_refused_by_file_line_and_field(
@@ -140,6 +151,108 @@ def test_bad_files_are_refused_by_file_line_and_field(
     where = re.match(rf"{re.escape(str(path))}, line (\d+): ", said)
     assert where, said
     assert path.read_text().splitlines()[int(where[1]) - 1].strip() == line
+
+
+CAMERA = "camera_noise:paper"
+
+
+@pytest.mark.parametrize(
+    ("seen", "unseen", "message"),
+    [
+        ([f"{CAMERA},[0,0.16],[0,0.06]"], f"{CAMERA},0.1,0.03,bayer=rggb", "which is seen"),
+        ([f"{CAMERA},[0,0.16],[0,0.06],gamma=[1.6,2.8]"], f"{CAMERA},0.1,0.03,gamma=2.0", "which is seen"),
+        ([f"{CAMERA},0.1,0.03,bayer=rggb"], f"{CAMERA},[0,0.16],[0,0.06]", "which is seen"),
+        (
+            [f"{CAMERA},0.05,0.02,bayer=rggb", f"{CAMERA},0.15,0.06,gamma=2.8"],
+            f"{CAMERA},0.1,0.03,bayer=rggb,gamma=2.6",
+            "overlaps the seen range 0.05 to 0.15, 0.02 to 0.06, 2.4 to 2.8",
+        ),
+        (["gaussian_noise:5 | gaussian_noise:20"], "gaussian_noise:10", "overlaps the seen range 5 to 20"),
+        (["gaussian_noise:5", "gaussian_noise:20"], "gaussian_noise:10 | speckle_noise:10", "the seen range 5 to 20"),
+        (
+            ["gaussian_blur:1 > gaussian_noise:5", "gaussian_blur:1 > gaussian_noise:20"],
+            "gaussian_blur:1 > gaussian_noise:10",
+            "overlaps the seen range 1 to 1, 5 to 20",
+        ),
+        (
+            ["gaussian_blur:1 & gaussian_noise:5", "gaussian_blur:3 > gaussian_noise:20"],
+            "gaussian_blur:2 > gaussian_noise:10",
+            "overlaps the seen range 1 to 3, 5 to 20",
+        ),
+        (
+            ["hybrid:severe > gaussian_noise:5", "hybrid:severe > gaussian_noise:20"],
+            "hybrid:severe > gaussian_noise:10",
+            "overlaps the seen range 5 to 20",
+        ),
+        (["gaussian_noise:5 & jpeg:30"], "gaussian_noise:5 > jpeg:30", "which is seen"),
+        (["gaussian_noise:5 > jpeg:30"], "jpeg:30 & gaussian_noise:5", "which is seen"),
+        (["pairs:rain100l"], "pairs:Rain100L", "pairs:Rain100L overlaps pairs:rain100l, which is seen"),
+    ],
+)
+def test_leaks_are_refused(seen: list[str], unseen: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(yaml.safe_dump(GOOD | {"seen": seen, "held_out": ["haze:1"], "unseen": ["haze:2", unseen]}))
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        load_protocol(str(path))
+    assert f"unseen[1]: {unseen} overlaps " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("seen", "unseen"),
+    [
+        (load_protocol("real-denoise").seen, load_protocol("real-denoise").held_out),
+        ([f"{CAMERA},0.05,0.02,bayer=none", f"{CAMERA},0.15,0.06,bayer=none"], [f"{CAMERA},0.1,0.03"]),
+        ([f"{CAMERA},0.05,0.02", f"{CAMERA},0.15,0.06"], [f"{CAMERA},0.1,0.03,gamma=2"]),
+        (
+            ["gaussian_blur:1 > gaussian_noise:5", "gaussian_blur:1 > gaussian_noise:20"],
+            ["gaussian_blur:2 > gaussian_noise:10", "gaussian_noise:10 > gaussian_blur:1", "gaussian_noise:10"],
+        ),
+        (["gaussian_noise:5 | jpeg:30"], ["gaussian_noise:6 | jpeg:40"]),
+        (
+            ["hybrid:severe > gaussian_noise:5", "hybrid:severe > gaussian_noise:20"],
+            ["hybrid:mild > gaussian_noise:10"],
+        ),
+        (["resample:3,area", "resample:3,bilinear"], ["resample:3", "resample:3,area,area"]),
+        (["pairs:rain100l"], ["pairs:rain100h"]),
+    ],
+)
+def test_what_is_unseen_is_accepted(seen: Sequence[object], unseen: Sequence[object], tmp_path: Path) -> None:
+    names = [[getattr(c, "name", c) for c in group] for group in (seen, unseen)]
+    path = tmp_path / "good.yaml"
+    path.write_text(yaml.safe_dump(GOOD | {"seen": names[0], "held_out": ["haze:1"], "unseen": names[1]}))
+    assert [c.name for c in load_protocol(str(path)).unseen] == names[1]
+
+
+def test_other_kernels_of_one_factor_can_be_seen_and_unseen(tmp_path: Path) -> None:
+    path = tmp_path / "good.yaml"
+    groups = {"seen": ["downsample:4,area"], "held_out": ["downsample:4"], "unseen": ["downsample:4,bilinear"]}
+    path.write_text(yaml.safe_dump(GOOD | groups | {"scale": 4}))
+    assert [c.degree for _, c in load_protocol(str(path)).levels()] == ["4, area", 4, "4, bilinear"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: a\nunseen: [jpeg:5]\nunseen: [jpeg:6]", "line 3: field 'unseen' is there twice"),
+        ("name: a\nconvention: {border: 1,\n  border: 2}", "line 3: field 'border' is there twice"),
+        ("about: a\nname: &a [*a]", "line 2: an alias stands for what it is part of"),
+        ("about: a\nconvention: &a {border: [*a]}", "line 2: an alias stands for what it is part of"),
+        ("name: " + "[" * 5000, "not YAML: "),
+        ("name: 2001-13-01", "not YAML: month must be in 1..12"),
+    ],
+)
+def test_what_yaml_lets_pass_is_refused_in_one_line(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=rf"bad\.yaml(, |: ){re.escape(message)}") as caught:
+        load_protocol(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_alias_may_repeat_a_list(tmp_path: Path) -> None:
+    path = tmp_path / "good.yaml"
+    path.write_text(yaml.safe_dump(GOOD) + "tests: &a [set5]\nnotes: *a\n")
+    assert load_protocol(str(path)).notes == ("set5",)
 
 
 @pytest.mark.parametrize("text", ["seen: [", "just words", "- 1\n- 2", "", "\x00\x01"])

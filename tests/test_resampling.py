@@ -185,6 +185,17 @@ def test_impossible_settings_are_refused(make: Callable[[], object], message: st
         make()
 
 
+def test_other_kernels_are_other_types_and_can_be_told_apart() -> None:
+    for kinds in ([Downsample(4, mode) for mode in MODES], [Resample((2, 4), a, b) for a in MODES for b in MODES]):
+        assert all(one.overlaps(other) is (one == other) for one in kinds for other in kinds)
+        assert len({one.degree for one in kinds}) == len(kinds)
+    assert Resample((2, 4), "area").overlaps(Resample(3, "area"))
+    assert not Resample((2, 4), "area").overlaps(Resample(5, "area"))
+    assert (Downsample(4).degree, Resample((2, 4)).degree) == (4, (2, 4))  # as numbers, on an axis
+    assert Downsample(4, "area").degree == "4, area"
+    assert Resample((2, 4), "area").degree == "2-4, area down, bicubic up"
+
+
 def test_resampling_is_made_from_words() -> None:
     known = {"downsample": Downsample, "resample": Resample}
     assert build("downsample:4", known, "seen", Distortion) == Downsample(4, "matlab")

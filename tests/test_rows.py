@@ -19,6 +19,7 @@ ROW = Row(
     run="run-1",
     protocol="noise-1",
     protocol_hash="p1",
+    data="d1",
     convention="c0ffee",
     method="erm",
     seed=0,
@@ -41,7 +42,7 @@ def row(method: str = "erm", seed: int = 0, image: str = "a", psnr: float = 20.0
 
 def test_the_fields_come_in_the_agreed_order() -> None:
     assert " ".join(field.name for field in fields(Row)) == (
-        "run protocol protocol_hash convention method seed budget split distortion degree dataset image "
+        "run protocol protocol_hash data convention method seed budget split distortion degree dataset image "
         "psnr ssim input_psnr input_ssim"
     )
 

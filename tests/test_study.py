@@ -21,7 +21,7 @@ from unseen.protocols import load_protocol
 from unseen.rows import read_rows, write_rows
 
 FIELDS = [
-    "run", "protocol", "protocol_hash", "convention", "method", "seed", "budget", "split", "distortion",
+    "run", "protocol", "protocol_hash", "data", "convention", "method", "seed", "budget", "split", "distortion",
     "degree", "dataset", "image", "psnr", "ssim", "input_psnr", "input_ssim",
 ]  # fmt: skip
 SPLITS = {5: "seen", 10: "seen", 15: "seen", 20: "seen", 25: "held-out", 30: "unseen", 40: "unseen", 50: "unseen"}
@@ -291,6 +291,75 @@ def test_rows_alone_stand_for_a_finished_run(unseen: CommandLine, study: list[ob
     write_rows(moved / "results.jsonl", [row for row in fewer if row.image != marked[0].image])
     unseen(*study[:-1], moved)
     assert set(times(moved)) == {"erm-0", "ceiling-0"}
+
+
+def test_rows_of_other_test_images_of_the_same_names_do_not_stand(
+    unseen: CommandLine, study: list[object], tests: Path, tmp_path: Path
+) -> None:
+    unseen(*study)
+    before = read_rows(tmp_path / "study" / "results.jsonl")
+    others = photographs(tmp_path / "others", "a.png", "e.png", "f.png", size=(20, 22))  # a.png is drawn as e.png was
+    (others / "e.png").unlink()
+    (others / "a.png").rename(others / "e.png")
+    exchanged = [str(word).replace(str(tests), str(others)) for word in study]
+    unseen(*exchanged)
+    after = read_rows(tmp_path / "study" / "results.jsonl")
+    changed = {row.image for row, old in zip(after, before, strict=True) if row.input_psnr != old.input_psnr}
+    assert changed == {"f.png"}
+
+
+def test_a_study_does_not_mix_training_photographs(
+    unseen: CommandLine, photos: Path, tests: Path, tmp_path: Path
+) -> None:
+    mine = photographs(tmp_path / "mine", "1.png", "2.png", "3.png")
+    words = ["compare", *TINY, "--data", mine, "--test", f"q={tests}", "--out", tmp_path / "study", "--methods", "erm"]
+    unseen(*words)
+    for path in mine.iterdir():
+        path.write_bytes((photos / "d.png").read_bytes() if path.name == "1.png" else path.read_bytes())
+    refusal = unseen.refusal(*words, "dil_sf")
+    assert refusal.startswith(f"{tmp_path / 'study' / 'erm-0'}: trained before what is in {mine} changed")
+
+
+def test_rows_without_their_configuration_are_refused(unseen: CommandLine, study: list[object], tmp_path: Path) -> None:
+    unseen(*study)
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (tmp_path / "study" / "results.jsonl").rename(moved / "results.jsonl")
+    assert "is there without its config.yaml" in unseen.refusal(*study[:-1], moved)
+
+
+def test_rows_of_methods_that_are_not_asked_for_stay(unseen: CommandLine, study: list[object], tmp_path: Path) -> None:
+    unseen(*study)
+    before = read_rows(tmp_path / "study" / "results.jsonl")
+    said = unseen(*study, "--methods", "ceiling").out
+    assert "erm" not in said
+    after = read_rows(tmp_path / "study" / "results.jsonl")
+    assert sorted(after, key=str) == sorted(before, key=str)
+
+
+def test_a_card_that_tells_no_data_leaves_the_overlap_unchecked(
+    unseen: CommandLine, photos: Path, tests: Path, tmp_path: Path
+) -> None:
+    mine = photographs(tmp_path / "mine", "1.png", "2.png", "3.png")
+    run = tmp_path / "run"
+    unseen("train", *TINY, "--data", mine, "--out", run)
+    words = ["evaluate", run, "--threads", "1", "--out", tmp_path / "out", "--overwrite", "--test"]
+    assert "was not checked" not in " ".join(unseen(*words, f"q={tests}").out.split())
+    assert "is the training photograph" in unseen.refusal(*words, f"q={mine}")
+    (mine / "1.png").write_bytes((photos / "d.png").read_bytes())
+    assert "was not checked" in " ".join(unseen(*words, f"q={tests}").out.split())
+
+
+def test_methods_and_protocols_that_a_card_names_are_not_imported_on_its_word(
+    own: Path, unseen: CommandLine, photos: Path, tests: Path, tmp_path: Path
+) -> None:
+    run, mark = tmp_path / "run", own / "was-imported"
+    unseen("train", *TINY, "--method", "own.Method", "--data", photos, "--out", run)
+    mark.unlink()
+    del sys.modules["own"]
+    said = unseen("evaluate", run, "--threads", "1", "--test", f"q={tests}", "--out", tmp_path / "out").out
+    assert "was not checked" in " ".join(said.split())
+    assert not mark.exists()
 
 
 def test_a_protocol_that_changed_under_a_study_is_refused(

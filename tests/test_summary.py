@@ -16,6 +16,7 @@ ROW = Row(
     run="run-1",
     protocol="noise-1",
     protocol_hash="p1",
+    data="d1",
     convention="c0ffee",
     method="erm",
     seed=0,

@@ -33,6 +33,7 @@ def make_rows(methods: tuple[str, ...] = METHODS, seeds: int = 1) -> list[Row]:
             run=f"{method}-{seed}",
             protocol="noise-1",
             protocol_hash="p1",
+            data="d1",
             convention="c0ffee",
             method=method,
             seed=seed,

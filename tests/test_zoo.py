@@ -7,6 +7,7 @@ import runpy
 import subprocess
 import sys
 import typing
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch.func import functional_call
 
 from unseen.backbones import BACKBONES, ZOO, Padded, UNet
 from unseen.backbones.padded import extend
-from unseen.checkpoints import CHECKPOINT, load_checkpoint, save_checkpoint
+from unseen.checkpoints import CHECKPOINT, Card, load_checkpoint, save_checkpoint
 from unseen.config import TrainConfig
 from unseen.errors import UserError
 from unseen.evaluation import on_device
@@ -179,7 +180,7 @@ def test_spandrel_opens_our_checkpoints(name: str, tmp_path: Path) -> None:
     spandrel = pytest.importorskip("spandrel")
     network = made(name)
     config = TrainConfig(backbone=f"{name}:{SMALL[name]}")
-    save_checkpoint(tmp_path / CHECKPOINT, network.state_dict(), config, "hash", 0)
+    save_checkpoint(tmp_path / CHECKPOINT, network.state_dict(), Card("1", asdict(config), "hash", 0))
     opened = spandrel.ModelLoader().load_from_file(tmp_path / CHECKPOINT)
     ours, _ = load_checkpoint(tmp_path)
     assert opened.architecture.id.lower() == name

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from . import __version__
 from .backbones import BACKBONES
-from .config import TrainConfig
 from .errors import UserError
 from .files import replacing
 from .parts import build, name_of
@@ -29,20 +28,19 @@ class Card:
     """What a checkpoint says about itself.
 
     version: of the package that wrote it. config: the resolved configuration of the run. protocol_hash:
-    of the protocol it was trained under. evaluations: gradient evaluations spent up to these weights.
+    of the protocol it was trained under. evaluations: gradient evaluations spent up to these weights. data: the digest
+    of the photographs it was trained on, empty where that was not recorded.
     """
 
     version: str
     config: dict[str, Any]
     protocol_hash: str
     evaluations: float
+    data: str = ""
 
 
-def save_checkpoint(
-    path: Path, weights: Mapping[str, Tensor], config: TrainConfig, protocol_hash: str, spent: float
-) -> None:
+def save_checkpoint(path: Path, weights: Mapping[str, Tensor], card: Card) -> None:
     """Write a network's state dict with its card, under a temporary name first."""
-    card = Card(__version__, asdict(config), protocol_hash, spent)
     _write(path, weights, "unseen", asdict(card))
 
 

@@ -125,6 +125,7 @@ def evaluate(config: EvaluateConfig, told: Namespace) -> int:
     from .interruption import interruptible
     from .progress import progress_bar
     from .protocols import load_protocol, protocol_names
+    from .testing import Tests
 
     config = config.resolved()
     out = Path(config.out)
@@ -135,12 +136,11 @@ def evaluate(config: EvaluateConfig, told: Namespace) -> int:
     if not config.protocol and card.config["protocol"] not in protocol_names():
         raise UserError(f"protocol: trained under a file, {card.config['protocol']}; confirm it with --protocol")
     protocol = load_protocol(config.protocol or card.config["protocol"])
-    enlarge = protocol.scale if card.config.get("enlarge") else 1
-    protocol = protocol.enlarged() if enlarge > 1 else protocol
+    protocol = protocol.enlarged() if card.config.get("enlarge") else protocol
     notes = [] if protocol.hash() == card.protocol_hash else [ANOTHER_PROTOCOL]
-    trained_on = study.trained_on(card)
+    trained_on = study.trained_on(card, config.protocol)
     notes += [] if trained_on is not None else [UNCHECKED]
-    tests = study.Tests.load(config, protocol, enlarge, trained_on or [])
+    tests = Tests.load(config, protocol, trained_on or [])
     file = Path(told.checkpoint).resolve()
     run = file.name if file.is_dir() else file.parent.name
     with interruptible() as stop, progress_bar() as bar:

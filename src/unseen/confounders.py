@@ -103,7 +103,7 @@ class Recorded(Confounder):
         return self.name.partition(":")[2].strip()
 
     def overlaps(self, other: Confounder) -> bool:
-        return isinstance(other, Recorded) and self.degree == other.degree
+        return isinstance(other, Recorded) and self.degree.casefold() == other.degree.casefold()
 
     def pair(self, clean: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
         """Recorded patches and their own clean ones: what is to be restored was recorded with its content."""
@@ -121,6 +121,8 @@ def parse_confounder(spec: str, field: str) -> Confounder:
     if name_of(spec) == PAIRS:
         if not spec.partition(":")[2].strip():
             raise UserError(f"{field}: {spec!r}: needs the name of a set, as in pairs:rain100l")
+        if any(sign.strip() in spec for sign in COMPOSITIONS):
+            raise UserError(f"{field}: {spec!r}: recorded pairs cannot be joined, and >, & and | are in no set's name")
         return Recorded(spec)
     return Synthetic(spec, parse_distortion(spec, field))
 

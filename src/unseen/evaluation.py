@@ -16,6 +16,7 @@ from .data import Photo
 from .data.patches import to_tensor
 from .data.sources import trimmed
 from .distortions.enlarged import enlarge
+from .errors import UserError
 from .metrics import Convention, psnr, ssim
 from .protocols import Protocol
 from .randomness import generator
@@ -65,6 +66,11 @@ def measure(
     for split, confounder in levels:
         distorted = distort(photo, confounder, convention, seed, dataset)
         restored = restore(network, distorted, device)
+        if restored.shape[-2:] != photo.pixels.shape[:2]:
+            raise UserError(
+                f"the network makes {restored.shape[-1]}×{restored.shape[-2]} pixels of {distorted.shape[-1]}×"
+                f"{distorted.shape[-2]}, and the protocol wants {photo.pixels.shape[1]}×{photo.pixels.shape[0]}"
+            )
         before = judge_input(photo, confounder, convention, seed, dataset)
         after = judge(restored, to_tensor(photo.pixels), convention)
         yield Measurement(split, confounder, *after, *before, distorted, restored)
@@ -126,9 +132,9 @@ class Validation:
         most: int = 8,
     ) -> Validation:
         """At most `most` photographs, and as many pairs of each set, at most `size` pixels a side."""
-        size -= size % protocol.scale
-        sets = {"validation": trimmed(photos, protocol.scale), **pairs}
-        return cls([(name, p.centre(size)) for name, found in sets.items() for p in found[:most]], protocol)
+        size -= size % protocol.step
+        sets = [("validation", trimmed(photos, protocol.step)), *pairs.items()]
+        return cls([(name, photo.centre(size)) for name, found in sets for photo in found[:most]], protocol)
 
     def measure(self, network: nn.Module, device: str) -> dict[Split, float]:
         """Mean PSNR in dB over crops and levels of each split."""

@@ -25,14 +25,16 @@ Level: TypeAlias = tuple[Split, str, float | str]
 class Row:
     """The result of one image under one confounder by one trained network.
 
-    `protocol_hash` tells versions of a protocol apart, `convention` is the hash of the metric convention,
-    `budget` counts gradient evaluations, PSNR is in dB (infinite for an exact restoration), SSIM at most 1.
-    `degree` is the number on the curve's x axis, or a name where no single number tells the severity.
+    `protocol_hash` tells versions of a protocol apart, `data` is the digest of the training photographs, `convention`
+    the hash of the metric convention, `budget` counts gradient evaluations, PSNR is in dB (infinite for an exact
+    restoration), SSIM at most 1. `degree` is the number on the curve's x axis, or a name where no single number
+    tells the severity.
     """
 
     run: str
     protocol: str
     protocol_hash: str
+    data: str
     convention: str
     method: str
     seed: int

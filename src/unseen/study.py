@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import shlex
 import sys
@@ -17,111 +18,49 @@ from torch import nn
 
 from . import __version__
 from .checkpoints import CHECKPOINT, Card, load_checkpoint
-from .config import CompareConfig, EvaluateConfig, Machine, Recipe, Testing, TrainConfig, load_config, save_config
+from .config import CompareConfig, EvaluateConfig, Machine, Recipe, TrainConfig, load_config, save_config
 from .data import Photo
-from .data.overlap import overlaps
-from .data.sources import load_test_set, training_photos
 from .errors import UserError
-from .evaluation import at_size_of, levels_of, measure, on_device, to_pixels
+from .evaluation import at_size_of, judge_input, levels_of, measure, on_device, to_pixels
 from .methods import METHODS, Method
-from .parts import build
-from .protocols import Protocol, load_protocol
+from .parts import build, name_of
+from .protocols import Protocol, protocol_names
 from .report import LearningCurve, Picture, write_report
 from .rows import Row, read_rows, write_rows
-from .training import CONFIG, LOG, holds_a_run, is_finished, protocol_of, train, training_pairs
+from .testing import Tests
+from .training import CONFIG, LOG, Material, holds_a_run, is_finished, protocol_of, train
 
 ROWS = "results.jsonl"
 REPORT = "report.html"
 TEST_SEED = 0  # of the test distortions in a study: one for all, so that every network is given the same
-CROP = 160  # side of a picture in the report, pixels
 
 
-@dataclass(frozen=True)
-class Tests:
-    """Test photographs, each with the name of its set; and the files that could not be read."""
-
-    photos: list[tuple[str, Photo]]
-    skipped: list[str]
-
-    @classmethod
-    def load(cls, wanted: Testing, protocol: Protocol, enlarge: int, trained_on: Sequence[Photo]) -> Tests:
-        """What the configuration wants, for a protocol.
-
-        enlarge: by how much smaller inputs are to be enlarged beforehand. trained_on: photographs that must not
-        be among them. Raises UserError where a set is missing, empty, named twice, or of pairs that the protocol
-        has no line for; where nothing unseen would be tested; and where a test image was trained on.
-        """
-        wanted.check_tests()
-        if wanted.crop % protocol.scale:
-            raise UserError(
-                f"crop: {wanted.crop} is no multiple of {protocol.scale}, by which {protocol.name} enlarges"
-            )
-        found = [load_test_set(source, protocol.scale, enlarge) for source in wanted.test]
-        names = [name for name, _, _ in found]
-        if len(set(names)) < len(names):
-            raise UserError(f"test: two sets have one name ({', '.join(names)}); give them as NAME=DIR")
-        whole = [(name, photo) for name, photos, _ in found for photo in spread(photos, wanted.images)]
-        refuse_trained_on(whole, trained_on)
-        refuse_untestable(whole, protocol)
-        photos = [(name, photo.centre(wanted.crop) if wanted.crop else photo) for name, photo in whole]
-        return cls(photos, [f"{name}/{s.name}: {s.reason}" for name, _, skipped in found for s in skipped])
-
-    def excerpts(self) -> list[tuple[str, Photo]]:
-        """The centre of the first photograph of each set, for pictures."""
-        firsts = {name: photo for name, photo in reversed(self.photos)}
-        return [(name, photo.centre(CROP)) for name, photo in reversed(firsts.items())]
+def materials(config: Recipe, protocol: Protocol, methods: Sequence[Method]) -> dict[bool, Material]:
+    """What is trained on, by whether a method sees the unseen levels too."""
+    if not protocol.recorded():  # then all see the same photographs
+        methods = [*methods][:1]
+    found = {method.sees_unseen: Material.of(config, protocol, method) for method in methods}
+    one = next(iter(found.values()))
+    return {sees_unseen: found.get(sees_unseen, one) for sees_unseen in (False, True)}
 
 
-def spread(photos: list[Photo], most: int) -> list[Photo]:
-    """At most so many, spread evenly over their order; all for 0."""
-    count = min(most or len(photos), len(photos))
-    return [photos[i * len(photos) // count] for i in range(count)]
+def trained_on(card: Card, protocol_confirmed: str) -> list[Photo] | None:
+    """The photographs that a network was trained on; None where they are not all at hand, or have changed.
 
-
-def refuse_trained_on(tests: Sequence[tuple[str, Photo]], trained_on: Sequence[Photo]) -> None:
-    """A test image that is also a training image, by content, would be no test."""
-    for same in overlaps([photo for _, photo in tests], trained_on)[:1]:
-        name = next(name for name, photo in tests if photo is same.first)
-        raise UserError(
-            f"test: {name}/{same.first.name} is the training photograph {same.second.name} (thumbnails correlate "
-            f"{same.correlation:.3f}); take it out of one of the two"
-        )
-
-
-def refuse_untestable(tests: Sequence[tuple[str, Photo]], protocol: Protocol) -> None:
-    """Pairs for which the protocol has no line, and tests that would leave all of the unseen untested."""
-    splits = set()
-    for name, photo in tests:
-        levels = levels_of(photo, name, protocol)
-        if not levels:
-            known = ", ".join(protocol.recorded()) or "none"
-            raise UserError(f"test: {name} is of recorded pairs, and {protocol.name} has such lines for {known}")
-        splits |= {split for split, _ in levels}
-    if "unseen" not in splits:
-        sets = [c.degree for split, c in protocol.levels() if split == "unseen"]
-        raise UserError(
-            f"test: nothing unseen of {protocol.name} is among the tests; give --test {sets[0]}=INPUT_DIR:TARGET_DIR"
-            + (f" or another of {', '.join(map(str, sets))}" if len(sets) > 1 else "")
-        )
-
-
-def training_photographs(config: Recipe, protocol: Protocol, methods: Sequence[Method]) -> list[Photo]:
-    """Everything that the methods are going to see, to keep it out of the tests."""
-    sees_unseen = any(method.sees_unseen for method in methods)
-    pairs = training_pairs(config, protocol, protocol.training_confounders(sees_unseen))
-    sources = [training_photos(config.data), *pairs.values()]
-    return [photo for source in sources for photo in (*source.train, *source.validation)]
-
-
-def trained_on(card: Card) -> list[Photo] | None:
-    """The photographs that a network was trained on; None where they are not all at hand, or have changed."""
-    config = Recipe(**{f.name: card.config[f.name] for f in fields(Recipe) if f.name in card.config})
+    Code that a card names is not imported on its word: a method of the user's own, or a protocol file other than the
+    one confirmed, count as not at hand.
+    """
+    known = {f.name: card.config[f.name] for f in fields(Recipe) if f.name in card.config}
+    known_protocols = (*protocol_names(), protocol_confirmed)
+    if name_of(card.config["method"]) not in METHODS or known["protocol"] not in known_protocols:
+        return None
     try:
-        return training_photographs(
-            config, protocol_of(config), [build(card.config["method"], METHODS, "method", Method)]
-        )
+        config = Recipe(**known)
+        method = build(card.config["method"], METHODS, "method", Method)
+        material = Material.of(config, protocol_of(config), method)
     except (UserError, TypeError):
         return None
+    return material.photos() if material.digest() == card.data else None
 
 
 def evaluate(
@@ -155,6 +94,7 @@ def evaluate(
                     protocol=protocol.name,
                     protocol_hash=protocol.hash(),
                     convention=protocol.convention.hash(),
+                    data=card.data,
                     **trained,
                     split=found.split,
                     distortion=found.confounder.kind,
@@ -177,7 +117,7 @@ def pictures(
 ) -> list[Picture]:
     """Excerpts under the last level listed of each split: clean, input, and every network's output."""
     shown: dict[tuple[str, str], list[Picture]] = {}
-    for dataset, photo in tests.excerpts():
+    for dataset, photo in tests.excerpts(protocol.step):
         last = {split: confounder for split, confounder in levels_of(photo, dataset, protocol)}.items()
         for label, network in networks:
             for found in measure(network, photo, last, protocol.convention, device, seed, dataset):
@@ -218,9 +158,9 @@ def compare(
     """
     config.check()
     protocol = protocol_of(config)
-    enlarge = load_protocol(config.protocol).scale // protocol.scale
-    methods = [build(method, METHODS, "methods", Method) for method in config.methods]
-    tests = Tests.load(config, protocol, enlarge, training_photographs(config, protocol, methods))
+    methods = {method: build(method, METHODS, "methods", Method) for method in config.methods}
+    learnt = materials(config, protocol, list(methods.values()))
+    tests = Tests.load(config, protocol, [photo for m in learnt.values() for photo in m.photos()])
     out = Path(config.out)
     _refuse_another_study(out, config, overwrite)
     save_config(out / CONFIG, config)
@@ -228,15 +168,13 @@ def compare(
     runs = [config.run(method, config.seed + i) for i in range(config.seeds) for method in config.methods]
     finished: list[TrainConfig] = []
     rows: list[Row] = []
-    before = read_rows(out / ROWS) if (out / ROWS).exists() and not overwrite else []
-    images = {(dataset, photo.name) for dataset, photo in tests.photos}
+    others = read_rows(out / ROWS) if (out / ROWS).exists() and not overwrite else []
     whole = bar.add_task(f"all of {len(runs)} runs", total=len(runs) * config.budget)
     for run in runs:
+        data = learnt[methods[run.method].sees_unseen].digest()
         begun = not overwrite and holds_a_run(run.folder) and _is_of_this_study(run)
         trained_before = begun and is_finished(run.folder)
-        kept = [row for row in before if row.run == run.folder.name and row.protocol_hash == protocol.hash()]
-        if {(row.dataset, row.image) for row in kept} != images:
-            kept = []
+        kept = standing_rows(others, run, protocol, tests, data)
         elsewhere = bool(kept) and not holds_a_run(run.folder)  # the rows of a finished run came without its folder
         if trained_before or elsewhere:
             bar.advance(whole, config.budget)
@@ -246,21 +184,40 @@ def compare(
             break
         if not elsewhere:
             network, card = load_checkpoint(run.folder, run.backbone)
-            if card.protocol_hash != protocol.hash():
-                raise UserError(
-                    f"{run.folder}: trained before {config.protocol} changed; choose another --out, or --overwrite"
-                )
+            _refuse_other_training(run, card, protocol, data)
             if not kept or not trained_before or not _is_newer(out / ROWS, run.folder / CHECKPOINT):
                 kept = evaluate(network, card, run.folder.name, protocol, tests, config, TEST_SEED, stop, bar)
         if stop.is_set():
             break
         rows += kept
         finished.append(run)
-        write_rows(out / ROWS, rows)
+        others = [row for row in others if row.run != run.folder.name]
+        write_rows(out / ROWS, [*rows, *others])  # what is yet to be looked at, or was not asked for, stays
         left = len(runs) - len(finished)
         so_far = [f"Unfinished: {left} of {len(runs)} runs are yet to come."] if left else []
         report(out, config, protocol, tests, finished, rows, title, [*so_far, *notes])
     return Outcome(rows, len(finished) == len(runs), tests.skipped)
+
+
+def standing_rows(rows: Sequence[Row], run: TrainConfig, protocol: Protocol, tests: Tests, data: str) -> list[Row]:
+    """The rows of a run, if they are of these very tests, levels and training photographs; else none.
+
+    Whether a test image is still the same is seen by what it measures undone, under one of its levels.
+    """
+    found = [row for row in rows if (row.run, row.protocol_hash, row.data) == (run.folder.name, protocol.hash(), data)]
+    inputs = {(row.dataset, row.image, row.level): row.input_psnr for row in found}
+    wanted = [
+        (dataset, photo, [(split, c.kind, c.degree) for split, c in levels_of(photo, dataset, protocol)])
+        for dataset, photo in tests.photos
+    ]
+    if inputs.keys() != {(dataset, photo.name, level) for dataset, photo, levels in wanted for level in levels}:
+        return []
+    for dataset, photo, levels in wanted:
+        _, confounder = levels_of(photo, dataset, protocol)[0]
+        measured, _ = judge_input(photo, confounder, protocol.convention, TEST_SEED, dataset)
+        if not math.isclose(measured, inputs[dataset, photo.name, levels[0]], abs_tol=1e-3):  # dB
+            return []
+    return found
 
 
 def report(
@@ -347,9 +304,21 @@ def _is_of_this_study(run: TrainConfig) -> bool:
     return path.exists() and load_config(path) | {"out": run.out} == asdict(run)
 
 
+def _refuse_other_training(run: TrainConfig, card: Card, protocol: Protocol, data: str) -> None:
+    """A run that was trained under another protocol, or on other photographs, is none of this study."""
+    for what, changed in (
+        (run.protocol, card.protocol_hash != protocol.hash()),
+        (f"what is in {', '.join([*run.data, *run.pairs])}", card.data != data),
+    ):
+        if changed:
+            raise UserError(f"{run.folder}: trained before {what} changed; choose another --out, or --overwrite")
+
+
 def _refuse_another_study(out: Path, config: CompareConfig, overwrite: bool) -> None:
     """Methods, seeds and test sets may be added to a study; what the runs share may not change under it."""
     if not (out / CONFIG).exists():
+        if (out / ROWS).exists() and not overwrite:
+            raise UserError(f"out: {out / ROWS} is there without its {CONFIG}; choose another --out, or --overwrite")
         return
     saved, now = load_config(out / CONFIG), asdict(config)
     if "method" in saved:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Event
@@ -15,9 +14,11 @@ import torch
 from rich.progress import Progress, TaskID
 from torch import nn
 
+from . import __version__
 from .backbones import BACKBONES
 from .checkpoints import (
     CHECKPOINT,
+    Card,
     load_optimiser,
     load_state,
     optimiser_tensors,
@@ -27,8 +28,8 @@ from .checkpoints import (
 from .config import Recipe, TrainConfig, save_config
 from .confounders import Confounder, Recorded, draw_episode
 from .data.patches import Patches
-from .data.sources import Clean, training_photos
-from .data.sources import training_pairs as recorded_pairs
+from .data.photographs import Photo
+from .data.sources import Clean, recorded_pairs, training_photos, without
 from .errors import UserError
 from .evaluation import Validation, on_device
 from .files import write_text
@@ -64,6 +65,45 @@ class Position:
 
 
 @dataclass(frozen=True)
+class Material:
+    """What a method learns from under a protocol: clean photographs, and recorded pairs by the name of their set."""
+
+    clean: Clean
+    pairs: dict[str, Clean]
+    trained: tuple[Confounder, ...]
+
+    @classmethod
+    def of(cls, config: Recipe, protocol: Protocol, method: Method) -> Material:
+        """Raises UserError, naming the field, for folders that cannot be used, and for pairs that are not given."""
+        trained = protocol.training_confounders(method.sees_unseen)
+        wanted = dict.fromkeys(c.degree for c in (*trained, *protocol.held_out) if isinstance(c, Recorded))
+        known = protocol.recorded()
+        pairs = recorded_pairs(config.pairs, list(wanted), known, protocol.scale, protocol.enlarged_by)
+        clean = training_photos(config.data)
+        held = [photo for part in (clean, *pairs.values()) for photo in part.validation]
+        apart = {name: replace(part, train=without(part.train, held)) for name, part in pairs.items()}
+        return cls(replace(clean, train=without(clean.train, held)), apart, trained)
+
+    def parts(self) -> list[Clean]:
+        return [self.clean, *self.pairs.values()]
+
+    def photos(self) -> list[Photo]:
+        """All that is trained or validated on."""
+        return [photo for part in self.parts() for photo in (*part.train, *part.validation)]
+
+    def digest(self) -> str:
+        """Changes with any photograph, its name, or its side of the split."""
+        return "-".join(part.digest() for part in self.parts())
+
+    def confounders(self, patch: int) -> tuple[Confounder, ...]:
+        """Those that are trained on, the recorded ones with their patches."""
+        return tuple(
+            replace(c, patches=Patches(self.pairs[c.degree].train, patch)) if isinstance(c, Recorded) else c
+            for c in self.trained
+        )
+
+
+@dataclass(frozen=True)
 class Run:
     """What a configuration describes, built: everything the loop works with."""
 
@@ -94,26 +134,23 @@ class Run:
         network = on_device(network, config.device)
         if not any(parameter.requires_grad for parameter in network.parameters()):
             raise UserError(f"backbone: {config.backbone!r} has no parameters to train")
-        if config.patch % protocol.scale:
-            raise UserError(
-                f"patch: {config.patch} is no multiple of {protocol.scale}, by which {protocol.name} enlarges"
-            )
-        clean = training_photos(config.data)
-        confounders = protocol.training_confounders(method.sees_unseen)
-        pairs = training_pairs(config, protocol, confounders)
-        sources = [clean, *pairs.values()]
+        if config.patch % protocol.step:
+            raise UserError(f"patch: {config.patch} is no multiple of {protocol.step}, the scale of {protocol.name}")
+        material = Material.of(config, protocol, method)
         return cls(
             config=config,
             protocol=protocol,
-            confounders=tuple(with_patches(c, pairs, config.patch) for c in confounders),
+            confounders=material.confounders(config.patch),
             method=method,
             network=network,
             objective=objective_for(network, config.loss),
             outer=torch.optim.Adam(network.parameters(), lr=config.lr),
-            patches=Patches(clean.train, config.patch),
-            validation=Validation.of(clean.validation, {name: p.validation for name, p in pairs.items()}, protocol),
-            data="-".join(source.digest() for source in sources),
-            skipped=[f"{skipped.name}: {skipped.reason}" for source in sources for skipped in source.skipped],
+            patches=Patches(material.clean.train, config.patch),
+            validation=Validation.of(
+                material.clean.validation, {name: p.validation for name, p in material.pairs.items()}, protocol
+            ),
+            data=material.digest(),
+            skipped=[f"{skipped.name}: {skipped.reason}" for part in material.parts() for skipped in part.skipped],
         )
 
 
@@ -121,21 +158,6 @@ def protocol_of(config: Recipe) -> Protocol:
     """The protocol that a recipe names; enlarged beforehand where it says so."""
     protocol = load_protocol(config.protocol)
     return protocol.enlarged() if config.enlarge else protocol
-
-
-def training_pairs(config: Recipe, protocol: Protocol, confounders: Sequence[Confounder]) -> dict[str, Clean]:
-    """The recorded pairs that a run learns from and validates on."""
-    trained = {c.degree for c in confounders if isinstance(c, Recorded)}
-    held = {c.degree for c in protocol.held_out if isinstance(c, Recorded)}
-    enlarge = load_protocol(config.protocol).scale // protocol.scale
-    return recorded_pairs(config.pairs, sorted(trained | held), protocol.scale, enlarge)
-
-
-def with_patches(confounder: Confounder, pairs: Mapping[str, Clean], size: int) -> Confounder:
-    """Recorded pairs with what they are trained on; any other confounder as it is."""
-    if isinstance(confounder, Recorded):
-        return replace(confounder, patches=Patches(pairs[confounder.degree].train, size))
-    return confounder
 
 
 def train(
@@ -277,7 +299,8 @@ def save(run: Run, position: Position, processes: Processes, found: dict[Split, 
     if processes.rank == 0:
         write_text(config.folder / LOG, "".join(json.dumps(line) + "\n" for line in position.log))
         if config.select == "last" or better or not (config.folder / CHECKPOINT).exists():
-            save_checkpoint(config.folder / CHECKPOINT, weights, config, run.protocol.hash(), spent(position, config))
+            card = Card(__version__, asdict(config), run.protocol.hash(), spent(position, config), run.data)
+            save_checkpoint(config.folder / CHECKPOINT, weights, card)
     save_state(state_file(config.folder, processes.rank), groups, asdict(position))  # last: it says the rest is there
 
 

@@ -16,7 +16,7 @@ import yaml
 from ..errors import UserError
 from ..parts import nearest
 from .pairing import match_pairs, scene_name
-from .pairs import split_source
+from .pairs import expanded, split_source
 from .photographs import UnreadableImage, find_photos, in_threads, no_pillow_warnings, try_header
 
 NOT_STATED = "not stated"
@@ -148,7 +148,7 @@ def check_data_source(source: str) -> Check:
         raise UserError(f"check-data: {source!r}: expected NAME=DIR or NAME=INPUT_DIR:TARGET_DIR")
     if _known(name).kind == "pairs":
         return check_data(*split_source(source, "check-data"))
-    return check_data(name, Path(folder))
+    return check_data(name, Path(expanded(folder, "check-data")))
 
 
 def check_data(name: str, *folders: Path) -> Check:

@@ -4,46 +4,52 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import UserError
 from .pairing import match_pairs
-from .photographs import (
-    Photo,
-    Pixels,
-    Skipped,
-    UnreadableImage,
-    decode,
-    in_threads,
-    no_pillow_warnings,
-    random_window,
-    try_header,
-    window_side,
-)
+from .photographs import Fingerprint, Found, Photo, Pixels, Skipped, UnreadableImage, decode, load_fitting
+
+_VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 
 
 def split_source(source: str, field: str) -> tuple[str, Path, Path]:
-    """The set's name and its two folders, from `NAME=INPUT_DIR:TARGET_DIR`. Raises UserError, naming `field`."""
+    """The set's name and its two folders, from `NAME=INPUT_DIR:TARGET_DIR`, each `expanded`.
+
+    Raises UserError, naming `field`, for any other form.
+    """
     name, _, folders = source.partition("=")
-    inputs, _, targets = expanded(folders, field).partition(":")
+    inputs, _, targets = folders.partition(":")
     if not (name and inputs and targets):
         raise UserError(
             f"{field}: {source!r}: expected NAME=INPUT_DIR:TARGET_DIR, distorted pictures before clean ones"
         )
-    return name, Path(inputs), Path(targets)
+    return name, Path(expanded(inputs, field)), Path(expanded(targets, field))
 
 
 def expanded(folder: str, field: str) -> str:
-    """With `~` and environment variables put in: so files of options can be the same on every machine.
+    """With a `~` in front and environment variables put in: so files of options can be the same on every machine.
 
-    Raises UserError, naming `field`, for a variable that is not set.
+    Variables are `$NAME` and `${NAME}`, of letters, digits and underscores, no digit first. A path that exists as it
+    is written is taken as written. Raises UserError, naming `field`, for a variable that is not set, and for the `~`
+    of a user who is not known.
     """
-    path = os.path.expandvars(Path(folder).expanduser())
-    if missing := re.search(r"\$(\w+|\{\w+\})", path):
-        raise UserError(f"{field}: {folder}: {missing[0]} is not set")
-    return path
+    if Path(folder).exists():
+        return folder
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
+        if name not in os.environ:
+            raise UserError(f"{field}: {folder}: {found[0]} is not set")
+        return os.environ[name]
+
+    try:
+        return str(Path(_VARIABLE.sub(value, folder)).expanduser())
+    except RuntimeError as error:
+        raise UserError(f"{field}: {folder}: the home of this user is not known") from error
 
 
 def load_pairs(
@@ -51,47 +57,51 @@ def load_pairs(
 ) -> tuple[list[Photo], list[Skipped]]:
     """Read pairs whose names match (see `match_pairs`) into at most `memory` bytes, as `load_photos` does.
 
-    Photographs bear the name of the input. Left out, with a reason, are files without a partner, those that
-    cannot be read, and pairs whose clean picture is not as large as the distorted one, or a whole multiple.
+    Photographs bear the name of the input. Those that share a target share its array, and one window of it. Left
+    out, with a reason, are files without a partner, those that cannot be read, and pairs whose clean picture is not
+    as large as the distorted one, or a whole multiple.
     enlarge: bring inputs that are smaller by this factor to the size of the clean picture, bicubically.
     Raises UserError if a folder is missing or nothing is left.
     """
     matched, alone = match_pairs(inputs, targets)
-    skipped = [Skipped(name, reason) for name, _, reason in (line.partition(": ") for line in alone)]
-    with no_pillow_warnings():
-        sizes = in_threads(try_header, [target for _, target in matched], "measuring pairs")
-        readable = [size for size in sizes if isinstance(size, tuple)]
-        side = window_side(readable, memory // 2, targets)
+    sharing: defaultdict[Path, list[Path]] = defaultdict(list)
+    for path, target in matched:
+        sharing[target].append(path)
 
-        def read(pair: tuple[Path, Path]) -> Photo | Skipped:
-            name = pair[0].relative_to(inputs).as_posix()
+    def read(target: Path) -> Found:
+        names = {path: path.relative_to(inputs).as_posix() for path in sharing[target]}
+        try:
+            clean = decode(target)
+        except UnreadableImage as error:
+            return [], [Skipped(name, f"its target: {error.reason}") for name in names.values()]
+        whole = Fingerprint.of(clean)
+        photos, skipped = [], []
+        for path, name in names.items():
             try:
-                photo = _matched(name, decode(pair[0]), decode(pair[1]), enlarge)
+                photos.append(Photo(name, clean, _matched(decode(path), clean, enlarge), whole))
             except UnreadableImage as error:
-                return Skipped(name, error.reason)
+                skipped.append(Skipped(name, error.reason))
             except ValueError as error:
-                return Skipped(name, str(error))
-            return photo if side is None else random_window(photo, side, seed)
+                skipped.append(Skipped(name, str(error)))
+        return photos, skipped
 
-        results = in_threads(read, matched, "reading pairs")
-    photos = [result for result in results if isinstance(result, Photo)]
-    skipped += [result for result in results if isinstance(result, Skipped)]
+    counts = {target: 1 + len(paths) for target, paths in sharing.items()}
+    photos, broken = load_fitting(counts, read, targets, memory, seed)
+    skipped = [Skipped(name, reason) for name, _, reason in (line.partition(": ") for line in alone)] + broken
     if not photos:
         first = f"; the first, {skipped[0].name}: {skipped[0].reason}" if skipped else ""
         raise UserError(f"{inputs} and {targets}: no pair can be used{first}")
     return photos, skipped
 
 
-def _matched(name: str, distorted: Pixels, clean: Pixels, enlarge: int) -> Photo:
-    """One pair, the distorted picture as large as the clean one or smaller by a whole factor."""
-    if enlarge > 1 and distorted.shape[0] * enlarge == clean.shape[0]:
-        distorted = _enlarged(distorted, enlarge)
+def _matched(distorted: Pixels, clean: Pixels, enlarge: int) -> Pixels:
+    """The distorted picture, as large as the clean one or smaller by a whole factor; enlarged if that is `enlarge`."""
     height, width = distorted.shape[:2]
     scale = clean.shape[0] // height
     if scale < 1 or clean.shape[:2] != (height * scale, width * scale):
         sizes = f"{width}×{height} for a clean picture of {clean.shape[1]}×{clean.shape[0]}"
         raise ValueError(f"{sizes}: neither equal nor smaller by a whole factor")
-    return Photo(name, clean, distorted)
+    return _enlarged(distorted, enlarge) if scale == enlarge > 1 else distorted
 
 
 def _enlarged(pixels: Pixels, scale: int) -> Pixels:

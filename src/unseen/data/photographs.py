@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +33,9 @@ _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 SMALLEST_WINDOW = 64
 """Side in pixels below which windows are refused: the usual training patch would no longer fit in one."""
 
+THUMBNAIL = 96
+"""The longest that a side of a thumbnail is, in pixels."""
+
 
 class UnreadableImage(UserError):  # noqa: N818 (it says what is wrong, as UserError says whose it is)
     """One file is not an image that can be used; the message is "<path>: <reason>".
@@ -44,6 +49,25 @@ class UnreadableImage(UserError):  # noqa: N818 (it says what is wrong, as UserE
 
 
 @dataclass(frozen=True, eq=False)
+class Fingerprint:
+    """What is kept of a whole clean picture, to know it again where only a part of it is in memory.
+
+    thumbnail: uint8 (h, w), its gray values averaged over boxes; both sides at most `THUMBNAIL`, and never enlarged.
+    digest: hexadecimal digits of its size and pixels (SHA-256), the same for the same pixels alone.
+    """
+
+    thumbnail: Pixels
+    digest: str
+
+    @classmethod
+    def of(cls, pixels: Pixels) -> Fingerprint:
+        """From uint8 (H, W, 3)."""
+        gray = Image.fromarray(pixels).convert("L")
+        small = gray.resize((min(gray.width, THUMBNAIL), min(gray.height, THUMBNAIL)), Image.Resampling.BOX)
+        return cls(np.array(small), hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest())
+
+
+@dataclass(frozen=True, eq=False)
 class Photo:
     """One photograph in memory.
 
@@ -51,6 +75,7 @@ class Photo:
     pixels: uint8 (H, W, 3), RGB, 0 to 255.
     recorded: the same scene as it was really recorded, distorted; as large, or smaller by a whole factor. None
         where the distortion is made.
+    whole: what is kept of the picture that this is a part of; None where it is all of it.
 
     Two photographs are equal only if they are the same object: arrays have no single truth value.
     """
@@ -58,6 +83,12 @@ class Photo:
     name: str
     pixels: Pixels
     recorded: Pixels | None = None
+    whole: Fingerprint | None = None
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """Of the whole clean picture."""
+        return self.whole or Fingerprint.of(self.pixels)
 
     @property
     def scale(self) -> int:
@@ -70,7 +101,7 @@ class Photo:
         top, left, height, width = (value // s for value in (top, left, height, width))
         clean = self.pixels[top * s : (top + height) * s, left * s : (left + width) * s]
         recorded = None if self.recorded is None else self.recorded[top : top + height, left : left + width]
-        return Photo(self.name, clean, recorded)
+        return Photo(self.name, clean, recorded, self.fingerprint)
 
     def centre(self, size: int) -> Photo:
         """The middle, at most `size` pixels a side."""
@@ -84,6 +115,9 @@ class Skipped:
 
     name: str
     reason: str
+
+
+Found = tuple[list[Photo], list[Skipped]]
 
 
 def generator_for(seed: int, name: str) -> np.random.Generator:
@@ -228,7 +262,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 # --------------------------------------------------------------------------------------------- loading
 
 
-def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> tuple[list[Photo], list[Skipped]]:
+def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> Found:
     """Read all photographs of `folder` (see `find_photos`) into at most `memory` bytes of pixels.
 
     Returns the photographs and the files that could not be read, both sorted by name. If the whole
@@ -239,27 +273,47 @@ def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> tupl
 
     Raises UserError if nothing can be read, or if windows would be narrower than `SMALLEST_WINDOW`.
     """
-    paths = find_photos(folder)
     root = folder.parent if folder.is_file() else folder
-    names = [path.relative_to(root).as_posix() for path in paths]
-    with no_pillow_warnings():
-        sizes = in_threads(try_header, paths, "measuring photographs")
-        side = window_side([size for size in sizes if isinstance(size, tuple)], memory, folder)
 
-        def read(entry: tuple[Path, str, tuple[int, int] | UnreadableImage]) -> Photo | Skipped:
-            path, name, size = entry
-            if isinstance(size, UnreadableImage):
-                return Skipped(name, size.reason)
-            return _read_window(path, name, side, seed)
+    def read(path: Path) -> Found:
+        name = path.relative_to(root).as_posix()
+        try:
+            return [Photo(name, decode(path))], []
+        except UnreadableImage as error:
+            return [], [Skipped(name, error.reason)]
 
-        results = in_threads(read, list(zip(paths, names, sizes, strict=True)), "reading photographs")
-    photos = [result for result in results if isinstance(result, Photo)]
-    skipped = [result for result in results if isinstance(result, Skipped)]
+    photos, skipped = load_fitting(dict.fromkeys(find_photos(folder), 1), read, root, memory, seed)
     if not photos:
         first = skipped[0]
         count = f"none of {len(skipped)} photographs can be read"
         raise UserError(f"{folder}: {count}; the first, {first.name}: {first.reason}")
     return photos, skipped
+
+
+def load_fitting(
+    pictures: Mapping[Path, int], read: Callable[[Path], Found], folder: Path, memory: int, seed: int
+) -> Found:
+    """Photographs, sorted by name, and files left out; windows in place of the whole where `memory` asks for them.
+
+    pictures: clean pictures within `folder`, each with the number of arrays of its size that `read` makes of it.
+    read: the photographs that share this clean picture, and the files to leave out. Their windows are of one place.
+    Raises UserError as `load_photos` does.
+    """
+    paths = list(pictures)
+    with no_pillow_warnings():
+        sizes = in_threads(try_header, paths, "measuring photographs")
+        counted = zip(sizes, pictures.values(), strict=True)  # what cannot be read is told below
+        side = _window_side([size for size, n in counted if isinstance(size, tuple) for _ in range(n)], memory, folder)
+
+        def read_windows(path: Path) -> Found:
+            photos, skipped = read(path)
+            if side is not None and photos:
+                photos = _windows(photos, side, generator_for(seed, path.relative_to(folder).as_posix()))
+            return photos, skipped
+
+        found = in_threads(read_windows, paths, "reading photographs")
+    photos = [photo for some, _ in found for photo in some]
+    return sorted(photos, key=lambda photo: photo.name), [one for _, skipped in found for one in skipped]
 
 
 def in_threads(work: Callable[[T], R], items: Sequence[T], description: str) -> list[R]:
@@ -279,25 +333,20 @@ def try_header(path: Path) -> tuple[int, int] | UnreadableImage:
         return error
 
 
-def _read_window(path: Path, name: str, side: int | None, seed: int) -> Photo | Skipped:
-    try:
-        photo = Photo(name, decode(path))
-    except UnreadableImage as error:
-        return Skipped(name, error.reason)
-    return photo if side is None else random_window(photo, side, seed)
+def _windows(photos: Sequence[Photo], side: int, generator: np.random.Generator) -> list[Photo]:
+    """Copies, at most side x side, of one place anywhere in the clean picture that all the photographs share."""
+    step = math.lcm(*(photo.scale for photo in photos))
+    height, width = photos[0].pixels.shape[:2]
+    top, left = (int(generator.integers(max(length - side, 0) + 1)) // step * step for length in (height, width))
+    side = max(side // step, 1) * step
+    parts = [photo.window(top, left, side, side) for photo in photos]
+    clean = parts[0].pixels.copy()  # a view would keep the whole alive
+    return [
+        replace(part, pixels=clean, recorded=None if part.recorded is None else part.recorded.copy()) for part in parts
+    ]
 
 
-def random_window(photo: Photo, side: int, seed: int) -> Photo:
-    """A copy, at most side x side, from anywhere in the photograph; a view would keep the whole alive."""
-    generator = generator_for(seed, photo.name)
-    height, width = photo.pixels.shape[:2]
-    top = int(generator.integers(max(height - side, 0) + 1))
-    left = int(generator.integers(max(width - side, 0) + 1))
-    part = photo.window(top, left, side, side)
-    return Photo(photo.name, part.pixels.copy(), None if part.recorded is None else part.recorded.copy())
-
-
-def window_side(sizes: Sequence[tuple[int, int]], memory: int, folder: Path) -> int | None:
+def _window_side(sizes: Sequence[tuple[int, int]], memory: int, folder: Path) -> int | None:
     """The largest side at which one window of each photograph fits; None if the whole photographs do."""
 
     def total(side: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,80 +59,133 @@ def training_photos(sources: Sequence[str]) -> Clean:
             train, validation, skipped = train + parts[0], validation + parts[1], skipped + broken
     if not validation or any(source == "embedded" for source in sources):
         validation += embedded_photos("validation")
-    held_contents = {_content(photo) for photo in validation}  # a photograph given twice must not sit on both sides
-    train = [photo for photo in train if _content(photo) not in held_contents]
+    train = without(train, validation)  # a photograph given twice must not sit on both sides
     if not train:
         raise UserError(f"data: {', '.join(sources)}: all photographs are the same; one must be left to validate on")
     return Clean(train, validation, skipped)
 
 
-def training_pairs(sources: Sequence[str], wanted: Collection[str], scale: int, enlarge: int) -> dict[str, Clean]:
-    """Recorded pairs to train on by the name of their set, each split as a folder of photographs is.
+def recorded_pairs(
+    sources: Sequence[str], wanted: Collection[str], known: Collection[str], scale: int, enlarge: int
+) -> dict[str, Clean]:
+    """Recorded pairs to train on by the name of their set, each split by its clean pictures as a folder is.
 
-    sources: `NAME=INPUT_DIR:TARGET_DIR`. wanted: the sets that are trained on. scale: by how much their inputs are
-    smaller. Raises UserError for one that is not given, not wanted, or of another scale.
+    All inputs of one clean picture are on one side; the first validation pairs are each of another clean picture.
+    sources: `NAME=INPUT_DIR:TARGET_DIR`. known: every set that the protocol names; wanted: those that are trained on;
+    the others are not loaded. scale: by how much inputs are smaller, once those that are smaller by `enlarge` have
+    been enlarged. Raises UserError for a set that is wanted and not given, not known, given twice, of another scale,
+    or of a single clean picture.
     """
-    given = {name: (inputs, targets) for name, inputs, targets in (split_source(s, "pairs") for s in sources)}
-    for name in given:
-        if name not in wanted:
-            known = ", ".join(wanted) if wanted else "none"
-            raise UserError(f"pairs: {name!r} is no set that this trains on; it wants {known}{nearest(name, wanted)}")
+    given: dict[str, tuple[Path, Path]] = {}
+    for source in sources:
+        name, inputs, targets = split_source(source, "pairs")
+        if name not in known:
+            names = ", ".join(known) or "none"
+            raise UserError(f"pairs: {name!r} is no set of this protocol; it names {names}{nearest(name, known)}")
+        if name in given:
+            raise UserError(f"pairs: {name} is given twice")
+        given[name] = inputs, targets
     found = {}
     for name in wanted:
         if name not in given:
             raise UserError(f"pairs: {name} is trained on; give --pairs {name}=INPUT_DIR:TARGET_DIR")
         photos, skipped = load_pairs(*given[name], enlarge=enlarge)
-        if len(photos) < 2:
-            raise UserError(f"pairs: {name}: needs two pairs at least, one of them to validate on")
-        _require_scale(photos, scale, f"pairs: {name}")
-        found[name] = Clean(*_split(photos), skipped)
+        _require_scale(photos, scale, enlarge, f"pairs: {name}")
+        train, validation = _split(photos)
+        if not train:
+            raise UserError(f"pairs: {name}: needs two clean pictures at least, one of them to validate on")
+        found[name] = Clean(train, validation, skipped)
     return found
 
 
-def load_test_set(source: str, scale: int = 1, enlarge: int = 1) -> tuple[str, list[Photo], list[Skipped]]:
+def without(train: Iterable[Photo], held: Iterable[Photo]) -> list[Photo]:
+    """The photographs whose clean picture, whole and pixel by pixel, is none of those that are held out."""
+    kept_out = {photo.fingerprint.digest for photo in held}
+    return [photo for photo in train if photo.fingerprint.digest not in kept_out]
+
+
+def load_test_set(source: str, step: int = 1, enlarge: int = 1) -> tuple[str, list[Photo], list[Skipped]]:
     """A test set's name, photographs and files left out.
 
-    source: `NAME=DIR` or a folder, clean; `NAME=INPUT_DIR:TARGET_DIR`, recorded pairs; or `embedded`.
-    scale: by how much inputs are smaller; clean photographs are cut to a multiple of it at right and bottom.
+    source: `NAME=DIR` or a folder, clean; `NAME=INPUT_DIR:TARGET_DIR`, recorded pairs; or `embedded`. Folders are
+    `expanded`.
+    step: clean photographs are cut to a multiple of it at right and bottom, and left out where nothing remains.
+    enlarge: inputs that are smaller by it are enlarged; thereafter they must be smaller by `step // enlarge`.
+    Raises UserError where the source cannot be understood or read, and where nothing is left of it.
     """
-    if source == "embedded":
-        return source, trimmed(embedded_photos("test"), scale), []
-    source = expanded(source, "test")
-    name, equals, folder = ("", "", source) if Path(source).exists() else source.partition("=")
-    if not source or (equals and not (name and folder)):
-        raise UserError(f"test: {source!r}: expected NAME=DIR, NAME=INPUT_DIR:TARGET_DIR, a folder, or embedded")
-    if equals and ":" in folder and not Path(folder).exists():
+    name, folder = _named(source)
+    if name and ":" in folder and not Path(folder).exists():
         name, inputs, targets = split_source(source, "test")
         photos, skipped = load_pairs(inputs, targets, memory=2**40, enlarge=enlarge)
-        _require_scale(photos, scale, f"test: {name}")
+        _require_scale(photos, step // enlarge, enlarge, f"test: {name}")
         return name, photos, skipped
-    path = Path(folder or name)
-    photos, skipped = load_photos(path, memory=2**40)  # test images are never cut
-    return (name if equals else path.resolve().name), trimmed(photos, scale), skipped
+    if source == "embedded":
+        name, photos, skipped = source, embedded_photos("test"), []
+    else:
+        path = Path(expanded(folder, "test"))
+        name = name or path.resolve().name
+        photos, skipped = load_photos(path, memory=2**40)  # test images are never cut
+    lost = [photo for photo in photos if not _keeps_something(photo, step)]
+    if len(lost) == len(photos):
+        raise UserError(
+            f"test: {name}: none of its photographs is {step} pixels wide and high, the least there must be"
+        )
+    reason = f"less than {step} pixels wide or high, and sides are cut to multiples of {step}"
+    return name, trimmed(photos, step), skipped + [Skipped(photo.name, reason) for photo in lost]
+
+
+def _named(source: str) -> tuple[str, str]:
+    """A test set's name, empty where it has its folder's, and what it is called after."""
+    name, equals, folder = source.partition("=")
+    if not source or (equals and not (name and folder)):
+        raise UserError(f"test: {source!r}: expected NAME=DIR, NAME=INPUT_DIR:TARGET_DIR, a folder, or embedded")
+    if not equals or "/" in name or Path(source).exists():  # the = is of a folder's name
+        return "", source
+    return name, folder
+
+
+def trimmed(photos: Sequence[Photo], step: int) -> list[Photo]:
+    """Cut to a multiple of `step` at right and bottom, without those of which nothing would remain."""
+    return [
+        photo.window(0, 0, photo.pixels.shape[0] // step * step, photo.pixels.shape[1] // step * step)
+        for photo in photos
+        if _keeps_something(photo, step)
+    ]
+
+
+def _keeps_something(photo: Photo, step: int) -> bool:
+    return all(side >= step for side in photo.pixels.shape[:2])
 
 
 def _split(photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
-    """Every tenth photograph validates, one at least, chosen by its name alone."""
-    held = set(sorted(range(len(photos)), key=lambda i: _order(photos[i].name))[: max(1, len(photos) // 10)])
-    return (
-        [photo for i, photo in enumerate(photos) if i not in held],
-        [photo for i, photo in enumerate(photos) if i in held],
-    )
+    """Every tenth clean picture validates, one at least, with all that share it; chosen by the first one's name alone.
 
-
-def _require_scale(photos: Sequence[Photo], scale: int, field: str) -> None:
+    All keep their order, but that a second photograph of a validation picture comes after the first ones of all.
+    """
+    sharing: dict[str, list[Photo]] = {}
     for photo in photos:
-        if photo.scale != scale:
-            given = f"its input is smaller by {photo.scale}, and the network is to enlarge by {scale}"
-            raise UserError(f"{field}: {photo.name}: {given}; --enlarge true takes inputs of equal size")
+        sharing.setdefault(photo.fingerprint.digest, []).append(photo)
+    ranked = sorted(sharing.values(), key=lambda group: _order(group[0].name))
+    held = ranked[: max(1, len(ranked) // 10)]
+    position = {photo: i for group in held for i, photo in enumerate(group)}
+    validation = sorted((photo for photo in photos if photo in position), key=lambda photo: position[photo])
+    return [photo for photo in photos if photo not in position], validation
 
 
-def trimmed(photos: Sequence[Photo], scale: int) -> list[Photo]:
-    """Cut to a multiple of `scale` at right and bottom."""
-    return [
-        photo.window(0, 0, photo.pixels.shape[0] // scale * scale, photo.pixels.shape[1] // scale * scale)
-        for photo in photos
-    ]
+def _require_scale(photos: Sequence[Photo], scale: int, enlarge: int, field: str) -> None:
+    """enlarge: by how much smaller inputs have been enlarged; 1 if none were."""
+    for photo in photos:
+        if photo.scale == scale:
+            continue
+        given = "its input is " + (f"smaller by {photo.scale}" if photo.scale > 1 else "as large as its clean picture")
+        if enlarge > 1:
+            wanted = f"--enlarge true takes inputs as large, or smaller by {enlarge}"
+        elif scale > 1:
+            wanted = f"the network is to enlarge by {scale}"
+            wanted += "; --enlarge true takes inputs of equal size as well" if photo.scale == 1 else ""
+        else:
+            wanted = "the network keeps sizes"
+        raise UserError(f"{field}: {photo.name}: {given}, and {wanted}")
 
 
 def _count(text: str, source: str) -> int:

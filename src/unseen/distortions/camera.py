@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar, get_args
 
 import torch
@@ -92,8 +92,18 @@ class CameraNoise(Distortion):
 
     @property
     def family(self) -> Hashable:
-        """Degrees are compared where all that is not strength is equal: convention, mosaic and response."""
-        return type(self), self.convention, self.bayer, self.gamma
+        """The type, the convention and the pattern; `any` of the patterns is four `alternatives`."""
+        return type(self), self.convention, self.bayer
+
+    @property
+    def spans(self) -> tuple[Range | str, ...]:
+        """Shot, read and gamma: one degree can be made of many."""
+        return self.shot, self.read, self.gamma
+
+    @property
+    def alternatives(self) -> list[tuple[Distortion, ...]]:
+        """One for each pattern that may be drawn."""
+        return [(replace(self, bayer=bayer),) for bayer in (PATTERNS if self.bayer == "any" else (self.bayer,))]
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
         parameters = {

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Hashable
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import chain, permutations, product
 
 import torch
 from torch import Tensor
@@ -50,11 +49,6 @@ class Composition(Distortion):
         """The parts' degrees, such as "2 > 10 > 40"; a composition within a composition in brackets."""
         return f" {self.sign} ".join(_words(part) for part in self.parts)
 
-    @property
-    def family(self) -> Hashable:
-        """The type, and the families of the parts as they stand."""
-        return type(self), *(part.family for part in self.parts)
-
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
         drawn: Parameters = {}
         for i, part in enumerate(self.parts):
@@ -88,9 +82,10 @@ class Sequence(Composition):
     def scale(self) -> int:
         return math.prod(part.scale for part in self.parts)
 
-    def overlaps(self, other: Distortion) -> bool:
-        """Whether every part overlaps the other sequence's part in its place."""
-        return isinstance(other, Sequence) and _paired(self.parts, other.parts)
+    @property
+    def alternatives(self) -> list[tuple[Distortion, ...]]:
+        """One alternative of every part, in each combination."""
+        return [tuple(chain(*links)) for links in product(*(part.alternatives for part in self.parts))]
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         for i in range(len(self.parts)):
@@ -114,9 +109,14 @@ class RandomOrder(Composition):
     def sign(self) -> str:
         return "&"
 
+    @property
+    def alternatives(self) -> list[tuple[Distortion, ...]]:
+        """Those of the sequence in every order."""
+        return [links for order in permutations(self.parts) for links in Sequence(order).alternatives]
+
     def overlaps(self, other: Distortion) -> bool:
-        """Whether every part overlaps one of the other's, whatever their order."""
-        return isinstance(other, RandomOrder) and any(_paired(self.parts, order) for order in permutations(other.parts))
+        """As of any other; one order of this is enough where the other has every order."""
+        return other.overlaps(Sequence(self.parts)) if isinstance(other, RandomOrder) else super().overlaps(other)
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
         order = torch.rand(n, len(self.parts), generator=generator, dtype=torch.float64).argsort(dim=1)
@@ -158,10 +158,10 @@ class Choice(Composition):
     def scale(self) -> int:
         return self.parts[0].scale
 
-    def overlaps(self, other: Distortion) -> bool:
-        """Whether a part overlaps the other distortion, or a part of the other choice."""
-        others = other.parts if isinstance(other, Choice) else (other,)
-        return any(part.overlaps(one) for part in self.parts for one in others)
+    @property
+    def alternatives(self) -> list[tuple[Distortion, ...]]:
+        """Those of every part."""
+        return [links for part in self.parts for links in part.alternatives]
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
         weights = torch.tensor(self.weights or [1.0] * len(self.parts), dtype=torch.float64)
@@ -170,10 +170,6 @@ class Choice(Composition):
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         return self.apply_each(parameters["choice"], clean, parameters)
-
-
-def _paired(parts: tuple[Distortion, ...], others: tuple[Distortion, ...]) -> bool:
-    return len(parts) == len(others) and all(a.overlaps(b) for a, b in zip(parts, others, strict=True))
 
 
 def _words(part: Distortion) -> str:

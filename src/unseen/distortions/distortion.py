@@ -38,22 +38,34 @@ class Distortion(ABC):
     def degree(self) -> Range | str:
         """How strong: a number or a range of numbers where there is one, else words.
 
-        The x axis of a severity curve, and what the check for leaks compares.
+        The x axis of a severity curve, and what the check for leaks compares (see `spans`).
         """
 
     @property
     def family(self) -> Hashable:
-        """What makes two distortions one type, so that their degrees can be compared for leaks."""
+        """What makes two distortions one type, so that their spans can be compared for leaks."""
         return type(self)
+
+    @property
+    def spans(self) -> tuple[Range | str, ...]:
+        """What is compared within a family, as many in all of it: the degree, or all the ranges that it sums up."""
+        return (self.degree,)
+
+    @property
+    def alternatives(self) -> list[tuple[Distortion, ...]]:
+        """What an image may get: each of them single distortions, in the order in which they are applied."""
+        return [(self,)]
 
     def overlaps(self, other: Distortion) -> bool:
         """Whether both could draw one and the same degree: an unseen one that does is a leak."""
-        if self.family != other.family:
-            return False
-        if isinstance(self.degree, str) or isinstance(other.degree, str):
-            return self.degree == other.degree
-        (low, high), (lowest, highest) = ends(self.degree), ends(other.degree)
-        return low <= highest and high >= lowest
+        mine, others = self.alternatives, other.alternatives
+        if mine == [(self,)] and others == [(other,)]:
+            return self.family == other.family and all(map(meet, self.spans, other.spans))
+        return any(
+            len(one) == len(two) and all(a.overlaps(b) for a, b in zip(one, two, strict=True))
+            for one in mine
+            for two in others
+        )
 
     @property
     def scale(self) -> int:
@@ -64,6 +76,14 @@ class Distortion(ABC):
 def ends(value: Range) -> tuple[float, float]:
     """The lowest and the highest value."""
     return value if isinstance(value, tuple) else (value, value)
+
+
+def meet(one: Range | str, other: Range | str) -> bool:
+    """Whether two ranges share a value; words are only met by the same words."""
+    if isinstance(one, str) or isinstance(other, str):
+        return one == other
+    (low, high), (lowest, highest) = ends(one), ends(other)
+    return low <= highest and high >= lowest
 
 
 def require_within(name: str, value: Range, lowest: float, highest: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .distortion import Distortion, Parameters, Range, require_within, sample_range
+from .distortion import Distortion, Parameters, Range, in_words, require_within, sample_range
 
 Mode = Literal["area", "bilinear", "bicubic", "matlab"]
 LEVELS = 255
@@ -86,8 +87,17 @@ class Downsample(Distortion):
         _require_mode("mode", self.mode)
 
     @property
-    def degree(self) -> Range:
-        return self.factor
+    def degree(self) -> Range | str:
+        """The factor; with words for another mode than the usual one, which is another type."""
+        return self.factor if self.mode == "matlab" else f"{self.factor}, {self.mode}"
+
+    @property
+    def family(self) -> Hashable:
+        return type(self), self.mode
+
+    @property
+    def spans(self) -> tuple[Range | str, ...]:
+        return (self.factor,)
 
     @property
     def scale(self) -> int:
@@ -123,8 +133,19 @@ class Resample(Distortion):
         _require_mode("up", self.up)
 
     @property
-    def degree(self) -> Range:
-        return self.factor
+    def degree(self) -> Range | str:
+        """The factor; with words for other modes than the usual ones, which are another type."""
+        if self.down == self.up == "bicubic":
+            return self.factor
+        return f"{in_words(self.factor)}, {self.down} down, {self.up} up"
+
+    @property
+    def family(self) -> Hashable:
+        return type(self), self.down, self.up
+
+    @property
+    def spans(self) -> tuple[Range | str, ...]:
+        return (self.factor,)
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
         return {"factor": sample_range(self.factor, generator, n)}

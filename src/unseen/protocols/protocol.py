@@ -26,8 +26,9 @@ class Protocol:
 
     seen: the confounders that methods train on. held_out: for choosing checkpoints and settings, on
     photographs of the training side. unseen: only ever tested; the ceiling alone trains on them.
-    convention: how PSNR and SSIM are taken. scale: by how much the network enlarges. tests: the test sets
-    it is usually reported on. notes: what was chosen where the paper is silent, and why.
+    convention: how PSNR and SSIM are taken. scale: by how much the network enlarges. enlarged_by: by how much its input
+    was enlarged beforehand. tests: the test sets it is usually reported on. notes: what was chosen where the paper
+    is silent, and why.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Protocol:
     unseen: tuple[Confounder, ...]
     convention: Convention = field(default_factory=Convention)
     scale: int = 1
+    enlarged_by: int = 1
     tests: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     reported: tuple[Reported, ...] = ()
@@ -67,7 +69,12 @@ class Protocol:
         if self.scale == 1:
             return self
         seen, held_out, unseen = (tuple(map(enlarged, group)) for group in (self.seen, self.held_out, self.unseen))
-        return replace(self, seen=seen, held_out=held_out, unseen=unseen, scale=1)
+        return replace(self, seen=seen, held_out=held_out, unseen=unseen, scale=1, enlarged_by=self.scale)
+
+    @property
+    def step(self) -> int:
+        """What the sides of a clean image must be multiples of."""
+        return self.scale * self.enlarged_by
 
     def hash(self) -> str:
         """Twelve hexadecimal digits that change with anything that changes a result."""

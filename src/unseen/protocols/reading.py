@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields
 from importlib import resources
 from pathlib import Path
@@ -12,11 +11,16 @@ from typing import Any
 import yaml
 
 from ..confounders import Confounder, Synthetic, parse_confounder
-from ..distortions import ends
+from ..distortions.distortion import ends, in_words, meet
 from ..errors import UserError
 from ..metrics import Convention
 from ..parts import nearest
 from .protocol import Protocol, Reported
+
+DERIVED = ("enlarged_by",)
+"""Fields of a protocol that no file states: `Protocol.enlarged` sets them."""
+Span = tuple[float, float]
+"""The lowest and the highest value."""
 
 
 def protocol_names() -> list[str]:
@@ -60,9 +64,9 @@ class Source:
 def _parse(text: str, name: str) -> Protocol:
     try:
         tree, raw = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date of month 13, a thousand brackets
         raise UserError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
-    source = Source(name, _lines(tree))
+    source = Source(name, _lines(tree, name))
     _check_keys(raw, Protocol, source)
     for key, kind, words in (
         ("name", str, "text"),
@@ -70,14 +74,16 @@ def _parse(text: str, name: str) -> Protocol:
         ("version", int, "a whole number"),
         ("scale", int, "a whole number"),
     ):
-        if not isinstance(raw.get(key, 1 if kind is int else ""), kind):
+        if type(raw.get(key, kind())) is not kind:  # `true` is an int as well
             raise UserError(f"{source.at(key)}: expected {words}, not {raw[key]!r}")
     groups = {group: _confounders(raw[group], source, group) for group in ("seen", "held_out", "unseen")}
     protocol = Protocol(
         name=raw["name"],
         version=raw["version"],
         about=raw["about"],
-        **groups,
+        seen=groups["seen"],
+        held_out=groups["held_out"],
+        unseen=groups["unseen"],
         convention=_convention(raw.get("convention", {}), source),
         scale=raw.get("scale", 1),
         tests=_texts(raw.get("tests", []), source, "tests"),
@@ -90,23 +96,31 @@ def _parse(text: str, name: str) -> Protocol:
     return protocol
 
 
-def _lines(tree: yaml.Node | None) -> dict[tuple[str | int, ...], int]:
-    """The line of every field and element, counted from 1, by its path."""
+def _lines(tree: yaml.Node | None, name: str) -> dict[tuple[str | int, ...], int]:
+    """The line of every field and element, counted from 1, by its path.
+
+    Raises UserError for what YAML lets pass: a field that is there twice, and an alias within what it stands for.
+    """
     found: dict[tuple[str | int, ...], int] = {}
 
-    def visit(node: yaml.Node | None, path: tuple[str | int, ...]) -> None:
-        if node is None:
-            return
-        found.setdefault(path, node.start_mark.line + 1)
+    def visit(node: yaml.Node, path: tuple[str | int, ...], above: tuple[yaml.Node, ...]) -> None:
+        line = found.setdefault(path, node.start_mark.line + 1)
+        if node in above:
+            raise UserError(f"{name}, line {line}: an alias stands for what it is part of")
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
-                found[(*path, str(key.value))] = key.start_mark.line + 1
-                visit(value, (*path, str(key.value)))
+                field = (*path, str(key.value))
+                line = key.start_mark.line + 1
+                if field in found:
+                    raise UserError(f"{name}, line {line}: field {key.value!r} is there twice")
+                found[field] = line
+                visit(value, field, (*above, node))
         elif isinstance(node, yaml.SequenceNode):
             for i, value in enumerate(node.value):
-                visit(value, (*path, i))
+                visit(value, (*path, i), (*above, node))
 
-    visit(tree, ())
+    if tree is not None:
+        visit(tree, (), ())
     return found
 
 
@@ -157,7 +171,7 @@ def _check_keys(raw: Any, kind: type, source: Source, *path: str | int) -> None:
     """A mapping with the dataclass's fields: none unknown, none missing that has no default."""
     if not isinstance(raw, dict):
         raise UserError(f"{source.at(*path)}: expected fields and values")
-    known = {f.name: f for f in fields(kind)}
+    known = {f.name: f for f in fields(kind) if f.name not in DERIVED}
     for key in raw:
         if key not in known:
             line = source.at(*path, str(key)).partition(": ")[0]
@@ -182,36 +196,52 @@ def _refuse_scales(protocol: Protocol, source: Source) -> None:
 
 
 def _refuse_repetitions(protocol: Protocol, source: Source) -> None:
+    """Results name a confounder by its kind and degree alone: two of a split that share both would be one."""
     for key, group in _groups(protocol).items():
-        names = [(c.kind, c.degree) for c in group]
-        for i, name in enumerate(names):
-            if name in names[:i]:
-                raise UserError(f"{source.at(key, i)}: {name[0]} of degree {name[1]} is there twice")
+        named: dict[tuple[str, float | str], Confounder] = {}
+        for i, c in enumerate(group):
+            first = named.setdefault((c.kind, c.degree), c)
+            if first is c:
+                continue
+            if first.name == c.name:
+                raise UserError(f"{source.at(key, i)}: {c.name} is there twice")
+            raise UserError(
+                f"{source.at(key, i)}: {c.name} would be one with {first.name} in the results, which name both "
+                f"{c.kind} of degree {in_words(c.degree)}: change a degree, or join the two by ' | '"
+            )
 
 
 def _refuse_leaks(protocol: Protocol, source: Source) -> None:
     """An unseen degree within the seen range of the same distortion, or held out, would make the claim empty."""
+    ranges = _seen_ranges(protocol.seen)
     for i, unseen in enumerate(protocol.unseen):
         where = f"{source.at('unseen', i)}: {unseen.name}"
         for key, group in (("seen", protocol.seen), ("held_out", protocol.held_out)):
             for c in group:
                 if unseen.overlaps(c):
                     raise UserError(f"{where} overlaps {c.name}, which is {key.replace('_', '-')}")
-        if isinstance(unseen, Synthetic) and not isinstance(unseen.distortion.degree, str):
-            low, high = ends(unseen.distortion.degree)
-            spans = _seen_spans(unseen, protocol.seen)
-            lowest, highest = (
-                min((s[0] for s in spans), default=math.inf),
-                max((s[1] for s in spans), default=-math.inf),
-            )
-            if low <= highest and high >= lowest:
-                raise UserError(f"{where} overlaps the seen range {lowest:g} to {highest:g}")
+        for alike, spans in _alternatives(unseen):
+            if alike in ranges and all(map(meet, spans, ranges[alike])):
+                words = ", ".join(f"{low:g} to {high:g}" for low, high in ranges[alike])
+                raise UserError(f"{where} overlaps the seen range {words}")
 
 
-def _seen_spans(unseen: Synthetic, seen: Sequence[Confounder]) -> list[tuple[float, float]]:
-    """The lowest and highest degree of each seen confounder of the same type, where they are numbers."""
-    same = [c.distortion for c in seen if isinstance(c, Synthetic) and c.distortion.family == unseen.distortion.family]
-    return [ends(distortion.degree) for distortion in same if not isinstance(distortion.degree, str)]
+def _seen_ranges(seen: Sequence[Confounder]) -> dict[Hashable, list[Span]]:
+    """From the lowest to the highest of all that is alike, in each place of a composition by itself."""
+    ranges: dict[Hashable, list[Span]] = {}
+    for c in seen:
+        for alike, spans in _alternatives(c):
+            pairs = zip(ranges.get(alike, spans), spans, strict=True)
+            ranges[alike] = [(min(low, lowest), max(high, highest)) for (low, high), (lowest, highest) in pairs]
+    return ranges
+
+
+def _alternatives(confounder: Confounder) -> Iterator[tuple[Hashable, list[Span]]]:
+    """Of all that an image may get, the families and words, which must be alike to be compared, and the ranges."""
+    for links in confounder.distortion.alternatives if isinstance(confounder, Synthetic) else ():
+        spans = [span for link in links for span in link.spans]
+        words = tuple(span for span in spans if isinstance(span, str))
+        yield (tuple(link.family for link in links), words), [ends(span) for span in spans if not isinstance(span, str)]
 
 
 def _groups(protocol: Protocol) -> dict[str, tuple[Confounder, ...]]:
