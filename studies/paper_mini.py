@@ -183,8 +183,10 @@ def verdict(rows: Sequence[Row], reported: Reported | None) -> str:
         said.append("Neither agrees with the paper nor contradicts it.")
     said.append(f"On the unseen levels, against ERM: {found}.")
     for method in RIVALS if len(unseen["erm"]) > 1 and len(unseen_lines(rows)) > 1 else ():
-        told = [(by_seed([r for r in line if r.method == m]) for m in (method, "erm")) for line in unseen_lines(rows)]
-        pairs = [(min(a) > max(b), max(a) < min(b)) for a, b in told]
+        pairs = []
+        for line in unseen_lines(rows):
+            ours, theirs = (by_seed([row for row in line if row.method == m]) for m in (method, "erm"))
+            pairs.append((min(ours) > max(theirs), max(ours) < min(theirs)))
         above, below = (sum(column) for column in zip(*pairs, strict=True))
         said.append(f"{method} is clearly above ERM in {above} and clearly below in {below} of {len(pairs)} lines.")
     cost = ", ".join(f"{m} {seen[m] - seen['erm']:+.2f} dB" for m in RIVALS)
