@@ -67,6 +67,12 @@ def test_sources_add_up_and_share_the_embedded_validation_photograph() -> None:
     assert [photo.name for photo in both.validation] == [photo.name for photo in leaves.validation] == ["camera"]
 
 
+@pytest.mark.parametrize("source", ["", "a=", "=b", "="])
+def test_what_names_no_test_set_is_refused(source: str) -> None:
+    with pytest.raises(UserError, match=r"test: .*: expected NAME=DIR, NAME=INPUT_DIR:TARGET_DIR, a folder, or embedd"):
+        load_test_set(source)
+
+
 @pytest.mark.parametrize("source", ["dead_leaves:x", "dead_leaves:0", "dead_leaves:-3"])
 def test_an_impossible_count_is_refused(source: str) -> None:
     with pytest.raises(UserError, match=f"data: '{source}': expected dead_leaves:COUNT"):

@@ -135,12 +135,12 @@ def load_test_set(source: str, step: int = 1, enlarge: int = 1) -> tuple[str, li
 
 
 def _named(source: str) -> tuple[str, str]:
-    """A test set's name, empty where it has its folder's, and what it is called after."""
+    """A test set's name, empty where it goes by its folder's, and its folder or folders."""
     name, equals, folder = source.partition("=")
-    if not source or (equals and not (name and folder)):
-        raise UserError(f"test: {source!r}: expected NAME=DIR, NAME=INPUT_DIR:TARGET_DIR, a folder, or embedded")
-    if not equals or "/" in name or Path(source).exists():  # the = is of a folder's name
+    if source and (not equals or "/" in name or Path(source).exists()):  # any = is of the folder's own name
         return "", source
+    if not (name and folder):
+        raise UserError(f"test: {source!r}: expected NAME=DIR, NAME=INPUT_DIR:TARGET_DIR, a folder, or embedded")
     return name, folder
 
 
