@@ -31,7 +31,7 @@ types: .venv/installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-# Every table of the paper at a small size, resumable, two studies at a time with -j2. About six core-hours.
+# Every table of the paper at a small size, resumable, two studies at a time with -j2. Under four core-hours.
 STUDIES := $(patsubst studies/paper-mini/%.yaml,%,$(wildcard studies/paper-mini/*.yaml))
 paper-mini: $(STUDIES:%=paper-mini-%)
 	$(BIN)/python studies/paper_mini.py
