@@ -72,7 +72,7 @@ class Synthetic(Confounder):
     @property
     def degree(self) -> float | str:
         degree = self.distortion.degree
-        return in_words(degree) if isinstance(degree, tuple) else degree
+        return float(degree) if isinstance(degree, int | float) else in_words(degree)
 
     def overlaps(self, other: Confounder) -> bool:
         if not isinstance(other, Synthetic):
