@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pytest
 import torch
+from gradients import episode_of, finite_differences, parameters_of, relative_error, smooth_network
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -17,40 +18,6 @@ from unseen.methods import DIL, ERM, METHODS, SGD, Adam, Batch, Episode, Objecti
 ALPHA = 0.05
 Sampling = Literal["serial", "parallel"]
 Value = Callable[[Objective, Params, Episode], float]
-
-
-def smooth_network() -> nn.Module:
-    """A small convolutional network without kinks, so that finite differences mean what they say."""
-    torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1),
-        nn.Softplus(),
-        nn.Conv2d(4, 4, 3, padding=1),
-        nn.Tanh(),
-        nn.Conv2d(4, 3, 1),
-    ).double()
-
-
-def episode_of(n: int, seed: int = 1, shape: tuple[int, ...] = (2, 3, 6, 6)) -> Episode:
-    draws = torch.Generator().manual_seed(seed)
-
-    def batch() -> Batch:
-        clean, noise = (torch.rand(shape, generator=draws, dtype=torch.float64) for _ in range(2))
-        return Batch(clean + noise / 2, clean)
-
-    return Episode([batch() for _ in range(n)], batch(), torch.Generator().manual_seed(seed))
-
-
-def parameters_of(network: nn.Module) -> Params:
-    return {name: p.detach().clone() for name, p in network.named_parameters()}
-
-
-def flat(vector: Params) -> Tensor:
-    return torch.cat([vector[name].reshape(-1) for name in sorted(vector)])
-
-
-def relative_error(found: Params, expected: Params) -> float:
-    return float((flat(found) - flat(expected)).norm() / flat(expected).norm())
 
 
 def stepped(objective: Objective, params: Params, batch: Batch) -> Params:
@@ -71,21 +38,6 @@ def parallel_objective(objective: Objective, params: Params, episode: Episode) -
     slopes = [gradient(objective, params, batch) for batch in episode.confounders]
     phi = {name: p - ALPHA * sum(s[name] for s in slopes) / len(slopes) for name, p in params.items()}
     return float(objective(phi, episode.query))
-
-
-def finite_differences(value: Callable[[Params], float], params: Params, step: float = 1e-5) -> Params:
-    found = {}
-    for name, tensor in params.items():
-        slope = torch.zeros_like(tensor)
-        for i in range(tensor.numel()):
-            ends = []
-            for sign in (1, -1):
-                moved = tensor.clone()
-                moved.view(-1)[i] += sign * step
-                ends.append(value({**params, name: moved}))
-            slope.view(-1)[i] = (ends[0] - ends[1]) / (2 * step)
-        found[name] = slope
-    return found
 
 
 @pytest.mark.parametrize("loss", ["l2", "huber"])

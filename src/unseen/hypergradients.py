@@ -29,6 +29,11 @@ def gradient(objective: Objective, params: Params, batch: Batch) -> Params:
     return derivative(lambda leaves: objective(leaves, batch), params)
 
 
+def loss_and_gradient(objective: Objective, params: Params, batch: Batch) -> tuple[Tensor, Params]:
+    """L, detached, and ∇_θ L at `params` on one batch: one gradient evaluation."""
+    return value_and_derivative(lambda leaves: objective(leaves, batch), params)
+
+
 def hessian_vector_product(objective: Objective, params: Params, batch: Batch, vector: Params) -> Params:
     """H v with H = ∇²_θ L at `params` on one batch, exact: two gradient evaluations, reverse over reverse."""
     objective.tally.images += len(batch)  # the second backward pass; the first is counted by the objective
@@ -45,8 +50,14 @@ def finite_difference_product(objective: Objective, params: Params, batch: Batch
 
 def derivative(function: Function, point: Params) -> Params:
     """The gradient of a function at a point."""
+    return value_and_derivative(function, point)[1]
+
+
+def value_and_derivative(function: Function, point: Params) -> tuple[Tensor, Params]:
+    """A function's value at a point, detached, and its gradient there."""
     leaves = _leaves(point)
-    return _backward([function(leaves)], leaves)
+    value = function(leaves)
+    return value.detach(), _backward([value], leaves)
 
 
 def second_derivative(function: Function, point: Params, vector: Params) -> Params:

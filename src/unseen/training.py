@@ -188,6 +188,7 @@ def train(
             started = time.perf_counter()
             key = (config.seed, processes.rank, position.step)
             episode = draw_episode(run.confounders, run.patches, config.batch, config.content, key, device)
+            episode.progress = spent(position, config) / config.budget
             if position.step == 0:
                 refuse_unsuitable(run, episode.query)
 
@@ -195,7 +196,7 @@ def train(
             for name, parameter in parameters.items():
                 parameter.grad = gradients[name]
             for group in run.outer.param_groups:
-                group["lr"] = config.lr * lr_factor(config.schedule, spent(position, config) / config.budget)
+                group["lr"] = config.lr * lr_factor(config.schedule, episode.progress)
             run.outer.step()
 
             cost = count(run, position, processes.world)

@@ -63,6 +63,7 @@ class Episode:
         counterfactual when all share one clean content.
     query: the mixture batch I_d, of its own content, each image under a confounder drawn evenly.
     generator: the randomness that a method may use (order, mixing); None is torch's global one.
+    progress: the share of the training's budget that was spent before this step, in [0, 1).
     notes: scalars that a method wants to see in the log, such as its curvature ratio.
 
     A batch may be given as a function that makes it: it is then made when a method first asks for it, so that
@@ -78,6 +79,7 @@ class Episode:
         self.confounders: Sequence[Batch] = Made(confounders)
         self._query = Made([query])
         self.generator = generator
+        self.progress = 0.0
         self.notes: dict[str, float] = {}
 
     @property

@@ -32,6 +32,13 @@ class Method(ABC):
         `unseen.second_order.HESSIAN_PRODUCTS`.
         """
 
+    def weights(self, params: Params) -> Params:
+        """The weights that stand for the training at `params`, for validation and for the checkpoint.
+
+        `params` themselves for most methods; an average over the training for those that keep one.
+        """
+        return params
+
     def state_dict(self) -> dict[str, Tensor]:
         """What must survive from one iteration to the next, as tensors by name; nothing for most methods."""
         return {}

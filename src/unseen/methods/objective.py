@@ -13,6 +13,7 @@ from torch.func import functional_call
 from .episode import Batch, Params
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+Change = Callable[[Tensor], Tensor]
 LOSSES: dict[str, Loss] = {"l1": F.l1_loss, "l2": F.mse_loss, "huber": F.smooth_l1_loss}
 
 
@@ -42,31 +43,49 @@ class Objective:
         self.loss = loss
         self.tally = Tally()
 
-    def restore(self, params: Params, batch: Batch) -> Tensor:
-        """f_params(I_d): restored images, shaped as `batch.clean`. Counted, as its gradient is what it is for."""
+    def restore(self, params: Params, batch: Batch, at_last: Change | None = None) -> Tensor:
+        """f_params(I_d): restored images, shaped as `batch.clean`. Counted, as its gradient is what it is for.
+
+        at_last: is given what the network's last layer is given, (B, ...) as that layer has it, and returns what the
+            layer is to be given instead: features to look at, or to change.
+        """
         self.tally.images += len(batch)
-        return self._forward(params, batch)
+        if at_last is None:
+            return self._forward(params, batch)
+        last = [m for m in self.network.modules() if next(m.parameters(recurse=False), None) is not None][-1]
+        hook = last.register_forward_pre_hook(lambda layer, inputs: (at_last(inputs[0]), *inputs[1:]))
+        try:
+            return self._forward(params, batch)
+        finally:
+            hook.remove()
 
     def features(self, params: Params, batch: Batch) -> Tensor:
         """What the network's last layer is given for a batch, (B, ...) as that layer has it. Counted likewise."""
-        last = [m for m in self.network.modules() if next(m.parameters(recurse=False), None) is not None][-1]
+        return self.restore_with_features(params, batch)[1]
+
+    def restore_with_features(self, params: Params, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Both of the above, in one forward pass, which is what is counted."""
         given: list[Tensor] = []
-        hook = last.register_forward_pre_hook(lambda layer, inputs: given.append(inputs[0]))
-        try:
-            self.restore(params, batch)
-        finally:
-            hook.remove()
-        return given[0]
+
+        def keep(features: Tensor) -> Tensor:
+            given.append(features)
+            return features
+
+        return self.restore(params, batch, keep), given[0]
+
+    def judge(self, restored: Tensor, batch: Batch) -> Tensor:
+        """The loss of images that `restore` gave for a batch, a scalar; entered as a loss of the training."""
+        value = self.loss(restored, batch.clean)
+        self.tally.calls += 1
+        self.tally.loss = self.tally.loss + value.detach()
+        return value
 
     def _forward(self, params: Params, batch: Batch) -> Tensor:
         restored: Tensor = functional_call(self.network, dict(params), (batch.distorted,))
         return restored
 
     def __call__(self, params: Params, batch: Batch) -> Tensor:
-        value = self.loss(self.restore(params, batch), batch.clean)
-        self.tally.calls += 1
-        self.tally.loss = self.tally.loss + value.detach()
-        return value
+        return self.judge(self.restore(params, batch), batch)
 
     def check(self, params: Params, batch: Batch) -> None:
         """Raises ValueError where the network is no function of its input, or no restorer of images.

@@ -1,0 +1,59 @@
+"""What tests of gradients share: a smooth network, an episode, and central differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from unseen.methods import Batch, Episode, Params
+
+
+def smooth_network() -> nn.Module:
+    """A small convolutional network without kinks, so that finite differences mean what they say."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.Softplus(),
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.Tanh(),
+        nn.Conv2d(4, 3, 1),
+    ).double()
+
+
+def episode_of(n: int, seed: int = 1, shape: tuple[int, ...] = (2, 3, 6, 6)) -> Episode:
+    draws = torch.Generator().manual_seed(seed)
+
+    def batch() -> Batch:
+        clean, noise = (torch.rand(shape, generator=draws, dtype=torch.float64) for _ in range(2))
+        return Batch(clean + noise / 2, clean)
+
+    return Episode([batch() for _ in range(n)], batch(), torch.Generator().manual_seed(seed))
+
+
+def parameters_of(network: nn.Module) -> Params:
+    return {name: p.detach().clone() for name, p in network.named_parameters()}
+
+
+def flat(vector: Params) -> Tensor:
+    return torch.cat([vector[name].reshape(-1) for name in sorted(vector)])
+
+
+def relative_error(found: Params, expected: Params) -> float:
+    return float((flat(found) - flat(expected)).norm() / flat(expected).norm())
+
+
+def finite_differences(value: Callable[[Params], float], params: Params, step: float = 1e-5) -> Params:
+    found = {}
+    for name, tensor in params.items():
+        slope = torch.zeros_like(tensor)
+        for i in range(tensor.numel()):
+            ends = []
+            for sign in (1, -1):
+                moved = tensor.clone()
+                moved.view(-1)[i] += sign * step
+                ends.append(value({**params, name: moved}))
+            slope.view(-1)[i] = (ends[0] - ends[1]) / (2 * step)
+        found[name] = slope
+    return found
