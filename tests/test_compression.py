@@ -125,6 +125,8 @@ def test_qualities_are_whole_numbers_drawn_evenly() -> None:
         (partial(JPEG, 101), "quality"),
         (partial(JPEG, (90, 20)), "quality"),
         (partial(WebP, math.nan), "quality"),
+        (partial(JPEG, 40.5), r"quality 40\.5: expected a whole number, or a range of two"),
+        (partial(WebP, (30, 60.5)), r"quality \(30, 60\.5\): expected a whole number, or a range of two"),
         (partial(JPEG, 50, cast(Subsampling, "4:1:1")), "subsampling '4:1:1'"),
         (partial(once, JPEG(50), torch.zeros(1, 2, 8, 8)), "JPEG codes images of 1 or 3 channels, and not of 2"),
     ],

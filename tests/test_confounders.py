@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 
-from unseen.confounders import draw_episode, mixture, parse_confounder
+from unseen.confounders import draw_episode, mixture, parse_confounder, parse_distortion
 from unseen.data import Photo
 from unseen.data.patches import Patches, to_tensor
-from unseen.distortions import GaussianNoise
+from unseen.distortions import DISTORTIONS, GaussianNoise, Sequence
 from unseen.errors import UserError
 from unseen.randomness import derive, generator
 
@@ -35,6 +37,49 @@ def test_a_recorded_set_is_the_same_in_capitals() -> None:
 def test_recorded_sets_are_not_joined(spec: str) -> None:
     with pytest.raises(UserError, match=r"^seen: .*: recorded pairs cannot be joined, and .* in no set's name$"):
         parse_confounder(spec, "seen")
+
+
+@pytest.mark.parametrize(
+    "spec", ["jpeg:5 > ", "jpeg:5 >", " > jpeg:5", "> jpeg:5", ">", "jpeg:5 >  > jpeg:6", "jpeg:5 > > jpeg:6"]
+)
+def test_a_part_that_is_missing_is_told(spec: str) -> None:
+    with pytest.raises(UserError, match=rf"^seen: '{spec}': a distortion is missing beside >$"):
+        parse_confounder(spec, "seen")
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ("a>b", ""),
+        ("jpeg:5>jpeg:6", "quality='5>jpeg:6' is not usable, expected a number or a range [low, high]; "),
+        ("haze:1 > jpeg:5>jpeg:6", "quality='5>jpeg:6' is not usable, expected a number or a range [low, high]; "),
+    ],
+)
+def test_signs_without_spaces_are_told(spec: str, reason: str) -> None:
+    for sign in ">&|":
+        hint = f"between distortions, put spaces around {sign}: one {sign} other"
+        with pytest.raises(UserError, match=re.escape((reason + hint).replace(">", sign)) + "$"):
+            parse_confounder(spec.replace(">", sign), "seen")
+
+
+@dataclass(frozen=True)
+class Named(GaussianNoise):
+    """A distortion with a text among its settings."""
+
+    words: str = ""
+
+
+def test_a_text_may_hold_a_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DISTORTIONS, "named", Named)
+    made = parse_distortion("named:5,words=a|b > haze:1", "seen")
+    assert isinstance(made, Sequence)
+    assert made.parts[0] == Named(5, words="a|b")
+
+
+def test_recorded_pairs_are_made_of_no_photograph() -> None:
+    for spec in ("pairs:sidd", "jpeg:30 > pairs:sidd"):
+        with pytest.raises(UserError, match=r"^distortion: 'pairs:sidd': recorded pairs are there already"):
+            parse_distortion(spec, "distortion")
 
 
 @pytest.mark.parametrize("sigma", [5.0, 30.0, 50.0])

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -89,6 +90,12 @@ def test_every_set_that_a_protocol_names_is_described() -> None:
             assert protocol in datasets()[name].protocols, name
 
 
+def test_no_protocol_asks_for_tests_that_cannot_be() -> None:
+    for protocol in protocol_names():
+        for name in {*load_protocol(protocol).tests} - {"embedded"}:
+            assert datasets()[name].option, f"{name} has no targets"
+
+
 def test_parts_are_parts_and_train_and_test_are_apart() -> None:
     names = {name: [set(way) for way in dataset.known_names()] for name, dataset in datasets().items()}
     assert all(part < whole for part, whole in zip(names["urban20"], names["urban100"], strict=True))
@@ -144,6 +151,30 @@ def test_options_are_those_of_the_command_line() -> None:
         "did-mdn": "--pairs did-mdn=INPUT_DIR:TARGET_DIR",
         "dnd": "",
     }
+
+
+def test_a_set_lies_in_one_folder_on_all_pages() -> None:
+    """And what is trained on holds nothing that is tested on."""
+    commands = "".join((PAGE.parent / name).read_text(encoding="utf-8") for name in ("datasets.md", "protocols.md"))
+    found = {name: set(re.findall(rf"[\s`]{name}=(data/\S+)", commands)) for name in SETS}
+    assert all(len(folders) <= 1 for folders in found.values()), found
+    assert sum(map(len, found.values())) > 15
+    training = {folder for line in re.findall(r"--data ((?:data/\S+ ?)+)", commands) for folder in line.split()}
+    assert training == {"data/DIV2K_train_HR", "data/Flickr2K_HR"}
+    assert not training & {folder for sources in found.values() for source in sources for folder in source.split(":")}
+    for name in ("div2k-train", "flickr2k"):
+        assert any(f"one folder, {Path(folder).name};" in datasets()[name].layout for folder in training)
+
+
+def test_the_folder_that_tests_read_is_as_it_is_told(real_images: Path) -> None:
+    section = PAGE.read_text(encoding="utf-8").partition("\n## The folder that tests read\n")[2].partition("\n## ")[0]
+    told = {folder for line in section.splitlines() for folder in re.findall(r"`((?:test|train)/\w[\w/]*)`", line)}
+    assert len(told) == 15
+    assert not [folder for folder in told if not (real_images / folder).is_dir()]
+    studies = [path.read_text() for path in (PAGE.parents[1] / "studies").rglob("*.yaml")]
+    used = {folder for text in studies for folder in re.findall(r"\$UNSEEN_TEST_DATA/([\w/]+)", text)}
+    assert used
+    assert used <= told
 
 
 # ------------------------------------------------------------------------------------------- pairing
@@ -239,6 +270,41 @@ def test_one_folder_may_lie_in_the_other(tmp_path: Path) -> None:
     assert matched(root, root / "rainy") == {target: name for name, target in expected.items()}
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("gt", "in-noisy"),
+        ("target", "input"),
+        ("Clean", "Noisy"),
+        ("sharp", "blur"),
+        ("ground_truth", "rainy_image"),
+        ("test_HR", "test_LR"),
+        ("norain", "rain"),
+    ],
+)
+def test_folders_the_wrong_way_round_are_refused(first: str, second: str, tmp_path: Path) -> None:
+    targets, inputs = save(tmp_path / first, "1.png"), save(tmp_path / second, "1.png")
+    assert matched(inputs, targets) == {"1.png": "1.png"}
+    with pytest.raises(UserError, match=re.escape(f"{targets} and {inputs} seem to be swapped: inputs come first")):
+        match_pairs(targets, inputs)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("clean", "b"),  # one name alone tells nothing
+        ("a", "noisy"),
+        ("clean_rain", "rain"),  # cleaned of rain, or clean and with rain: it might be either
+        ("gt", "noisy_gt"),
+        ("cleanup", "inputs"),  # other words
+        ("rain", "blur"),
+        ("gt/x", "noisy/x"),  # the last folder's name counts
+    ],
+)
+def test_other_folders_are_taken_as_they_are_given(first: str, second: str, tmp_path: Path) -> None:
+    assert matched(save(tmp_path / first, "1.png"), save(tmp_path / second, "1.png")) == {"1.png": "1.png"}
+
+
 def test_one_folder_for_both_and_files_are_refused(tmp_path: Path) -> None:
     save(tmp_path, "a/1_LR4.png", "a/1_HR.png")
     with pytest.raises(UserError, match="holds inputs and targets; move them into two folders"):
@@ -264,8 +330,8 @@ def set5(tmp_path: Path) -> Path:
 def test_a_good_folder_passes_and_is_told(set5: Path) -> None:
     check = check_data_source(f"set5={set5}")
     assert not check.problems
-    told = "1 of 512×512, 1 of 288×288, 1 of 256×256, 2 of 2 other sizes"
-    assert check.summary == f"set5: 5 pictures in {set5}: {told}"
+    told = "1 of 512×512, 1 of 288×288, 1 of 256×256, 2 of other sizes"
+    assert check.summary == f"set5: 5 pictures in {set5}, all 5 decoded: {told}"
 
 
 def test_what_is_missing_is_named(set5: Path) -> None:
@@ -313,6 +379,32 @@ def test_what_cannot_be_read_is_named(set5: Path) -> None:
     (set5 / "bird.png").write_text("no picture")
     (problem,) = check_data("set5", set5).problems
     assert problem.startswith(f"cannot be read: {set5 / 'bird.png'}: ")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_what_is_cut_short_is_noticed_though_its_header_is_sound(suffix: str, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    parts: dict[str, list[Path]] = {"in": [], "gt": []}
+    for folder, paths in parts.items():
+        (tmp_path / folder).mkdir()
+        for i in range(3, 91, 3):
+            paths.append(tmp_path / folder / f"{i}.{suffix}")
+            Image.fromarray(pixels).save(paths[-1])
+    for path in (parts["in"][1], parts["gt"][2], parts["gt"][3]):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        assert Image.open(path).size == (60, 40)
+    check = check_data("rain30", tmp_path / "in", tmp_path / "gt")
+    broken = [problem for problem in check.problems if problem.startswith("cannot be read: ")]
+    assert [problem.count(str(tmp_path)) for problem in broken] == [1, 2]
+    assert ", 57 of 60 decoded: 57 of 60×40" in check.summary
+
+
+def test_pictures_are_checked_upright(set5: Path) -> None:
+    turned = Image.new("RGB", (344, 228))
+    turned.getexif()[0x0112] = 6  # shown a quarter turned
+    (set5 / "woman.png").unlink()
+    turned.save(set5 / "woman.jpg", exif=turned.getexif())
+    assert not check_data("set5", set5).problems
 
 
 def test_many_files_are_counted_after_the_tenth(tmp_path: Path) -> None:
@@ -381,8 +473,13 @@ def test_every_target_has_as_many_inputs(tmp_path: Path, monkeypatch: pytest.Mon
         ("", "expected NAME=DIR or NAME=INPUT_DIR:TARGET_DIR"),
         ("cbsd68", "expected NAME=DIR or NAME=INPUT_DIR:TARGET_DIR"),
         ("cbsd68=", "expected NAME=DIR or NAME=INPUT_DIR:TARGET_DIR"),
-        ("cbds68=somewhere", "'cbds68' is none of cbsd68, kodak24, .*did you mean 'cbsd68'"),
-        ("rain100l=somewhere", "expected NAME=INPUT_DIR:TARGET_DIR"),
+        ("cbds68=somewhere", "'cbds68' is none of bsd100, bsds200, cbsd68, .*did you mean 'cbsd68'"),
+        (
+            "rain100l=somewhere",
+            "rain100l is of pairs and needs both folders, inputs before targets: rain100l=INPUT_",
+        ),
+        ("cbsd68=here:there", "cbsd68 is of clean pictures and needs one folder: cbsd68=DIR"),
+        ("dnd=here:there", "dnd is of inputs alone, without targets, and needs one folder: dnd=DIR"),
         ("cbsd68=nowhere", "nowhere: no such folder"),
         ("rain100l=nowhere:neither", "nowhere: no such folder"),
     ],
@@ -398,10 +495,15 @@ def test_folders_to_check_may_begin_with_a_tilde(set5: Path, monkeypatch: pytest
 
 
 def test_a_set_of_pairs_has_two_folders_and_others_one(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="rain30: expected rain30=INPUT_DIR:TARGET_DIR"):
+    with pytest.raises(UserError, match=r"rain30 is of pairs .*: rain30=INPUT_DIR:TARGET_DIR"):
         check_data("rain30", tmp_path)
-    with pytest.raises(UserError, match="dnd: expected dnd=DIR"):
+    with pytest.raises(UserError, match=r"dnd is of inputs alone, .*: dnd=DIR"):
         check_data("dnd", tmp_path, tmp_path)
+
+
+def test_a_colon_may_be_of_the_folder_s_own_name(set5: Path) -> None:
+    folder = set5.rename(set5.parent / "a:b")
+    assert not check_data_source(f"set5={folder}").problems
 
 
 # ------------------------------------------------------------------------------------------- real sets

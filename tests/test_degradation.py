@@ -167,7 +167,7 @@ def test_the_last_line_of_a_copy_that_was_replaced_counts(tree: Path, unseen: Co
         ("--distortion jpeg:30", "give a photo; unseen degrade --help says more"),
         ("{photos} --distortion gausian_noise:30 --out new", "distortion: 'gausian_noise' is none of gaussian_noise, "),
         ("{photos} --distortion gaussian_noise:-1 --out new", "sigma -1.0 is not within 0 to 255"),
-        ("{photos} --distortion pairs:sidd --out new", "distortion: 'pairs' is none of "),
+        ("{photos} --distortion pairs:sidd --out new", "'pairs:sidd': recorded pairs are there already"),
         ("{photos} --distortion jpeg:30", "out: no folder given"),
         ("{photos} --out new", "distortion: none given; one is gaussian_noise:30"),
         ("{photos} --out new --distortion jpeg:30 jpeg:40", "distortion: several given; ' > ' joins them"),
@@ -425,6 +425,22 @@ def test_labels_lie_within_the_picture_and_apart() -> None:
     assert "".join(text.get_text() for text in figure.texts).replace(" ", "") == "".join(
         title + remark for title in titles
     ).replace(" ", "")
+
+
+def test_no_label_is_broken_at_a_hyphen() -> None:
+    panel = grid.Panel(np.zeros((8, 8, 3), np.uint8), "jpeg:1", "PSNR 24.13 dB · pixels ×4 · held-out")
+    for width in range(100, 400, 10):
+        lines = [line for line, _ in grid._lines(panel, width)]
+        assert any("held-out" in line for line in lines), width
+
+
+def test_levels_that_no_picture_can_show_are_told() -> None:
+    assert grid.left_out("denoise") == ""
+    assert len(grid.levels_from([], "derain")) == 1
+    assert grid.left_out("derain") == (
+        "derain: 7 levels are not shown, as pairs are recorded and not made: pairs:did-mdn, pairs:rain14000, "
+        "pairs:heavy-rain, pairs:rain100l, pairs:rain30, pairs:rain12, pairs:rain800"
+    )
 
 
 def test_a_protocol_is_shown_level_by_level(unseen: CommandLine, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from unseen.confounders import Recorded, mixture, parse_confounder
 from unseen.data.pairs import expanded, load_pairs, split_source
 from unseen.data.patches import Patches
 from unseen.data.photographs import Photo, Pixels
+from unseen.data.sources import load_test_set
 from unseen.errors import UserError
 from unseen.randomness import generator
 
@@ -138,6 +139,17 @@ def test_windows_of_inputs_of_different_scales_are_one_place_of_their_target(tmp
 def test_what_names_no_pair_of_folders_is_refused(source: str) -> None:
     with pytest.raises(UserError, match=r"pairs: .*: expected NAME=INPUT_DIR:TARGET_DIR"):
         split_source(source, "pairs")
+
+
+def test_inputs_and_targets_that_are_swapped_are_refused(unseen: CommandLine, rainy: Path) -> None:
+    swapped = f"mine={rainy / 'clean'}:{rainy / 'rain'}"
+    words = ["train", *TINY, "--protocol", rainy / "rainy.yaml", "--out", rainy / "run"]
+    assert unseen.refusal(*words, "--pairs", swapped) == (
+        f"{rainy / 'clean'} and {rainy / 'rain'} seem to be swapped: inputs come first, INPUT_DIR:TARGET_DIR; if they "
+        "are not, rename one"
+    )
+    with pytest.raises(UserError, match="seem to be swapped"):
+        load_test_set(swapped)
 
 
 def test_folders_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

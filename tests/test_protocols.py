@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from unseen.errors import UserError
+from unseen.plain_yaml import load_plain
 from unseen.protocols import load_protocol, protocol_names
 
 GOOD = {
@@ -132,6 +134,7 @@ def test_a_file_of_one_s_own(tmp_path: Path) -> None:
         ),
         ({"reported": [{"source": "x"}]}, "- source: x", "reported[0]: field 'columns' is missing"),
         ({"version": "one"}, "version: one", "version: expected a whole number"),
+        ({"seen": [{"haze": [1, 2]}]}, "- haze:", "seen[0]: YAML reads {'haze': [1, 2]} here; "),
         ({"version": True}, "version: true", "version: expected a whole number, not True"),
         ({"scale": True}, "scale: true", "scale: expected a whole number, not True"),
         ({"enlarged_by": 4}, "enlarged_by: 4", "unknown field 'enlarged_by'"),
@@ -238,7 +241,8 @@ def test_other_kernels_of_one_factor_can_be_seen_and_unseen(tmp_path: Path) -> N
         ("about: a\nname: &a [*a]", "line 2: an alias stands for what it is part of"),
         ("about: a\nconvention: &a {border: [*a]}", "line 2: an alias stands for what it is part of"),
         ("name: " + "[" * 5000, "not YAML: "),
-        ("name: 2001-13-01", "not YAML: month must be in 1..12"),
+        ("name: !!int x", "not YAML: invalid literal for int() with base 10: 'x'"),
+        ("name: !!timestamp x", "not YAML: "),
     ],
 )
 def test_what_yaml_lets_pass_is_refused_in_one_line(text: str, message: str, tmp_path: Path) -> None:
@@ -247,6 +251,59 @@ def test_what_yaml_lets_pass_is_refused_in_one_line(text: str, message: str, tmp
     with pytest.raises(UserError, match=rf"bad\.yaml(, |: ){re.escape(message)}") as caught:
         load_protocol(str(path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("seen", "found"),
+    [
+        ("[gaussian_noise:[5,30]]", "seen[0]: YAML reads {'gaussian_noise': [5, 30]} here"),
+        ("[jpeg:40, gaussian_noise: 5]", "seen[1]: YAML reads {'gaussian_noise': 5} here"),
+        ("[gaussian_noise:5,clip=false]", "seen[1]: YAML reads 'clip=false' here"),
+        ("[camera_noise:paper,[0,1],[0,1]]", "seen[1]: YAML reads [0, 1] here"),
+        ("\n  - jpeg:40\n  - gaussian_noise: 5", "seen[1]: YAML reads {'gaussian_noise': 5} here"),
+    ],
+)
+def test_what_lacks_quotes_is_told_of_them(seen: str, found: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(yaml.safe_dump({k: v for k, v in GOOD.items() if k != "seen"}) + f"seen: {seen}\n")
+    hint = "; brackets and commas need quotes around the whole, as in 'gaussian_noise:[5,30]'"
+    with pytest.raises(UserError, match=re.escape(found + hint)):
+        load_protocol(str(path))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("version: 1:30", "version: expected a whole number, not '1:30'"),
+        ("version: 010", "version: expected a whole number, not '010'"),
+        ("version: 2001-01-01", "version: expected a whole number, not '2001-01-01'"),
+        ("seen: [gaussian_noise:1:30]", "seen[0]: 'gaussian_noise:1:30': sigma='1:30' is not usable"),
+        ("convention: {border: 0:10}", "convention: border: "),
+    ],
+)
+def test_numbers_are_decimal(line: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    key = line.partition(":")[0]
+    path.write_text(yaml.safe_dump({k: v for k, v in GOOD.items() if k != key}) + line)
+    with pytest.raises(UserError, match=re.escape(message)):
+        load_protocol(str(path))
+
+
+def test_reported_numbers_are_kept_as_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "good.yaml"
+    table = "{source: x, columns: [a, b, c, d, e], rows: [[1:30, 24.90, 010, -2, .inf]]}"
+    path.write_text(yaml.safe_dump(GOOD) + f"reported: [{table}]\n")
+    assert load_protocol(str(path)).reported[0].rows == (("1:30", "24.9", "010", "-2", "inf"),)
+
+
+def test_plain_yaml_reads_what_was_written() -> None:
+    values = [1e-5, 3.0, 1e300, math.inf, -2, 0, True, None]
+    texts = ["1:30", "1:30.5", "010", "1e-3", "1e3", "-.5", "0x10", "1_0", "+4", "1.", "2001-01-01", "yes", ".5e+3"]
+    assert load_plain(yaml.safe_dump(values + texts)) == values + texts
+    assert load_plain("[1:30, 1:30.5, 010, 0x10, 1_000, 2001-01-01, 1, -3, +4, 1.5, 1., .5, 1.0e-05]") == [
+        *("1:30", "1:30.5", "010", "0x10", "1_000", "2001-01-01"),
+        *(1, -3, 4, 1.5, 1.0, 0.5, 1e-5),
+    ]
 
 
 def test_an_alias_may_repeat_a_list(tmp_path: Path) -> None:

@@ -64,6 +64,14 @@ def levels_from(specs: Sequence[str], protocol: str) -> list[Level]:
     return found
 
 
+def left_out(protocol: str) -> str:
+    """A line on the levels of a protocol that no picture can show, empty where it shows all of them."""
+    loaded = load_protocol(protocol)
+    names = [c.name for _, c in loaded.levels() if not isinstance(c, Synthetic)]
+    one = "1 level is" if len(names) == 1 else f"{len(names)} levels are"
+    return f"{loaded.name}: {one} not shown, as pairs are recorded and not made: {', '.join(names)}" if names else ""
+
+
 def make_grids(jobs: Sequence[Job], levels: Sequence[Level], out: Path, seed: int, device: str, stop: Event) -> Outcome:
     """Draw one picture of each photograph; fewer if `stop` was set. Raises UserError where `out` cannot be written."""
 
@@ -128,5 +136,5 @@ def _lines(panel: Panel, width: int) -> list[tuple[str, dict[str, Any]]]:
     """The lines of text beneath a panel so many pixels wide, each with its look."""
     letters = int(width / LETTER)
     titles = [line.replace(", ", ",") for line in textwrap.wrap(panel.title.replace(",", ", "), letters)]
-    remarks = textwrap.wrap(panel.remark, int(letters * 1.2))  # in narrower letters
+    remarks = textwrap.wrap(panel.remark, int(letters * 1.2), break_on_hyphens=False)  # in narrower letters
     return [(line, TITLE) for line in titles] + [(line, REMARK) for line in remarks]

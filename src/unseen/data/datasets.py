@@ -17,7 +17,7 @@ from ..errors import UserError
 from ..parts import nearest
 from .pairing import match_pairs, scene_name
 from .pairs import expanded, split_source
-from .photographs import UnreadableImage, find_photos, in_threads, no_pillow_warnings, try_header
+from .photographs import UnreadableImage, decode, find_photos, in_threads, no_pillow_warnings
 
 NOT_STATED = "not stated"
 SHOWN = 10
@@ -146,7 +146,11 @@ def check_data_source(source: str) -> Check:
     name, equals, folder = source.partition("=")
     if not (name and equals and folder):
         raise UserError(f"check-data: {source!r}: expected NAME=DIR or NAME=INPUT_DIR:TARGET_DIR")
-    if _known(name).kind == "pairs":
+    dataset = _known(name)
+    two = ":" in folder and not Path(folder).exists()
+    if two != (dataset.kind == "pairs"):
+        raise _wrong_number(dataset)
+    if two:
         return check_data(*split_source(source, "check-data"))
     return check_data(name, Path(expanded(folder, "check-data")))
 
@@ -154,33 +158,42 @@ def check_data_source(source: str) -> Check:
 def check_data(name: str, *folders: Path) -> Check:
     """Compare the folder, or the folders of inputs and targets, with what is known of a set.
 
-    Headers alone are read: a picture that is cut short further on is not noticed. Raises UserError for an unknown
-    set, for more or fewer folders than it has, and for folders without photographs.
+    Every picture is decoded whole, so that one that is cut short is noticed. Raises UserError for an unknown set, for
+    more or fewer folders than it has, and for folders without photographs.
     """
     dataset = _known(name)
     if len(folders) != (2 if dataset.kind == "pairs" else 1):
-        raise UserError(f"check-data: {name}: expected {dataset.source}")
+        raise _wrong_number(dataset)
     if dataset.kind == "pairs":
         return _check_pairs(dataset, *folders)
     (folder,) = folders
     paths = find_photos(folder)
-    sizes, broken = _headers(paths)
+    sizes, broken = _decoded(paths)
     problems = _number(dataset, len(paths)) + _names(dataset, paths) + broken + _sizes(dataset, sizes)
-    return Check(f"{name}: {len(paths)} pictures in {folder}{_tally(sizes.values())}", tuple(problems))
+    return Check(f"{name}: {len(paths)} pictures in {folder}, {_tally(len(paths), sizes.values())}", tuple(problems))
 
 
 def _known(name: str) -> Dataset:
     known = datasets()
     if name not in known:
-        raise UserError(f"check-data: {name!r} is none of {', '.join(known)}{nearest(name, known)}")
+        raise UserError(f"check-data: {name!r} is none of {', '.join(sorted(known))}{nearest(name, known)}")
     return known[name]
+
+
+def _wrong_number(dataset: Dataset) -> UserError:
+    kind = {
+        "pairs": "of pairs and needs both folders, inputs before targets",
+        "clean": "of clean pictures and needs one folder",
+        "inputs": "of inputs alone, without targets, and needs one folder",
+    }
+    return UserError(f"check-data: {dataset.name} is {kind[dataset.kind]}: {dataset.source}")
 
 
 def _check_pairs(dataset: Dataset, inputs: Path, targets: Path) -> Check:
     pairs, alone = match_pairs(inputs, targets)
     shared = Counter(target for _, target in pairs)
-    small, broken_inputs = _headers([path for path, _ in pairs])
-    large, broken_targets = _headers(list(shared))
+    small, broken_inputs = _decoded([path for path, _ in pairs])
+    large, broken_targets = _decoded(list(shared))
     problems = _number(dataset, len(pairs)) + _names(dataset, shared) + alone[:SHOWN]
     if len(alone) > SHOWN:
         problems.append(f"and {len(alone) - SHOWN} more files without a partner")
@@ -196,18 +209,25 @@ def _check_pairs(dataset: Dataset, inputs: Path, targets: Path) -> Check:
     uneven = [f"{path.name} ({n})" for path, n in shared.items() if n != dataset.per_target]
     if uneven:
         problems.append(f"number: {dataset.per_target} inputs belong to a target, not as for {_some(uneven)}")
-    return Check(
-        f"{dataset.name}: {len(pairs)} pairs in {inputs} and {targets}{_tally(large.values())}", tuple(problems)
-    )
+    tally = _tally(len(pairs) + len(shared), [*small.values(), *large.values()])
+    return Check(f"{dataset.name}: {len(pairs)} pairs in {inputs} and {targets}, {tally}", tuple(problems))
 
 
-def _headers(paths: Sequence[Path]) -> tuple[dict[Path, Size], list[str]]:
-    """Width and height of all that can be read, and a problem for those that cannot."""
+def _decoded(paths: Sequence[Path]) -> tuple[dict[Path, Size], list[str]]:
+    """Width and height of all that can be read to the last pixel, and a problem for those that cannot."""
     with no_pillow_warnings():
-        found = dict(zip(paths, in_threads(try_header, paths, "measuring pictures"), strict=True))
-    sizes = {path: (size[1], size[0]) for path, size in found.items() if not isinstance(size, UnreadableImage)}
+        found = dict(zip(paths, in_threads(_size_or_fault, paths, "reading pictures"), strict=True))
+    sizes = {path: size for path, size in found.items() if not isinstance(size, UnreadableImage)}
     broken = [str(error) for error in found.values() if isinstance(error, UnreadableImage)]
     return sizes, [f"cannot be read: {_some(broken)}"] if broken else []
+
+
+def _size_or_fault(path: Path) -> Size | UnreadableImage:
+    try:
+        height, width, _ = decode(path).shape
+    except UnreadableImage as error:
+        return error
+    return width, height
 
 
 def _number(dataset: Dataset, found: int) -> list[str]:
@@ -240,13 +260,14 @@ def _sizes(dataset: Dataset, sizes: dict[Path, Size]) -> list[str]:
     return [f"size: expected {dataset.size}, not {_some(wrong)}"] if wrong else []
 
 
-def _tally(sizes: Collection[Size]) -> str:
-    """`: 53 of 481×321, 15 of 321×481`."""
+def _tally(wanted: int, sizes: Collection[Size]) -> str:
+    """`all 68 decoded: 53 of 481×321, 15 of 321×481`."""
     counts = Counter(sizes).most_common()
     parts = [f"{n} of {_size(size)}" for size, n in counts[:3]]
     if len(counts) > 3:
-        parts.append(f"{sum(n for _, n in counts[3:])} of {len(counts) - 3} other sizes")
-    return ": " + ", ".join(parts) if parts else ""
+        parts.append(f"{sum(n for _, n in counts[3:])} of other sizes")
+    whole = f"all {wanted} decoded" if len(sizes) == wanted else f"{len(sizes)} of {wanted} decoded"
+    return whole + (": " + ", ".join(parts) if parts else "")
 
 
 def _size(size: Size) -> str:

@@ -16,6 +16,9 @@ _ROLE = re.compile(
     "|rain|rainy|norain|derain|rainfree|haze|hazy|blur|blurry|blurred|sharp",
     re.IGNORECASE,
 )
+# Words in the name of a folder that holds one part of the pairs alone.
+_OF_INPUTS = {"input", "inputs", "noisy", "rain", "rainy", "blur", "blurry", "hazy", "lr", "lq"}
+_OF_TARGETS = {"target", "targets", "gt", "truth", "groundtruth", "clean", "norain", "sharp", "hr"}
 _ROLE_AFTER_NUMBER = re.compile(r"(?<=\d)(x[1-8]|[HL])$")  # 0801x4; 001H and 001L
 
 Names = dict[Path, str]
@@ -34,9 +37,11 @@ def match_pairs(inputs: Path, targets: Path) -> tuple[list[tuple[Path, Path]], l
        `901_14` and `901`, `im_0001_s80_a04` and `im_0001`. So only may several inputs share a target.
 
     Where several files would take one place under the first two rules, none of them does. Lines are
-    `NAME: what is wrong`, the name with its suffix. Raises UserError unless both are folders with photographs, and two.
+    `NAME: what is wrong`, the name with its suffix. Raises UserError unless both are folders with photographs, and two,
+    and where their names say that they are the wrong way round, such as `clean` and `noisy`.
     """
     _require_two_folders(inputs, targets)
+    _refuse_swapped(inputs, targets)
     left, right = _photos(inputs, targets), _photos(targets, inputs)
     pairs: dict[Path, Path] = {}
     ambiguous: set[Path] = set()
@@ -85,6 +90,17 @@ def _require_two_folders(inputs: Path, targets: Path) -> None:
             raise UserError(f"{folder}: is a file; give a folder of photographs")
     if inputs.resolve() == targets.resolve():
         raise UserError(f"{inputs}: holds inputs and targets; move them into two folders")
+
+
+def _refuse_swapped(inputs: Path, targets: Path) -> None:
+    """A network would learn to distort, and nothing else would tell."""
+    first, second = (set(re.split(r"[-_. ]+", folder.name.casefold())) for folder in (inputs, targets))
+    unlike = first & _OF_INPUTS or second & _OF_TARGETS
+    if first & _OF_TARGETS and second & _OF_INPUTS and not unlike:
+        raise UserError(
+            f"{inputs} and {targets} seem to be swapped: inputs come first, INPUT_DIR:TARGET_DIR; if they are not, "
+            "rename one"
+        )
 
 
 def _photos(folder: Path, other: Path) -> Names:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from .distortion import Distortion, Parameters, Range, require_within, sample_range
+from .distortion import Distortion, Parameters, Range, ends, require_within, sample_range
 
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 
@@ -26,6 +26,8 @@ class _Codec(Distortion):
 
     def __post_init__(self) -> None:
         require_within("quality", self.quality, 1, 100)
+        if any(end != int(end) for end in ends(self.quality)):
+            raise ValueError(f"quality {self.quality}: expected a whole number, or a range of two")
 
     @property
     def degree(self) -> Range:
@@ -61,8 +63,8 @@ class JPEG(_Codec):
 
     The image is clipped to [0, 1] and rounded to 8 bits before. 1 channel (gray) or 3 (RGB); others raise ValueError.
 
-    quality: 1 to 100, or a range [low, high] drawn evenly and rounded to an integer, one value an image. Lower is
-        stronger.
+    quality: a whole number, 1 to 100, or a range [low, high] of such, drawn evenly and rounded, one value an image.
+        Lower is stronger.
     subsampling: colour at full resolution (`4:4:4`), at half the width (`4:2:2`), or at half of both (`4:2:0`).
     Raises ValueError for settings outside these.
     """
@@ -84,8 +86,8 @@ class WebP(_Codec):
 
     The image is clipped to [0, 1] and rounded to 8 bits before. 1 channel (gray) or 3 (RGB); others raise ValueError.
 
-    quality: 1 to 100, or a range [low, high] drawn evenly and rounded to an integer, one value an image. Lower is
-        stronger.
+    quality: a whole number, 1 to 100, or a range [low, high] of such, drawn evenly and rounded, one value an image.
+        Lower is stronger.
     Raises ValueError for settings outside these.
     """
 

@@ -14,7 +14,8 @@ from ..confounders import Confounder, Synthetic, parse_confounder
 from ..distortions.distortion import ends, in_words, meet
 from ..errors import UserError
 from ..metrics import Convention
-from ..parts import nearest
+from ..parts import name_of, nearest
+from ..plain_yaml import PlainLoader, load_plain
 from .protocol import Protocol, Reported
 
 DERIVED = ("enlarged_by",)
@@ -63,8 +64,8 @@ class Source:
 
 def _parse(text: str, name: str) -> Protocol:
     try:
-        tree, raw = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date of month 13, a thousand brackets
+        tree, raw = yaml.compose(text, PlainLoader), load_plain(text)
+    except Exception as error:  # not YAMLError alone: a thousand brackets, a tag that its text does not fit
         raise UserError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
     source = Source(name, _lines(tree, name))
     _check_keys(raw, Protocol, source)
@@ -125,8 +126,14 @@ def _lines(tree: yaml.Node | None, name: str) -> dict[tuple[str | int, ...], int
 
 
 def _confounders(specs: Any, source: Source, group: str) -> tuple[Confounder, ...]:
-    if not isinstance(specs, list) or not all(isinstance(spec, str) for spec in specs) or not specs:
+    if not isinstance(specs, list) or not specs:
         raise UserError(f"{source.at(group)}: expected a list such as [gaussian_noise:5, gaussian_noise:10]")
+    for i, spec in enumerate(specs):
+        if not isinstance(spec, str) or "=" in name_of(spec):
+            raise UserError(
+                f"{source.at(group, i)}: YAML reads {spec!r} here; brackets and commas need quotes around the whole, "
+                "as in 'gaussian_noise:[5,30]', and no space stands after the colon"
+            )
     return tuple(parse_confounder(spec, source.at(group, i)) for i, spec in enumerate(specs))
 
 
