@@ -27,6 +27,7 @@ SMALL = {
     "rrdb": "features=4,growth=3,blocks=1",
     "rrdb_small": "features=4,growth=3,blocks=1",
     "plain": "features=4,depth=3",
+    "plain_ne": "features=4,depth=3",
     "unet": "features=4,levels=1",
     "atd": "embed_dim=12,depths=[2],num_heads=[2],window_size=4,category_size=16,num_tokens=8,reducted_dim=4",
     "compact": "num_feat=8,num_conv=2",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from unseen.backbones import BACKBONES, RRDB, ZOO, PlainCNN, UNet, rrdb_small
+from unseen.backbones import BACKBONES, RRDB, ZOO, NormalisationEquivariantCNN, PlainCNN, UNet, rrdb_small
 from unseen.checkpoints import CHECKPOINT, Card, load_checkpoint, save_checkpoint
 from unseen.config import TrainConfig
 from unseen.errors import UserError
@@ -44,9 +44,17 @@ def tiny_direct_plain(bias: bool = True) -> PlainCNN:
     return PlainCNN(features=4, depth=3, bias=bias, residual=False)
 
 
-TINY = pytest.mark.parametrize(
-    "build", [tiny_rrdb, tiny_rrdb_x2, tiny_rrdb_x4, tiny_plain, tiny_direct_plain, tiny_unet]
-)
+def tiny_plain_ne() -> NormalisationEquivariantCNN:
+    return NormalisationEquivariantCNN(features=4, depth=3)
+
+
+def tiny_direct_plain_ne() -> NormalisationEquivariantCNN:
+    return NormalisationEquivariantCNN(features=4, depth=3, residual=False)
+
+
+WITH_BIAS = [tiny_rrdb, tiny_rrdb_x2, tiny_rrdb_x4, tiny_plain, tiny_direct_plain, tiny_unet]
+TINY = pytest.mark.parametrize("build", [*WITH_BIAS, tiny_plain_ne, tiny_direct_plain_ne])
+TINY_WITH_BIAS = pytest.mark.parametrize("build", WITH_BIAS)
 
 
 def enlarge_weights(network: nn.Module) -> None:
@@ -157,7 +165,7 @@ def test_shape_is_kept_or_multiplied_at_any_size(build: Callable[[], nn.Module],
     assert network(torch.rand(2, 3, *size)).shape == (2, 3, scale * size[0], scale * size[1])
 
 
-@TINY
+@TINY_WITH_BIAS
 @pytest.mark.parametrize("factor", [0.01, 0.7, 30.0])
 def test_bias_free_networks_scale_with_their_input(build: Callable[[bool], nn.Module], factor: float) -> None:
     torch.manual_seed(1)
@@ -167,7 +175,7 @@ def test_bias_free_networks_scale_with_their_input(build: Callable[[bool], nn.Mo
     torch.testing.assert_close(network(factor * images), factor * network(images), rtol=1e-12, atol=1e-13)
 
 
-@TINY
+@TINY_WITH_BIAS
 def test_biased_networks_do_not(build: Callable[[bool], nn.Module]) -> None:
     torch.manual_seed(1)
     network = build(True).double()
@@ -211,11 +219,15 @@ def test_hessian_vector_products_agree_with_finite_differences(build: Callable[[
         (tiny_rrdb_x2(), 19),  # fewer at the input's resolution, as many more at the output's
         (tiny_rrdb_x4(), 19),
         (tiny_plain(), 3),
+        (tiny_plain_ne(), 3),
+        (tiny_direct_plain_ne(), 3),
         (UNet(features=2, levels=1), 10),
         (tiny_unet(), 24),
     ],
 )
-def test_receptive_radius_is_where_the_gradient_ends(network: RRDB | PlainCNN | UNet, radius: int) -> None:
+def test_receptive_radius_is_where_the_gradient_ends(
+    network: RRDB | PlainCNN | NormalisationEquivariantCNN | UNet, radius: int
+) -> None:
     assert network.receptive_radius == radius
     torch.manual_seed(3)
     network = network.double()
@@ -335,8 +347,9 @@ def test_every_named_backbone_builds_and_says_what_it_is(name: str) -> None:
     summary = (inspect.getdoc(part) or "").splitlines()[0]
     assert "et al. 20" in summary
     assert summary.endswith(".")
+    settings = {"bias": False} if "bias" in inspect.signature(part).parameters else {}
     with torch.device("meta"):
-        assert isinstance(part(features=8, bias=False), nn.Module)
+        assert isinstance(part(features=8, **settings), nn.Module)
 
 
 @pytest.mark.parametrize(
@@ -348,6 +361,9 @@ def test_every_named_backbone_builds_and_says_what_it_is(name: str) -> None:
         (lambda: RRDB(channels=0), "channels"),
         (lambda: PlainCNN(depth=1), "depth"),
         (lambda: PlainCNN(features=0), "features"),
+        (lambda: NormalisationEquivariantCNN(depth=1), "depth"),
+        (lambda: NormalisationEquivariantCNN(features=0), "features"),
+        (lambda: NormalisationEquivariantCNN(channels=0), "channels"),
         (lambda: UNet(features=0), "features"),
         (lambda: UNet(levels=0), "levels"),
         (lambda: UNet(channels=-3), "channels"),

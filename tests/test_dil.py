@@ -215,7 +215,15 @@ def test_an_objective_that_is_linear_in_its_parameters_has_no_curvature() -> Non
     assert not product["weight"].any()
 
 
-EVALUATIONS = {"erm": 1, "ceiling": 1, "dil_sf": 4, "dil_pf": 5, "dil_ss": 16, "dil_ps": 13}
+EVALUATIONS = {
+    **{name: 1 for name in ("erm", "ceiling", "ema", "swa", "feature_dropout", "input_masking", "mixup")},
+    **{name: 4 for name in ("balanced_erm", "group_dro", "vrex", "irm", "fish", "fishr", "coral", "dil_sf")},
+    "sam": 2,
+    "dil_pf": 5,
+    "mldg": 10,
+    "dil_ss": 16,
+    "dil_ps": 13,
+}
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from unseen.backbones.normalisation_equivariant import NormalisationEquivariantCNN
 from unseen.backbones.padded import Padded
 from unseen.backbones.plain import PlainCNN
 from unseen.backbones.rrdb import RRDB, rrdb_small
@@ -24,9 +25,10 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "rrdb": RRDB,
     "rrdb_small": rrdb_small,
     "plain": PlainCNN,
+    "plain_ne": NormalisationEquivariantCNN,
     "unet": UNet,
     **ZOO,
 }
 """Name → what builds it. The first line of each docstring says what it is and where it comes from."""
 
-__all__ = ["BACKBONES", "RRDB", "ZOO", "Padded", "PlainCNN", "UNet", "rrdb_small"]
+__all__ = ["BACKBONES", "RRDB", "ZOO", "NormalisationEquivariantCNN", "Padded", "PlainCNN", "UNet", "rrdb_small"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -14,6 +15,7 @@ from .episode import Batch, Episode, Params
 from .inner import SGD, Adam, InnerOptimiser
 from .method import Method
 from .objective import Objective
+from .ranges import LogUniform
 
 Hvp = Literal["exact", "finite-difference"]
 
@@ -46,6 +48,8 @@ class DIL(Method):
         these are for smooth networks, under smooth losses, that cannot be differentiated twice.
     Raises ValueError for other values, and for order 2 through anything but SGD.
     """
+
+    ranges = MappingProxyType({"inner_lr": LogUniform(1e-5, 1e-2)})
 
     def __init__(
         self,
@@ -82,13 +86,18 @@ class DIL(Method):
             self.hvp.check(objective, params, batch)
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
-        """The meta-gradient: n gradient evaluations (sf), n + 1 (pf), 4n (ss), 3n + 1 (ps)."""
+        """The meta-gradient: n gradient evaluations (sf), n + 1 (pf), 4n (ss), 3n + 1 (ps).
+
+        Notes as `virtual_step` how far the intervention went, ‖φ − θ‖ / ‖θ‖: after all n steps (sf), to φ̄ (pf, ps),
+        or to φ_i in the mean over the confounders (ss).
+        """
         return self.variant(objective, params, episode)
 
     def _serial_first(self, objective: Objective, params: Params, episode: Episode) -> Params:
         phi = params
         for i in torch.randperm(len(episode.confounders), generator=episode.generator).tolist():
             phi = self.inner.step(phi, gradient(objective, phi, episode.confounders[i]))
+        episode.notes["virtual_step"] = relative_length(params, phi)
         return self.inner.pseudo_gradient(params, phi, len(episode.confounders))
 
     def _parallel_first(self, objective: Objective, params: Params, episode: Episode) -> Params:
@@ -100,15 +109,16 @@ class DIL(Method):
         """(1/n) Σ_i (I − αH_i) ∇L(φ_i), H_i the Hessian on confounder i at θ."""
         n, alpha = len(episode.confounders), self.inner.lr
         total = {name: torch.zeros_like(value) for name, value in params.items()}
-        curvature = 0.0
+        curvature = virtual_step = 0.0
         for batch in episode.confounders:
             phi = self.inner.step(params, gradient(objective, params, batch))
+            virtual_step += relative_length(params, phi) / n
             outer = gradient(objective, phi, episode.query)
             bent = self.hvp.product(objective, params, batch, outer)
             curvature += alpha * norm(bent) / max(norm(outer), 1e-12) / n
             for name in total:
                 total[name] += (outer[name] - alpha * bent[name]) / n
-        episode.notes["curvature"] = curvature
+        episode.notes |= {"curvature": curvature, "virtual_step": virtual_step}
         return total
 
     def _parallel_second(self, objective: Objective, params: Params, episode: Episode) -> Params:
@@ -129,13 +139,20 @@ class DIL(Method):
         for batch in episode.confounders:
             for name, slope in gradient(objective, params, batch).items():
                 mean[name] += slope / n
-        return self.inner.step(params, mean)
+        phi = self.inner.step(params, mean)
+        episode.notes["virtual_step"] = relative_length(params, phi)
+        return phi
 
     def state_dict(self) -> dict[str, Tensor]:
         return self.inner.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         self.inner.load_state_dict(state)
+
+
+def relative_length(start: Params, end: Params) -> float:
+    """‖φ − θ‖ / ‖θ‖, of a step from θ to φ."""
+    return norm({name: end[name].detach() - value.detach() for name, value in start.items()}) / max(norm(start), 1e-12)
 
 
 def dil_sf(inner_lr: float = 1e-4) -> DIL:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .episode import Batch, Episode, Params
 from .objective import Objective
+from .ranges import Range
 
 
 class Method(ABC):
@@ -20,6 +21,9 @@ class Method(ABC):
 
     sees_unseen: ClassVar[bool] = False
     """True only for the ceiling, which trains on held-out and unseen levels too and is labelled so."""
+
+    ranges: ClassVar[Mapping[str, Range]] = {}
+    """What its settings may be drawn from where they are tuned, by name; those left out keep their defaults."""
 
     @abstractmethod
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:

@@ -1,0 +1,78 @@
+"""Correlation alignment: features of the same mean and covariance under every confounder."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from ..hypergradients import derivative
+from .episode import Episode, Params
+from .method import Method
+from .objective import Objective
+from .ranges import LogUniform
+
+
+class CORAL(Method):
+    """CORAL: the last features have the same mean and covariance under every confounder (Sun, Saenko 2016).
+
+    Sun, Saenko: Deep CORAL: Correlation Alignment for Deep Domain Adaptation, ECCV Workshops 2016; between training
+    domains, and with the means, as in Gulrajani, Lopez-Paz: In Search of Lost Domain Generalization, ICLR 2021
+    (DomainBed). With L_i the loss under confounder d_i, and the mean over all n(n − 1)/2 pairs of confounders:
+
+        min_θ (1/n) Σ_i L_i + λ mean_{i<j} ( ‖μ_i − μ_j‖² / C + ‖Σ_i − Σ_j‖² / C² )
+
+    μ_i and Σ_i are mean and covariance, under d_i, of what the network's last layer is given, (B, C, H, W): every
+    pixel is a sample of C channels. With counterfactual content pixel stands against pixel of one clean image, so
+    that the distortions alone make the moments differ; with independent content its chance does, too.
+
+    Departures: the features are divided by their root mean square under all confounders together. Without that, small
+    features lower the penalty, for which the last layer can make up, and λ has the square and the fourth power of a
+    network's scale in it. Pixels are samples, where classification has one vector an image. DomainBed's own: the paper
+    has two domains, no means, and 1/4 for 1.
+
+    penalty_weight: λ, at least zero, in units of the loss; its default and its range are DomainBed's.
+    normalised: whether the features are divided as said; without, the penalty is DomainBed's.
+    Raises ValueError for other values.
+    """
+
+    ranges = MappingProxyType({"penalty_weight": LogUniform(0.1, 10)})
+
+    def __init__(self, penalty_weight: float = 1.0, normalised: bool = True):
+        if not 0 <= penalty_weight < math.inf:
+            raise ValueError(f"CORAL: penalty_weight {penalty_weight!r} is below zero, or not finite")
+        self.penalty_weight = penalty_weight
+        self.normalised = normalised
+
+    def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
+        """The gradient above: n gradient evaluations, in one graph, since every confounder meets every other."""
+
+        def penalised(leaves: Params) -> Tensor:
+            losses, features = [], []
+            for batch in episode.confounders:
+                restored, found = objective.restore_with_features(leaves, batch)
+                losses.append(objective.judge(restored, batch))
+                features.append(found)
+            penalty = self._penalty(features)
+            episode.notes["penalty"] = float(penalty.detach())
+            return torch.stack(losses).mean() + self.penalty_weight * penalty
+
+        return derivative(penalised, params)
+
+    def _penalty(self, features: list[Tensor]) -> Tensor:
+        """The mean over all pairs, zero where there is none; features are (B, C, ...)."""
+        if len(features) < 2:
+            return features[0].new_zeros(())
+        if self.normalised:
+            power = torch.stack([found.square().mean() for found in features]).mean()
+            features = [found / power.sqrt() for found in features]
+        samples = [found.transpose(0, 1).flatten(1) for found in features]
+        moments = [(found.mean(1), found.cov()) for found in samples]
+        distances = [
+            (mean - other_mean).square().mean() + (covariance - other_covariance).square().mean()
+            for (mean, covariance), (other_mean, other_covariance) in combinations(moments, 2)
+        ]
+        return torch.stack(distances).mean()

@@ -1,0 +1,58 @@
+"""Dropout of whole channels before a network's last layer."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from ..hypergradients import derivative
+from .episode import Batch, Episode, Params
+from .method import Method
+from .objective import Objective
+from .ranges import Uniform
+
+
+class FeatureDropout(Method):
+    """Dropout of channels before the last layer, and nowhere else (Kong et al., CVPR 2022).
+
+    Kong, Liu, Gu, Qiao, Dong: Reflash Dropout in Image Super-Resolution; its `last-conv`, channel-wise. With the
+    last layer h and what it is given z = (z_1 ... z_C), f_θ = h(z):
+
+        min_θ E L(h(m ⊙ z(I_d)), I_c),   m_c = 0 with probability p, else 1 / (1 − p)
+
+    one m_c for each image of the query and each channel, the same in all its pixels. As E m_c = 1, a network
+    is used for validation and tests as it is, nothing dropped.
+
+    Departures: for any restoration, and any network whose last layer is given (B, C, H, W); the paper enlarges.
+
+    p: probability that a channel is dropped, 0 (which is ERM) to below 1. The published code drops 0.5 in RRDB,
+        the default here, and 0.7 in SRResNet.
+    Raises ValueError for other values.
+    """
+
+    ranges = MappingProxyType({"p": Uniform(0.1, 0.8)})
+
+    def __init__(self, p: float = 0.5):
+        if not 0 <= p < 1:
+            raise ValueError(f"FeatureDropout: p {p!r} is not in [0, 1)")
+        self.p = p
+
+    def check(self, objective: Objective, params: Params, batch: Batch) -> None:
+        """Raises ValueError where the last layer is given no maps (B, C, H, W)."""
+        uncounted = Objective(objective.network, objective.loss)
+        with torch.no_grad():
+            shape = tuple(uncounted.features(params, batch).shape)
+        if len(shape) != 4:
+            raise ValueError(f"the last layer is given {shape}: no channels (B, C, H, W) to drop")
+
+    def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
+        """∇_θ L on the query, channels dropped: one gradient evaluation."""
+        batch = episode.query
+
+        def drop(features: Tensor) -> Tensor:
+            kept = torch.rand(*features.shape[:2], 1, 1, generator=episode.generator) >= self.p
+            return features * kept.to(features.device) / (1 - self.p)
+
+        return derivative(lambda leaves: objective.judge(objective.restore(leaves, batch, drop), batch), params)

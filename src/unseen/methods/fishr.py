@@ -1,0 +1,151 @@
+"""Gradient variances that are the same under every confounder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ..hypergradients import derivative
+from .balanced import mean_gradient
+from .episode import Batch, Episode, Params
+from .method import Method
+from .objective import Objective
+from .ranges import LogUniform, Uniform
+
+
+class Fishr(Method):
+    """Fishr: the gradients of single images vary by the same amount under every confounder (Rame et al. 2022).
+
+    Rame, Dancette, Cord: Fishr: Invariant Gradient Variances for Out-of-Distribution Generalization, ICML 2022, with
+    L_i the loss under confounder d_i, and n confounders:
+
+        min_θ (1/n) Σ_i L_i + λ (1/n) Σ_i ‖v̂_i − (1/n) Σ_j v̂_j‖²
+
+    v_i is the variance, weight by weight, of the gradients that the images of confounder i give, each by itself, to
+    the weights ω of the network's last layer (the paper's classifier): v_i = Σ_b (g_b − ḡ)² / (B − 1), g_b = ∇_ω L_b.
+    The paper takes it for the diagonal of the Hessian, by way of Fisher's information: equal v_i, equal landscapes of
+    the loss. It is of few images, so it is smoothed over the steps, v̂_i ← γ v̂_i + v_i, where the newest alone
+    depends on θ.
+
+    g_b is a function of θ: the penalty is differentiated twice, but within the last layer and what comes behind it
+    alone. From there its slope goes back through the network in the same pass as the loss's. The passes through
+    the last layer, one an image, are cheap beside that and are not counted.
+
+    Departures: v_i has 1/(B − 1), as the paper writes it, where its code has 1/B; before the penalty sets in nothing
+    is smoothed, where the code begins at once; the outer Adam is not reset when it sets in. Each process smooths
+    its own.
+
+    penalty_weight: λ, at least zero.
+    ema: γ, in [0, 1); the default is DomainBed's. v̂ is a sum, as there: a longer memory weighs the penalty more.
+    anneal: the share of the budget, in [0, 1), that is spent before the penalty sets in, zero until then; by
+        `episode.progress`. The default is DomainBed's, 1500 of 5000 steps.
+    Raises ValueError for other values, for batches of one image, and for an episode of another number of confounders
+    than the state's.
+    """
+
+    ranges = MappingProxyType({"penalty_weight": LogUniform(1, 1e3), "ema": Uniform(0.9, 0.99)})
+
+    def __init__(self, penalty_weight: float = 100.0, ema: float = 0.95, anneal: float = 0.3):
+        if not 0 <= penalty_weight < math.inf:
+            raise ValueError(f"Fishr: penalty_weight {penalty_weight!r} is below zero, or not finite")
+        for name, share in (("ema", ema), ("anneal", anneal)):
+            if not 0 <= share < 1:
+                raise ValueError(f"Fishr: {name} {share!r} is not within [0, 1)")
+        self.penalty_weight = penalty_weight
+        self.ema = ema
+        self.anneal = anneal
+        self.variances = torch.empty(0)  # v̂: a row for each confounder, a column for each weight of the last layer
+
+    def check(self, objective: Objective, params: Params, batch: Batch) -> None:
+        """Raises ValueError for a batch of one image, which has no variance, and for a network whose last layer does
+        not do; RuntimeError where that cannot be differentiated twice."""
+        if len(batch) < 2:
+            raise ValueError("Fishr: one image has no variance: needs batches of at least two")
+        uncounted = Objective(objective.network, objective.loss)
+        derivative(lambda leaves: loss_and_variance(uncounted, leaves, batch)[1].sum(), params)
+
+    def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
+        """The gradient above: n gradient evaluations, in one graph, since the penalty needs all v_i at once."""
+        if episode.progress < self.anneal:
+            return mean_gradient(objective, params, episode.confounders)
+        n = len(episode.confounders)
+        if len(self.variances) not in (0, n):
+            raise ValueError(f"Fishr: has {len(self.variances)} confounders' variances, was given {n}: keep to one set")
+
+        def penalised(leaves: Params) -> Tensor:
+            losses, variances = zip(
+                *(loss_and_variance(objective, leaves, batch) for batch in episode.confounders), strict=True
+            )
+            smoothed = torch.stack(variances)
+            if len(self.variances):
+                smoothed = self.ema * self.variances + smoothed
+            penalty = (smoothed - smoothed.mean(0)).square().sum(1).mean()
+            self.variances = smoothed.detach()
+            episode.notes["penalty"] = float(penalty.detach())
+            return torch.stack(losses).mean() + self.penalty_weight * penalty
+
+        return derivative(penalised, params)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"variances": self.variances} if len(self.variances) else {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        if set(state) - {"variances"}:
+            raise ValueError(f"Fishr: keeps variances alone, but was given {', '.join(sorted(state))}")
+        self.variances = state.get("variances", torch.empty(0))
+
+
+def loss_and_variance(objective: Objective, leaves: Params, batch: Batch) -> tuple[Tensor, Tensor]:
+    """L on a batch, and the variances over its images of ∇L to the last layer's weights, all in a row.
+
+    Both can be differentiated. The last layer is the last to be run of those that have weights in `leaves`, which is
+    not always the last that was registered.
+    Raises ValueError where its output cannot be told apart by image.
+    """
+    latest: list[_LayerRun] = []
+    holders = {name.rpartition(".")[0] for name in leaves}
+    layers = [(name, layer) for name, layer in objective.network.named_modules() if name in holders]
+    hooks = [layer.register_forward_hook(_note(name, latest)) for name, layer in layers if not list(layer.children())]
+    try:
+        restored = objective.restore(leaves, batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    run = latest[0]
+    if not len(run.given) == len(run.made) == len(batch):
+        raise ValueError(f"Fishr: {run.name}, the last layer, does not take the images one by one")
+    if run.made._version != run.version:
+        raise ValueError(f"Fishr: what {run.name}, the last layer, makes is changed in place")
+    weights = {key.rpartition(".")[2]: value for key, value in leaves.items() if key.rpartition(".")[0] == run.name}
+    images = [slice(b, b + 1) for b in range(len(batch))]
+    alone = [objective.loss(restored[image], batch.clean[image]) for image in images]
+    (slopes,) = torch.autograd.grad(torch.stack(alone).sum(), run.made, create_graph=True)
+    gradients = []
+    for image in images:
+        made = functional_call(run.layer, weights, (run.given[image],))
+        found = torch.autograd.grad(made, list(weights.values()), slopes[image], create_graph=True)
+        gradients.append(torch.cat([part.flatten() for part in found]))
+    return objective.judge(restored, batch), torch.stack(gradients).var(0)
+
+
+class _LayerRun(NamedTuple):
+    """What a layer was given and what it made of it; `version` tells whether that was changed since."""
+
+    name: str
+    layer: nn.Module
+    given: Tensor
+    made: Tensor
+    version: int
+
+
+def _note(name: str, latest: list[_LayerRun]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def hook(layer: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
+        latest[:] = [_LayerRun(name, layer, given[0], made, made._version)]
+
+    return hook

@@ -1,0 +1,70 @@
+"""Invariant risk minimisation, in its practical form IRMv1."""
+
+from __future__ import annotations
+
+import math
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from .balanced import mean_gradient
+from .episode import Batch, Episode, Params
+from .method import Method
+from .objective import Objective
+from .ranges import LogUniform
+
+
+class IRM(Method):
+    """IRMv1: one gain on the restored image should be right under every confounder (Arjovsky et al. 2019).
+
+    Arjovsky, Bottou, Gulrajani, Lopez-Paz: Invariant Risk Minimization, arXiv 1907.02893, 2019, (IRMv1), with L_i
+    the loss under confounder d_i:
+
+        min_θ (1/n) Σ_i (L_i(f_θ) + λ D_i²),   D_i = ∂/∂w L_i(w · f_θ) at w = 1
+
+    The whole network is the representation, and the scalar w the predictor on top: for a restorer, a gain on the
+    output image, which 1 leaves as it is. D_i is negative where a higher gain would lower the loss under d_i, positive
+    where a lower one would; the penalty is zero where no confounder asks for a gain of its own. Its gradient,
+    2λ D_i ∇_θ D_i, differentiates the loss twice, but the network once: any network will do.
+    Under L1 ∇_θ D_i = ∇_θ L_i almost everywhere, so that IRM weighs the confounders by 1 + 2λ D_i.
+
+    Departures: a mean over confounders where the paper has a sum, so that the learning rate does not depend on n;
+    D_i² of the whole batch, where the paper's code multiplies the D_i of two halves, which is unbiased; the outer
+    Adam is not reset, nor the loss divided by λ, when the penalty sets in.
+
+    penalty_weight: λ, at least zero, in units of 1/loss. D_i is zero for a black image too; under L1 it cannot fall
+        below minus the mean of the restored image, about 1/2 at most, so that the default, 1, is nearly the greatest
+        λ that trains against no confounder and leaves no minimum in the dark. (DomainBed has 100, for cross-entropies.)
+    anneal: the share of the budget, in [0, 1), that is spent before the penalty sets in, zero until then; by
+        `episode.progress`. None by default; with λ far above 1 the network must first come out of the dark (DomainBed:
+        0.1).
+    Raises ValueError for other values.
+    """
+
+    ranges = MappingProxyType({"penalty_weight": LogUniform(0.1, 100)})
+
+    def __init__(self, penalty_weight: float = 1.0, anneal: float = 0.0):
+        if not 0 <= penalty_weight < math.inf:
+            raise ValueError(f"IRM: penalty_weight {penalty_weight!r} is below zero, or not finite")
+        if not 0 <= anneal < 1:
+            raise ValueError(f"IRM: anneal {anneal!r} is not within [0, 1)")
+        self.penalty_weight = penalty_weight
+        self.anneal = anneal
+
+    def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
+        """The gradient above: n gradient evaluations. Slope and penalty share one pass through the network."""
+        weight = self.penalty_weight if episode.progress >= self.anneal else 0.0
+        penalties: list[Tensor] = []
+
+        def penalised(at: Params, batch: Batch) -> Tensor:
+            restored = objective.restore(at, batch)
+            gain = restored.new_ones(()).requires_grad_()
+            risk = objective.judge(gain * restored, batch)
+            (slope,) = torch.autograd.grad(risk, gain, create_graph=True)
+            penalties.append(slope.detach() ** 2)
+            return risk + weight * slope**2
+
+        found = mean_gradient(penalised, params, episode.confounders)
+        episode.notes["penalty"] = float(torch.stack(penalties).mean())
+        return found
