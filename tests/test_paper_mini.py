@@ -31,8 +31,11 @@ def rows(**psnr: tuple[float, float]) -> list[Row]:
             data="d",
             convention="c",
             method=method,
+            backbone="plain",
             seed=seed,
-            budget=1,
+            budget="1 gradient evaluations",
+            select="last",
+            tuned=0,
             split=split,
             distortion="gaussian_noise",
             degree=degree,
@@ -42,6 +45,7 @@ def rows(**psnr: tuple[float, float]) -> list[Row]:
             ssim=0.5,
             input_psnr=20.0,
             input_ssim=0.4,
+            invariance=30.0,
         )
         for method, values in psnr.items()
         for seed in (0, 1)

@@ -22,8 +22,11 @@ ROW = Row(
     data="d1",
     convention="c0ffee",
     method="erm",
+    backbone="plain",
     seed=0,
-    budget=100,
+    budget="100 gradient evaluations",
+    select="last",
+    tuned=0,
     split="unseen",
     distortion="gaussian_noise",
     degree=30.0,
@@ -33,6 +36,7 @@ ROW = Row(
     ssim=0.5,
     input_psnr=10.0,
     input_ssim=0.25,
+    invariance=35.0,
 )
 
 
@@ -42,8 +46,8 @@ def row(method: str = "erm", seed: int = 0, image: str = "a", psnr: float = 20.0
 
 def test_the_fields_come_in_the_agreed_order() -> None:
     assert " ".join(field.name for field in fields(Row)) == (
-        "run protocol protocol_hash data convention method seed budget split distortion degree dataset image "
-        "psnr ssim input_psnr input_ssim"
+        "run protocol protocol_hash data convention method backbone seed budget select tuned split distortion degree "
+        "dataset image psnr ssim input_psnr input_ssim invariance"
     )
 
 
@@ -60,16 +64,18 @@ def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 def test_infinity_and_nan_are_valid_json(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    write_rows(path, [row(psnr=math.inf, ssim=math.nan)])
+    write_rows(path, [row(psnr=math.inf, ssim=math.nan, invariance=math.nan)])
     text = path.read_text()
     assert "Infinity" not in text
     assert "NaN" not in text
     written = json.loads(text)
     assert written["psnr"] == "inf"
     assert written["ssim"] is None
+    assert written["invariance"] is None
     (read,) = read_rows(path)
     assert read.psnr == math.inf
     assert math.isnan(read.ssim)
+    assert math.isnan(read.invariance)
 
 
 def test_a_degree_without_place_on_an_axis_is_refused(tmp_path: Path) -> None:
@@ -126,6 +132,9 @@ def test_blank_lines_are_skipped(tmp_path: Path) -> None:
         ({"psnr": True}, "psnr"),
         ({"psnr": 10**400}, "psnr"),
         ({"psnr": [1]}, "psnr"),
+        ({"budget": 100}, "budget"),
+        ({"select": None}, "select"),
+        ({"tuned": "8"}, "tuned"),
         ({"seed": 1.5}, "seed"),
         ({"seed": True}, "seed"),
         ({"split": "test"}, "split"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from dataclasses import replace
@@ -21,8 +22,8 @@ from unseen.protocols import load_protocol
 from unseen.rows import read_rows, write_rows
 
 FIELDS = [
-    "run", "protocol", "protocol_hash", "data", "convention", "method", "seed", "budget", "split", "distortion",
-    "degree", "dataset", "image", "psnr", "ssim", "input_psnr", "input_ssim",
+    "run", "protocol", "protocol_hash", "data", "convention", "method", "backbone", "seed", "budget", "select", "tuned",
+    "split", "distortion", "degree", "dataset", "image", "psnr", "ssim", "input_psnr", "input_ssim", "invariance",
 ]  # fmt: skip
 SPLITS = {5: "seen", 10: "seen", 15: "seen", 20: "seen", 25: "held-out", 30: "unseen", 40: "unseen", 50: "unseen"}
 
@@ -87,7 +88,17 @@ def test_evaluate_gives_a_row_for_each_image_and_level(
     denoise = load_protocol("denoise")
     constant = ["run", "protocol", "protocol_hash", "convention", "method", "seed", "budget", "distortion", "dataset"]
     assert {tuple(row[name] for name in constant) for row in rows} == {
-        ("a-run", "denoise", denoise.hash(), denoise.convention.hash(), "dil_sf", 2, 16, "gaussian_noise", "q")
+        (
+            "a-run",
+            "denoise",
+            denoise.hash(),
+            denoise.convention.hash(),
+            "dil_sf",
+            2,
+            "16 gradient evaluations",
+            "gaussian_noise",
+            "q",
+        )
     }
     inputs = [row["input_psnr"] for row in rows if row["image"] == "e.png"]
     assert inputs == sorted(inputs, reverse=True)  # stronger noise, worse input
@@ -201,15 +212,19 @@ def test_a_study_trains_each_method_and_seed_once(unseen: CommandLine, study: li
         (f"{method}-{seed}", method, seed) for method in ("erm", "ceiling") for seed in (0, 1)
     }
     assert len(rows) == 2 * 2 * 2 * len(SPLITS)
-    assert {row["budget"] for row in rows} == {16}
+    assert {row["budget"] for row in rows} == {"16 gradient evaluations"}
+    assert {row["backbone"] for row in rows} == {"plain:features=4,depth=2"}
+    assert all(math.isfinite(row["invariance"]) for row in rows)
     for name in ("erm-0", "erm-1", "ceiling-0", "ceiling-1"):
         assert json_lines(out / name / "log.jsonl")[-1]["evaluations"] == 16
     assert "ceiling: trained on the unseen levels too; it bounds the others and does not compete." in said
-    assert "Mean ± standard deviation over 2 seeds." in said
+    assert "± half-width of the 95 % interval over 2 seeds" in said
     page = (out / "report.html").read_text()
     assert page.count("<svg") > 0
-    assert 'src="data:image/png' in page
-    assert {path.name for path in out.iterdir() if path.is_file()} == {"config.yaml", "results.jsonl", "report.html"}
+    assert "data:image/" in page
+    assert {path.name for path in out.iterdir() if path.is_file()} == {
+        "config.yaml", "results.jsonl", "runs.jsonl", "report.html", "summary.csv", "summary.tex", "summary.md",
+    }  # fmt: skip
 
     before, results = times(out), (out / "results.jsonl").read_bytes()
     unseen(*study, "--seeds", "2")

@@ -9,21 +9,20 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import Literal, get_args
+from typing import get_args
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from unseen.checkpoints import CHECKPOINT, load_checkpoint, load_state
-from unseen.config import TrainConfig
+from unseen.config import Select, TrainConfig
 from unseen.errors import UserError
 from unseen.methods import METHODS
 from unseen.processes import Processes
 from unseen.progress import progress_bar
 from unseen.training import LOG, Position, Run, affordable, holds_a_run, is_finished, load, lr_factor, spent, train
 
-Select = Literal["last", "held-out"]
 TINY = TrainConfig(
     device="cpu",
     threads=1,
@@ -57,8 +56,9 @@ def without_times(log: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{k: v for k, v in line.items() if k not in ("seconds", "waiting")} for line in log]
 
 
-@pytest.mark.parametrize("select", get_args(Select))
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("method", "select"), [*((m, "last") for m in METHODS), *(("dil_sf", s) for s in get_args(Select) if s != "last")]
+)
 def test_resume_equals_never_having_stopped(method: str, select: Select, tmp_path: Path) -> None:
     config = replace(TINY, method=method, select=select, out=str(tmp_path / "whole"))
     whole = trained(config)
@@ -118,11 +118,13 @@ def test_the_ceiling_alone_trains_on_unseen_levels() -> None:
         assert seen == [f"gaussian_noise:{sigma}" for sigma in (5, 10, 15, 20)]
 
 
-def test_selecting_on_held_out_keeps_the_best_and_not_the_last(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("select", "split"), [("seen", "seen"), ("held-out", "held_out"), ("oracle", "unseen")])
+def test_selecting_keeps_the_best_and_not_the_last(select: Select, split: str, tmp_path: Path) -> None:
     # A rate that is far too high makes the run worse towards its end.
-    config = replace(TINY, method="erm", lr=0.5, seed=2, schedule="constant", select="held-out", out=str(tmp_path))
+    config = replace(TINY, method="erm", lr=0.5, seed=2, schedule="constant", select=select, out=str(tmp_path))
     position = trained(config)
-    curve = [line["held_out_psnr"] for line in position.log]
+    assert all(("unseen_psnr" in line) == (select == "oracle") for line in position.log)
+    curve = [line[f"{split}_psnr"] for line in position.log]
     assert max(curve) > curve[-1]
     _, card = load_checkpoint(tmp_path)
     assert card.evaluations == position.log[curve.index(max(curve))]["evaluations"]
@@ -150,6 +152,20 @@ PINNED: dict[str, list[float]] = {
     "dil_pf": [0.042719, 0.039044, 0.041273, 0.040366],
     "dil_ss": [0.036915, 0.036603, 0.04785, 0.049876],
     "dil_ps": [0.040997, 0.042329, 0.045876],
+    "balanced_erm": [0.042666, 0.040433, 0.040905, 0.039219],
+    "group_dro": [0.042666, 0.040434, 0.040905, 0.039219],
+    "vrex": [0.042628, 0.040615, 0.041008, 0.039064],
+    "irm": [0.042668, 0.040552, 0.040965, 0.039219],
+    "mldg": [0.04087, 0.040696, 0.043385, 0.040443],
+    "fish": [0.042559, 0.040361, 0.040862, 0.03919],
+    "fishr": [0.042666, 0.040433, 0.040905, 0.039213],
+    "coral": [0.042667, 0.040437, 0.040907, 0.03922],
+    "sam": [0.050497, 0.048315, 0.040101, 0.047095],
+    "ema": [0.039482, 0.036194, 0.040828, 0.037813],
+    "swa": [0.039482, 0.036194, 0.040828, 0.037813],
+    "feature_dropout": [0.041926, 0.038156, 0.042093, 0.039388],
+    "input_masking": [0.1865, 0.165049, 0.17342, 0.144474],
+    "mixup": [0.042144, 0.035481, 0.037876, 0.037816],
 }
 
 
@@ -157,6 +173,45 @@ PINNED: dict[str, list[float]] = {
 def test_losses_are_the_pinned_ones(method: str, tmp_path: Path) -> None:
     position = trained(replace(TINY, method=method, out=str(tmp_path)))
     assert [line["loss"] for line in position.log] == pytest.approx(PINNED[method], rel=1e-4)
+
+
+def test_an_average_of_weights_is_what_is_tested_and_kept(tmp_path: Path) -> None:
+    """The checkpoint holds the average, and what resumes holds the weights that are trained."""
+    config = replace(TINY, method="ema:decay=0.5", out=str(tmp_path / "ema"))
+    trained(config)
+    erm = replace(TINY, method="erm", out=str(tmp_path / "erm"))
+    trained(erm)
+    averaged, last = load_file(config.folder / CHECKPOINT), load_file(erm.folder / CHECKPOINT)
+    resumed, _ = load_state(config.folder / "resume.safetensors")
+    for name, value in last.items():
+        assert torch.equal(resumed["network"][name], value)  # it trains as ERM does
+    assert any(not torch.equal(averaged[name], value) for name, value in last.items())
+
+
+def test_diagnoses_are_taken_beside_the_budget_and_change_nothing(tmp_path: Path) -> None:
+    plain = trained(replace(TINY, out=str(tmp_path / "plain")))
+    looked = trained(replace(TINY, diagnose=4, out=str(tmp_path / "looked")))
+    assert without_times(looked.log) == without_times(plain.log)
+    lines = [json.loads(line) for line in (tmp_path / "looked" / "diagnostics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [4, 8, 12, 16]
+    assert [line["evaluations"] for line in lines] == [16, 32, 48, 64]
+    distances = [line["distance"] for line in lines]
+    assert distances[0] > 0
+    assert all(len(line["losses"]) == len(line["net_biases"]) == 4 for line in lines)
+    assert all(line["virtual_step"] > 0 for line in lines)
+    assert not (tmp_path / "plain" / "diagnostics.jsonl").exists()
+
+
+def test_what_a_run_takes_is_known(tmp_path: Path) -> None:
+    position = trained(replace(TINY, out=str(tmp_path)))
+    if Path("/proc/self/status").exists():
+        assert 10 < position.memory < 100_000  # MiB of the process
+    assert position.seconds > 0
+
+
+def test_an_oracle_needs_unseen_levels_that_can_be_made() -> None:
+    with pytest.raises(UserError, match="select: oracle needs unseen levels that can be made"):
+        Run.of(replace(TINY, protocol="derain", select="oracle"))
 
 
 def test_curvature_is_logged_for_second_order(tmp_path: Path) -> None:
@@ -169,8 +224,8 @@ import json, sys
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import Literal, get_args
-from unseen.config import TrainConfig
+from typing import get_args
+from unseen.config import Select, TrainConfig
 from unseen.progress import progress_bar
 from unseen.training import train
 config = TrainConfig(**json.loads(sys.argv[1]))

@@ -76,7 +76,8 @@ def _card(raw: Any, path: Path) -> Card:
     except TypeError as error:
         raise UserError(f"{path}: not a checkpoint of unseen {__version__}: its card has other fields") from error
     config = card.config if isinstance(card.config, dict) else {}
-    for name, kind in {"backbone": str, "method": str, "protocol": str, "seed": int, "budget": int}.items():
+    expected = {"backbone": str, "method": str, "protocol": str, "seed": int, "budget": int | str}
+    for name, kind in expected.items():
         if not isinstance(config.get(name), kind):
             raise UserError(f"{path}: its card tells no {name}")
     return card

@@ -55,8 +55,14 @@ COMMANDS = {
     "compare": Command(
         commands.compare,
         CompareConfig,
-        "several methods and seeds at an equal number of gradient evaluations; given again, goes on",
+        "several methods and seeds at an equal budget; given again, goes on",
         flags=(OVERWRITE,),
+    ),
+    "rank": Command(
+        commands.rank,
+        None,
+        "several finished studies side by side: how every method ranks on what is unseen",
+        words=(("studies", {"nargs": "+", "metavar": "STUDY", "help": "folders of studies, or their rows"}),),
     ),
     "describe": Command(
         commands.describe,
@@ -126,15 +132,18 @@ def one_line(message: str, known: Sequence[str]) -> str:
 def wrong_value(message: str) -> str:
     """`budget: expected a whole number, got 'x'` for what the parser says of classes and type hints."""
     message = re.sub(r'Parser key "(?:\w+\.)?(\w+)"( element \d+)?:', r"\1\2:", message)
-    wrong = re.fullmatch(r"(.*): Expected an? (.*)\. Got value: (.*)", message)
+    wrong = re.fullmatch(r"(.*): Expected an? (.*)\. Got value: (.*)", message) or re.fullmatch(
+        r"(.*): Does not validate .* Subtypes: \[(.*)\] Errors: .* Given value: (.*)", message
+    )
     if not wrong:
         return message
     field, kind, value = wrong.groups()
     choices = re.findall(r"'(\w[\w-]*)'", kind) if "Literal" in kind else []
     if choices:
         return f"{field}: {value!r} is none of {', '.join(choices)}{nearest(value, choices)}"
-    plain = {"<class 'int'>": "a whole number", "<class 'float'>": "a number", "<class 'str'>": "text"}
-    return f"{field}: expected {plain.get(kind, kind)}, got {value!r}"
+    plain = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "list": "a list"}
+    names = re.sub(r"<class '([\w.]+)'>", r"\1", kind).split(", ")
+    return f"{field}: expected {' or '.join(plain.get(name, name) for name in names)}, got {value!r}"
 
 
 def options(config: type[Machine], values: Mapping[str, Any]) -> Parser:

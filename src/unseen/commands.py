@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jsonargparse import Namespace
 
     from .protocols import Protocol
+    from .records import Record
     from .rows import Row
     from .training import Position
 
@@ -26,10 +27,7 @@ ANOTHER_PROTOCOL = (
     "Trained under another protocol, or another version of this one: what is called seen and unseen here may not "
     "be what this network saw."
 )
-UNCHECKED = (
-    "The photographs that this network was trained on are not at hand here: whether a test image is among them "
-    "was not checked."
-)
+UNCHECKED = "Whether a test image is among the photographs that this network was trained on was not checked: {reason}."
 KINDS = ("methods", "distortions", "backbones", "protocols")
 
 
@@ -51,17 +49,20 @@ def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence
     from .interruption import interruptible
     from .progress import progress_bar
     from .protocols import load_protocol
+    from .rows import ROWS
 
     require_writable(Path(config.out))
     with interruptible() as stop, progress_bar() as bar:
         outcome = study.compare(config.resolved(), stop, bar, title=title, notes=notes, overwrite=overwrite)
-    _show(outcome.rows, outcome.skipped, load_protocol(config.protocol), notes)
+    _show(outcome.rows, outcome.records, outcome.skipped, load_protocol(config.protocol), notes)
     if outcome.rows:
-        print(f"{config.out}/{study.REPORT}, {config.out}/{study.ROWS}")
+        print(f"{config.out}/{study.REPORT}, {config.out}/{ROWS}")
+    for line in outcome.failed:
+        print(f"left out {line}", file=sys.stderr)
     if not outcome.complete:
         print("interrupted: the same command goes on from here")
         return INTERRUPTED
-    return PARTLY if outcome.skipped else DONE
+    return PARTLY if outcome.skipped or outcome.failed else DONE
 
 
 def train(config: TrainConfig, told: Namespace) -> int:
@@ -93,7 +94,7 @@ def _tell(config: TrainConfig, position: Position) -> None:
 
     waiting = position.waiting / max(position.seconds, 1e-9)
     print(
-        f"{config.folder}: {spent(position, config):g} of {config.budget} gradient evaluations, "
+        f"{config.folder}: {spent(position, config):g} gradient evaluations of a budget of {config.limit}, "
         f"{position.step} steps, {position.seconds:.0f} s of training, {waiting:.1%} of them waiting for data"
     )
     if position.log:
@@ -122,15 +123,19 @@ def evaluate(config: EvaluateConfig, told: Namespace) -> int:
     """A checkpoint on test photographs."""
     from . import study
     from .checkpoints import load_checkpoint
+    from .evaluation import Trained
+    from .evaluation import evaluate as evaluate_network
     from .interruption import interruptible
+    from .material import trained_on
     from .progress import progress_bar
     from .protocols import load_protocol, protocol_names
+    from .rows import ROWS
     from .testing import Tests
 
     config = config.resolved()
     out = Path(config.out)
     require_writable(out)
-    if (out / study.ROWS).exists() and not told.overwrite:
+    if (out / ROWS).exists() and not told.overwrite:
         raise UserError(f"out: {out} holds an evaluation; give --overwrite, or another --out")
     network, card = load_checkpoint(Path(told.checkpoint), config.backbone)
     if not config.protocol and card.config["protocol"] not in protocol_names():
@@ -138,18 +143,19 @@ def evaluate(config: EvaluateConfig, told: Namespace) -> int:
     protocol = load_protocol(config.protocol or card.config["protocol"])
     protocol = protocol.enlarged() if card.config.get("enlarge") else protocol
     notes = [] if protocol.hash() == card.protocol_hash else [ANOTHER_PROTOCOL]
-    trained_on = study.trained_on(card, config.protocol)
-    notes += [] if trained_on is not None else [UNCHECKED]
-    tests = Tests.load(config, protocol, trained_on or [])
+    learnt = trained_on(card, config.protocol, config.method)
+    notes += [] if isinstance(learnt, list) else [UNCHECKED.format(reason=learnt)]
+    tests = Tests.load(config, protocol, learnt if isinstance(learnt, list) else [])
     file = Path(told.checkpoint).resolve()
     run = file.name if file.is_dir() else file.parent.name
+    trained = Trained(network, card, run, card.config["method"])
     with interruptible() as stop, progress_bar() as bar:
-        rows = study.evaluate(network, card, run, protocol, tests, config, config.seed, stop, bar)
+        rows = evaluate_network(trained, protocol, tests, config, config.seed, stop, bar)
     if rows:
-        study.write_evaluation(out, rows, network, card, protocol, tests, config, notes)
-    _show(rows, tests.skipped, protocol, notes)
+        study.write_evaluation(rows, trained, protocol, tests, config, notes)
+    _show(rows, [], tests.skipped, protocol, notes)
     if rows:
-        print(f"{out / study.REPORT}, {out / study.ROWS}")
+        print(f"{out / study.REPORT}, {out / ROWS}")
     if stop.is_set():
         print(f"interrupted: {len({(row.dataset, row.image) for row in rows})} of {len(tests.photos)} images")
         return INTERRUPTED
@@ -248,17 +254,28 @@ def check_data(config: None, told: Namespace) -> int:
     return PARTLY if wrong else DONE
 
 
-def _show(rows: list[Row], skipped: Iterable[str], protocol: Protocol, notes: Iterable[str]) -> None:
+def rank(config: None, told: Namespace) -> int:
+    """Studies side by side: every line's place in each, and its mean place."""
+    from rich.console import Console
+
+    from .ranks import print_ranks
+
+    print_ranks([Path(name) for name in told.studies], Console(highlight=False, markup=False))
+    return DONE
+
+
+def _show(
+    rows: list[Row], records: list[Record], skipped: Iterable[str], protocol: Protocol, notes: Iterable[str]
+) -> None:
     """Tables of what was measured; apart from them, what others reported; in words, what it is worth."""
     from rich.console import Console
 
-    from .tables import print_reported, print_table
+    from .tables import print_reported_tables, print_table
 
     console = Console(highlight=False, markup=False)
     if rows:
-        print_table(rows, console)
-    for table in protocol.reported:
-        print_reported(table, {row.dataset for row in rows}, console)
+        print_table(rows, console, records)
+    print_reported_tables(protocol.reported, {row.dataset for row in rows}, console)
     for note in notes:
         console.print(f"\n{note}")
     for line in skipped:

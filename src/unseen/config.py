@@ -9,12 +9,16 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import yaml
 
+from .budget import Budget
 from .errors import UserError
 from .files import write_text
+from .labels import AT, label_of
+
+Select: TypeAlias = Literal["last", "seen", "held-out", "oracle"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +63,9 @@ class Recipe(Machine):
     enlarge: Annotated[
         bool, "of a protocol that enlarges: enlarge the input bicubically, keep sizes in the network"
     ] = False
-    budget: Annotated[int, "gradient evaluations: forward and backward passes of one batch"] = 10_000
+    budget: Annotated[
+        int | str, "gradient evaluations (forward and backward passes of one batch), or time in training: 30min"
+    ] = 10_000
     batch: Annotated[int, "images in a batch"] = 8
     patch: Annotated[int, "side of a training patch, pixels"] = 40
     content: Annotated[
@@ -70,14 +76,23 @@ class Recipe(Machine):
     schedule: Annotated[
         Literal["cosine", "constant", "published"], "cosine to zero; constant; halved after two thirds"
     ] = "cosine"
-    select: Annotated[Literal["last", "held-out"], "keep the last weights, or the best on held-out levels"] = "last"
+    select: Annotated[
+        Select, "keep the last weights, or the best on seen or held-out levels; oracle: on unseen ones, and said so"
+    ] = "last"
     validations: Annotated[int, "how often to validate, and to save for --resume, in a run"] = 10
+    diagnose: Annotated[int, "look at gradients and net bias every so many steps, beside the budget; 0 never does"] = 0
+
+    @property
+    def limit(self) -> Budget:
+        """The budget. Raises UserError for what is none."""
+        return Budget.parse(self.budget)
 
     def check(self) -> None:
         """Raises UserError, naming the field, for a number that cannot be."""
-        for name in ("budget", "batch", "patch", "validations"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name}: {getattr(self, name)} is below 1")
+        _ = self.limit
+        for name, least in {"batch": 1, "patch": 1, "validations": 1, "diagnose": 0}.items():
+            if getattr(self, name) < least:
+                raise UserError(f"{name}: {getattr(self, name)} is below {least}")
         if not self.lr > 0:
             raise UserError(f"lr: {self.lr} is not above zero")
         if not self.data or not all(self.data):  # an empty name would be the current folder
@@ -117,15 +132,32 @@ class Testing:
                 raise UserError(f"{name}: {getattr(self, name)} is below 0")
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What competes in a study: a method that trains a backbone.
+
+    name: the line of the tables. lr: the outer learning rate. spec: the method with the settings that it is trained
+    with, which may have been chosen for it.
+    """
+
+    name: str
+    method: str
+    backbone: str
+    lr: float
+    spec: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class CompareConfig(Recipe, Testing):
     """Several methods and seeds under one protocol, at one budget."""
 
-    methods: Annotated[list[str], "methods, each with settings if need be; erm and ceiling are two of them"] = field(
-        default_factory=lambda: ["erm", "dil_sf", "ceiling"]
+    methods: Annotated[list[str], "methods, each with settings if need be; on a backbone of its own: 'erm @ unet'"] = (
+        field(default_factory=lambda: ["erm", "dil_sf", "ceiling"])
     )
+    gap: Annotated[bool, "report gap closed: erm and ceiling compete too, listed or not"] = False
     seeds: Annotated[int, "how many seeds a method"] = 1
     seed: Annotated[int, "the first of the seeds"] = 0
+    tune: Annotated[int, "first try so many settings of every method, and keep the best on held-out levels"] = 0
     out: Annotated[str, "folder of the study"] = "runs/study"
 
     def check(self) -> None:
@@ -133,18 +165,30 @@ class CompareConfig(Recipe, Testing):
         super().check()
         if self.seeds < 1:
             raise UserError(f"seeds: {self.seeds} is below 1")
+        if self.tune < 0:
+            raise UserError(f"tune: {self.tune} is below 0")
         if not self.methods:
             raise UserError("methods: none given")
         self.check_tests()
-        folders = [slug(method) for method in self.methods]
-        twice = next((method for method in self.methods if folders.count(slug(method)) > 1), None)
+        folders = [slug(entry.name) for entry in self.entries()]
+        twice = next((entry.name for entry in self.entries() if folders.count(slug(entry.name)) > 1), None)
         if twice is not None:
             raise UserError(f"methods: {twice!r} is there twice")
 
-    def run(self, method: str, seed: int) -> TrainConfig:
-        """The training run of one method and seed, in a folder of its own inside the study."""
-        recipe = {f.name: getattr(self, f.name) for f in fields(Recipe)}
-        return TrainConfig(**recipe, method=method, seed=seed, out=f"{self.out}/{slug(method)}-{seed}")
+    def entries(self) -> list[Entry]:
+        """What competes, in order; with `gap`, erm and ceiling on the study's backbone are among them."""
+        missing = [name for name in ("erm", "ceiling") if self.gap and name not in self.methods]
+        found = []
+        for given in [*self.methods, *missing]:
+            method, _, other = (part.strip() for part in given.partition(AT))
+            backbone = other or self.backbone
+            found.append(Entry(label_of(method, backbone, self.backbone), method, backbone, self.lr, method))
+        return found
+
+    def run(self, entry: Entry, seed: int) -> TrainConfig:
+        """The training run of one entry and seed, in a folder of its own inside the study."""
+        recipe = {f.name: getattr(self, f.name) for f in fields(Recipe)} | {"backbone": entry.backbone, "lr": entry.lr}
+        return TrainConfig(**recipe, method=entry.spec, seed=seed, out=f"{self.out}/{slug(entry.name)}-{seed}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +205,7 @@ class EvaluateConfig(Machine, Testing):
 
     protocol: Annotated[str, "a protocol by name or file; the checkpoint's own if left out"] = ""
     backbone: Annotated[str, "the network, needed only for one of your own: my.module.Net"] = ""
+    method: Annotated[str, "the method, needed only for one of your own, to tell what it was trained on"] = ""
     seed: Annotated[int, "seed of the test distortions"] = 0
     out: Annotated[str, "folder for results.jsonl and report.html"] = "runs/evaluation"
 

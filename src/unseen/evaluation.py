@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations
+from statistics import fmean
+from threading import Event
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.progress import Progress
 from torch import Tensor, nn
 
+from .budget import Budget
+from .checkpoints import Card
+from .config import Machine
 from .confounders import Confounder, Recorded, Synthetic
 from .data import Photo
 from .data.patches import to_tensor
-from .data.sources import trimmed
 from .distortions.enlarged import enlarge
 from .errors import UserError
 from .metrics import Convention, psnr, ssim
 from .protocols import Protocol
 from .randomness import generator
-from .rows import Split
+from .rows import Row, Split
+
+if TYPE_CHECKING:  # testing asks here for the levels of a photograph
+    from .testing import Tests
 
 
 @dataclass(frozen=True)
@@ -116,38 +127,74 @@ def restore(network: nn.Module, distorted: Tensor, device: str) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Validation:
-    """Centres of the validation photographs under the seen and held-out levels; nothing unseen is in it."""
+class Trained:
+    """A network and what its rows say of it: where they come from and under which name it is listed."""
 
-    crops: list[tuple[str, Photo]]
-    protocol: Protocol
+    network: nn.Module
+    card: Card
+    run: str
+    method: str
+    tuned: int = 0
 
-    @classmethod
-    def of(
-        cls,
-        photos: Sequence[Photo],
-        pairs: Mapping[str, Sequence[Photo]],
-        protocol: Protocol,
-        size: int = 192,
-        most: int = 8,
-    ) -> Validation:
-        """At most `most` photographs, and as many pairs of each set, at most `size` pixels a side."""
-        size -= size % protocol.step
-        sets = [("validation", trimmed(photos, protocol.step)), *pairs.items()]
-        return cls([(name, photo.centre(size)) for name, found in sets for photo in found[:most]], protocol)
 
-    def measure(self, network: nn.Module, device: str) -> dict[Split, float]:
-        """Mean PSNR in dB over crops and levels of each split."""
-        convention = self.protocol.convention
-        found: dict[Split, list[float]] = {}
-        for dataset, crop in self.crops:
-            clean = to_tensor(crop.pixels)
-            for split, confounder in levels_of(crop, dataset, self.protocol):
-                if split != "unseen":
-                    distorted = distort(crop, confounder, convention, 0, dataset)
-                    value = float(psnr(restore(network, distorted, device), clean, convention))
-                    found.setdefault(split, []).append(value)
-        return {split: sum(values) / len(values) for split, values in found.items()}
+def evaluate(
+    trained: Trained, protocol: Protocol, tests: Tests, machine: Machine, seed: int, stop: Event, bar: Progress
+) -> list[Row]:
+    """Restore every test image under every level: a row each, fewer if `stop` was set.
+
+    `seed` is that of the test distortions, the same for all networks; the rows carry the training's.
+    """
+    torch.set_num_threads(machine.threads)
+    network, card = on_device(trained.network, machine.device), trained.card
+    task = bar.add_task(f"testing {trained.run}", total=len(tests.photos))
+    rows: list[Row] = []
+    for dataset, photo in tests.photos:
+        if stop.is_set():
+            break
+        levels = levels_of(photo, dataset, protocol)
+        measured = list(measure(network, photo, levels, protocol.convention, machine.device, seed, dataset))
+        for found, alike in zip(measured, likeness([m.restored for m in measured], protocol.convention), strict=True):
+            rows.append(
+                Row(
+                    run=trained.run,
+                    protocol=protocol.name,
+                    protocol_hash=protocol.hash(),
+                    data=card.data,
+                    convention=protocol.convention.hash(),
+                    method=trained.method,
+                    backbone=card.config["backbone"],
+                    seed=card.config["seed"],
+                    budget=str(Budget.parse(card.config["budget"])),
+                    select=card.config.get("select", "last"),
+                    tuned=trained.tuned,
+                    split=found.split,
+                    distortion=found.confounder.kind,
+                    degree=found.confounder.degree,
+                    dataset=dataset,
+                    image=photo.name,
+                    psnr=found.psnr,
+                    ssim=found.ssim,
+                    input_psnr=found.input_psnr,
+                    input_ssim=found.input_ssim,
+                    invariance=alike,
+                )
+            )
+        bar.advance(task)
+    bar.remove_task(task)
+    return rows
+
+
+def likeness(restored: Sequence[Tensor], convention: Convention) -> list[float]:
+    """Of each restoration of one content, float (1, 3, H, W), its mean PSNR in dB against all others; nan if alone.
+
+    Infinite where the others are all equal to it. The mean over the restorations is that over all pairs.
+    """
+    if len(restored) < 2:
+        return [math.nan] * len(restored)
+    alike = [[math.nan] * len(restored) for _ in restored]
+    for (i, first), (j, second) in combinations(enumerate(restored), 2):
+        alike[i][j] = alike[j][i] = float(psnr(first, second, convention))
+    return [fmean(value for j, value in enumerate(row) if j != i) for i, row in enumerate(alike)]
 
 
 def as_levels(images: Tensor) -> Tensor:

@@ -49,6 +49,14 @@ class Processes:
         dist.all_reduce(least, dist.ReduceOp.MIN)
         return int(least)
 
+    def most(self, here: float) -> float:
+        """The largest of what the processes say."""
+        if self.world == 1:
+            return here
+        most = torch.tensor(here, dtype=torch.float64, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.all_reduce(most, dist.ReduceOp.MAX)
+        return float(most)
+
 
 @contextmanager
 def joined(device: str) -> Iterator[Processes]:

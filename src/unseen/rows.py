@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from .errors import UserError
 from .files import write_text
 
+ROWS = "results.jsonl"
 Split: TypeAlias = Literal["seen", "held-out", "unseen"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 Level: TypeAlias = tuple[Split, str, float | str]
@@ -26,9 +27,11 @@ class Row:
     """The result of one image under one confounder by one trained network.
 
     `protocol_hash` tells versions of a protocol apart, `data` is the digest of the training photographs, `convention`
-    the hash of the metric convention, `budget` counts gradient evaluations, PSNR is in dB (infinite for an exact
-    restoration), SSIM at most 1. `degree` is the number on the curve's x axis, or a name where no single number
-    tells the severity.
+    the hash of the metric convention. `budget` is what the training might cost, in words (`unseen.budget`), `select`
+    which of its weights are kept, `tuned` how many settings of the method were tried on held-out levels (0: none, they
+    were given). PSNR is in dB (infinite for an exact restoration), SSIM at most 1; `invariance` is the mean PSNR
+    between this restoration and those of the same content under the other levels, nan where there is no other.
+    `degree` is the number on the curve's x axis, or a name where no single number tells the severity.
     """
 
     run: str
@@ -37,8 +40,11 @@ class Row:
     data: str
     convention: str
     method: str
+    backbone: str
     seed: int
-    budget: int
+    budget: str
+    select: str
+    tuned: int
     split: Split
     distortion: str
     degree: str | float
@@ -48,6 +54,7 @@ class Row:
     ssim: float
     input_psnr: float
     input_ssim: float
+    invariance: float
 
     @property
     def level(self) -> Level:

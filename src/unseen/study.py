@@ -2,143 +2,49 @@
 
 from __future__ import annotations
 
-import json
 import math
-import platform
-import shlex
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event
 
-import torch
-from rich.progress import Progress
-from torch import nn
+from rich.progress import Progress, TaskID
 
-from . import __version__
 from .checkpoints import CHECKPOINT, Card, load_checkpoint
-from .config import CompareConfig, EvaluateConfig, Machine, Recipe, TrainConfig, load_config, save_config
-from .data import Photo
+from .config import CompareConfig, Entry, EvaluateConfig, Machine, TrainConfig, load_config, save_config
 from .errors import UserError
-from .evaluation import at_size_of, judge_input, levels_of, measure, on_device, to_pixels
+from .evaluation import Trained, evaluate, judge_input, levels_of
+from .exports import write_summary
+from .gallery import pictures
+from .material import materials, protocol_of
 from .methods import METHODS, Method
-from .parts import build, name_of
-from .protocols import Protocol, protocol_names
-from .report import LearningCurve, Picture, write_report
-from .rows import Row, read_rows, write_rows
+from .parts import build
+from .protocols import Protocol
+from .provenance import command_line, machine_line
+from .records import RECORDS, Record, read_records, write_records
+from .report import write_report
+from .rows import ROWS, Level, Row, read_rows, write_rows
+from .summary import Study, grouped
 from .testing import Tests
-from .training import CONFIG, LOG, Material, holds_a_run, is_finished, protocol_of, train
+from .training import CONFIG, Diverged, holds_a_run, is_finished, position_of, spent, train
+from .tuning import TRIALS, read_trials, tuned
 
-ROWS = "results.jsonl"
 REPORT = "report.html"
 TEST_SEED = 0  # of the test distortions in a study: one for all, so that every network is given the same
 
 
-def materials(config: Recipe, protocol: Protocol, methods: Sequence[Method]) -> dict[bool, Material]:
-    """What is trained on, by whether a method sees the unseen levels too."""
-    if not protocol.recorded():  # then all see the same photographs
-        methods = [*methods][:1]
-    found = {method.sees_unseen: Material.of(config, protocol, method) for method in methods}
-    one = next(iter(found.values()))
-    return {sees_unseen: found.get(sees_unseen, one) for sees_unseen in (False, True)}
-
-
-def trained_on(card: Card, protocol_confirmed: str) -> list[Photo] | None:
-    """The photographs that a network was trained on; None where they are not all at hand, or have changed.
-
-    Code that a card names is not imported on its word: a method of the user's own, or a protocol file other than the
-    one confirmed, count as not at hand.
-    """
-    known = {f.name: card.config[f.name] for f in fields(Recipe) if f.name in card.config}
-    known_protocols = (*protocol_names(), protocol_confirmed)
-    if name_of(card.config["method"]) not in METHODS or known["protocol"] not in known_protocols:
-        return None
-    try:
-        config = Recipe(**known)
-        method = build(card.config["method"], METHODS, "method", Method)
-        material = Material.of(config, protocol_of(config), method)
-    except (UserError, TypeError):
-        return None
-    return material.photos() if material.digest() == card.data else None
-
-
-def evaluate(
-    network: nn.Module,
-    card: Card,
-    run: str,
-    protocol: Protocol,
-    tests: Tests,
-    machine: Machine,
-    seed: int,
-    stop: Event,
-    bar: Progress,
-) -> list[Row]:
-    """Restore every test image under every level: a row each, fewer if `stop` was set.
-
-    `seed` is that of the test distortions, the same for all networks; the rows carry the training's.
-    """
-    torch.set_num_threads(machine.threads)
-    network = on_device(network, machine.device)
-    trained = {name: card.config[name] for name in ("method", "seed", "budget")}
-    task = bar.add_task(f"testing {trained['method']}, seed {trained['seed']}", total=len(tests.photos))
-    rows: list[Row] = []
-    for dataset, photo in tests.photos:
-        if stop.is_set():
-            break
-        levels = levels_of(photo, dataset, protocol)
-        for found in measure(network, photo, levels, protocol.convention, machine.device, seed, dataset):
-            rows.append(
-                Row(
-                    run=run,
-                    protocol=protocol.name,
-                    protocol_hash=protocol.hash(),
-                    convention=protocol.convention.hash(),
-                    data=card.data,
-                    **trained,
-                    split=found.split,
-                    distortion=found.confounder.kind,
-                    degree=found.confounder.degree,
-                    dataset=dataset,
-                    image=photo.name,
-                    psnr=found.psnr,
-                    ssim=found.ssim,
-                    input_psnr=found.input_psnr,
-                    input_ssim=found.input_ssim,
-                )
-            )
-        bar.advance(task)
-    bar.remove_task(task)
-    return rows
-
-
-def pictures(
-    networks: Sequence[tuple[str, nn.Module]], protocol: Protocol, tests: Tests, device: str, seed: int
-) -> list[Picture]:
-    """Excerpts under the last level listed of each split: clean, input, and every network's output."""
-    shown: dict[tuple[str, str], list[Picture]] = {}
-    for dataset, photo in tests.excerpts(protocol.step):
-        last = {split: confounder for split, confounder in levels_of(photo, dataset, protocol)}.items()
-        for label, network in networks:
-            for found in measure(network, photo, last, protocol.convention, device, seed, dataset):
-                name = f"{dataset}/{photo.name}"
-                about = (name, found.confounder.kind, found.confounder.degree, found.split)
-                strip = shown.setdefault((name, found.confounder.name), [])
-                if not strip:
-                    strip.append(Picture(*about, "clean", None, photo.pixels))
-                    given = at_size_of(found.restored, found.distorted)
-                    strip.append(Picture(*about, "input", found.input_psnr, to_pixels(given)))
-                strip.append(Picture(*about, label, found.psnr, to_pixels(found.restored)))
-    return [picture for strip in shown.values() for picture in strip]
-
-
 @dataclass(frozen=True)
 class Outcome:
-    """What `compare` found: the rows of the finished runs, whether these are all, and files left out."""
+    """What `compare` found: rows and records of the finished runs, whether these are all, what was left out.
+
+    skipped: test files that could not be read. failed: runs that diverged.
+    """
 
     rows: list[Row]
+    records: list[Record]
     complete: bool
     skipped: list[str]
+    failed: list[str]
 
 
 def compare(
@@ -150,61 +56,159 @@ def compare(
     notes: Sequence[str] = (),
     overwrite: bool = False,
 ) -> Outcome:
-    """Train and test every method with every seed, into `config.out`: results.jsonl and report.html.
+    """Train and test every method with every seed, into `config.out`: rows, records, summary and page.
 
-    A study that was interrupted goes on where it stopped, and a finished one runs nothing again. Setting
-    `stop` ends it after the step in hand; the report then covers the finished runs.
+    A study that was interrupted goes on where it stopped, and a finished one runs nothing again; rows and records of
+    finished runs are enough to go on, wherever they were made. Setting `stop` ends it after the step in hand; the
+    report then covers the finished runs. A run that diverges is left out, and said to be.
     Raises UserError where something named cannot be used, or where the folder holds another study.
     """
-    config.check()
-    protocol = protocol_of(config)
-    methods = {method: build(method, METHODS, "methods", Method) for method in config.methods}
-    learnt = materials(config, protocol, list(methods.values()))
-    tests = Tests.load(config, protocol, [photo for m in learnt.values() for photo in m.photos()])
-    out = Path(config.out)
+    plan = Plan.of(config)
+    out, budget, entries = Path(config.out), config.limit, config.entries()
     _refuse_another_study(out, config, overwrite)
     save_config(out / CONFIG, config)
-
-    runs = [config.run(method, config.seed + i) for i in range(config.seeds) for method in config.methods]
-    finished: list[TrainConfig] = []
-    rows: list[Row] = []
-    others = read_rows(out / ROWS) if (out / ROWS).exists() and not overwrite else []
-    whole = bar.add_task(f"all of {len(runs)} runs", total=len(runs) * config.budget)
-    for run in runs:
-        data = learnt[methods[run.method].sees_unseen].digest()
-        begun = not overwrite and holds_a_run(run.folder) and _is_of_this_study(run)
-        trained_before = begun and is_finished(run.folder)
-        kept = standing_rows(others, run, protocol, tests, data)
-        elsewhere = bool(kept) and not holds_a_run(run.folder)  # the rows of a finished run came without its folder
-        if trained_before or elsewhere:
-            bar.advance(whole, config.budget)
+    book = Book(out, fresh=overwrite)
+    count = len(entries) * config.seeds
+    whole = bar.add_task(f"all of {count} runs", total=(count + len(entries) * config.tune) * budget.amount)
+    if config.tune:
+        entries = tuned(config, entries, stop, bar, whole, overwrite=overwrite)
+    finished: list[Run] = []
+    failed: list[str] = []
+    for run in [Run(entry, config.run(entry, config.seed + i)) for i in range(config.seeds) for entry in entries]:
+        try:
+            if stop.is_set() or not settle(plan, run, book, stop, bar, whole, overwrite=overwrite):
+                break
+        except Diverged as error:
+            failed.append(f"{run.name}: {error}")
         else:
-            train(run, stop, bar, resume=begun, whole=whole)
-        if stop.is_set():
-            break
-        if not elsewhere:
-            network, card = load_checkpoint(run.folder, run.backbone)
-            _refuse_other_training(run, card, protocol, data)
-            if not kept or not trained_before or not _is_newer(out / ROWS, run.folder / CHECKPOINT):
-                kept = evaluate(network, card, run.folder.name, protocol, tests, config, TEST_SEED, stop, bar)
-        if stop.is_set():
-            break
-        rows += kept
-        finished.append(run)
-        others = [row for row in others if row.run != run.folder.name]
-        write_rows(out / ROWS, [*rows, *others])  # what is yet to be looked at, or was not asked for, stays
-        left = len(runs) - len(finished)
-        so_far = [f"Unfinished: {left} of {len(runs)} runs are yet to come."] if left else []
-        report(out, config, protocol, tests, finished, rows, title, [*so_far, *notes])
-    return Outcome(rows, len(finished) == len(runs), tests.skipped)
+            finished.append(run)
+    left = count - len(finished) - len(failed)
+    so_far = [f"Unfinished: {left} of {count} runs are yet to come."] if left else []
+    so_far += [f"Left out: {name}." for name in failed]
+    rows = [row for run in finished for row in book.rows_of(run.name)]
+    records = [book.records[run.name] for run in finished if run.name in book.records]
+    if finished:
+        report(plan, finished, Study(rows, records), title, [*so_far, *notes])
+    return Outcome(rows, records, not left, plan.tests.skipped, failed)
 
 
-def standing_rows(rows: Sequence[Row], run: TrainConfig, protocol: Protocol, tests: Tests, data: str) -> list[Row]:
-    """The rows of a run, if they are of these very tests, levels and training photographs; else none.
+@dataclass(frozen=True)
+class Plan:
+    """What all runs share: what was asked for, what is tested, and by entry the digest of what it learns from."""
+
+    config: CompareConfig
+    protocol: Protocol
+    tests: Tests
+    data: dict[str, str]
+
+    @classmethod
+    def of(cls, config: CompareConfig) -> Plan:
+        """Raises UserError where something named cannot be used."""
+        config.check()
+        protocol = protocol_of(config)
+        methods = {entry.name: build(entry.method, METHODS, "methods", Method) for entry in config.entries()}
+        learnt = materials(config, protocol, list(methods.values()))
+        tests = Tests.load(config, protocol, [photo for m in learnt.values() for photo in m.photos()])
+        digests = {sees_unseen: material.digest() for sees_unseen, material in learnt.items()}
+        return cls(config, protocol, tests, {name: digests[method.sees_unseen] for name, method in methods.items()})
+
+
+def settle(plan: Plan, run: Run, book: Book, stop: Event, bar: Progress, whole: TaskID, *, overwrite: bool) -> bool:
+    """See to it that a run is trained, tested and in the book; False if `stop` was set before it was.
+
+    Raises Diverged, and UserError where the folder holds another training.
+    """
+    out, data = Path(plan.config.out), plan.data[run.entry.name]
+    begun = not overwrite and holds_a_run(run.folder) and _is_of_this_study(run.training)
+    trained_before = begun and is_finished(run.folder)
+    kept = standing_rows(book.rows_of(run.name), plan.protocol, plan.tests, data)
+    if kept and not holds_a_run(run.folder):  # the rows of a finished run came without its folder
+        bar.advance(whole, plan.config.limit.amount)
+        return True
+    if trained_before:
+        bar.advance(whole, plan.config.limit.amount)
+    else:
+        train(run.training, stop, bar, resume=begun, whole=whole)
+    if stop.is_set():
+        return False
+    network, card = load_checkpoint(run.folder, run.training.backbone)
+    _refuse_other_training(run.training, card, plan.protocol, data)
+    if not kept or not trained_before or not _is_newer(out / ROWS, run.folder / CHECKPOINT):
+        trained = Trained(network, card, run.name, run.entry.method, plan.config.tune)
+        kept = evaluate(trained, plan.protocol, plan.tests, plan.config, TEST_SEED, stop, bar)
+    if stop.is_set():
+        return False
+    book.enter(kept, record_of(run, plan.config))
+    return True
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a study: the entry that it is of, and its configuration."""
+
+    entry: Entry
+    training: TrainConfig
+
+    @property
+    def folder(self) -> Path:
+        """Where it is trained."""
+        return self.training.folder
+
+    @property
+    def name(self) -> str:
+        """What its rows and its record call it."""
+        return self.folder.name
+
+
+class Book:
+    """The rows and records of a study's folder, by run, in the order in which they were entered.
+
+    Those of runs that are not asked for stay in the files. `fresh` forgets what is there.
+    """
+
+    def __init__(self, folder: Path, *, fresh: bool):
+        self.folder = folder
+        rows = read_rows(folder / ROWS) if (folder / ROWS).exists() and not fresh else []
+        self._rows = grouped(rows, lambda row: row.run)
+        self.records = {} if fresh else {record.run: record for record in read_records(folder / RECORDS)}
+
+    def rows_of(self, run: str) -> list[Row]:
+        """The rows of a run, none if it has not been tested."""
+        return self._rows.get(run, [])
+
+    def enter(self, rows: list[Row], record: Record) -> None:
+        """Take up a run that is finished, and write all that is known."""
+        self._rows[record.run], self.records[record.run] = rows, record
+        write_rows(self.folder / ROWS, [row for of_run in self._rows.values() for row in of_run])
+        write_records(self.folder / RECORDS, self.records.values())
+
+
+def record_of(run: Run, machine: Machine) -> Record:
+    """What a finished run was and what it took."""
+    position = position_of(run.folder)
+    return Record(
+        run=run.name,
+        method=run.entry.method,
+        backbone=run.entry.backbone,
+        seed=run.training.seed,
+        spec=run.entry.spec,
+        lr=run.entry.lr,
+        evaluations=spent(position, run.training),
+        steps=position.step,
+        seconds=position.seconds,
+        memory=position.memory,
+        machine=machine_line(machine),
+        curve=position.log,
+        diagnoses=position.diagnoses,
+    )
+
+
+def standing_rows(rows: Sequence[Row], protocol: Protocol, tests: Tests, data: str) -> list[Row]:
+    """These rows of a run, if they are of these very tests, levels and training photographs; else none.
 
     Whether a test image is still the same is seen by what it measures undone, under one of its levels.
     """
-    found = [row for row in rows if (row.run, row.protocol_hash, row.data) == (run.folder.name, protocol.hash(), data)]
+    found = [row for row in rows if (row.protocol_hash, row.data) == (protocol.hash(), data)]
     inputs = {(row.dataset, row.image, row.level): row.input_psnr for row in found}
     wanted = [
         (dataset, photo, [(split, c.kind, c.degree) for split, c in levels_of(photo, dataset, protocol)])
@@ -220,76 +224,55 @@ def standing_rows(rows: Sequence[Row], run: TrainConfig, protocol: Protocol, tes
     return found
 
 
-def report(
-    out: Path,
-    config: CompareConfig,
-    protocol: Protocol,
-    tests: Tests,
-    finished: Sequence[TrainConfig],
-    rows: Sequence[Row],
-    title: str,
-    notes: Sequence[str],
-) -> None:
-    """The page of a study, pictures from the first seed of each method."""
-    finished = [run for run in finished if (run.folder / CHECKPOINT).exists()]  # of others there are rows alone
-    firsts = [run for run in finished if run.seed == config.seed]
-    networks = [(run.method, load_checkpoint(run.folder, run.backbone)[0].to(config.device)) for run in firsts]
+def report(plan: Plan, finished: Sequence[Run], study: Study, title: str, notes: Sequence[str]) -> None:
+    """The page and the summary of a study, pictures from the first seed of each method."""
+    config, protocol, tests = plan.config, plan.protocol, plan.tests
+    out = Path(config.out)
+    firsts = [r for r in finished if r.training.seed == config.seed and (r.folder / CHECKPOINT).exists()]
+    networks = [(r, load_checkpoint(r.folder, r.training.backbone)[0].to(config.device)) for r in firsts]
+    labelled = [(study.label(r.entry.method, r.entry.backbone), network) for r, network in networks]
+    write_summary(out, study)
     write_report(
         out / REPORT,
-        rows,
-        pictures(networks, protocol, tests, config.device, TEST_SEED),
+        study,
+        pictures(labelled, study, protocol, tests, config.device, TEST_SEED),
         title=title,
         command=command_line(),
         machine=machine_line(config),
         notes=notes,
-        curves=[learning_curve(run) for run in finished],
+        trials=read_trials(out / TRIALS) if config.tune else [],
         reported=protocol.reported,
+        definitions=definitions(protocol),
     )
 
 
+def definitions(protocol: Protocol) -> dict[Level, str]:
+    """Every level as the protocol has it, with all its settings."""
+    return {(split, c.kind, c.degree): c.name for split, c in protocol.levels()}
+
+
 def write_evaluation(
-    out: Path,
     rows: Sequence[Row],
-    network: nn.Module,
-    card: Card,
+    trained: Trained,
     protocol: Protocol,
     tests: Tests,
     config: EvaluateConfig,
     notes: Sequence[str],
 ) -> None:
     """The rows and the page of one network."""
+    out, study = Path(config.out), Study(rows)
     write_rows(out / ROWS, rows)
     write_report(
         out / REPORT,
-        rows,
-        pictures([(card.config["method"], network)], protocol, tests, config.device, config.seed),
-        title=f"{card.config['method']} under {protocol.name}",
+        study,
+        pictures([(trained.method, trained.network)], study, protocol, tests, config.device, config.seed),
+        title=f"{trained.method} under {protocol.name}",
         command=command_line(),
         machine=machine_line(config),
         notes=notes,
-        curves=[],
+        trials=[],
         reported=protocol.reported,
-    )
-
-
-def learning_curve(run: TrainConfig) -> LearningCurve:
-    """A run's validations, from its log."""
-    log = [json.loads(line) for line in (run.folder / LOG).read_text().splitlines()]
-    keys = ("evaluations", "seconds", "seen_psnr", "held_out_psnr")
-    return LearningCurve(run.method, run.seed, *([line[key] for line in log] for key in keys))
-
-
-def command_line() -> str:
-    """The command that is running, as one could type it again."""
-    return shlex.join(["unseen", *sys.argv[1:]])
-
-
-def machine_line(machine: Machine) -> str:
-    """Where a number was measured."""
-    device = torch.cuda.get_device_name(machine.device) if machine.device.startswith("cuda") else machine.device
-    return (
-        f"{device}, {machine.threads} threads, {platform.machine()} {platform.system()}, "
-        f"Python {platform.python_version()}, torch {torch.__version__}, unseen {__version__}"
+        definitions=definitions(protocol),
     )
 
 
@@ -324,9 +307,9 @@ def _refuse_another_study(out: Path, config: CompareConfig, overwrite: bool) -> 
     if "method" in saved:
         raise UserError(f"out: {out} holds a single run; choose another --out")
     # A study that was refused before its first run is no other study.
-    begun = any(out.glob("*/resume.safetensors")) or (out / ROWS).exists()
+    begun = any((out / name).exists() for name in (ROWS, TRIALS)) or any(out.glob("*/resume.safetensors"))
     for name in now if begun and not overwrite else ():
-        if name not in ("methods", "seeds", "test", "out") and saved.get(name) != now[name]:
+        if name not in ("methods", "gap", "seeds", "test", "out") and saved.get(name) != now[name]:
             raise UserError(
                 f"{out / CONFIG}: {name} is {saved.get(name)!r} there and {now[name]!r} here; "
                 "choose another --out, or --overwrite"

@@ -1,4 +1,4 @@
-"""Rows to means: over images, over the confounders of a split, over seeds.
+"""Rows to a study: means over images, over the confounders of a split, over seeds, and what methods differ by.
 
 Everything printed, plotted or published is computed here, so that no table can disagree with another.
 """
@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from operator import attrgetter
-from statistics import fmean, stdev
-from typing import Any, Literal, TypeAlias, TypeVar
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from statistics import fmean
+from typing import TypeVar
 
+from .bootstrap import Resampled, holm
 from .errors import UserError
+from .labels import AT, label_of
+from .line import Estimate, Line, Measure, estimate
+from .records import Record
 from .rows import SPLITS, Level, Row, Split
 
-Measure: TypeAlias = Literal["psnr", "ssim"]
 T = TypeVar("T")
 K = TypeVar("K")
 
@@ -27,90 +30,32 @@ SMALLEST_GAP = 0.1
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds, and their standard deviation (ddof 1).
+class Difference(Resampled):
+    """The unseen mean PSNR of a line less that of `reference`, dB, paired over images and `seeds` common seeds.
 
-    `spread` is None where it does not exist: one seed, or a mean that is not finite.
+    `corrected` is p corrected for all comparisons of the study; None for a ceiling, which does not compete, and where
+    p is nan, with one seed and one image.
     """
 
-    mean: float
-    spread: float | None = None
-
-
-@dataclass(frozen=True)
-class Means:
-    """What a method restores to within one split, and what it was given, on `images` distinct images."""
-
-    method: str
-    split: Split
-    psnr: Estimate
-    ssim: Estimate
-    input_psnr: Estimate
-    input_ssim: Estimate
+    reference: str
     seeds: int
-    images: int
+    corrected: float | None = None
 
 
 @dataclass(frozen=True)
-class Summary(Means):
-    """One cell of a per-level table: a method under one confounder."""
+class Cost:
+    """What a training took, in the mean over `trainings`: seconds of its steps, MiB of memory (nan if unknown)."""
 
-    distortion: str
-    degree: str | float
-
-
-@dataclass(frozen=True)
-class SplitMean(Means):
-    """A method over all confounders of one split, each confounder with the same weight."""
-
-    levels: int
+    trainings: int
+    evaluations: float
+    steps: float
+    seconds: float
+    memory: float
 
 
-def methods_of(rows: Iterable[Row]) -> list[str]:
-    """The methods, in order of appearance."""
-    return list(dict.fromkeys(row.method for row in rows))
-
-
-def levels_of(rows: Iterable[Row]) -> list[Level]:
-    """The confounders with their split, in order of appearance."""
-    return list(dict.fromkeys(row.level for row in rows))
-
-
-def is_ceiling(method: str) -> bool:
-    """Whether a method trained on the unseen levels too, and so bounds the others instead of competing."""
-    return method.casefold() == CEILING
-
-
-def summarise(rows: Sequence[Row]) -> list[Summary]:
-    """Mean of each seed over its images, then mean and spread over seeds, for every method and level.
-
-    Methods and then levels come in order of appearance. An infinite PSNR makes its mean infinite.
-    Raises UserError where `check_comparable` does.
-    """
-    check_comparable(rows)
-    cells = grouped(rows, lambda row: (row.method, row.level))
-    return [
-        Summary(**_means(cells[method, level]), distortion=level[1], degree=level[2])
-        for method in methods_of(rows)
-        for level in levels_of(rows)
-    ]
-
-
-def split_means(rows: Sequence[Row]) -> list[SplitMean]:
-    """Mean over the confounders of each split, one weight each whatever their number of images.
-
-    Within a confounder the images of all data sets are pooled; over seeds as in `summarise`. Methods in
-    order of appearance, splits as in `SPLITS`, those without rows left out.
-    Raises UserError where `check_comparable` does.
-    """
-    check_comparable(rows)
-    cells = grouped(rows, lambda row: (row.method, row.split))
-    return [
-        SplitMean(**_means(cells[method, split]), levels=len(levels_of(cells[method, split])))
-        for method in methods_of(rows)
-        for split in SPLITS
-        if (method, split) in cells
-    ]
+def is_ceiling(line: str) -> bool:
+    """Whether a method trained on the unseen levels too, on whatever backbone: it bounds and does not compete."""
+    return line.partition(AT)[0].casefold() == CEILING
 
 
 def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
@@ -121,23 +66,22 @@ def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
     return groups
 
 
-def _means(rows: Sequence[Row]) -> dict[str, Any]:
-    """The fields of `Means`, from rows of one method and split."""
-    by_seed = grouped(rows, lambda row: row.seed).values()
-    seeds = [grouped(of_seed, lambda row: row.level).values() for of_seed in by_seed]
-    found: dict[str, Any] = {"method": rows[0].method, "split": rows[0].split, "seeds": len(seeds)}
-    for measure in ("psnr", "ssim", "input_psnr", "input_ssim"):
-        means = [fmean(fmean(map(attrgetter(measure), images)) for images in levels) for levels in seeds]
-        exists = len(means) > 1 and all(map(math.isfinite, means))
-        found[measure] = Estimate(fmean(means), stdev(means) if exists else None)
-    return {**found, "images": len({(row.dataset, row.image) for row in rows})}
+def levels_of(rows: Iterable[Row]) -> list[Level]:
+    """The confounders with their split, in order of appearance."""
+    return list(dict.fromkeys(row.level for row in rows))
+
+
+def labelled(rows: Sequence[Row]) -> list[Row]:
+    """The rows with the label of their line for a method; the study's own backbone is that of the first row."""
+    return [replace(row, method=label_of(row.method, row.backbone, rows[0].backbone)) for row in rows]
 
 
 def check_comparable(rows: Sequence[Row]) -> None:
     """Refuse rows whose means would not be about the same thing.
 
-    Raises UserError for: no rows; more than one convention, protocol or budget; an image counted twice
-    for one method, seed and confounder; networks measured on different images or confounders.
+    Raises UserError for: no rows; more than one convention, protocol, budget, selection of weights or number of
+    settings tried; two backbones under one label; an image counted twice for one network and confounder; networks
+    measured on different images or confounders. A network is a method on a backbone, and a seed.
     """
     if not rows:
         raise UserError("no rows: there is nothing to tabulate")
@@ -145,14 +89,20 @@ def check_comparable(rows: Sequence[Row]) -> None:
         ("protocols", {row.protocol for row in rows}),
         ("versions of a protocol", {row.protocol_hash for row in rows}),
         ("metric conventions", {row.convention for row in rows}),
-        ("budgets (gradient evaluations)", {str(row.budget) for row in rows}),
+        ("budgets", {row.budget for row in rows}),
+        ("selections of weights (select)", {row.select for row in rows}),
+        ("numbers of settings tried (tune)", {str(row.tuned) for row in rows}),
     ):
         if len(values) > 1:
             listed = ", ".join(sorted(values))
             raise UserError(f"rows of {len(values)} {what} in one table ({listed}): keep one")
     measured: dict[str, set[tuple[Level, str, str]]] = {}
+    backbones: dict[str, str] = {}
     for row in rows:
-        network, item = f"{row.method}, seed {row.seed}", (row.level, row.dataset, row.image)
+        line = label_of(row.method, row.backbone, rows[0].backbone)
+        if backbones.setdefault(line, row.backbone) != row.backbone:
+            raise UserError(f"{line} would stand for two backbones, {backbones[line]} and {row.backbone}: keep one")
+        network, item = f"{line}, seed {row.seed}", (row.level, row.dataset, row.image)
         items = measured.setdefault(network, set())
         if item in items:
             raise UserError(f"{_name(item)} appears twice for {network}: remove one")
@@ -173,46 +123,186 @@ def _name(item: tuple[Level, str, str]) -> str:
     return f"{dataset}/{image} under {distortion} {degree} ({split})"
 
 
-def gap_closed(means: Iterable[SplitMean]) -> dict[str, float]:
-    """The share of the way from ERM to the ceiling that each other method goes, by mean unseen PSNR.
-
-    (method - ERM) / (ceiling - ERM): 0 is no better than ERM, 1 as good as training on the unseen levels.
-    Empty without an ERM and a ceiling, or where less than `SMALLEST_GAP` dB lies between the two.
-    """
-    psnr = {mean.method: mean.psnr.mean for mean in means if mean.split == "unseen"}
-    floor = next((psnr[name] for name in psnr if name.casefold() == BASELINE), math.nan)
-    top = next((psnr[name] for name in psnr if is_ceiling(name)), math.nan)
-    if not SMALLEST_GAP <= top - floor < math.inf:
-        return {}
-    rivals = [name for name in psnr if not is_ceiling(name) and name.casefold() != BASELINE]
-    return {name: (psnr[name] - floor) / (top - floor) for name in rivals}
-
-
 class Study:
-    """All that tables, charts and page draw on, computed once from the rows.
+    """All that tables, charts and page draw on, computed from the rows of finished runs, and records of their cost.
 
-    `lines` are those of every table: the input, then the methods. `seeds` counts them by method, `gap` is
-    `gap_closed`. Raises UserError where `check_comparable` does.
+    A line is a method on a backbone, called by its label (see `labelled`); `rows` and every dictionary go by labels.
+
+    rows: as given, labelled. records: as given, labelled, those of lines that have no rows left out.
+    methods: the labels, in order of appearance. lines: of every table, `INPUT` and then the methods.
+    backbones: of each method. levels, splits, distortions: what was measured under. seeds: how many each method has.
+    images: how many test images there are.
+    protocol, budget, select, tuned: as in every row.
+
+    Raises UserError where `check_comparable` does.
     """
 
-    def __init__(self, rows: Sequence[Row]) -> None:
-        cells, means = summarise(rows), split_means(rows)
-        self.rows = rows
-        self.methods = methods_of(rows)
+    def __init__(self, rows: Sequence[Row], records: Sequence[Record] = ()) -> None:
+        check_comparable(rows)
+        self._own_backbone = rows[0].backbone
+        self.rows = labelled(rows)
+        self._lines = {name: Line(group) for name, group in grouped(self.rows, lambda row: row.method).items()}
+        named = [replace(record, method=self.label(record.method, record.backbone)) for record in records]
+        self.records = [record for record in named if record.method in self._lines]
+        self.methods = list(self._lines)
         self.lines = [INPUT, *self.methods]
-        self.levels = levels_of(rows)
+        self.levels = levels_of(self.rows)
         self.distortions = list(dict.fromkeys(distortion for _, distortion, _ in self.levels))
-        self.splits = list(dict.fromkeys(mean.split for mean in means))
-        self.seeds = {mean.method: mean.seeds for mean in means}
-        self.gap = gap_closed(means)
-        self._means: dict[tuple[str, Split | Level], Means] = {
-            **{(mean.method, mean.split): mean for mean in means},
-            **{(cell.method, (cell.split, cell.distortion, cell.degree)): cell for cell in cells},
-        }
+        self.splits = [split for split in SPLITS if self.levels_in(split)]
+        self.backbones = {name: line.backbone for name, line in self._lines.items()}
+        self.seeds = {name: len(line.seeds) for name, line in self._lines.items()}
+        self.images = len({(row.dataset, row.image) for row in rows})
+        self.protocol, self.budget = rows[0].protocol, rows[0].budget
+        self.select, self.tuned = rows[0].select, rows[0].tuned
+
+    def label(self, method: str, backbone: str) -> str:
+        """What the line of a method on a backbone is called here."""
+        return label_of(method, backbone, self._own_backbone)
+
+    def levels_in(self, split: Split) -> list[Level]:
+        """The levels of one split."""
+        return [level for level in self.levels if level[0] == split]
+
+    @property
+    def rivals(self) -> list[str]:
+        """The methods that compete: all but ceilings."""
+        return [name for name in self.methods if not is_ceiling(name)]
 
     def estimates(self, measure: Measure, where: Split | Level) -> dict[str, Estimate]:
         """One a line: the input's own figure, which has no spread, then every method's."""
-        found = [self._means[method, where] for method in self.methods]
-        given = found[0].input_psnr if measure == "psnr" else found[0].input_ssim
-        restored = {mean.method: mean.psnr if measure == "psnr" else mean.ssim for mean in found}
-        return {INPUT: Estimate(given.mean), **restored}
+        levels = [where] if isinstance(where, tuple) else self.levels_in(where)
+        first = next(iter(self._lines.values()))
+        given = first.by_seed("input_psnr" if measure == "psnr" else "input_ssim", levels)
+        restored = {name: estimate(line.by_seed(measure, levels)) for name, line in self._lines.items()}
+        return {INPUT: Estimate(float(given[0])), **restored}
+
+    @cached_property
+    def worst(self) -> dict[str, tuple[Level, Estimate]]:
+        """By line, the input's too, the unseen level of the lowest PSNR; empty where nothing is unseen."""
+        found = [(level, self.estimates("psnr", level)) for level in self.levels_in("unseen")]
+        by_line = {name: [(level, means[name]) for level, means in found] for name in self.lines if found}
+        return {name: min(levels, key=lambda item: _or_lowest(item[1].mean)) for name, levels in by_line.items()}
+
+    @cached_property
+    def seen_cost(self) -> dict[str, Estimate]:
+        """By line, what it gives up on seen levels: PSNR of ERM less its own, dB, paired over the seeds of both."""
+        if BASELINE not in self._lines or "seen" not in self.splits:
+            return {}
+        levels, base = self.levels_in("seen"), self._lines[BASELINE]
+        erm = dict(zip(base.seeds, base.by_seed("psnr", levels), strict=True))
+        found = {}
+        for name, line in self._lines.items():
+            psnr = zip(line.seeds, line.by_seed("psnr", levels), strict=True)
+            paired = [erm[seed] - value for seed, value in psnr if seed in erm]
+            if name != BASELINE and paired:
+                found[name] = estimate(paired)
+        return found
+
+    @cached_property
+    def harm(self) -> dict[str, dict[Split, float]]:
+        """By line and split, the share of test images that it makes worse than the input, by PSNR."""
+        return {
+            name: {split: fmean(line.harm_by_seed(self.levels_in(split))) for split in self.splits}
+            for name, line in self._lines.items()
+        }
+
+    @cached_property
+    def invariance(self) -> dict[str, Estimate]:
+        """By line, the mean PSNR between restorations of one content under different levels; nan if there are none."""
+        return {name: estimate(line.invariance_by_seed()) for name, line in self._lines.items()}
+
+    @cached_property
+    def costs(self) -> dict[str, Cost]:
+        """By line, what its trainings took; only lines of which there are records."""
+        return {name: _cost(group) for name, group in grouped(self.records, lambda record: record.method).items()}
+
+    @property
+    def machines(self) -> list[str]:
+        """Where the trainings of the records ran; times of different machines cannot be compared."""
+        return list(dict.fromkeys(record.machine for record in self.records))
+
+    @property
+    def differences(self) -> dict[str, Difference]:
+        """By line, its unseen mean less that of ERM on the study's own backbone: see `Line.minus` for what has none."""
+        return {name: d for (name, reference), d in self._differences.items() if reference == BASELINE}
+
+    @property
+    def differences_there(self) -> dict[str, Difference]:
+        """By line of another backbone, its unseen mean less that of ERM on the same backbone: the method's part."""
+        return {name: d for (name, reference), d in self._differences.items() if reference != BASELINE}
+
+    @property
+    def comparisons(self) -> int:
+        """How many p-values were corrected together: those of both kinds of difference, ceilings apart."""
+        return sum(difference.corrected is not None for difference in self._differences.values())
+
+    @cached_property
+    def _differences(self) -> dict[tuple[str, str], Difference]:
+        """By line and the line that it is compared with."""
+        pairs = [(name, BASELINE) for name in self.methods]
+        pairs += [(name, self.label(BASELINE, line.backbone)) for name, line in self._lines.items()]
+        found: dict[tuple[str, str], Difference] = {}
+        for name, reference in dict.fromkeys(pairs):
+            if name != reference and (resampled := self._resampled(name, reference, self.levels_in("unseen"))):
+                common = set(self._lines[name].seeds) & set(self._lines[reference].seeds)
+                found[name, reference] = Difference(**asdict(resampled), reference=reference, seeds=len(common))
+        p = {pair: d.p for pair, d in found.items() if not is_ceiling(pair[0]) and not math.isnan(d.p)}
+        return found | {pair: replace(found[pair], corrected=value) for pair, value in holm(p).items()}
+
+    def _resampled(self, name: str, reference: str, levels: Sequence[Level]) -> Resampled | None:
+        known = name in self._lines and reference in self._lines and len(levels) > 0
+        return self._lines[name].minus(self._lines[reference], levels) if known else None
+
+    @cached_property
+    def gap(self) -> dict[str, float]:
+        """By line, the share of the way from ERM to the ceiling that it goes, by mean unseen PSNR.
+
+        (method - ERM) / (ceiling - ERM), both ends on the study's own backbone: 0 is no better than ERM, 1 as good as
+        training on the unseen levels. For all lines but the two ends and other ceilings. Empty where there are no
+        such ends, and where it is undefined: see `gap_undefined`.
+        """
+        return self._gap(self.levels_in("unseen"))
+
+    def gap_at(self, level: Level) -> dict[str, float]:
+        """`gap` at one level alone; empty where the ceiling is not clearly above ERM there."""
+        return self._gap([level])
+
+    @cached_property
+    def gap_undefined(self) -> str:
+        """Why gap closed means nothing, though there are ERM and a ceiling; empty where it is defined, or not asked."""
+        return self._undefined(self.levels_in("unseen"))
+
+    def _gap(self, levels: Sequence[Level]) -> dict[str, float]:
+        if not self._has_ends(levels) or self._undefined(levels):
+            return {}
+        psnr = {name: fmean(line.by_seed("psnr", levels)) for name, line in self._lines.items()}
+        floor, top = psnr[BASELINE], psnr[CEILING]
+        finite = [name for name in self.rivals if name != BASELINE and math.isfinite(psnr[name])]
+        return {name: (psnr[name] - floor) / (top - floor) for name in finite}
+
+    def _has_ends(self, levels: Sequence[Level]) -> bool:
+        return len(levels) > 0 and BASELINE in self._lines and CEILING in self._lines
+
+    def _undefined(self, levels: Sequence[Level]) -> str:
+        if not self._has_ends(levels):
+            return ""
+        found = self._resampled(CEILING, BASELINE, levels)
+        if found is None:
+            return "ERM and the ceiling have no seed in common, or a PSNR that is no finite number"
+        if found.low > 0 and found.mean >= SMALLEST_GAP:
+            return ""
+        interval = "" if math.isnan(found.low) else f" (95 % interval {found.low:+.2f} to {found.high:+.2f})"
+        return f"the ceiling is not clearly above ERM on unseen levels: by {found.mean:+.2f} dB{interval}"
+
+
+def _or_lowest(value: float) -> float:
+    """Nothing is known to be worse than what is unknown."""
+    return -math.inf if math.isnan(value) else value
+
+
+def _cost(records: Sequence[Record]) -> Cost:
+    known = [record.memory for record in records if record.memory]
+    evaluations, steps, seconds = (
+        fmean(getattr(r, name) for r in records) for name in ("evaluations", "steps", "seconds")
+    )
+    return Cost(len(records), evaluations, steps, seconds, fmean(known) if known else math.nan)

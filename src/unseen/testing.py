@@ -46,9 +46,8 @@ class Tests:
         return cls(photos, [f"{name}/{s.name}: {s.reason}" for name, _, skipped in found for s in skipped])
 
     def excerpts(self, step: int) -> list[tuple[str, Photo]]:
-        """The centre of the first photograph of each set, for pictures; sides are multiples of `step`."""
-        firsts = {name: photo for name, photo in reversed(self.photos)}
-        return [(name, photo.centre(CROP - CROP % step)) for name, photo in reversed(firsts.items())]
+        """The centre of each photograph, for pictures; sides are multiples of `step`."""
+        return [(name, photo.centre(CROP - CROP % step)) for name, photo in self.photos]
 
 
 def spread(photos: list[Photo], most: int) -> list[Photo]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import asdict, dataclass, field, replace
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -25,25 +26,34 @@ from .checkpoints import (
     save_checkpoint,
     save_state,
 )
-from .config import Recipe, TrainConfig, save_config
-from .confounders import Confounder, Recorded, draw_episode
+from .config import Select, TrainConfig, save_config
+from .confounders import Confounder, Synthetic, draw_episode
 from .data.patches import Patches
-from .data.photographs import Photo
-from .data.sources import Clean, recorded_pairs, training_photos, without
+from .diagnostics import diagnose
 from .errors import UserError
-from .evaluation import Validation, on_device
+from .evaluation import on_device
 from .files import write_text
-from .methods import METHODS, Batch, Method, Objective, objective_for
+from .material import Material, protocol_of
+from .memory import forget_peak, peak_memory
+from .methods import METHODS, Batch, Episode, Method, Objective, Params, objective_for
 from .methods.objective import Tally
 from .parts import build
 from .processes import Processes, joined
-from .protocols import Protocol, load_protocol
+from .protocols import Protocol
 from .randomness import derive
 from .rows import Split
 from .summary import is_ceiling
+from .validation import Validation
 
 CONFIG = "config.yaml"
 LOG = "log.jsonl"
+DIAGNOSES = "diagnostics.jsonl"
+CHOSEN_ON: dict[Select, Split] = {"seen": "seen", "held-out": "held-out", "oracle": "unseen"}
+"""By which levels the kept weights are chosen; `last` chooses nothing."""
+
+
+class Diverged(UserError):  # noqa: N818 (a state of affairs, as in `except Diverged`)
+    """A loss that is infinite, or no number."""
 
 
 @dataclass
@@ -56,51 +66,14 @@ class Position:
     waiting: float = 0.0  # seconds of these in which images were drawn and distorted, and nothing learned
     loss: float = 0.0  # sum and count since the last validation
     calls: int = 0
+    memory: float = 0.0  # MiB, the most that was taken at once
     best: float = -math.inf
     finished: bool = False
     processes: int = 1
     protocol: str = ""  # its hash
     data: str = ""  # the digest of the photographs
     log: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a method learns from under a protocol: clean photographs, and recorded pairs by the name of their set."""
-
-    clean: Clean
-    pairs: dict[str, Clean]
-    trained: tuple[Confounder, ...]
-
-    @classmethod
-    def of(cls, config: Recipe, protocol: Protocol, method: Method) -> Material:
-        """Raises UserError, naming the field, for folders that cannot be used, and for pairs that are not given."""
-        trained = protocol.training_confounders(method.sees_unseen)
-        wanted = dict.fromkeys(c.degree for c in (*trained, *protocol.held_out) if isinstance(c, Recorded))
-        known = protocol.recorded()
-        pairs = recorded_pairs(config.pairs, list(wanted), known, protocol.scale, protocol.enlarged_by)
-        clean = training_photos(config.data)
-        held = [photo for part in (clean, *pairs.values()) for photo in part.validation]
-        apart = {name: replace(part, train=without(part.train, held)) for name, part in pairs.items()}
-        return cls(replace(clean, train=without(clean.train, held)), apart, trained)
-
-    def parts(self) -> list[Clean]:
-        return [self.clean, *self.pairs.values()]
-
-    def photos(self) -> list[Photo]:
-        """All that is trained or validated on."""
-        return [photo for part in self.parts() for photo in (*part.train, *part.validation)]
-
-    def digest(self) -> str:
-        """Changes with any photograph, its name, or its side of the split."""
-        return "-".join(part.digest() for part in self.parts())
-
-    def confounders(self, patch: int) -> tuple[Confounder, ...]:
-        """Those that are trained on, the recorded ones with their patches."""
-        return tuple(
-            replace(c, patches=Patches(self.pairs[c.degree].train, patch)) if isinstance(c, Recorded) else c
-            for c in self.trained
-        )
+    diagnoses: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -136,6 +109,8 @@ class Run:
             raise UserError(f"backbone: {config.backbone!r} has no parameters to train")
         if config.patch % protocol.step:
             raise UserError(f"patch: {config.patch} is no multiple of {protocol.step}, the scale of {protocol.name}")
+        if config.select == "oracle" and not any(isinstance(c, Synthetic) for c in protocol.unseen):
+            raise UserError(f"select: oracle needs unseen levels that can be made, and {protocol.name} has none")
         material = Material.of(config, protocol, method)
         return cls(
             config=config,
@@ -147,17 +122,14 @@ class Run:
             outer=torch.optim.Adam(network.parameters(), lr=config.lr),
             patches=Patches(material.clean.train, config.patch),
             validation=Validation.of(
-                material.clean.validation, {name: p.validation for name, p in material.pairs.items()}, protocol
+                material.clean.validation,
+                {name: p.validation for name, p in material.pairs.items()},
+                protocol,
+                oracle=config.select == "oracle",
             ),
             data=material.digest(),
             skipped=[f"{skipped.name}: {skipped.reason}" for part in material.parts() for skipped in part.skipped],
         )
-
-
-def protocol_of(config: Recipe) -> Protocol:
-    """The protocol that a recipe names; enlarged beforehand where it says so."""
-    protocol = load_protocol(config.protocol)
-    return protocol.enlarged() if config.enlarge else protocol
 
 
 def train(
@@ -176,19 +148,21 @@ def train(
     for skipped in run.skipped:
         bar.console.print(f"skipped {skipped}", markup=False, highlight=False)
     device = torch.device(config.device)
-    parameters = {name: p for name, p in run.network.named_parameters() if p.requires_grad}
+    parameters = parameters_of(run)
+    start = {name: p.detach().clone() for name, p in parameters.items()}
+    forget_peak(device)
     with joined(config.device) as processes:
         new = Position(processes=processes.world, protocol=run.protocol.hash(), data=run.data)
         position = load(run, processes) if resume else new
-        task = bar.add_task(f"{config.method}, seed {config.seed}", total=config.budget)
+        task = bar.add_task(f"{config.method}, seed {config.seed}", total=config.limit.amount)
         bars = [task] if whole is None else [task, whole]
         for shown in bars:
-            bar.advance(shown, spent(position, config))
-        while affordable(position, config) and not processes.any(stop.is_set()):
-            started = time.perf_counter()
+            bar.advance(shown, used(position, config))
+        while not processes.any(stop.is_set() or not affordable(position, config)):
+            started, before = time.perf_counter(), used(position, config)
             key = (config.seed, processes.rank, position.step)
             episode = draw_episode(run.confounders, run.patches, config.batch, config.content, key, device)
-            episode.progress = spent(position, config) / config.budget
+            episode.progress = before / config.limit.amount
             if position.step == 0:
                 refuse_unsuitable(run, episode.query)
 
@@ -199,13 +173,16 @@ def train(
                 group["lr"] = config.lr * lr_factor(config.schedule, episode.progress)
             run.outer.step()
 
-            cost = count(run, position, processes.world)
+            count(run, position, processes.world)
             if position.step == 1:  # not before: what is refused leaves an earlier run as it was
                 begin(run, processes)
             position.waiting += episode.seconds
-            position.seconds += time.perf_counter() - started
+            # The processes must agree on the time, where it decides on learning rate and end.
+            position.seconds += processes.most(time.perf_counter() - started)
             for shown in bars:
-                bar.advance(shown, cost)
+                bar.advance(shown, used(position, config) - before)
+            if config.diagnose and position.step % config.diagnose == 0:
+                look(run, position, start, episode)
             if due(position, config):
                 validate(run, position, episode.notes, processes)
         if position.step == 0:
@@ -213,9 +190,14 @@ def train(
         position.finished = not affordable(position, config)
         if position.finished and (not position.log or position.log[-1]["step"] < position.step):
             validate(run, position, {}, processes)
-        save(run, position, processes)
+        save(run, position, processes, kept=config.select == "last")
     bar.remove_task(task)
     return position
+
+
+def parameters_of(run: Run) -> dict[str, nn.Parameter]:
+    """What is trained, by name."""
+    return {name: p for name, p in run.network.named_parameters() if p.requires_grad}
 
 
 def spent(position: Position, config: TrainConfig) -> float:
@@ -223,15 +205,22 @@ def spent(position: Position, config: TrainConfig) -> float:
     return position.images / config.batch
 
 
+def used(position: Position, config: TrainConfig) -> float:
+    """What was spent so far, in the budget's own unit."""
+    return position.seconds if config.limit.unit == "seconds" else spent(position, config)
+
+
 def affordable(position: Position, config: TrainConfig) -> bool:
     """Whether one more step, at the mean cost of those taken, stays within the budget."""
-    steps = max(position.step, 1)
-    return position.images * (steps + 1) <= config.budget * config.batch * steps  # whole numbers, no rounding
+    steps, amount = max(position.step, 1), config.limit.amount
+    if config.limit.unit == "seconds":
+        return position.seconds * (steps + 1) <= amount * steps
+    return position.images * (steps + 1) <= amount * config.batch * steps  # whole numbers, no rounding
 
 
 def due(position: Position, config: TrainConfig) -> bool:
     """Validations stand at equal shares of the budget, wherever a run was stopped and resumed."""
-    return spent(position, config) >= config.budget * (len(position.log) + 1) / config.validations
+    return used(position, config) >= config.limit.amount * (len(position.log) + 1) / config.validations
 
 
 def lr_factor(schedule: str, progress: float) -> float:
@@ -244,7 +233,7 @@ def lr_factor(schedule: str, progress: float) -> float:
 def refuse_unsuitable(run: Run, batch: Batch) -> None:
     """Before the first step: a network that is no function of its input cannot be trained by any method, and one
     that cannot be differentiated twice not by a method of second order."""
-    config, parameters = run.config, {name: p for name, p in run.network.named_parameters() if p.requires_grad}
+    config, parameters = run.config, parameters_of(run)
     try:
         run.objective.check({}, batch)
     except (ValueError, RuntimeError, TypeError) as error:
@@ -256,8 +245,8 @@ def refuse_unsuitable(run: Run, batch: Batch) -> None:
         raise UserError(f"method: {config.method!r} with backbone {config.backbone!r}: {reason}") from error
 
 
-def count(run: Run, position: Position, world: int) -> float:
-    """Enter what the step cost; returns it in gradient evaluations. Raises UserError for a loss that is no number."""
+def count(run: Run, position: Position, world: int) -> None:
+    """Enter what the step cost. Raises UserError for a loss that is no number, and for a step beyond the budget."""
     tally, run.objective.tally = run.objective.tally, Tally()
     position.step += 1
     position.images += tally.images * world
@@ -265,16 +254,34 @@ def count(run: Run, position: Position, world: int) -> float:
     position.loss += float(tally.loss)
     if not math.isfinite(position.loss):
         kept = "what was saved before is kept" if position.log else "nothing was saved yet"
-        raise UserError(f"lr: {run.config.method} diverged at step {position.step}, {kept}; lower lr or inner_lr")
+        raise Diverged(f"lr: {run.config.method} diverged at step {position.step}, {kept}; lower lr or inner_lr")
     cost = tally.images * world / run.config.batch
-    if cost > run.config.budget:
+    if run.config.limit.unit == "evaluations" and cost > run.config.limit.amount:
         raise UserError(f"budget: {run.config.budget} is below one step of {run.config.method}, which takes {cost:g}")
-    return cost
+
+
+def look(run: Run, position: Position, start: Params, episode: Episode) -> None:
+    """One line that may tell why: of this step's episode, at the weights after it, and no part of the budget."""
+    found = diagnose(run.objective, parameters_of(run), start, episode)
+    about = {"step": position.step, "evaluations": spent(position, run.config)}
+    position.diagnoses.append(about | asdict(found) | episode.notes)
+
+
+def tested_network(run: Run) -> nn.Module:
+    """The network with the weights that stand for the training so far: its own, unless the method averages."""
+    parameters = parameters_of(run)
+    weights = run.method.weights(parameters)
+    if weights is parameters:
+        return run.network
+    network = deepcopy(run.network)
+    network.load_state_dict({name: value.detach() for name, value in weights.items()}, strict=False)
+    return network
 
 
 def validate(run: Run, position: Position, notes: dict[str, float], processes: Processes) -> None:
     """One line of the learning curve, on validation photographs under seen and held-out levels; then save."""
-    found = run.validation.measure(run.network, run.config.device) if processes.rank == 0 else {}
+    network = tested_network(run)
+    found = run.validation.measure(network, run.config.device) if processes.rank == 0 else {}
     position.log.append(
         {
             "step": position.step,
@@ -282,32 +289,43 @@ def validate(run: Run, position: Position, notes: dict[str, float], processes: P
             "seconds": round(position.seconds, 3),
             "waiting": round(position.waiting / position.seconds, 4),
             "loss": position.loss / position.calls if position.calls else None,
-            "seen_psnr": found.get("seen"),
-            "held_out_psnr": found.get("held-out"),
+            **{f"{split.replace('-', '_')}_psnr": psnr for split, psnr in found.items()},
             **notes,
         }
     )
     position.loss, position.calls = 0.0, 0
-    save(run, position, processes, found)
+    position.memory = max(position.memory, peak_memory(torch.device(run.config.device)))
+    split = CHOSEN_ON.get(run.config.select)
+    better = split is None or found.get(split, -math.inf) > position.best
+    if split and better:
+        position.best = found[split]
+    save(run, position, processes, kept=better)
 
 
-def save(run: Run, position: Position, processes: Processes, found: dict[Split, float] | None = None) -> None:
-    """Everything a stop must leave behind. Each process saves its own state; the first one, the rest."""
-    config, weights = run.config, run.network.state_dict()
-    better = found is not None and found.get("held-out", -math.inf) > position.best
-    position.best = found["held-out"] if found and better else position.best
-    groups = {"network": weights, "outer": optimiser_tensors(run.outer), "method": run.method.state_dict()}
+def save(run: Run, position: Position, processes: Processes, kept: bool) -> None:
+    """Everything a stop must leave behind. Each process saves its own state; the first one, the rest.
+
+    kept: whether these weights are those that the checkpoint is to hold.
+    """
+    config = run.config
+    groups = {
+        "network": run.network.state_dict(),
+        "outer": optimiser_tensors(run.outer),
+        "method": run.method.state_dict(),
+    }
     if processes.rank == 0:
         write_text(config.folder / LOG, "".join(json.dumps(line) + "\n" for line in position.log))
-        if config.select == "last" or better or not (config.folder / CHECKPOINT).exists():
+        if position.diagnoses:
+            write_text(config.folder / DIAGNOSES, "".join(json.dumps(line) + "\n" for line in position.diagnoses))
+        if kept or not (config.folder / CHECKPOINT).exists():
             card = Card(__version__, asdict(config), run.protocol.hash(), spent(position, config), run.data)
-            save_checkpoint(config.folder / CHECKPOINT, weights, card)
+            save_checkpoint(config.folder / CHECKPOINT, tested_network(run).state_dict(), card)
     save_state(state_file(config.folder, processes.rank), groups, asdict(position))  # last: it says the rest is there
 
 
 def begin(run: Run, processes: Processes) -> None:
     """Clear what an earlier run left in the folder, and say what this one is."""
-    first = [CHECKPOINT, LOG] if processes.rank == 0 else []
+    first = [CHECKPOINT, LOG, DIAGNOSES] if processes.rank == 0 else []
     for old in [*first, state_file(run.config.folder, processes.rank).name]:
         (run.config.folder / old).unlink(missing_ok=True)
     if processes.rank == 0:
@@ -350,5 +368,13 @@ def holds_a_run(folder: Path) -> bool:
 
 def is_finished(folder: Path) -> bool:
     """Whether the run in a folder has spent its budget. Raises UserError for a damaged state."""
+    return holds_a_run(folder) and position_of(folder).finished
+
+
+def position_of(folder: Path) -> Position:
+    """How far the run in a folder has come. Raises UserError for a damaged state, and for one of another version."""
     path = state_file(folder, 0)
-    return path.exists() and bool(load_state(path)[1].get("finished"))
+    try:
+        return Position(**load_state(path)[1])
+    except TypeError as error:
+        raise UserError(f"{path}: not the state of a run of unseen {__version__}") from error

@@ -1,0 +1,43 @@
+"""What a training may cost: gradient evaluations, or wall-clock time."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from .errors import UserError
+
+SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """An amount of gradient evaluations, or of seconds of training.
+
+    A gradient evaluation is a forward and a backward pass of one batch; a batch of another size counts in proportion
+    to its images. Seconds are those of the steps, drawing their images included, and without validation.
+    """
+
+    amount: float
+    unit: Literal["evaluations", "seconds"] = "evaluations"
+
+    @classmethod
+    def parse(cls, given: int | str) -> Self:
+        """From 40000, "40000", "90s", "30min" or "2h". Raises UserError for anything else, and below 1."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([a-z]*)", str(given).strip())
+        number, unit = (float(match[1]), match[2]) if match else (0.0, "")
+        if match is None or (unit and unit not in SECONDS) or (not unit and number % 1):
+            raise UserError(
+                f"budget: {given!r} is no number of gradient evaluations, such as 40000, and no time: 30min"
+            )
+        if number * SECONDS.get(unit, 1) < 1:
+            raise UserError(f"budget: {given} is below 1" + " s" * bool(unit))
+        return cls(number * SECONDS[unit], "seconds") if unit else cls(number)
+
+    def __str__(self) -> str:
+        """As tables print it: `40000 gradient evaluations`, `30 min`, `90 s`."""
+        if self.unit == "evaluations":
+            return f"{self.amount:.0f} gradient evaluations"
+        whole_minutes = self.amount >= 60 and self.amount % 60 == 0
+        return f"{self.amount / 60:g} min" if whole_minutes else f"{self.amount:g} s"

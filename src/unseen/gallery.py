@@ -1,0 +1,51 @@
+"""Pictures for the page of a study: what each network makes of the worst and of the median test image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from torch import nn
+
+from .data import Photo
+from .evaluation import at_size_of, levels_of, measure, to_pixels
+from .protocols import Protocol
+from .report import Picture
+from .summary import Study, grouped
+from .testing import Tests
+
+
+def pictures(
+    networks: Sequence[tuple[str, nn.Module]], study: Study, protocol: Protocol, tests: Tests, device: str, seed: int
+) -> list[Picture]:
+    """Excerpts under every level: clean, input, and every network's output, of the images that `chosen` names."""
+    shown: dict[tuple[str, str], list[Picture]] = {}
+    for dataset, photo in chosen(study, tests, protocol.step):
+        for label, network in networks:
+            levels = levels_of(photo, dataset, protocol)
+            for found in measure(network, photo, levels, protocol.convention, device, seed, dataset):
+                name = f"{dataset}/{photo.name}"
+                about = (name, found.confounder.kind, found.confounder.degree, found.split)
+                strip = shown.setdefault((name, found.confounder.name), [])
+                if not strip:
+                    strip.append(Picture(*about, "clean", None, photo.pixels))
+                    given = at_size_of(found.restored, found.distorted)
+                    strip.append(Picture(*about, "input", found.input_psnr, to_pixels(given)))
+                strip.append(Picture(*about, label, found.psnr, to_pixels(found.restored)))
+    return [picture for strip in shown.values() for picture in strip]
+
+
+def chosen(study: Study, tests: Tests, step: int) -> list[tuple[str, Photo]]:
+    """The centres of two images of each set: the worst and the median by mean unseen gain, over all methods."""
+    unseen = [row for row in study.rows if row.split == "unseen"]
+    gains = {
+        image: fmean(row.psnr - row.input_psnr for row in rows)
+        for image, rows in grouped(unseen, lambda row: (row.dataset, row.image)).items()
+    }
+    found = []
+    for photos in grouped(tests.excerpts(step), lambda pair: pair[0]).values():
+        ranked = sorted(
+            (pair for pair in photos if (pair[0], pair[1].name) in gains), key=lambda pair: gains[pair[0], pair[1].name]
+        )
+        found += [ranked[i] for i in dict.fromkeys((0, len(ranked) // 2)) if ranked]
+    return found

@@ -1,0 +1,27 @@
+"""What a line of a table is called: a method, and its backbone where that is not the study's own."""
+
+from __future__ import annotations
+
+import re
+
+AT = " @ "
+"""Between a method and the backbone that it trains."""
+
+
+def label_of(method: str, backbone: str, own: str) -> str:
+    """`erm` on the study's own backbone, `erm @ unet` on another, `erm @ bias=false` on one with other settings.
+
+    own: the study's. Settings that both have in the same words are left out.
+    """
+    if backbone == own:
+        return method
+    (name, settings), (own_name, own_settings) = _taken_apart(backbone), _taken_apart(own)
+    others = ",".join(setting for setting in settings if setting not in own_settings)
+    if name == own_name and others:
+        return f"{method}{AT}{others}"
+    return f"{method}{AT}{name}:{others}" if others else f"{method}{AT}{name}"
+
+
+def _taken_apart(spec: str) -> tuple[str, list[str]]:
+    name, _, settings = spec.partition(":")
+    return name.strip(), [item.strip() for item in re.split(r",(?![^\[]*\])", settings) if item.strip()]
