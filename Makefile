@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types clean paper-mini
+.PHONY: demo test lint types clean paper-mini denoise-small
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -39,6 +39,13 @@ paper-mini: $(STUDIES:%=paper-mini-%)
 paper-mini-%: .venv/installed-dev
 	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
 	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/paper-mini/$*.yaml
+
+# Every method on one small network: about five core-hours, resumable; rows that are kept are not made again.
+denoise-small: .venv/installed-dev
+	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
+	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/denoise-small.yaml
+	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/denoise-small-rrdb.yaml
+	$(BIN)/python studies/denoise_small.py
 
 clean:
 	rm -rf .venv build *.egg-info src/*.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -443,6 +443,12 @@ def test_levels_that_no_picture_can_show_are_told() -> None:
     )
 
 
+def test_a_grid_of_a_protocol_with_pairs_says_what_it_lacks(unseen: CommandLine, tmp_path: Path) -> None:
+    folder = photographs(tmp_path / "photos", "a.png")
+    told = unseen("degrade", folder, "--grid", "--protocol", "derain", "--out", tmp_path / "out")
+    assert told.err == grid.left_out("derain") + "\n"
+
+
 def test_a_protocol_is_shown_level_by_level(unseen: CommandLine, tmp_path: Path) -> None:
     levels = grid.levels_from([], "denoise")
     assert [level.confounder.name for level in levels] == [c.name for _, c in load_protocol("denoise").levels()]

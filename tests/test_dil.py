@@ -255,6 +255,29 @@ def test_features_are_what_the_last_layer_is_given_and_are_counted() -> None:
     assert not torch.equal(objective.features(moved, batch), found)
 
 
+class Backwards(nn.Module):
+    """Registers first the layer that it runs last, and after that one that is frozen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Conv2d(4, 3, 1)
+        self.first = nn.Conv2d(3, 4, 1)
+        self.shift = nn.Conv2d(3, 3, 1).requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.shift(self.last(self.first(x)))
+        return out
+
+
+def test_the_last_layer_is_the_last_to_be_run_of_those_that_are_trained() -> None:
+    network = Backwards().double()
+    objective, batch = objective_for(network, "l2"), episode_of(1).query
+    assert torch.equal(objective.features({}, batch), network.first(batch.distorted))
+    halved = objective.restore({}, batch, lambda features: features / 2)
+    assert torch.equal(halved, network.shift(network.last(network.first(batch.distorted) / 2)))
+    assert objective.tally.images == 4  # to find it was not counted
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_parameters_and_network_are_left_alone(name: str) -> None:
     network = smooth_network()

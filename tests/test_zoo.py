@@ -144,13 +144,17 @@ def test_it_says_what_it_is(name: str) -> None:
 def test_settings_that_make_no_network_are_refused() -> None:
     with pytest.raises(UserError, match=r"^backbone: SwinIR cannot be made with these settings: "):
         build("swinir:depths=[2,2],num_heads=[2],embed_dim=12", BACKBONES, "backbone", nn.Module)
+    with pytest.raises(UserError, match=r"^backbone: SwinIR: embed_dim 50 is no multiple of num_heads 6$"):
+        build("swinir:embed_dim=50,depths=[2],num_heads=[6]", BACKBONES, "backbone", nn.Module)
     with pytest.raises(UserError, match=r"depths='x' is not usable"):
         build("swinir:depths=x", BACKBONES, "backbone", nn.Module)
 
 
 def test_without_spandrel_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "spandrel.architectures.SwinIR", None)
-    with pytest.raises(UserError, match=r"^backbone: SwinIR is spandrel's: pip install 'unseen\[zoo\]' \(.*\)$"):
+    with pytest.raises(
+        UserError, match=r"^backbone: SwinIR is spandrel's: pip install '\.\[zoo\]' in its repository \(.*\)$"
+    ):
         build("swinir", BACKBONES, "backbone", nn.Module)
 
 

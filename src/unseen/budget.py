@@ -28,9 +28,7 @@ class Budget:
         match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([a-z]*)", str(given).strip())
         number, unit = (float(match[1]), match[2]) if match else (0.0, "")
         if match is None or (unit and unit not in SECONDS) or (not unit and number % 1):
-            raise UserError(
-                f"budget: {given!r} is no number of gradient evaluations, such as 40000, and no time: 30min"
-            )
+            raise UserError(f"budget: {given!r} is no whole number of gradient evaluations, and no time such as 30min")
         if number * SECONDS.get(unit, 1) < 1:
             raise UserError(f"budget: {given} is below 1" + " s" * bool(unit))
         return cls(number * SECONDS[unit], "seconds") if unit else cls(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import re
 import sys
@@ -13,10 +14,11 @@ from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 from jsonargparse import ArgumentParser, Namespace
 
 from . import __version__, commands
+from .budget import Budget
 from .commands import INTERRUPTED, REFUSED
 from .config import CompareConfig, DegradeConfig, DemoConfig, EvaluateConfig, Machine, TrainConfig, load_config
 from .errors import UserError
-from .parts import nearest
+from .parts import as_given, nearest
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class Parser(ArgumentParser):
     """
 
     def __init__(self, **settings: Any):
-        super().__init__(allow_abbrev=False, **settings)
+        super().__init__(allow_abbrev=False, formatter_class=argparse.HelpFormatter, **settings)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         raise UserError(one_line(message, [action.dest for action in self._actions]))
@@ -158,8 +160,14 @@ def options(config: type[Machine], values: Mapping[str, Any]) -> Parser:
         default = field.default_factory() if field.default_factory is not MISSING else field.default
         default = values.get(field.name, default)
         shape = {"nargs": "+", "type": get_args(kind)[0]} if get_origin(kind) is list else {"type": kind}
-        parser.add_argument(f"--{field.name}", default=default, help=description, **shape)
+        parser.add_argument(f"--{field.name}", default=default, help=with_default(description, default), **shape)
     return parser
+
+
+def with_default(description: str, default: Any) -> str:
+    """A line of help, and what counts where the option is left out, if that is anything."""
+    shown = " ".join(default) if isinstance(default, list) else as_given(default)
+    return description.replace("%", "%%") + (f" (default: {shown})" if shown else "")
 
 
 def make_parser(values: Mapping[str, Any]) -> Parser:
@@ -194,6 +202,8 @@ def read_file(config: type[Machine], path: Path) -> dict[str, Any]:
             raise UserError(f"{path}: {name}: expected a list, such as [{value}]")
     try:
         parsed = options(config, {}).parse_object(values)
+        if "budget" in parsed:
+            Budget.parse(parsed["budget"])
         return {name: parsed[name] for name in values}
     except UserError as error:
         raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from error

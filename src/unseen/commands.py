@@ -94,7 +94,7 @@ def _tell(config: TrainConfig, position: Position) -> None:
 
     waiting = position.waiting / max(position.seconds, 1e-9)
     print(
-        f"{config.folder}: {spent(position, config):g} gradient evaluations of a budget of {config.limit}, "
+        f"{config.folder}: {spent(position, config):g} gradient evaluations (budget: {config.limit}), "
         f"{position.step} steps, {position.seconds:.0f} s of training, {waiting:.1%} of them waiting for data"
     )
     if position.log:
@@ -183,6 +183,8 @@ def degrade(config: DegradeConfig, told: Namespace) -> int:
         from . import grid
 
         levels = grid.levels_from(config.distortion, config.protocol)
+        if config.protocol and (line := grid.left_out(config.protocol)):
+            print(line, file=sys.stderr)
         jobs = degradation.plan(photos, grid.ENDING)
         work = partial(grid.make_grids, jobs, levels, seed=config.seed)
     else:
@@ -202,8 +204,9 @@ def degrade(config: DegradeConfig, told: Namespace) -> int:
 
 def list_parts(config: None, told: Namespace) -> int:
     """Each part of a kind: its settings, what it is, and where it comes from."""
+    from textwrap import fill
+
     from rich.console import Console
-    from rich.padding import Padding
     from rich.text import Text
 
     from .backbones import BACKBONES
@@ -225,7 +228,7 @@ def list_parts(config: None, told: Namespace) -> int:
     console = Console(highlight=False, markup=False)
     for name, settings, line in lines:
         console.print(Text.assemble((name, "bold"), ":" if settings else "", settings), soft_wrap=True)
-        console.print(Padding(line, (0, 0, 0, 4)))
+        console.print(fill(line, console.width, initial_indent="    ", subsequent_indent="    "), soft_wrap=True)
     return DONE
 
 

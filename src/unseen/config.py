@@ -17,6 +17,7 @@ from .budget import Budget
 from .errors import UserError
 from .files import write_text
 from .labels import AT, label_of
+from .plain_yaml import load_plain
 
 Select: TypeAlias = Literal["last", "seen", "held-out", "oracle"]
 
@@ -253,7 +254,7 @@ def save_config(path: Path, config: Machine) -> None:
 def load_config(path: Path) -> dict[str, Any]:
     """What `save_config` wrote. Raises UserError if it is no such file."""
     try:
-        values = yaml.safe_load(path.read_text())
+        values = load_plain(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise UserError(f"{path}: not a configuration: {reason}") from error

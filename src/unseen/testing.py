@@ -12,6 +12,7 @@ from .data.overlap import overlaps
 from .data.sources import load_test_set
 from .errors import UserError
 from .evaluation import levels_of
+from .parts import nearest
 from .protocols import Protocol
 
 CROP = 160  # side of a picture in the report, pixels
@@ -72,10 +73,14 @@ def refuse_untestable(tests: Sequence[tuple[str, Photo]], protocol: Protocol) ->
     for name, photo in tests:
         levels = levels_of(photo, name, protocol)
         if not levels and photo.recorded is None:
-            raise UserError(f"test: {name} is of clean photographs, and {protocol.name} distorts none")
+            raise UserError(
+                f"test: {name} is of clean photographs, and {protocol.name} distorts none; pairs are given as "
+                f"{name}=INPUT_DIR:TARGET_DIR"
+            )
         if not levels:
-            known = ", ".join(protocol.recorded()) or "none"
-            raise UserError(f"test: {name} is of recorded pairs, and {protocol.name} has such lines for {known}")
+            known = protocol.recorded()
+            lines = f"pairs for {', '.join(known)} alone{nearest(name, known)}" if known else "no line for pairs"
+            raise UserError(f"test: {name} is of recorded pairs, and {protocol.name} has {lines}")
         splits |= {split for split, _ in levels}
     if "unseen" not in splits:
         sets = [c.degree for c in protocol.unseen if isinstance(c, Recorded)]

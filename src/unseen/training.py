@@ -166,7 +166,7 @@ def train(
             if position.step == 0:
                 refuse_unsuitable(run, episode.query)
 
-            gradients = processes.average(run.method.gradient(run.objective, parameters, episode))
+            gradients = processes.average(gradient_of(run, parameters, episode))
             for name, parameter in parameters.items():
                 parameter.grad = gradients[name]
             for group in run.outer.param_groups:
@@ -193,6 +193,14 @@ def train(
         save(run, position, processes, kept=config.select == "last")
     bar.remove_task(task)
     return position
+
+
+def gradient_of(run: Run, parameters: Params, episode: Episode) -> Params:
+    """The method's gradient. Raises UserError where it cannot work with the protocol's confounders."""
+    try:
+        return run.method.gradient(run.objective, parameters, episode)
+    except ValueError as error:
+        raise UserError(f"method: {run.config.method!r} under {run.protocol.name}: {error}") from error
 
 
 def parameters_of(run: Run) -> dict[str, nn.Parameter]:

@@ -34,7 +34,9 @@ class CORAL(Method):
     network's scale in it. Pixels are samples, where classification has one vector an image. DomainBed's own: the paper
     has two domains, no means, and 1/4 for 1.
 
-    penalty_weight: λ, at least zero, in units of the loss; its default and its range are DomainBed's.
+    penalty_weight: λ, at least zero, in units of the loss; its default and its range are DomainBed's. Under L1 the
+        default makes the penalty's slope comparable with the loss's (`plain`, `unet`), far smaller where the features
+        hardly tell the distortions apart (`rrdb_small` in its first steps).
     normalised: whether the features are divided as said; without, the penalty is DomainBed's.
     Raises ValueError for other values.
     """

@@ -35,18 +35,20 @@ class Fishr(Method):
 
     g_b is a function of θ: the penalty is differentiated twice, but within the last layer and what comes behind it
     alone. From there its slope goes back through the network in the same pass as the loss's. The passes through
-    the last layer, one an image, are cheap beside that and are not counted.
+    the last layer, one an image, are not counted: with them a step takes a tenth (`rrdb_small`) to 45 % (`plain`)
+    more processor time than the loss alone.
 
     Departures: v_i has 1/(B − 1), as the paper writes it, where its code has 1/B; before the penalty sets in nothing
     is smoothed, where the code begins at once; the outer Adam is not reset when it sets in. Each process smooths
     its own.
 
-    penalty_weight: λ, at least zero.
+    penalty_weight: λ, at least zero. The default makes the penalty's slope a seventh of the loss's or more, under L1 on
+        images in [0, 1] (`plain`, `rrdb_small`). (DomainBed has 1000, for cross-entropies.)
     ema: γ, in [0, 1); the default is DomainBed's. v̂ is a sum, as there: a longer memory weighs the penalty more.
     anneal: the share of the budget, in [0, 1), that is spent before the penalty sets in, zero until then; by
         `episode.progress`. The default is DomainBed's, 1500 of 5000 steps.
-    Raises ValueError for other values, for batches of one image, and for an episode of another number of confounders
-    than the state's.
+    Raises ValueError for other values, for batches of one image, for a network whose last layer does not work on
+    image by image, and for an episode of another number of confounders than the state's.
     """
 
     ranges = MappingProxyType({"penalty_weight": LogUniform(1, 1e3), "ema": Uniform(0.9, 0.99)})

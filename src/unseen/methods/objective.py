@@ -42,6 +42,7 @@ class Objective:
         self.network = network
         self.loss = loss
         self.tally = Tally()
+        self._last: nn.Module | None = None
 
     def restore(self, params: Params, batch: Batch, at_last: Change | None = None) -> Tensor:
         """f_params(I_d): restored images, shaped as `batch.clean`. Counted, as its gradient is what it is for.
@@ -52,7 +53,7 @@ class Objective:
         self.tally.images += len(batch)
         if at_last is None:
             return self._forward(params, batch)
-        last = [m for m in self.network.modules() if next(m.parameters(recurse=False), None) is not None][-1]
+        last = self._last_layer(params, batch)
         hook = last.register_forward_pre_hook(lambda layer, inputs: (at_last(inputs[0]), *inputs[1:]))
         try:
             return self._forward(params, batch)
@@ -79,6 +80,24 @@ class Objective:
         self.tally.calls += 1
         self.tally.loss = self.tally.loss + value.detach()
         return value
+
+    def _last_layer(self, params: Params, batch: Batch) -> nn.Module:
+        """The layer with weights to train that is run last, which need not be the one that was registered last.
+
+        Found once, by a forward pass that is not counted.
+        """
+        if self._last is None:
+            ran: list[nn.Module] = []
+            layers = [m for m in self.network.modules() if any(p.requires_grad for p in m.parameters(recurse=False))]
+            hooks = [m.register_forward_hook(lambda layer, given, made: ran.append(layer)) for m in layers]
+            try:
+                with torch.no_grad():
+                    self._forward(params, batch)
+            finally:
+                for hook in hooks:
+                    hook.remove()
+            self._last = ran[-1]
+        return self._last
 
     def _forward(self, params: Params, batch: Batch) -> Tensor:
         restored: Tensor = functional_call(self.network, dict(params), (batch.distorted,))

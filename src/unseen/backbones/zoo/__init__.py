@@ -2,7 +2,7 @@
 
 Each function gives a network for RGB with random weights, for any image size (`Padded`); its settings are those of the
 authors' code, by their names, and `scale` where it enlarges. Defaults are large: sizes that were published. What else
-the class can be given is to be had by its own path, `--backbone spandrel.architectures.SwinIR.SwinIR:ape=true`, for
+the class can be given is to be had by its own path, `spandrel.architectures.SwinIR.SwinIR:upscale=1,window_size=8`, for
 sizes that it takes.
 
 Not here:

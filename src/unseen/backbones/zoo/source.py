@@ -23,7 +23,11 @@ def spandrel(path: str, **settings: Any) -> nn.Module:
     try:
         module = importlib.import_module(f"spandrel.architectures.{architecture}")
     except ImportError as error:
-        raise UserError(f"backbone: {name} is spandrel's: pip install 'unseen[zoo]' ({error})") from error
+        raise UserError(f"backbone: {name} is spandrel's: pip install '.[zoo]' in its repository ({error})") from error
+    embed_dim, num_heads = settings.get("embed_dim", 0), settings.get("num_heads", ())
+    uneven = [n for n in ([num_heads] if isinstance(num_heads, int) else num_heads) if n > 0 and embed_dim % n]
+    if uneven and name != "Uformer":  # whose inner widths are multiples of embed_dim, and would fail later than here
+        raise UserError(f"backbone: {name}: embed_dim {embed_dim} is no multiple of num_heads {uneven[0]}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # torch.meshgrid's, of how it will be called one day
