@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import base64
-import io
+import hashlib
 import math
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from fake_study import CAMERAS, MANY, NOISE, study
 from test_tables import METHODS, make_rows, printed
 
-from unseen.errors import UserError
 from unseen.protocols import Reported
-from unseen.report import LearningCurve, Picture, write_report
-from unseen.rows import Row, Split
+from unseen.records import Record
+from unseen.report import Picture, shown_first, write_report
+from unseen.rows import Split
+from unseen.summary import INPUT, Study
+from unseen.tuning import Trial
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
@@ -36,23 +40,49 @@ PICTURES = [
     make_picture("erm", 20.0),
     make_picture("dil_sf", 22.0),
 ]
-CURVES = [LearningCurve(method, 0, [10.0, 20.0], [1.0, 90.0], [20.0, 21.0], [18.0, 19.0]) for method in METHODS]
-REPORTED = Reported("Table 1.", ("method", "σ 30"), (("ERM", "24.90"), ("DIL_sf", "30.29")))
-
-
-def make_report(path: Path, rows: list[Row], pictures: list[Picture] | None = None) -> str:
-    write_report(
-        path,
-        rows,
-        PICTURES if pictures is None else pictures,
-        title="A title",
-        command="unseen demo --seeds 1",
+RECORDS = [
+    Record(
+        run=f"{method}-0",
+        method=method,
+        backbone="plain",
+        seed=0,
+        spec=method,
+        lr=1e-4,
+        evaluations=20.0,
+        steps=20,
+        seconds=90.0,
+        memory=512.0,
         machine="two cores",
-        notes=["A short run cannot show much."],
-        curves=CURVES,
-        reported=[REPORTED],
+        curve=[
+            {"step": k, "evaluations": 10.0 * k, "seconds": 45.0 * k, "held_out_psnr": 18.0 + k, "seen_psnr": 20.0 + k}
+            for k in (1, 2)
+        ],
+        diagnoses=[{"step": 1, "evaluations": 10.0, "losses": {"a": 0.5, "b": 0.25}, "curvature": None}],
     )
+    for method in METHODS
+]
+REPORTED = Reported("Table 1.", ("method", "σ 30"), (("ERM", "24.90"), ("DIL_sf", "30.29")))
+TRIALS = [Trial("erm", 0, "erm", 1e-4, 9, 26.5), Trial("erm", 1, "erm", 3e-4, 9, math.nan)]
+
+
+def make_report(path: Path, of: Study, pictures: Sequence[Picture] = (), **others: Any) -> str:
+    about: dict[str, Any] = {
+        "title": "A title",
+        "command": "unseen demo --seeds 1",
+        "machine": "two cores",
+        "notes": ["A short run cannot show much."],
+        "trials": [],
+        "reported": [],
+    }
+    write_report(path, of, pictures, **(about | others))
     return path.read_text(encoding="utf-8")
+
+
+def whole(path: Path) -> str:
+    """A page with all that a page can have."""
+    definitions = {("seen", "gaussian_noise", 5.0): "gaussian_noise:5", ("seen", "jpeg", 5.0): "jpeg:5"}
+    of = Study(make_rows(seeds=2), RECORDS)
+    return make_report(path, of, PICTURES, trials=TRIALS, reported=[REPORTED], definitions=definitions)
 
 
 class Page(HTMLParser):
@@ -64,6 +94,7 @@ class Page(HTMLParser):
         self.elements: list[tuple[str, dict[str, str]]] = []
         self.text = ""
         self.tables: list[list[list[str]]] = []
+        self.captions: list[str] = []
         self.feed(html)
         self.close()
         assert self.open == []
@@ -77,6 +108,7 @@ class Page(HTMLParser):
             self.open.append(tag)
         if tag == "table":
             self.tables.append([])
+            self.captions.append("")
         elif tag == "tr":
             self.tables[-1].append([])
         elif tag in ("th", "td"):
@@ -86,9 +118,11 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] == "style":
+        if self.open and self.open[-1] in ("style", "script"):
             return
         self.text += data
+        if "caption" in self.open:
+            self.captions[-1] += data
         if "th" in self.open or "td" in self.open:
             self.tables[-1][-1][-1] += (" " if "small" in self.open else "") + data
 
@@ -98,12 +132,17 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def html(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return make_report(tmp_path_factory.mktemp("report") / "report.html", make_rows(seeds=2))
+    return whole(tmp_path_factory.mktemp("report") / "report.html")
 
 
 @pytest.fixture(scope="module")
 def page(html: str) -> Page:
     return Page(html)
+
+
+def charts_of(html: str) -> list[tuple[str, str]]:
+    """Every chart, after what it says to those who cannot see it."""
+    return [(found[1], found[0]) for found in re.finditer(r'<svg[^>]*aria-label="([^"]*)".*?</svg>', html, re.S)]
 
 
 def test_the_page_fetches_nothing(html: str, page: Page) -> None:
@@ -118,10 +157,18 @@ def test_the_page_fetches_nothing(html: str, page: Page) -> None:
     assert "http:" not in html
     assert "https:" not in html
     assert "@import" not in html
-    assert not page.all("script")
     assert all(url.startswith("#") for url in re.findall(r"url\(([^)]*)\)", html))
-    (policy,) = [meta for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
-    assert policy["content"].startswith("default-src 'none'")
+
+
+def test_only_the_scripts_of_the_page_may_run(html: str, page: Page) -> None:
+    (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    allowed = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert allowed["default-src"] == "'none'"
+    assert "unsafe" not in allowed["script-src"]
+    scripts = re.findall(r'<script type="module">(.*?)</script>', html, re.S)
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    assert allowed["script-src"].split() == [f"'sha256-{digest}'" for digest in digests]
+    assert len(page.all("script")) == len(scripts) + 1  # and the pictures, which are data
 
 
 def test_ids_are_unique_and_every_reference_leads_somewhere(html: str, page: Page) -> None:
@@ -142,26 +189,26 @@ def test_charts_style_nothing_but_themselves(html: str, page: Page) -> None:
     assert set(re.findall(r"var\((--[\w-]+)\)", html)) <= defined
 
 
-def test_the_page_is_semantic(page: Page) -> None:
+def test_the_page_is_semantic(html: str, page: Page) -> None:
     assert page.all("html")[0]["lang"] == "en"
     assert len(page.all("h1")) == 1
-    assert all(image["alt"] for image in page.all("img"))
     charts = [svg for svg in page.all("svg") if svg.get("role") == "img"]
-    assert len(charts) == 4  # PSNR, SSIM, two learning curves
-    assert all(svg["aria-label"] for svg in charts)
+    assert len(charts) == len(charts_of(html))
+    # PSNR, SSIM; gap closed, differences; two splits against two costs; the outcome beside two losses.
+    assert len(charts) == 2 + 2 + 4 + 3
     assert all(svg["aria-hidden"] == "true" for svg in page.all("svg") if svg not in charts)
-    assert len(page.all("figcaption")) == len(page.all("figure")) == 4 + len(PICTURES)
+    assert len(page.all("figcaption")) == len(page.all("figure")) == len(charts) + 1  # and the gallery
     assert len(page.all("caption")) == len(page.all("table"))
 
 
 def test_the_headline_has_the_hand_computed_means(page: Page) -> None:
     headline = page.tables[0]
-    assert headline[0] == ["method", "seen", "held-out", "unseen", "gap closed"]
+    assert headline[0] == ["method", "seen", "held-out", "unseen", "worst unseen", "gap closed"]
     assert headline[1][0].split() == ["input", "no", "restoration"]
-    assert headline[1][1:4] == ["26.250.425", "22.500.350", "15.000.200"]
-    # Seeds 36.25 and 36.35: mean 36.30, deviation 0.07.
-    assert headline[2][1] == "36.30 ±0.070.825 ±0.000"
-    assert headline[3][4] == "50 %"
+    assert headline[1][1:5] == ["26.25 0.425", "22.50 0.350", "15.00 0.200", "10.00 0.100"]
+    # Seeds 36.25 and 36.35: mean 36.30; half-width 12.71 · 0.0707 / √2.
+    assert headline[2][1] == "36.30 ±0.64 0.825 ±0.000"
+    assert headline[3][5] == "50 %"
     assert "ceiling" in headline[4][0]
     assert "trained on the unseen levels too" in headline[4][0]
 
@@ -173,34 +220,114 @@ def test_all_that_was_asked_for_is_on_the_page(page: Page) -> None:
         "unseen demo --seeds 1",
         "two cores",
         "0, 1",
-        "12\N{NARROW NO-BREAK SPACE}000 gradient evaluations",
+        "12000 gradient evaluations",
         "c0ffee",
         "ceiling (trained on the unseen levels too)",
-        "coffee.png, gaussian noise 40",
-        "22.00 dB",
         "1 min 30 s",
+        "gaussian_noise:5",
     ):
         assert text in page.text
-    assert "dil_sf restores to 27.05 ±0.07 dB" in page.text
+    assert "jpeg:5" not in page.text  # no level of this study
+    assert "dil_sf restores to 27.05 ±0.64 dB" in page.text
+
+
+def test_every_figure_has_its_numbers_in_a_table(page: Page) -> None:
+    tables = dict(zip(page.captions, page.tables, strict=True))
+    by_level = tables["PSNR (dB) by degree of gaussian noise"]
+    assert by_level[1] == ["method", "5", "10", "15", "20", "40"]
+    assert [line[1] for line in by_level[2:]] == ["27.50", "37.55 ±0.64", "39.55 ±0.64", "41.55 ±0.64"]
+    assert "SSIM by degree of gaussian noise" in tables
+    assert tables["Gap closed by unseen level"][3][1:] == ["50 %", "50 %"]
+    assert tables["Against ERM, and what a gain may cost"][3][1].startswith("+2.00 [")
+    validations = tables["Validation through training, mean over seeds"]
+    assert validations[0][3:] == ["PSNR (dB) on held-out levels", "PSNR (dB) on seen levels"]
+    assert validations[1:3] == [["erm", "10", "45.0", "19", "21"], ["erm", "20", "90.0", "20", "22"]]
+    assert tables["Cost of a training, mean over seeds"][1][1:] == ["20", "1 min 30 s", "512"]
+    assert tables["At the end of training, beside the outcome"][1] == ["erm", "25.05 ±0.64", "0.5", "0.25"]
+    assert tables["Diagnostics through training, mean over seeds"][1] == ["erm", "10", "", "0.5", "0.25"]
+    assert tables["PSNR of these excerpts, dB"][1:] == [
+        ["coffee.png", name, psnr] for name, psnr in (("input", "12.00"), ("erm", "20.00"), ("dil_sf", "22.00"))
+    ]
+    assert [line[-1] for line in tables["Settings tried, judged on held-out levels"]] == ["taken", "taken", ""]
+
+
+def test_tables_can_be_sorted(page: Page) -> None:
+    assert all("sortable" in table["class"].split() for table in page.all("table"))
 
 
 def test_charts_name_their_parts(html: str) -> None:
-    psnr = next(svg for svg in re.findall(r"<svg.*?</svg>", html, re.S) if "PSNR (dB) by level" in svg)
+    charts = charts_of(html)
+    psnr = next(chart for label, chart in charts if label.startswith("PSNR (dB) by level"))
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", psnr)
-    for text in (
-        "seen",
-        "held-out",
-        "unseen",
-        "PSNR (dB)",
-        "degree of gaussian noise",
-        "5",
-        "10",
-        "20",
-        "40",
-    ):
-        assert text in texts
+    axis = "standard deviation σ, gray levels of 255"
+    assert {"seen", "held-out", "unseen", "PSNR (dB)", axis, "5", "10", "20", "40"} <= set(texts)
     for variable in ("--seen", "--unseen", "--series-1", "--series-2", "--muted", "--ink"):
         assert f"var({variable})" in psnr
+    for cost in ("gradient evaluations", "seconds of training"):
+        label = f"PSNR (dB) on held-out levels against {cost}, a line a method; numbers in the tables"
+        assert label in dict(charts)
+
+
+def test_all_of_a_line_can_be_hidden(html: str) -> None:
+    """Line, markers and band are of one class in every chart, which the style sheet hides by the line's box."""
+    groups = re.findall(r'data-line="(line-\d+)"', html)
+    assert len(set(groups)) == 1 + len(METHODS)
+    for group in groups:
+        assert f':root:has([data-line="{group}"]:not(:checked)) .charts .{group}' in html
+    for label, chart in charts_of(html):
+        drawn = set(re.findall(r'class="(line-\d+)"', chart))
+        expected = set() if "a bar a method" in label else set(groups) if "by level" in label else set(groups[1:4])
+        assert drawn == expected, label
+        without = re.sub(r'(?s)<g class="line-\d+">.*?</g>\s*(?=<g |</g>)', "", chart)
+        if expected:
+            assert "var(--series" not in without, label
+
+
+def test_a_page_says_how_its_lines_are_chosen() -> None:
+    of = study(MANY, ("rrdb_small", "unet"), images=1, recorded=False)
+    best = {name for name in ("mldg @ unet", f"{MANY[-2]} @ unet", MANY[-2])}
+    dil = {"dil_sf", "dil_ps", "dil_pf", "dil_ss"}
+    assert shown_first(of) == {INPUT, "erm", "ceiling", *dil, *best}
+    assert shown_first(study()) == {INPUT, *METHODS}
+
+
+def test_gap_closed_is_bars_or_a_reason(tmp_path: Path) -> None:
+    rows = make_rows()
+    level = [replace(row, psnr=row.input_psnr + 1) if row.method == "ceiling" else row for row in rows]
+    html = make_report(tmp_path / "report.html", Study(level))
+    assert "Gap closed is undefined here: the ceiling is not clearly above ERM" in html
+    bars = [label for label, _ in charts_of(html) if "a bar a method" in label]
+    assert bars == ["dB on unseen levels, 95 % interval, a bar a method; numbers in the table"]
+    without = make_report(tmp_path / "report.html", Study(make_rows(("a", "b"))))
+    assert "Gap closed" not in without
+    assert 'href="#gap"' not in without
+
+
+def test_a_choice_on_unseen_levels_is_said_first(tmp_path: Path) -> None:
+    rows = [replace(row, select="oracle") for row in make_rows()]
+    page = Page(make_report(tmp_path / "report.html", Study(rows)))
+    assert page.text.index("ORACLE SELECTION") < page.text.index("On levels never seen")
+    assert sum("(ORACLE SELECTION)" in caption for caption in page.captions) == 5  # every table of results
+
+
+def test_long_names_stay_inside_their_chart(tmp_path: Path) -> None:
+    """matplotlib leaves room for them: no text begins left of the figure, or ends below it."""
+    names = (*METHODS, "a method with a very long name of its own")
+    levels = [*CAMERAS, *((split, "hybrid", f"a long name of degree {i}") for i, (split, _, _) in enumerate(CAMERAS))]
+    for label, chart in charts_of(make_report(tmp_path / "report.html", study(names, levels=levels, recorded=False))):
+        box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', chart)
+        assert box is not None
+        turned = 0
+        for attributes, text in re.findall(r"<text ([^>]*)>([^<]*)", chart):
+            keys = (r' x="([^"]*)', r' y="([^"]*)', r"size: ([\d.]+)", r"rotate\((\S+) ")
+            x, y, size, degrees = (float(re.findall(key, attributes)[0]) for key in keys)
+            angle = math.radians(degrees)
+            before = 0.5 if "middle" in attributes else 1.0 if "anchor: end" in attributes else 0.0
+            length = 0.5 * size * len(text)  # in a usual font
+            assert x - before * length * math.cos(angle) >= -1, (label, text)
+            assert max(y, y - before * length * math.sin(angle)) <= float(box[2]) + 1, (label, text)
+            turned += 30 < abs(degrees) < 60
+        assert (turned > 0) == ("hybrid" in label), label
 
 
 def test_reported_numbers_stand_apart(page: Page) -> None:
@@ -209,15 +336,8 @@ def test_reported_numbers_stand_apart(page: Page) -> None:
     assert "Reported by the authors, other training scale" in page.text
 
 
-def test_pictures_arrive_unchanged(page: Page) -> None:
-    for image, picture in zip(page.all("img"), PICTURES, strict=True):
-        data = base64.b64decode(image["src"].removeprefix("data:image/png;base64,"))
-        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), picture.pixels)
-        assert (image["width"], image["height"]) == ("6", "8")
-
-
-def test_equal_rows_give_an_equal_file(html: str, tmp_path: Path) -> None:
-    assert make_report(tmp_path / "again.html", make_rows(seeds=2)) == html
+def test_equal_arguments_give_an_equal_file(html: str, tmp_path: Path) -> None:
+    assert whole(tmp_path / "again.html") == html
     assert list(tmp_path.iterdir()) == [tmp_path / "again.html"]
 
 
@@ -227,67 +347,58 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
         replace(row, method=f"{row.method}{evil}", image=f"{row.image}{evil}", dataset=evil, distortion=evil)
         for row in make_rows(("a", "b"))
     ]
-    path = tmp_path / "report.html"
-    write_report(
-        path,
-        rows,
+    html = make_report(
+        tmp_path / "report.html",
+        Study(rows, [replace(record, method=f"a{evil}") for record in RECORDS]),
         [replace(make_picture(evil, image=evil + "\udcff"), distortion=evil, degree=evil)],
         title=evil,
         command=evil,
         machine=evil,
         notes=[evil],
-        curves=[LearningCurve(evil, 0, [1.0], [1.0], [1.0], [1.0])],
+        trials=[replace(TRIALS[0], entry=evil, spec=evil)],
         reported=[Reported(evil, (evil,), ((evil,),))],
+        definitions={rows[0].level: evil},
     )
-    page = Page(path.read_text(encoding="utf-8"))
-    assert not page.all("script")
+    page = Page(html)
+    assert [script.get("type") for script in page.all("script")] == ["application/json", *["module"] * 3]
     assert "<script>alert" in page.text
     printed(rows)
-
-
-def test_rows_that_mix_conventions_write_no_page(tmp_path: Path) -> None:
-    rows = make_rows()
-    rows[0] = replace(rows[0], convention="other")
-    with pytest.raises(UserError, match="conventions"):
-        make_report(tmp_path / "report.html", rows)
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_page_of_the_least_and_of_odd_rows(tmp_path: Path) -> None:
     """One method, no pictures or curves; names for degrees, a lone level, infinity and nan."""
-    first = replace(make_rows(("solo",))[0], psnr=math.inf, ssim=1.0)
+    first = replace(make_rows(("solo",))[0], psnr=math.inf, ssim=1.0, invariance=math.nan)
     rows = [first]
     named: list[tuple[str, Split]] = [("severe", "seen"), ("a long name of a moderate degree", "unseen")]
     rows += [replace(first, distortion="hybrid", degree=degree, split=split, psnr=math.nan) for degree, split in named]
     rows += [replace(first, distortion="blur", degree=degree, split="unseen", psnr=math.inf) for degree in (1.0, 2.0)]
     rows += [replace(first, distortion=f"weather number {i}", split="held-out") for i in range(9)]
-    path = tmp_path / "report.html"
-    write_report(path, rows, [], title="t", command="c", machine="m", notes=[], curves=[], reported=[])
-    page = Page(path.read_text(encoding="utf-8"))
+    html = make_report(tmp_path / "report.html", Study(rows))
+    page = Page(html)
     assert "∞" in page.text
     assert "n/a" in page.text
     assert not page.all("img")
-    assert "Learning curves" not in page.text
-    assert "What the paper reports" not in page.text
-    charts = [svg["aria-label"] for svg in page.all("svg") if "aria-label" in svg]
-    assert len(charts) == 6  # blur on its degrees, hybrid on its names, the rest together
+    for absent in ("Training: curves", "What the paper reports", "Before and after", "Against ERM", "Tuning"):
+        assert absent not in page.text
+    assert len(charts_of(html)) == 6  # blur on its degrees, hybrid on its names, the rest together
 
 
 def test_many_methods_never_look_alike(tmp_path: Path) -> None:
-    methods = tuple(f"method {i}" for i in range(14))
-    html = make_report(tmp_path / "report.html", make_rows(methods))
-    legend = html.split('<ul class="legend">')[1].split("</ul>")[0]
-    keys = [re.sub(r"(k\d+-[\w-]*)|\bm[0-9a-f]{8,}", "", key) for key in re.findall("<svg.*?</svg>", legend, re.S)]
-    assert len(keys) == 15
-    assert len(set(keys)) == 15
+    of = study([f"method {i}" for i in range(14)], ("rrdb_small", "unet"), NOISE[-1:], images=1, recorded=False)
+    html = make_report(tmp_path / "report.html", of)
+    legend = html.split('class="legend"')[1].split("</ul>")[0]
+    drawn = re.findall("<svg.*?</svg>", legend, re.S)
+    keys = [re.sub(r"(k-line-\d+-[\w-]*)|\bm[0-9a-f]{8,}", "", key) for key in drawn]
+    assert len(keys) == 29
+    assert len(set(keys)) == 29
 
 
 def test_drawing_leaves_matplotlib_as_it_was(tmp_path: Path) -> None:
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    make_report(tmp_path / "report.html", make_rows(("a", "b")))
+    make_report(tmp_path / "report.html", Study(make_rows(("a", "b"))))
     assert dict(matplotlib.rcParams) == before
 
 
@@ -302,5 +413,3 @@ def test_bad_arguments_are_refused_when_made() -> None:
         Picture("a", "b", 1.0, "seen", "clean", None, np.zeros((4, 4, 3), dtype=np.float32))
     with pytest.raises(ValueError, match="uint8"):
         Picture("a", "b", 1.0, "seen", "clean", None, np.zeros((4, 4), dtype=np.uint8))
-    with pytest.raises(ValueError, match="unequal length"):
-        LearningCurve("erm", 0, [1.0, 2.0], [1.0, 2.0], [1.0], [])

@@ -28,6 +28,7 @@ from .drawing import (
     finite,
     grouped_as,
     new_figure,
+    not_beyond,
     plot,
     printable,
     shortened,
@@ -82,7 +83,8 @@ def _panels(study: Study) -> list[_Panel]:
     groups = grouped(study.levels, lambda level: level[1]).values()
     panels = [_panel(levels) for levels in groups if len(levels) > 1]
     alone = [level for levels in groups for level in levels if len(levels) == 1]
-    return panels + [_Panel("distortions of a single level", "", alone, range(len(alone)))] * bool(alone)
+    title = level_name(alone[0], " ") if len(alone) == 1 else "distortions of a single level"
+    return panels + [_Panel(title, "", alone, range(len(alone)))] * bool(alone)
 
 
 def _panel(levels: list[Level]) -> _Panel:
@@ -99,10 +101,12 @@ def _degree_chart(study: Study, panel: _Panel, measure: Measure, looks: Looks, k
     """Means over seeds; their 95 % intervals as a band or as bars."""
     figure, axes = new_figure()
     by_level = [study.estimates(measure, level) for level in panel.levels]
+    drawn: list[float] = []
     for i, name in enumerate(study.lines):
         look = looks[name]
         means = finite([found[name].mean for found in by_level])
         spreads = np.array([found[name].spread or math.nan for found in by_level])
+        drawn += means[np.isfinite(means)].tolist()
         if panel.scaled:
             plot(axes, panel.places, means, look)
             band(axes, panel.places, means, np.nan_to_num(spreads), look)
@@ -112,6 +116,8 @@ def _degree_chart(study: Study, panel: _Panel, measure: Measure, looks: Looks, k
             marker, points = (look.marker, 6) if look.marker else ("_", 9)
             drawn = axes.errorbar(x, means, spreads, color=look.colour, fmt=marker, markersize=points, mew=1.5)
             grouped_as(drawn.get_children(), look)
+    if drawn:
+        not_beyond(axes, drawn)
     _mark_splits(axes, panel)
     axes.set_ylabel(UNITS[measure])
     _label_levels(axes, panel)
@@ -183,9 +189,7 @@ def bar_charts(study: Study, looks: Looks) -> list[Captioned]:
     return charts
 
 
-def _bars(
-    values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]], looks: Looks, axis: str
-) -> Markup:
+def _bars(values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]], looks: Looks, axis: str) -> Markup:
     """Horizontal bars, the longest on top, with what is known of their intervals."""
     names = sorted(values, key=values.__getitem__)
     figure, axes = new_figure((INCHES[0], 0.9 + 0.27 * len(names)))

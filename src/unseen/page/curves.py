@@ -14,12 +14,14 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from ..line import Estimate, estimate
 from ..records import Record
 from ..summary import grouped
-from .drawing import INCHES, SMALL, Captioned, Looks, band, finite, new_figure, plot, styled, svg
+from .drawing import INCHES, SMALL, Captioned, Looks, band, finite, new_figure, not_beyond, plot, styled, svg
 
 COSTS = {"evaluations": "gradient evaluations", "seconds": "seconds of training"}
 PLACES = ("step", *COSTS)
 """Keys of a log that tell when, not what."""
-OUTCOMES = {f"{split}_psnr": f"PSNR (dB) on {split.replace('_', '-')} levels" for split in ("held_out", "seen", "unseen")}
+OUTCOMES = {
+    f"{split}_psnr": f"PSNR (dB) on {split.replace('_', '-')} levels" for split in ("held_out", "seen", "unseen")
+}
 QUANTITIES = {
     "gradient_cosine": "Cosine between the confounders' gradients",
     "virtual_step": "Length of the virtual step, relative",
@@ -121,6 +123,7 @@ def _chart(
         plot(axes, x, y, looks[line].bare)
         band(axes, x, y, np.array([point.value.spread or math.nan for point in points]), looks[line])
         drawn += y[np.isfinite(y)].tolist()
+    not_beyond(axes, drawn)
     if quantity not in (*OUTCOMES, "gradient_cosine") and min(drawn) > 0 and max(drawn) > WIDE * min(drawn):
         axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(6))

@@ -150,6 +150,13 @@ def band(axes: Axes, x: ArrayLike, y: NDArray[np.float64], half_width: NDArray[n
         area.set_gid(look.group)
 
 
+def not_beyond(axes: Axes, means: Sequence[float]) -> None:
+    """Cut off intervals that would squeeze the lines themselves: over two seeds they can be ten times as wide."""
+    low, high = axes.get_ylim()
+    room = 0.4 * (max(means) - min(means)) or 0.05 * abs(max(means)) or 1.0
+    axes.set_ylim(max(low, min(means) - room), min(high, max(means) + room))
+
+
 def grouped_as(artists: Sequence[Artist], look: Look) -> None:
     """Put what was drawn into the group of its line."""
     for artist in artists:

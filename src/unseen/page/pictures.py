@@ -145,9 +145,7 @@ def gallery(study: Study, pictures: Sequence[Picture]) -> Gallery | None:
     unseen = [i for i, level in enumerate(levels) if level[0] == "unseen"]
     return Gallery(
         images=[{"name": name, "note": f" ({said[name]})" if said.get(name) else ""} for name in images],
-        levels=[
-            {"split": level[0], "distortion": in_words(level[1]), "degree": degree_of(level)} for level in levels
-        ],
+        levels=[{"split": level[0], "distortion": in_words(level[1]), "degree": degree_of(level)} for level in levels],
         labels=labels,
         pictures=found,
         sources=sources,
