@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import matplotlib
 import yaml
@@ -214,10 +215,19 @@ FIGURES = {
 }
 
 
+# Any: the keys are plain text to older matplotlib stubs, a list of literals to newer ones.
+STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "unseen",
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
 def draw(study: Study) -> None:
     """The figures of the plain network, as SVG."""
-    style = {"svg.hashsalt": "unseen", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False}
-    with matplotlib.rc_context({**style, "axes.spines.right": False}):
+    with matplotlib.rc_context(STYLE):
         for name, figure in (("gains", gains(study)), ("severity", severity(study))):
             (DOCS / PLAIN).mkdir(exist_ok=True)
             with replacing(DOCS / PLAIN / f"{name}.svg") as temporary:

@@ -30,7 +30,6 @@ from unseen.parts import build
 from unseen.protocols import load_protocol
 from unseen.rows import SPLITS, read_rows
 from unseen.summary import Study
-from unseen.tables import markdown_table
 from unseen.training import LOG
 
 ROOT = Path(__file__).parents[1]

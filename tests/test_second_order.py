@@ -11,15 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from test_dil import (
-    Sampling,
-    episode_of,
-    parallel_objective,
-    parameters_of,
-    relative_error,
-    serial_objective,
-    smooth_network,
-)
+from gradients import episode_of, parameters_of, relative_error, smooth_network
+from test_dil import Sampling, parallel_objective, serial_objective
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
