@@ -42,10 +42,10 @@ def paired_bootstrap(
     images drawn again with replacement (the ordinary bootstrap), plus what other seeds would add, drawn
     independently. Two to five seeds are too few to be drawn again: where it is mainly seeds that differ, percentiles
     over seeds and images both drawn again (Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1, 2007) hold
-    the truth in 58, 73 and 85 % of simulated studies of 2, 3 and 5 seeds and 16 images, instead of 95 %. So the part of
-    the seeds is drawn from Student's t: s/√S · t(S − 1), s the standard deviation of their means. That holds it
-    in 94 to 99 % of the same studies, the more where neither seeds nor images differ but only single numbers. One seed
-    tells nothing of others, and then the images alone speak.
+    the truth in 62, 77 and 85 % of simulated studies of 2, 3 and 5 seeds and 16 images, instead of 95 % (python
+    benchmarks/coverage.py). So the part of the seeds is drawn from Student's t: s/√S · t(S − 1), s the standard
+    deviation of their means. That holds it in 94 to 98 % of them, and in more where neither seeds nor images differ but
+    only single numbers. One seed tells nothing of others, and then the images alone speak.
 
     The interval is of percentiles; p is twice the smaller share of draws on either side of zero, (count + 1) /
     (draws + 1) (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 4.2). Equal arguments give
