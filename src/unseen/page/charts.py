@@ -101,12 +101,12 @@ def _degree_chart(study: Study, panel: _Panel, measure: Measure, looks: Looks, k
     """Means over seeds; their 95 % intervals as a band or as bars."""
     figure, axes = new_figure()
     by_level = [study.estimates(measure, level) for level in panel.levels]
-    drawn: list[float] = []
+    centres: list[float] = []
     for i, name in enumerate(study.lines):
         look = looks[name]
         means = finite([found[name].mean for found in by_level])
         spreads = np.array([found[name].spread or math.nan for found in by_level])
-        drawn += means[np.isfinite(means)].tolist()
+        centres += means[np.isfinite(means)].tolist()
         if panel.scaled:
             plot(axes, panel.places, means, look)
             band(axes, panel.places, means, np.nan_to_num(spreads), look)
@@ -116,8 +116,8 @@ def _degree_chart(study: Study, panel: _Panel, measure: Measure, looks: Looks, k
             marker, points = (look.marker, 6) if look.marker else ("_", 9)
             drawn = axes.errorbar(x, means, spreads, color=look.colour, fmt=marker, markersize=points, mew=1.5)
             grouped_as(drawn.get_children(), look)
-    if drawn:
-        not_beyond(axes, drawn)
+    if centres:
+        not_beyond(axes, centres)
     _mark_splits(axes, panel)
     axes.set_ylabel(UNITS[measure])
     _label_levels(axes, panel)
