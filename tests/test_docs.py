@@ -186,7 +186,7 @@ def test_parts_of_one_s_own_train_and_are_evaluated(workplace: Path) -> None:
         ("unseen", 0.15),
         ("unseen", 0.3),
     ]
-    assert {(row.method, row.distortion) for row in rows} == {("my_parts.Balanced", "my_parts.DeadPixels")}
+    assert {(row.method, row.distortion) for row in rows} == {("my_parts.Hardest", "my_parts.DeadPixels")}
     assert (workplace / "runs/mine-test/report.html").stat().st_size > 10_000
 
 
@@ -194,7 +194,7 @@ def test_the_example_of_a_method_is_the_gradient_of_the_largest_loss(my_parts: M
     network = my_parts.Tiny().double()
     images = torch.rand(4, 2, 3, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     episode = Episode([Batch(images[i], images[3]) for i in range(3)], Batch(images[0], images[1]))
-    found = my_parts.Balanced().gradient(objective_for(network), dict(network.named_parameters()), episode)
+    found = my_parts.Hardest().gradient(objective_for(network), dict(network.named_parameters()), episode)
     losses = [nn.functional.l1_loss(network(batch.distorted), batch.clean) for batch in episode.confounders]
     expected = torch.autograd.grad(max(losses), list(network.parameters()))
     for (name, _), slope in zip(network.named_parameters(), expected, strict=True):
