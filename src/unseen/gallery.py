@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
 
 from torch import nn
 
 from .data import Photo
 from .evaluation import at_size_of, levels_of, measure, to_pixels
+from .page.pictures import Picture, worst_then_median
 from .protocols import Protocol
-from .report import Picture
 from .summary import Study, grouped
 from .testing import Tests
 
@@ -36,16 +35,8 @@ def pictures(
 
 
 def chosen(study: Study, tests: Tests, step: int) -> list[tuple[str, Photo]]:
-    """The centres of two images of each set: the worst and the median by mean unseen gain, over all methods."""
-    unseen = [row for row in study.rows if row.split == "unseen"]
-    gains = {
-        image: fmean(row.psnr - row.input_psnr for row in rows)
-        for image, rows in grouped(unseen, lambda row: (row.dataset, row.image)).items()
-    }
-    found = []
-    for photos in grouped(tests.excerpts(step), lambda pair: pair[0]).values():
-        ranked = sorted(
-            (pair for pair in photos if (pair[0], pair[1].name) in gains), key=lambda pair: gains[pair[0], pair[1].name]
-        )
-        found += [ranked[i] for i in dict.fromkeys((0, len(ranked) // 2)) if ranked]
-    return found
+    """The centres of two images of each set, the first two by `worst_then_median`."""
+    photos = {(name, photo.name): photo for name, photo in tests.excerpts(step)}
+    known = [image for image in worst_then_median(study.rows) if image in photos]
+    sets = grouped(known, lambda image: image[0]).values()
+    return [(image[0], photos[image]) for images in sets for image in images[:2]]
