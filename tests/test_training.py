@@ -203,10 +203,15 @@ def test_diagnoses_are_taken_beside_the_budget_and_change_nothing(tmp_path: Path
 
 
 def test_what_a_run_takes_is_known(tmp_path: Path) -> None:
-    position = trained(replace(TINY, out=str(tmp_path)))
-    if Path("/proc/self/status").exists():
-        assert 10 < position.memory < 100_000  # MiB of the process
-    assert position.seconds > 0
+    found = []
+    for i, batch in enumerate((2, 64, 2)):
+        config = replace(TINY, method="erm", batch=batch, patch=32, budget=4, out=str(tmp_path / str(i)))
+        found.append(trained(config))
+    assert all(position.seconds > 0 for position in found)
+    if Path("/proc/self/clear_refs").exists():
+        small, large, again = (position.memory for position in found)
+        assert large > small + 5  # MiB: images and features of 62 more patches
+        assert again < large - 5  # what one training took is not counted to the next
 
 
 def test_an_oracle_needs_unseen_levels_that_can_be_made() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -10,23 +13,35 @@ import torch
 MIB = 2**20
 
 
-def forget_peak(device: torch.device) -> None:
-    """Measure from here on."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # Linux: resets the largest resident size
-    except OSError:
-        return
+class Memory:
+    """Measures from when it is made: on a GPU what is allocated there, else what the process takes beyond what it held.
+
+    The second is known on Linux alone. What earlier work in this process left behind is given back first, so that
+    one training after another is measured as if it were the first.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        gc.collect()  # a finished training is held by cycles: its photographs would be counted to the next one
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            return
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)  # glibc keeps what is freed
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # resets the largest resident size
+        self.before = _status("VmRSS")
+
+    def peak(self) -> float:
+        """MiB since the start, at least 0; 0 where the system does not tell."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / MIB
+        return max(0.0, _status("VmHWM") - self.before)
 
 
-def peak_memory(device: torch.device) -> float:
-    """MiB: allocated on a GPU, else resident of the whole process, interpreter and libraries too; 0 if not told."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / MIB
-    try:
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    except OSError:
-        return 0.0
-    return int(found[1]) / 1024 if found else 0.0
+def _status(name: str) -> float:
+    """A line of the process's status, in MiB; 0 where there is none."""
+    with suppress(OSError):
+        found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        return int(found[1]) / 1024 if found else 0.0
+    return 0.0

@@ -20,9 +20,9 @@ class Record:
 
     run, method, backbone, seed: as in its rows. spec, lr: the method with the settings that it was trained with, and
     the outer learning rate; they differ from what was asked for where settings were tuned. evaluations, steps: how
-    much it trained. seconds: of these steps. memory: the largest resident memory of the process (on a GPU: allocated
-    there), MiB, 0 where the system does not tell. machine: in words. curve: the lines of its log.jsonl, the learning
-    curve against `evaluations` and `seconds`. diagnoses: the lines of its diagnostics.jsonl.
+    much it trained. seconds: of these steps. memory: the most that it took at once (`unseen.memory`), MiB, 0 where that
+    is not known. machine: in words. curve: the lines of its log.jsonl, the learning curve against `evaluations` and
+    `seconds`. diagnoses: the lines of its diagnostics.jsonl.
     """
 
     run: str

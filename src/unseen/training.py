@@ -34,7 +34,7 @@ from .errors import UserError
 from .evaluation import on_device
 from .files import write_text
 from .material import Material, protocol_of
-from .memory import forget_peak, peak_memory
+from .memory import Memory
 from .methods import METHODS, Batch, Episode, Method, Objective, Params, objective_for
 from .methods.objective import Tally
 from .parts import build
@@ -66,7 +66,7 @@ class Position:
     waiting: float = 0.0  # seconds of these in which images were drawn and distorted, and nothing learned
     loss: float = 0.0  # sum and count since the last validation
     calls: int = 0
-    memory: float = 0.0  # MiB, the most that was taken at once
+    memory: float = 0.0  # MiB, the most that the steps took at once
     best: float = -math.inf
     finished: bool = False
     processes: int = 1
@@ -150,7 +150,7 @@ def train(
     device = torch.device(config.device)
     parameters = parameters_of(run)
     start = {name: p.detach().clone() for name, p in parameters.items()}
-    forget_peak(device)
+    memory = Memory(device)
     with joined(config.device) as processes:
         new = Position(processes=processes.world, protocol=run.protocol.hash(), data=run.data)
         position = load(run, processes) if resume else new
@@ -184,10 +184,12 @@ def train(
             if config.diagnose and position.step % config.diagnose == 0:
                 look(run, position, start, episode)
             if due(position, config):
+                position.memory = max(position.memory, memory.peak())
                 validate(run, position, episode.notes, processes)
         if position.step == 0:
             begin(run, processes)
         position.finished = not affordable(position, config)
+        position.memory = max(position.memory, memory.peak())
         if position.finished and (not position.log or position.log[-1]["step"] < position.step):
             validate(run, position, {}, processes)
         save(run, position, processes, kept=config.select == "last")
@@ -302,7 +304,6 @@ def validate(run: Run, position: Position, notes: dict[str, float], processes: P
         }
     )
     position.loss, position.calls = 0.0, 0
-    position.memory = max(position.memory, peak_memory(torch.device(run.config.device)))
     split = CHOSEN_ON.get(run.config.select)
     better = split is None or found.get(split, -math.inf) > position.best
     if split and better:
