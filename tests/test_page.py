@@ -354,6 +354,7 @@ def test_no_other_script_runs(visit: Visitor, tmp_path: Path) -> None:
     refused = """new Promise((done) => {
         document.addEventListener('securitypolicyviolation', (event) => done(event.effectiveDirective));
         document.body.append(Object.assign(document.createElement('script'), { textContent: 'alert(3)' }));
+        setTimeout(() => done('nothing was refused'), 5000);
     })"""
     assert page.page.evaluate(refused) == "script-src-elem"
     assert all("Content Security Policy" in message for message in page.said)

@@ -63,7 +63,7 @@ def test_trials_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert back[0] == trials[0]
     assert math.isnan(back[1].held_out_psnr)
     (tmp_path / "t.jsonl").write_text('{"entry": "erm"}\n')
-    with pytest.raises(UserError, match=r"t\.jsonl: not a list of trials"):
+    with pytest.raises(UserError, match=r"t\.jsonl, line 1: not a trial, or damaged; remove it"):
         read_trials(tmp_path / "t.jsonl")
 
 

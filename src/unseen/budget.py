@@ -25,7 +25,7 @@ class Budget:
     @classmethod
     def parse(cls, given: int | str) -> Self:
         """From 40000, "40000", "90s", "30min" or "2h". Raises UserError for anything else, and below 1."""
-        match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([a-z]*)", str(given).strip())
+        match = re.fullmatch(r"(-?\d+(?:\.\d+)?) ?([a-z]*)", str(given).strip())
         number, unit = (float(match[1]), match[2]) if match else (0.0, "")
         if match is None or (unit and unit not in SECONDS) or (not unit and number % 1):
             raise UserError(f"budget: {given!r} is no whole number of gradient evaluations, and no time such as 30min")

@@ -125,7 +125,8 @@ def one_line(message: str, known: Sequence[str]) -> str:
         return f"give a command: {', '.join(COMMANDS)}; unseen --help says more"
     missing = re.search(r"arguments are required: (\w+)\.(\w+)", message)
     if missing:
-        return f"give a {missing[2]}; unseen {missing[1]} --help says more"
+        article = "" if missing[2].endswith("s") else "a "
+        return f"give {article}{missing[2]}; unseen {missing[1]} --help says more"
     if "NestedArg" in message:
         return "options have no dots in them; settings go into the value, as in --method dil_sf:inner_lr=1e-4"
     return wrong_value(message)

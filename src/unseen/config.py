@@ -166,8 +166,8 @@ class CompareConfig(Recipe, Testing):
         super().check()
         if self.seeds < 1:
             raise UserError(f"seeds: {self.seeds} is below 1")
-        if self.tune < 0:
-            raise UserError(f"tune: {self.tune} is below 0")
+        if self.tune < 0 or self.tune == 1:
+            raise UserError(f"tune: {self.tune} is no choice of settings; give 2 or more, or 0 to try none")
         if not self.methods:
             raise UserError("methods: none given")
         self.check_tests()
@@ -181,7 +181,9 @@ class CompareConfig(Recipe, Testing):
         missing = [name for name in ("erm", "ceiling") if self.gap and name not in self.methods]
         found = []
         for given in [*self.methods, *missing]:
-            method, _, other = (part.strip() for part in given.partition(AT))
+            method, at, other = (part.strip() for part in given.partition(AT.strip()))
+            if at and not (method and other):
+                raise UserError(f"methods: {given!r} lacks a method or a backbone; it is METHOD @ BACKBONE")
             backbone = other or self.backbone
             found.append(Entry(label_of(method, backbone, self.backbone), method, backbone, self.lr, method))
         return found

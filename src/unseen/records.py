@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,15 @@ class Record:
     diagnoses: list[dict[str, Any]]
 
 
+_NUMBER = (int, float)
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("run", "method", "backbone", "spec", "machine"), str),
+    **dict.fromkeys(("seed", "steps"), int),
+    **dict.fromkeys(("lr", "evaluations", "seconds", "memory"), _NUMBER),
+    **dict.fromkeys(("curve", "diagnoses"), list),
+}
+
+
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Write records as JSON lines, atomically."""
     write_text(path, "".join(json.dumps(asdict(record)) + "\n" for record in records))
@@ -60,12 +69,11 @@ def _record(line: str, where: str) -> Record:
     try:
         values: Mapping[str, Any] = json.loads(line)
     except ValueError as error:
-        raise UserError(f"{where}: not valid JSON: {error}") from error
-    known = {field.name for field in fields(Record)}
-    if not isinstance(values, dict) or values.keys() != known:
-        odd = sorted(known ^ set(values)) if isinstance(values, dict) else sorted(known)
+        raise UserError(f"{where}: not valid JSON; remove the line, and the run is looked at again") from error
+    if not isinstance(values, dict) or values.keys() != _KINDS.keys():
+        odd = sorted(_KINDS.keys() ^ set(values)) if isinstance(values, dict) else sorted(_KINDS)
         raise UserError(f"{where}: field {odd[0]!r} is missing, or none of a record's")
-    for name, kind in {"run": str, "method": str, "backbone": str, "curve": list, "diagnoses": list}.items():
-        if not isinstance(values[name], kind):
-            raise UserError(f"{where}: field {name!r}: not usable: {values[name]!r}")
+    for name, kind in _KINDS.items():
+        if not isinstance(values[name], kind) or isinstance(values[name], bool):
+            raise UserError(f"{where}: field {name!r} is not usable: {values[name]!r}; remove the line")
     return Record(**values)

@@ -114,7 +114,7 @@ def _row(line: str, where: str) -> Row:
     try:
         values = json.loads(line, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: not valid JSON: {error}") from error
+        raise UserError(f"{where}: not valid JSON ({error}); remove the line, and its run is tested again") from error
     if not isinstance(values, dict):
         raise UserError(f"{where}: expected a JSON object of one row's fields")
     for name in values:

@@ -231,6 +231,8 @@ def report(plan: Plan, finished: Sequence[Run], study: Study, title: str, notes:
     firsts = [r for r in finished if r.training.seed == config.seed and (r.folder / CHECKPOINT).exists()]
     networks = [(r, load_checkpoint(r.folder, r.training.backbone)[0].to(config.device)) for r in firsts]
     labelled = [(study.label(r.entry.method, r.entry.backbone), network) for r, network in networks]
+    missing = len([r for r in finished if r.training.seed == config.seed]) - len(firsts)
+    gone = f"Not among the pictures: {missing} networks whose folders are not here, their rows alone are."
     write_summary(out, study)
     write_report(
         out / REPORT,
@@ -239,7 +241,7 @@ def report(plan: Plan, finished: Sequence[Run], study: Study, title: str, notes:
         title=title,
         command=command_line(),
         machine=machine_line(config),
-        notes=notes,
+        notes=[*notes, *[gone] * bool(missing)],
         trials=read_trials(out / TRIALS) if config.tune else [],
         reported=protocol.reported,
         definitions=definitions(protocol),

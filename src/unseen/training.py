@@ -264,7 +264,8 @@ def count(run: Run, position: Position, world: int) -> None:
     position.loss += float(tally.loss)
     if not math.isfinite(position.loss):
         kept = "what was saved before is kept" if position.log else "nothing was saved yet"
-        raise Diverged(f"lr: {run.config.method} diverged at step {position.step}, {kept}; lower lr or inner_lr")
+        remedy = "lower lr or inner_lr, in a study with another --out"
+        raise Diverged(f"lr: {run.config.method} diverged at step {position.step}, {kept}; {remedy}")
     cost = tally.images * world / run.config.batch
     if run.config.limit.unit == "evaluations" and cost > run.config.limit.amount:
         raise UserError(f"budget: {run.config.budget} is below one step of {run.config.method}, which takes {cost:g}")

@@ -45,7 +45,12 @@ def candidates(entry: Entry, count: int, seed: int) -> list[Entry]:
 
     Settings that were given are kept. The learning rate is drawn for every method.
     """
-    ranges: Mapping[str, Range] = build(entry.method, METHODS, "methods", Method).ranges
+    method = build(entry.method, METHODS, "methods", Method)
+    ranges: Mapping[str, Range] = method.ranges
+    if odd := [name for name, found in ranges.items() if not hasattr(found, "draw")]:
+        raise UserError(
+            f"methods: {entry.method}: ranges: {odd[0]} is no LogUniform or Uniform of unseen.methods.ranges"
+        )
     free = {name: ranges[name] for name in ranges if name not in settings_of(entry.method, METHODS, "methods")}
     found = [entry]
     for number in range(1, count):
@@ -117,8 +122,16 @@ def read_trials(path: Path) -> list[Trial]:
     """What `write_trials` wrote, none where the file is missing. Raises UserError for anything else."""
     if not path.exists():
         return []
-    try:
-        lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-        return [Trial(**line | {"held_out_psnr": float(line["held_out_psnr"] or math.nan)}) for line in lines]
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: not a list of trials, or damaged: {error}") from error
+    found = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        try:
+            values = json.loads(line)
+            psnr = values["held_out_psnr"]
+            trial = Trial(
+                **values | {"lr": float(values["lr"]), "held_out_psnr": math.nan if psnr is None else float(psnr)}
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            again = "remove it, and the trial is made again"
+            raise UserError(f"{path}, line {number}: not a trial, or damaged; {again}") from error
+        found.append(trial)
+    return found
