@@ -49,7 +49,7 @@ def candidates(entry: Entry, count: int, seed: int) -> list[Entry]:
     ranges: Mapping[str, Range] = method.ranges
     if odd := [name for name, found in ranges.items() if not hasattr(found, "draw")]:
         raise UserError(
-            f"methods: {entry.method}: ranges: {odd[0]} is no LogUniform or Uniform of unseen.methods.ranges"
+            f"methods: {entry.method}: ranges: {odd[0]} is neither LogUniform nor Uniform of methods.ranges"
         )
     free = {name: ranges[name] for name in ranges if name not in settings_of(entry.method, METHODS, "methods")}
     found = [entry]
@@ -126,10 +126,8 @@ def read_trials(path: Path) -> list[Trial]:
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         try:
             values = json.loads(line)
-            psnr = values["held_out_psnr"]
-            trial = Trial(
-                **values | {"lr": float(values["lr"]), "held_out_psnr": math.nan if psnr is None else float(psnr)}
-            )
+            psnr = math.nan if values["held_out_psnr"] is None else float(values["held_out_psnr"])
+            trial = Trial(**values | {"lr": float(values["lr"]), "held_out_psnr": psnr})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             again = "remove it, and the trial is made again"
             raise UserError(f"{path}, line {number}: not a trial, or damaged; {again}") from error
