@@ -40,7 +40,7 @@ paper-mini-%: .venv/installed-dev
 	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
 	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/paper-mini/$*.yaml
 
-# Every method on one small network: about five core-hours, resumable; rows that are kept are not made again.
+# Every method on one small network: some four core-hours, resumable; rows that are kept are not made again.
 denoise-small: .venv/installed-dev
 	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
 	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/denoise-small.yaml

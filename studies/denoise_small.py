@@ -55,7 +55,8 @@ def read_study(name: str) -> Study | None:
     seeds = [{row.seed for row in rows if (row.method, row.backbone) == line} for line in lines]
     common = set.intersection(*seeds) if seeds else set()
     records = [record for record in read_records(folder / RECORDS) if record.seed in common]
-    return Study([row for row in rows if row.seed in common], records) if common else None
+    own = yaml.safe_load((HERE / f"{name}.yaml").read_text())["backbone"]
+    return Study([row for row in rows if row.seed in common], records, own) if common else None
 
 
 def page() -> str:

@@ -15,10 +15,12 @@ OWN = "plain:features=16,depth=6"
         (OWN, "erm"),
         ("plain:features=16,depth=6,bias=false", "erm @ bias=false"),
         ("plain:depth=6, features=16,bias=false", "erm @ bias=false"),
-        ("plain:features=8,depth=6", "erm @ features=8"),
+        ("plain:depth=6,features=16", "erm"),
+        ("plain:features=8,depth=6", "erm @ plain:features=8,depth=6"),
+        ("plain:bias=false", "erm @ plain:bias=false"),
         ("plain", "erm @ plain"),
         ("plain_ne:features=16,depth=6", "erm @ plain_ne"),
-        ("unet:features=16,widths=[1,2]", "erm @ unet:widths=[1,2]"),
+        ("unet:features=16,widths=[1,2]", "erm @ unet:features=16,widths=[1,2]"),
     ],
 )
 def test_a_backbone_is_named_by_what_differs(backbone: str, label: str) -> None:

@@ -60,7 +60,7 @@ def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence
     for line in outcome.failed:
         print(f"left out {line}", file=sys.stderr)
     if not outcome.complete:
-        print("interrupted: the same command goes on from here")
+        print(f"interrupted: the same command{' without --overwrite' * overwrite} goes on from here")
         return INTERRUPTED
     return PARTLY if outcome.skipped or outcome.failed else DONE
 
@@ -107,7 +107,7 @@ def _tell(config: TrainConfig, position: Position) -> None:
 def _resumed(config: TrainConfig, explicit: Iterable[str]) -> TrainConfig:
     """The configuration that the run was started with; an option that contradicts it is refused."""
     from .cli import read_file
-    from .training import CONFIG
+    from .config import CONFIG
 
     path = config.folder / CONFIG
     if not path.exists():

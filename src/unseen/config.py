@@ -21,6 +21,8 @@ from .plain_yaml import load_plain
 
 Select: TypeAlias = Literal["last", "seen", "held-out", "oracle"]
 
+CONFIG = "config.yaml"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
@@ -178,15 +180,17 @@ class CompareConfig(Recipe, Testing):
 
     def entries(self) -> list[Entry]:
         """What competes, in order; with `gap`, erm and ceiling on the study's backbone are among them."""
-        missing = [name for name in ("erm", "ceiling") if self.gap and name not in self.methods]
-        found = []
-        for given in [*self.methods, *missing]:
-            method, at, other = (part.strip() for part in given.partition(AT.strip()))
-            if at and not (method and other):
-                raise UserError(f"methods: {given!r} lacks a method or a backbone; it is METHOD @ BACKBONE")
-            backbone = other or self.backbone
-            found.append(Entry(label_of(method, backbone, self.backbone), method, backbone, self.lr, method))
-        return found
+        found = [self._entry(given) for given in self.methods]
+        ends = [self._entry(name) for name in ("erm", "ceiling") if self.gap]
+        return found + [end for end in ends if end.name not in [entry.name for entry in found]]
+
+    def _entry(self, given: str) -> Entry:
+        """Raises UserError for a method without its backbone, or the other way round."""
+        method, at, other = (part.strip() for part in given.partition(AT.strip()))
+        if at and not (method and other):
+            raise UserError(f"methods: {given!r} lacks a method or a backbone; it is METHOD @ BACKBONE")
+        backbone = other or self.backbone
+        return Entry(label_of(method, backbone, self.backbone), method, backbone, self.lr, method)
 
     def run(self, entry: Entry, seed: int) -> TrainConfig:
         """The training run of one entry and seed, in a folder of its own inside the study."""

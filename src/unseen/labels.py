@@ -11,15 +11,17 @@ AT = " @ "
 def label_of(method: str, backbone: str, own: str) -> str:
     """`erm` on the study's own backbone, `erm @ unet` on another, `erm @ bias=false` on one with other settings.
 
-    own: the study's. Settings that both have in the same words are left out.
+    own: the study's. Settings that both have in the same words are left out, if all of its own are among them.
     """
-    if backbone == own:
-        return method
     (name, settings), (own_name, own_settings) = _taken_apart(backbone), _taken_apart(own)
-    others = ",".join(setting for setting in settings if setting not in own_settings)
-    if name == own_name and others:
-        return f"{method}{AT}{others}"
-    return f"{method}{AT}{name}:{others}" if others else f"{method}{AT}{name}"
+    if name == own_name and set(settings) == set(own_settings):
+        return method
+    others = settings
+    if set(own_settings) <= set(settings):
+        others = [setting for setting in settings if setting not in own_settings]
+        if name == own_name:
+            return f"{method}{AT}{','.join(others)}"
+    return f"{method}{AT}{name}:{','.join(others)}" if others else f"{method}{AT}{name}"
 
 
 def _taken_apart(spec: str) -> tuple[str, list[str]]:

@@ -23,14 +23,18 @@ class Memory:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         gc.collect()  # a finished training is held by cycles: its photographs would be counted to the next one
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-            return
-        with suppress(OSError, AttributeError):
+        with suppress(OSError, AttributeError, TypeError):
             ctypes.CDLL(None).malloc_trim(0)  # glibc keeps what is freed
-        with suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")  # resets the largest resident size
         self.before = _status("VmRSS")
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget the peak, not what was there before."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        else:
+            with suppress(OSError):
+                Path("/proc/self/clear_refs").write_text("5")  # resets the largest resident size
 
     def peak(self) -> float:
         """MiB since the start, at least 0; 0 where the system does not tell."""

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from .cells import NARROW, Cell, Column, escaped, markdown, packed, room, text_table
 from .columns import DECIMALS
+from .config import CONFIG, load_config
 from .errors import UserError
 from .remarks import in_style, oracle, selection, tuning, warning
 from .rows import ROWS, read_rows
@@ -113,7 +114,9 @@ def read_studies(paths: Iterable[Path]) -> dict[str, Study]:
     found: dict[str, Study] = {}
     places: dict[str, Path] = {}
     for path in paths:
-        study = Study(read_rows(path / ROWS if path.is_dir() else path))
+        file = path / ROWS if path.is_dir() else path
+        config = file.parent / CONFIG
+        study = Study(read_rows(file), backbone=str(load_config(config).get("backbone", "")) if config.exists() else "")
         if study.protocol in found:
             raise UserError(f"{places[study.protocol]} and {path} are both of {study.protocol}: a protocol counts once")
         found[study.protocol], places[study.protocol] = study, path

@@ -59,7 +59,7 @@ def read_records(path: Path) -> list[Record]:
     if not path.exists():
         return []
     found = []
-    for number, line in enumerate(path.read_text().split("\n"), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), start=1):
         if line.strip():
             found.append(_record(line, f"{path}, line {number}"))
     return found

@@ -9,9 +9,11 @@ from pathlib import Path
 from threading import Event
 
 from rich.progress import Progress, TaskID
+from torch import nn
 
+from .backbones import BACKBONES
 from .checkpoints import CHECKPOINT, Card, load_checkpoint
-from .config import CompareConfig, Entry, EvaluateConfig, Machine, TrainConfig, load_config, save_config
+from .config import CONFIG, CompareConfig, Entry, EvaluateConfig, Machine, TrainConfig, load_config, save_config
 from .errors import UserError
 from .evaluation import Trained, evaluate, judge_input, levels_of
 from .exports import write_summary
@@ -26,7 +28,7 @@ from .report import write_report
 from .rows import ROWS, Level, Row, read_rows, write_rows
 from .summary import Study, grouped
 from .testing import Tests
-from .training import CONFIG, Diverged, holds_a_run, is_finished, position_of, spent, train
+from .training import Diverged, holds_a_run, is_finished, is_of, position_of, spent, train
 from .tuning import TRIALS, read_trials, tuned
 
 REPORT = "report.html"
@@ -66,20 +68,26 @@ def compare(
     plan = Plan.of(config)
     out, budget, entries = Path(config.out), config.limit, config.entries()
     _refuse_another_study(out, config, overwrite)
+    if overwrite:
+        _clear(out)
     save_config(out / CONFIG, config)
-    book = Book(out, fresh=overwrite)
+    book = Book(out)
     count = len(entries) * config.seeds
     whole = bar.add_task(f"all of {count} runs", total=(count + len(entries) * config.tune) * budget.amount)
     if config.tune:
-        entries = tuned(config, entries, stop, bar, whole, overwrite=overwrite)
+        entries = tuned(config, entries, stop, bar, whole)
     finished: list[Run] = []
     failed: list[str] = []
+    refusal: UserError | None = None
     for run in [Run(entry, config.run(entry, config.seed + i)) for i in range(config.seeds) for entry in entries]:
         try:
-            if stop.is_set() or not settle(plan, run, book, stop, bar, whole, overwrite=overwrite):
+            if stop.is_set() or not settle(plan, run, book, stop, bar, whole):
                 break
         except Diverged as error:
             failed.append(f"{run.name}: {error}")
+        except UserError as error:
+            refusal = error
+            break
         else:
             finished.append(run)
     left = count - len(finished) - len(failed)
@@ -88,7 +96,9 @@ def compare(
     rows = [row for run in finished for row in book.rows_of(run.name)]
     records = [book.records[run.name] for run in finished if run.name in book.records]
     if finished:
-        report(plan, finished, Study(rows, records), title, [*so_far, *notes])
+        report(plan, finished, Study(rows, records, config.backbone), title, [*so_far, *notes])
+    if refusal is not None:  # after the report: what was finished before is not to be lost from sight
+        raise refusal
     return Outcome(rows, records, not left, plan.tests.skipped, failed)
 
 
@@ -109,20 +119,29 @@ class Plan:
         methods = {entry.name: build(entry.method, METHODS, "methods", Method) for entry in config.entries()}
         learnt = materials(config, protocol, list(methods.values()))
         tests = Tests.load(config, protocol, [photo for m in learnt.values() for photo in m.photos()])
+        for backbone in dict.fromkeys(entry.backbone for entry in config.entries()):
+            build(backbone, BACKBONES, "backbone", nn.Module)  # before hours of training, not after
         digests = {sees_unseen: material.digest() for sees_unseen, material in learnt.items()}
         return cls(config, protocol, tests, {name: digests[method.sees_unseen] for name, method in methods.items()})
 
 
-def settle(plan: Plan, run: Run, book: Book, stop: Event, bar: Progress, whole: TaskID, *, overwrite: bool) -> bool:
+def settle(plan: Plan, run: Run, book: Book, stop: Event, bar: Progress, whole: TaskID) -> bool:
     """See to it that a run is trained, tested and in the book; False if `stop` was set before it was.
 
     Raises Diverged, and UserError where the folder holds another training.
     """
-    out, data = Path(plan.config.out), plan.data[run.entry.name]
-    begun = not overwrite and holds_a_run(run.folder) and _is_of_this_study(run.training)
+    data = plan.data[run.entry.name]
+    begun = is_of(run.training)
     trained_before = begun and is_finished(run.folder)
-    kept = standing_rows(book.rows_of(run.name), plan.protocol, plan.tests, data)
-    if kept and not holds_a_run(run.folder):  # the rows of a finished run came without its folder
+    record = book.records.get(run.name)
+    if record and (record.spec, record.lr) != (run.entry.spec, run.entry.lr):
+        was, now = (f"{settings.spec}, lr {settings.lr:g}" for settings in (record, run.entry))
+        raise UserError(f"{run.folder}: was trained with {was}, and {now} is chosen now; choose another --out")
+    own = [row for row in book.rows_of(run.name) if told_of(row) == expected_of(run, plan.config)]
+    kept = standing_rows(own, plan.protocol, plan.tests, data)
+    newer = book.written >= (run.folder / CHECKPOINT).stat().st_mtime_ns if trained_before else False
+    # Rows of a finished run may have come without its folder.
+    if kept and (not holds_a_run(run.folder) or (newer and record)):
         bar.advance(whole, plan.config.limit.amount)
         return True
     if trained_before:
@@ -133,7 +152,7 @@ def settle(plan: Plan, run: Run, book: Book, stop: Event, bar: Progress, whole: 
         return False
     network, card = load_checkpoint(run.folder, run.training.backbone)
     _refuse_other_training(run.training, card, plan.protocol, data)
-    if not kept or not trained_before or not _is_newer(out / ROWS, run.folder / CHECKPOINT):
+    if not kept or not newer:
         trained = Trained(network, card, run.name, run.entry.method, plan.config.tune)
         kept = evaluate(trained, plan.protocol, plan.tests, plan.config, TEST_SEED, stop, bar)
     if stop.is_set():
@@ -163,14 +182,16 @@ class Run:
 class Book:
     """The rows and records of a study's folder, by run, in the order in which they were entered.
 
-    Those of runs that are not asked for stay in the files. `fresh` forgets what is there.
+    Those of runs that are not asked for stay in the files. `written`: when what is there was written, 0 if nothing
+    is; rows cannot be of a network that is younger, as a run may have been trained again and stopped before its test.
     """
 
-    def __init__(self, folder: Path, *, fresh: bool):
+    def __init__(self, folder: Path):
         self.folder = folder
-        rows = read_rows(folder / ROWS) if (folder / ROWS).exists() and not fresh else []
-        self._rows = grouped(rows, lambda row: row.run)
-        self.records = {} if fresh else {record.run: record for record in read_records(folder / RECORDS)}
+        there = (folder / ROWS).exists()
+        self.written = (folder / ROWS).stat().st_mtime_ns if there else 0
+        self._rows = grouped(read_rows(folder / ROWS) if there else [], lambda row: row.run)
+        self.records = {record.run: record for record in read_records(folder / RECORDS)}
 
     def rows_of(self, run: str) -> list[Row]:
         """The rows of a run, none if it has not been tested."""
@@ -181,6 +202,17 @@ class Book:
         self._rows[record.run], self.records[record.run] = rows, record
         write_rows(self.folder / ROWS, [row for of_run in self._rows.values() for row in of_run])
         write_records(self.folder / RECORDS, self.records.values())
+
+
+def told_of(row: Row) -> tuple[object, ...]:
+    """What a row says of its training."""
+    return (row.method, row.backbone, row.seed, row.budget, row.select, row.tuned)
+
+
+def expected_of(run: Run, config: CompareConfig) -> tuple[object, ...]:
+    """What the rows of a run must say of their training."""
+    training = run.training
+    return (run.entry.method, training.backbone, training.seed, str(training.limit), training.select, config.tune)
 
 
 def record_of(run: Run, machine: Machine) -> Record:
@@ -278,15 +310,12 @@ def write_evaluation(
     )
 
 
-def _is_newer(rows: Path, checkpoint: Path) -> bool:
-    """Whether rows can be of this checkpoint: a run may have been trained again, and stopped before its test."""
-    return rows.exists() and rows.stat().st_mtime_ns >= checkpoint.stat().st_mtime_ns
-
-
-def _is_of_this_study(run: TrainConfig) -> bool:
-    """Whether the run's folder holds this very run, begun or finished; an overwritten study may have left others."""
-    path = run.folder / CONFIG
-    return path.exists() and load_config(path) | {"out": run.out} == asdict(run)
+def _clear(out: Path) -> None:
+    """What an overwritten study left, apart from the folders of its runs, which are trained over one by one."""
+    for name in (ROWS, RECORDS, TRIALS, REPORT):
+        (out / name).unlink(missing_ok=True)
+    for state in out.glob("**/resume*.safetensors"):
+        state.unlink()
 
 
 def _refuse_other_training(run: TrainConfig, card: Card, protocol: Protocol, data: str) -> None:
@@ -309,7 +338,7 @@ def _refuse_another_study(out: Path, config: CompareConfig, overwrite: bool) -> 
     if "method" in saved:
         raise UserError(f"out: {out} holds a single run; choose another --out")
     # A study that was refused before its first run is no other study.
-    begun = any((out / name).exists() for name in (ROWS, TRIALS)) or any(out.glob("*/resume.safetensors"))
+    begun = any((out / name).exists() for name in (ROWS, TRIALS)) or any(out.glob("**/resume.safetensors"))
     for name in now if begun and not overwrite else ():
         if name not in ("methods", "gap", "seeds", "test", "out") and saved.get(name) != now[name]:
             raise UserError(

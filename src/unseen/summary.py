@@ -71,17 +71,18 @@ def levels_of(rows: Iterable[Row]) -> list[Level]:
     return list(dict.fromkeys(row.level for row in rows))
 
 
-def labelled(rows: Sequence[Row]) -> list[Row]:
-    """The rows with the label of their line for a method; the study's own backbone is that of the first row."""
-    return [replace(row, method=label_of(row.method, row.backbone, rows[0].backbone)) for row in rows]
+def labelled(rows: Sequence[Row], own: str) -> list[Row]:
+    """The rows with the label of their line for a method; `own` is the study's backbone."""
+    return [replace(row, method=label_of(row.method, row.backbone, own)) for row in rows]
 
 
-def check_comparable(rows: Sequence[Row]) -> None:
+def check_comparable(rows: Sequence[Row], own: str = "") -> None:
     """Refuse rows whose means would not be about the same thing.
 
     Raises UserError for: no rows; more than one convention, protocol, budget, selection of weights or number of
     settings tried; two backbones under one label; an image counted twice for one network and confounder; networks
     measured on different images or confounders. A network is a method on a backbone, and a seed.
+    own: the study's backbone; that of the first row if left out.
     """
     if not rows:
         raise UserError("no rows: there is nothing to tabulate")
@@ -99,7 +100,7 @@ def check_comparable(rows: Sequence[Row]) -> None:
     measured: dict[str, set[tuple[Level, str, str]]] = {}
     backbones: dict[str, str] = {}
     for row in rows:
-        line = label_of(row.method, row.backbone, rows[0].backbone)
+        line = label_of(row.method, row.backbone, own or rows[0].backbone)
         if backbones.setdefault(line, row.backbone) != row.backbone:
             raise UserError(f"{line} would stand for two backbones, {backbones[line]} and {row.backbone}: keep one")
         network, item = f"{line}, seed {row.seed}", (row.level, row.dataset, row.image)
@@ -128,6 +129,7 @@ class Study:
 
     A line is a method on a backbone, called by its label (see `labelled`); `rows` and every dictionary go by labels.
 
+    backbone: the study's own; that of the first row if left out.
     rows: as given, labelled. records: as given, labelled, those of lines that have no rows left out.
     methods: the labels, in order of appearance. lines: of every table, `INPUT` and then the methods.
     backbones: of each method. levels, splits, distortions: what was measured under. seeds: how many each method has.
@@ -137,10 +139,10 @@ class Study:
     Raises UserError where `check_comparable` does.
     """
 
-    def __init__(self, rows: Sequence[Row], records: Sequence[Record] = ()) -> None:
-        check_comparable(rows)
-        self._own_backbone = rows[0].backbone
-        self.rows = labelled(rows)
+    def __init__(self, rows: Sequence[Row], records: Sequence[Record] = (), backbone: str = "") -> None:
+        check_comparable(rows, backbone)
+        self._own_backbone = backbone or rows[0].backbone
+        self.rows = labelled(rows, self._own_backbone)
         self._lines = {name: Line(group) for name, group in grouped(self.rows, lambda row: row.method).items()}
         named = [replace(record, method=self.label(record.method, record.backbone)) for record in records]
         self.records = [record for record in named if record.method in self._lines]

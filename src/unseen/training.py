@@ -26,7 +26,7 @@ from .checkpoints import (
     save_checkpoint,
     save_state,
 )
-from .config import Select, TrainConfig, save_config
+from .config import CONFIG, Select, TrainConfig, load_config, save_config
 from .confounders import Confounder, Synthetic, draw_episode
 from .data.patches import Patches
 from .diagnostics import diagnose
@@ -45,7 +45,6 @@ from .rows import Split
 from .summary import is_ceiling
 from .validation import Validation
 
-CONFIG = "config.yaml"
 LOG = "log.jsonl"
 DIAGNOSES = "diagnostics.jsonl"
 CHOSEN_ON: dict[Select, Split] = {"seen": "seen", "held-out": "held-out", "oracle": "unseen"}
@@ -140,7 +139,8 @@ def train(
     The folder receives config.yaml, checkpoint.safetensors (weights and card), resume.safetensors and
     log.jsonl, each whole or not at all. Setting `stop` ends the run after the step in hand, all saved.
     With `resume` it goes on as if it had never stopped, bit for bit on the same machine: every random
-    draw descends from (seed, purpose, rank, step), and all else is in resume.safetensors.
+    draw descends from (seed, purpose, rank, step), and all else is in resume.safetensors. (Under a budget of time
+    the learning rate follows the clock, and two runs are never quite alike.)
     `whole` is a bar of all runs together, if this is one of several.
     Raises UserError for whatever the configuration names that cannot be used, and for a run that diverges.
     """
@@ -165,6 +165,7 @@ def train(
             episode.progress = before / config.limit.amount
             if position.step == 0:
                 refuse_unsuitable(run, episode.query)
+                started = time.perf_counter()  # what is refused, or found to be sound, is no training
 
             gradients = processes.average(gradient_of(run, parameters, episode))
             for name, parameter in parameters.items():
@@ -181,15 +182,16 @@ def train(
             position.seconds += processes.most(time.perf_counter() - started)
             for shown in bars:
                 bar.advance(shown, used(position, config) - before)
+            position.memory = max(position.memory, memory.peak())
             if config.diagnose and position.step % config.diagnose == 0:
                 look(run, position, start, episode)
+                memory.restart()
             if due(position, config):
-                position.memory = max(position.memory, memory.peak())
                 validate(run, position, episode.notes, processes)
+                memory.restart()
         if position.step == 0:
             begin(run, processes)
         position.finished = not affordable(position, config)
-        position.memory = max(position.memory, memory.peak())
         if position.finished and (not position.log or position.log[-1]["step"] < position.step):
             validate(run, position, {}, processes)
         save(run, position, processes, kept=config.select == "last")
@@ -379,6 +381,12 @@ def holds_a_run(folder: Path) -> bool:
 def is_finished(folder: Path) -> bool:
     """Whether the run in a folder has spent its budget. Raises UserError for a damaged state."""
     return holds_a_run(folder) and position_of(folder).finished
+
+
+def is_of(run: TrainConfig) -> bool:
+    """Whether the run's folder holds this very run, begun or finished; an overwritten study may have left others."""
+    path = run.folder / CONFIG
+    return holds_a_run(run.folder) and path.exists() and load_config(path) | {"out": run.out} == asdict(run)
 
 
 def position_of(folder: Path) -> Position:

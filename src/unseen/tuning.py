@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 from rich.progress import Progress, TaskID
 
@@ -19,7 +18,7 @@ from .methods import METHODS, Method
 from .methods.ranges import LogUniform, Range
 from .parts import build, settings_of
 from .randomness import generator
-from .training import CHOSEN_ON, LOG, Diverged, holds_a_run, is_finished, train
+from .training import CHOSEN_ON, Diverged, is_finished, is_of, position_of, train
 
 TRIALS = "tuning.jsonl"
 APART = 1_000_000
@@ -62,33 +61,30 @@ def candidates(entry: Entry, count: int, seed: int) -> list[Entry]:
     return found
 
 
-def tuned(
-    config: CompareConfig, entries: Sequence[Entry], stop: Event, bar: Progress, whole: TaskID, *, overwrite: bool
-) -> list[Entry]:
+def tuned(config: CompareConfig, entries: Sequence[Entry], stop: Event, bar: Progress, whole: TaskID) -> list[Entry]:
     """Every entry with the best of its `config.tune` settings; fewer entries if `stop` was set.
 
     Trials are trained under OUT/tuning, with a seed that no run of the study has. Those that were finished, or whose
     line stands in tuning.jsonl, are not trained again. Raises UserError where no setting of an entry could be trained.
     """
     seed, out = config.seed + APART, Path(config.out)
-    known_before = [] if overwrite else read_trials(out / TRIALS)
-    before = {(trial.entry, trial.spec, trial.lr, trial.seed): trial for trial in known_before}
-    tried: list[Trial] = []
+    known_trials = {(t.entry, t.spec, t.lr, t.seed): t for t in read_trials(out / TRIALS)}
     chosen: list[Entry] = []
     for entry in entries:
         own: list[tuple[Trial, Entry]] = []
         for number, candidate in enumerate(candidates(entry, config.tune, config.seed)):
-            known = before.get((entry.name, candidate.spec, candidate.lr, seed))
-            if known is None:
+            key = (entry.name, candidate.spec, candidate.lr, seed)
+            if key in known_trials:
+                bar.advance(whole, config.limit.amount)
+            else:
                 folder = out / "tuning" / f"{slug(entry.name)}-{number}"
                 run = replace(config.run(candidate, seed), out=str(folder))
-                found = _held_out_psnr(run, stop, bar, whole, overwrite=overwrite)
+                found = _held_out_psnr(run, stop, bar, whole)
                 if stop.is_set():
                     return chosen
-                known = Trial(entry.name, number, candidate.spec, candidate.lr, seed, found)
-            own.append((known, candidate))
-            tried.append(known)
-            write_trials(out / TRIALS, tried)
+                known_trials[key] = Trial(entry.name, number, candidate.spec, candidate.lr, seed, found)
+                write_trials(out / TRIALS, list(known_trials.values()))
+            own.append((known_trials[key], candidate))
         sound = [pair for pair in own if not math.isnan(pair[0].held_out_psnr)]
         if not sound:
             raise UserError(f"methods: {entry.name}: every one of {len(own)} settings diverged; give a lower lr")
@@ -96,9 +92,9 @@ def tuned(
     return chosen
 
 
-def _held_out_psnr(run: TrainConfig, stop: Event, bar: Progress, whole: TaskID, *, overwrite: bool) -> float:
+def _held_out_psnr(run: TrainConfig, stop: Event, bar: Progress, whole: TaskID) -> float:
     """What the kept weights of a trial reach; nan if it diverged, or was stopped."""
-    begun = not overwrite and holds_a_run(run.folder)
+    begun = is_of(run)
     try:
         if not (begun and is_finished(run.folder)):
             train(run, stop, bar, resume=begun, whole=whole)
@@ -106,7 +102,7 @@ def _held_out_psnr(run: TrainConfig, stop: Event, bar: Progress, whole: TaskID, 
         return math.nan
     if stop.is_set():
         return math.nan
-    log: list[dict[str, Any]] = [json.loads(line) for line in (run.folder / LOG).read_text().splitlines()]
+    log = position_of(run.folder).log
     split = CHOSEN_ON.get(run.select)
     kept = log[-1] if split is None else max(log, key=lambda line: line[f"{split.replace('-', '_')}_psnr"])
     return float(kept["held_out_psnr"])
