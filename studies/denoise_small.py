@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -183,6 +184,15 @@ def behaviour(study: Study) -> list[Column]:
         "net bias at σ 20": {n: Cell(f"{value:.3f}") for n, value in net_biases(study).items()},
     }
     return [Column(h, "", {line: found.get(line, Cell("")) for line in study.lines}) for h, found in cells.items()]
+
+
+def excerpt(study: Study) -> str:
+    """The table of the README: the ends, the best rival, DIL, the architectures."""
+    best = max((line for line in study.gap if AT not in line and line not in DIL), key=study.gap.__getitem__)
+    wanted = [INPUT, BASELINE, best, *DIL, BASELINE + FREE, BASELINE + EQUIVARIANT, "dil_sf" + EQUIVARIANT, CEILING]
+    columns = [*split_columns(study, "psnr"), *gap_columns(study)]
+    bare = [Column(c.heading, c.under, {n: replace(v, best=False) for n, v in c.cells.items()}) for c in columns]
+    return markdown(present(study, wanted), bare)
 
 
 def net_biases(study: Study) -> dict[str, float]:

@@ -31,3 +31,9 @@ def test_no_line_is_left_out_and_no_ceiling_competes() -> None:
     said = " ".join(study.verdict(found))
     assert "ceiling @" not in said
     assert f"Of {len([n for n in found.rivals if '@' not in n]) - 1} methods" in said
+
+
+def test_the_readme_shows_what_the_rows_say() -> None:
+    found = study.read_study(study.PLAIN)
+    assert found is not None
+    assert study.excerpt(found) in (ROOT / "README.md").read_text(encoding="utf-8")

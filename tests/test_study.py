@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import os
@@ -405,3 +406,54 @@ def test_method_backbone_and_protocol_of_one_s_own(
     psnr = {name: [row["psnr"] for row in rows if row["method"] == name] for name in {row["method"] for row in rows}}
     assert psnr["own.Method"] == psnr["erm"]
     assert psnr["own.Method:0.0"] != psnr["erm"]  # the setting arrived: nothing was learned
+
+
+def test_the_study_s_own_backbone_is_the_one_it_was_given(
+    unseen: CommandLine, study: list[object], tmp_path: Path
+) -> None:
+    other = "erm @ plain:features=4,depth=3"
+    unseen(*study, "--methods", other, "dil_sf", "--gap", "true")
+    with (tmp_path / "study" / "summary.csv").open() as file:
+        lines = [line["line"] for line in csv.DictReader(file)]
+    assert lines[1:] == ["erm @ plain:features=4,depth=3", "dil_sf", "erm", "ceiling"]
+    ranked = unseen("rank", tmp_path / "study").out
+    assert "erm @" in ranked
+
+
+def test_what_an_overwritten_study_measured_is_gone_even_if_the_new_one_fails(
+    unseen: CommandLine, study: list[object], tmp_path: Path
+) -> None:
+    unseen(*study)
+    unseen(*study, "--methods", "erm", "--lr", "1e30", "--overwrite", code=1)
+    told = unseen(*study, "--methods", "erm", "--lr", "1e30", code=1)
+    assert "left out erm-0" in told.err
+    assert not (tmp_path / "study" / "results.jsonl").exists()
+
+
+def test_rows_that_say_another_training_do_not_stand(unseen: CommandLine, study: list[object], tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    unseen(*study)
+    file = out / "results.jsonl"
+    measured = read_rows(file)
+    write_rows(file, [replace(row, psnr=99.0, select="oracle") if row.method == "erm" else row for row in measured])
+    unseen(*study)
+    assert read_rows(file) == measured
+
+
+def test_a_record_keeps_the_machine_that_it_was_made_on(
+    unseen: CommandLine, study: list[object], tmp_path: Path
+) -> None:
+    unseen(*study)
+    file = tmp_path / "study" / "runs.jsonl"
+    file.write_text(file.read_text().replace('"machine": "', '"machine": "another, '))
+    os.utime(tmp_path / "study" / "results.jsonl")
+    unseen(*study)
+    assert file.read_text().count('"machine": "another, ') == 2
+
+
+def test_a_backbone_that_is_not_there_is_refused_before_any_training(
+    unseen: CommandLine, study: list[object], tmp_path: Path
+) -> None:
+    assert "'unett'" in unseen.refusal(*study, "--methods", "erm", "erm @ unett")
+    assert not (tmp_path / "study").exists()
+    assert "lacks a method or a backbone" in unseen.refusal(*study, "--methods", "erm @")
