@@ -334,7 +334,8 @@ def _refuse_another_study(out: Path, config: CompareConfig, overwrite: bool) -> 
         if (out / ROWS).exists() and not overwrite:
             raise UserError(f"out: {out / ROWS} is there without its {CONFIG}; choose another --out, or --overwrite")
         return
-    saved, now = load_config(out / CONFIG), asdict(config)
+    # What an older version did not know of was as it is by default.
+    saved, now = asdict(CompareConfig()) | load_config(out / CONFIG), asdict(config)
     if "method" in saved:
         raise UserError(f"out: {out} holds a single run; choose another --out")
     # A study that was refused before its first run is no other study.
