@@ -113,6 +113,8 @@ def verdict(study: Study) -> Iterator[str]:
         "Those intervals are of one difference each. Corrected for all "
         f"{study.comparisons} comparisons of the table, {remain} beyond chance at the 5 % level."
     )
+    if max(study.seeds.values()) == 1:
+        yield "All of this is of one seed: the intervals are over images alone, and tell nothing of other trainings."
     best = max(own, key=lambda line: own[line].mean)
     if study.gap:
         yield f"The best of them, {best}, closes {share(study, best)} of the gap, at {cost(study, best)} on seen noise."
