@@ -164,15 +164,12 @@ def train(
             episode = draw_episode(run.confounders, run.patches, config.batch, config.content, key, device)
             episode.progress = before / config.limit.amount
             if position.step == 0:
-                refuse_unsuitable(run, episode.query)
-                started = time.perf_counter()  # what is refused, or found to be sound, is no training
+                query, drawn = episode.query, time.perf_counter()
+                refuse_unsuitable(run, query)
+                started += time.perf_counter() - drawn  # what is refused, or found to be sound, is no training
 
             gradients = processes.average(gradient_of(run, parameters, episode))
-            for name, parameter in parameters.items():
-                parameter.grad = gradients[name]
-            for group in run.outer.param_groups:
-                group["lr"] = config.lr * lr_factor(config.schedule, episode.progress)
-            run.outer.step()
+            take_step(run, gradients, config.lr * lr_factor(config.schedule, episode.progress))
 
             count(run, position, processes.world)
             if position.step == 1:  # not before: what is refused leaves an earlier run as it was
@@ -182,13 +179,8 @@ def train(
             position.seconds += processes.most(time.perf_counter() - started)
             for shown in bars:
                 bar.advance(shown, used(position, config) - before)
-            position.memory = max(position.memory, memory.peak())
-            if config.diagnose and position.step % config.diagnose == 0:
-                look(run, position, start, episode)
-                memory.restart()
-            if due(position, config):
-                validate(run, position, episode.notes, processes)
-                memory.restart()
+            pause(run, position, start, episode, memory, processes)
+        position.memory = max(position.memory, memory.peak())
         if position.step == 0:
             begin(run, processes)
         position.finished = not affordable(position, config)
@@ -205,6 +197,15 @@ def gradient_of(run: Run, parameters: Params, episode: Episode) -> Params:
         return run.method.gradient(run.objective, parameters, episode)
     except ValueError as error:
         raise UserError(f"method: {run.config.method!r} under {run.protocol.name}: {error}") from error
+
+
+def take_step(run: Run, gradients: Params, lr: float) -> None:
+    """One step of the outer optimiser."""
+    for name, parameter in parameters_of(run).items():
+        parameter.grad = gradients[name]
+    for group in run.outer.param_groups:
+        group["lr"] = lr
+    run.outer.step()
 
 
 def parameters_of(run: Run) -> dict[str, nn.Parameter]:
@@ -233,6 +234,20 @@ def affordable(position: Position, config: TrainConfig) -> bool:
 def due(position: Position, config: TrainConfig) -> bool:
     """Validations stand at equal shares of the budget, wherever a run was stopped and resumed."""
     return used(position, config) >= config.limit.amount * (len(position.log) + 1) / config.validations
+
+
+def pause(run: Run, position: Position, start: Params, episode: Episode, memory: Memory, processes: Processes) -> None:
+    """Diagnose and validate where that is due after a step; neither is part of what the steps take."""
+    looks = run.config.diagnose > 0 and position.step % run.config.diagnose == 0
+    validates = due(position, run.config)
+    if looks or validates:
+        position.memory = max(position.memory, memory.peak())
+    if looks:
+        look(run, position, start, episode)
+    if validates:
+        validate(run, position, episode.notes, processes)
+    if looks or validates:
+        memory.restart()
 
 
 def lr_factor(schedule: str, progress: float) -> float:
