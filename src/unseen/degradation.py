@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache
@@ -20,11 +19,12 @@ from torch import Tensor
 from . import __version__
 from .confounders import COMPOSITIONS, parse_distortion
 from .data.patches import to_tensor
-from .data.photographs import Pixels, Skipped, UnreadableImage, find_photos, read_photo
+from .data.photographs import Pixels, Skipped, UnreadableImage, read_photo
 from .distortions import Distortion, Parameters
 from .errors import UserError
 from .evaluation import to_pixels
 from .files import replacing
+from .outputs import Job, found_in, jobs_for
 from .parts import name_of, nearest
 from .progress import track
 from .randomness import generator
@@ -49,15 +49,6 @@ class Record:
     distortion: str
     version: str
     parameters: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One photograph to read, by path and by name, and the file to write, relative to the output folder."""
-
-    path: Path
-    source: str
-    file: str
 
 
 @dataclass(frozen=True)
@@ -149,50 +140,8 @@ def _numbers(value: Any) -> list[Any]:
 
 
 def plan(photos: Sequence[Path], ending: str = ".png") -> list[Job]:
-    """A job for every photograph in folders and files (see `find_photos`), the tree kept.
-
-    Copies end in `ending` in place of the suffix. Of photographs in one folder that differ in nothing but the suffix,
-    those other than .png keep it (a.png and a.jpg.png).
-    Raises UserError where nothing is found, and where two would still be written to one file. Names that differ in
-    nothing but case are one file on many machines, and count as one.
-    """
-    found = [
-        (path, path.relative_to(given if given.is_dir() else given.parent))
-        for given in photos
-        for path in find_photos(given)
-    ]
-    stems = Counter(str(name.with_suffix("")).casefold() for _, name in found)
-    jobs: dict[str, Job] = {}
-    for path, name in found:
-        alone = name.suffix.lower() == ".png" or stems[str(name.with_suffix("")).casefold()] == 1
-        file = name.with_name((name.stem if alone else name.name) + ending).as_posix()
-        other = jobs.setdefault(file.casefold(), Job(path, name.as_posix(), file))
-        if other.path is not path:
-            raise UserError(f"{other.path} and {path} would both be written to {file}; give them one after the other")
-    return list(jobs.values())
-
-
-def refuse_outputs(photos: Sequence[Path], jobs: Sequence[Job], out: Path, overwrite: bool) -> None:
-    """Raises UserError where a photograph, or unless `overwrite` any file, would be written over.
-
-    Also for an output folder among the photographs: the next run would take the copies for photographs.
-    """
-    for folder in photos:
-        if folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
-            raise UserError(f"out: {out} is among the photographs in {folder}; give another --out")
-    originals = {_identity(job.path) for job in jobs if job.path.exists()}
-    existing = [out / job.file for job in jobs if (out / job.file).exists()]
-    for path in existing:
-        if _identity(path) in originals:
-            raise UserError(f"out: {path} is a photograph itself, and would be replaced; give another --out")
-    if existing and not overwrite:
-        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
-        raise UserError(f"out: {existing[0]} is there already{more}; give --overwrite, or another --out")
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_dev, status.st_ino
+    """A job for every photograph in folders and files, the tree kept; raises UserError as `jobs_for` does."""
+    return jobs_for([found for given in photos for found in found_in(given)], ending)
 
 
 def make_copies(jobs: Sequence[Job], spec: str, out: Path, seed: int, device: str, stop: Event) -> Outcome:

@@ -16,11 +16,12 @@ from .confounders import Synthetic, parse_distortion
 from .data import Photo
 from .data.patches import to_tensor
 from .data.photographs import Pixels, read_photo
-from .degradation import Job, Outcome, degrade, draws_of, one_by_one
+from .degradation import Outcome, degrade, draws_of, one_by_one
 from .errors import UserError
 from .evaluation import at_size_of
 from .files import replacing
 from .metrics import Convention, psnr
+from .outputs import Job
 from .protocols import load_protocol
 
 ENDING = "-grid.png"
