@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types clean paper-mini denoise-small
+.PHONY: demo test lint types clean paper-mini denoise-small shipped do-no-harm
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -46,6 +46,23 @@ denoise-small: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/denoise-small.yaml
 	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/denoise-small-rrdb.yaml
 	$(BIN)/python studies/denoise_small.py
+
+# The models that the package ships, trained one after the other (some 70 minutes on one thread), then tested: what is
+# found goes into their cards.
+SHIPPED := denoiser erm dil_sf
+shipped: $(SHIPPED:%=src/unseen/shipped/%.safetensors)
+
+src/unseen/shipped/%.safetensors: studies/shipped/%.yaml | .venv/installed-dev
+	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
+	OMP_NUM_THREADS=1 $(BIN)/unseen train --config $< --overwrite
+	OMP_NUM_THREADS=1 $(BIN)/unseen evaluate runs/shipped/$* --card true --threads 1 --out runs/shipped/$*-test --overwrite \
+		--test cbsd68="$$UNSEEN_TEST_DATA/test/cbsd68" $(if $(filter denoiser,$*),cc15="$$UNSEEN_TEST_DATA/test/cc15/noisy:$$UNSEEN_TEST_DATA/test/cc15/clean")
+	cp runs/shipped/$*/checkpoint.safetensors $@
+
+# What warnings and --do-no-harm of `unseen restore` buy and cost: docs/results/do-no-harm.md
+do-no-harm: .venv/installed-dev
+	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
+	OMP_NUM_THREADS=1 $(BIN)/python studies/do_no_harm.py --model denoiser
 
 clean:
 	rm -rf .venv build *.egg-info src/*.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 from commandline import CommandLine, photographs
+from playwright.sync_api import Browser, sync_playwright
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+QUIET = [  # nothing is asked of the network but what a page asks for
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +58,17 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of two photographs to test on."""
     return photographs(tmp_path_factory.mktemp("data") / "tests", "e.png", "f.png", size=(20, 22))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium: the one that UNSEEN_BROWSER names, or the first that is installed."""
+    wanted = os.environ.get("UNSEEN_BROWSER")
+    program = next(filter(None, map(shutil.which, [wanted] if wanted else CHROMIUM)), None)
+    if program is None:
+        assert not wanted, f"UNSEEN_BROWSER: there is no program {wanted}"
+        pytest.skip("no Chromium found: install it, or let UNSEEN_BROWSER name it")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=QUIET)
+        yield chromium
+        chromium.close()

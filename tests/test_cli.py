@@ -104,7 +104,7 @@ def test_check_data_ends_with_zero_where_all_is_there(unseen: CommandLine, real_
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("", "give a command: demo, train, "),
+        ("", "give a command: demo, restore, "),
         ("trian", "(did you mean 'train'?)"),
         ("list", "give a kind; unseen list --help says more"),
         ("list method", "(did you mean 'methods'?)"),

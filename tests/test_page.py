@@ -6,21 +6,18 @@ tests are skipped; where UNSEEN_BROWSER is set, they fail.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from fake_study import CAMERAS, MANY, METHODS, NOISE, pictures, study
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page
 
 from unseen.report import Picture, write_report
 from unseen.summary import Study
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 DESK, PHONE = 1440, 375
 EVIL = '</script><script>alert("1")</script><img src=x onerror=alert(2)>'
 
@@ -52,19 +49,6 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "cameras": write(folder / "cameras.html", cameras),
         "many": write(folder / "many.html", many, pictures(many, side=16)),
     }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    wanted = os.environ.get("UNSEEN_BROWSER")
-    program = next(filter(None, map(shutil.which, [wanted] if wanted else NAMES)), None)
-    if program is None:
-        assert not wanted, f"UNSEEN_BROWSER: there is no program {wanted}"
-        pytest.skip("no Chromium found: install it, or let UNSEEN_BROWSER name it")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program)
-        yield started
-        started.close()
 
 
 @dataclass

@@ -1,3 +1,18 @@
 """Train image-restoration networks to hold up on distortions they have never seen, and measure by how much."""
 
+from typing import TYPE_CHECKING
+
 __version__ = "0.1.0"
+__all__ = ["Restorer", "__version__"]
+
+if TYPE_CHECKING:
+    from .restoration.restorer import Restorer
+else:
+
+    def __getattr__(name: str) -> object:
+        """`Restorer`, imported when it is first asked for: `import unseen` alone does not load PyTorch."""
+        if name != "Restorer":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .restoration.restorer import Restorer
+
+        return Restorer

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,9 +17,15 @@ from torch import Tensor, nn
 
 from . import __version__
 from .backbones import BACKBONES
+from .cards import Quality, read_level
 from .errors import UserError
 from .files import replacing
 from .parts import build, name_of
+from .rows import Level
+
+if TYPE_CHECKING:  # protocols know distortions
+    from .config import TrainConfig
+    from .protocols import Protocol
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -29,7 +36,9 @@ class Card:
 
     version: of the package that wrote it. config: the resolved configuration of the run. protocol_hash:
     of the protocol it was trained under. evaluations: gradient evaluations spent up to these weights. data: the digest
-    of the photographs it was trained on, empty where that was not recorded.
+    of the photographs it was trained on, and photographs: how many these are, validation left out. levels: what the
+    protocol calls seen, held out and unseen. quality: what was measured of these weights, by level. Empty, or 0, where
+    that was not recorded: the last three are younger than the rest.
     """
 
     version: str
@@ -37,11 +46,38 @@ class Card:
     protocol_hash: str
     evaluations: float
     data: str = ""
+    photographs: int = 0
+    levels: tuple[Level, ...] = ()
+    quality: tuple[Quality, ...] = ()
+
+    @classmethod
+    def of(cls, config: TrainConfig, protocol: Protocol, evaluations: float, data: str, photographs: int) -> Self:
+        """Of a training; what its weights are worth is measured when it has ended."""
+        levels = tuple((split, c.kind, c.degree) for split, c in protocol.levels())
+        return cls(__version__, asdict(config), protocol.hash(), evaluations, data, photographs, levels)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"quality": [quality.to_json() for quality in self.quality]}
 
 
 def save_checkpoint(path: Path, weights: Mapping[str, Tensor], card: Card) -> None:
     """Write a network's state dict with its card, under a temporary name first."""
-    _write(path, weights, "unseen", asdict(card))
+    _write(path, weights, "unseen", card.to_json())
+
+
+def with_quality(path: Path, quality: Sequence[Quality]) -> Card:
+    """Write what was measured into a checkpoint's card, in place of what it told before; returns the new card.
+
+    path: the file, or the folder of a run. The weights stay as they are, bit for bit, and so does the time of the file,
+    which says how old they are. Raises UserError where it is no checkpoint, or cannot be written.
+    """
+    path = _file_of(path)
+    tensors, raw = _read(path, "unseen")
+    card = replace(card_from(raw, path), quality=tuple(quality))
+    times = path.stat()
+    _write(path, tensors, "unseen", card.to_json())
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return card
 
 
 def load_checkpoint(path: Path, backbone: str = "") -> tuple[nn.Module, Card]:
@@ -51,12 +87,9 @@ def load_checkpoint(path: Path, backbone: str = "") -> tuple[nn.Module, Card]:
     code, named by a dotted path: code that a file names is never imported on the file's word alone.
     Raises UserError for anything that is not a whole checkpoint of this package.
     """
-    runs = sorted(file.parent for file in path.glob(f"*/{CHECKPOINT}"))
-    if runs and not (path / CHECKPOINT).exists():
-        raise UserError(f"{path}: holds {len(runs)} runs; give one of them, such as {runs[0]}")
-    path = path / CHECKPOINT if path.is_dir() else path
+    path = _file_of(path)
     tensors, raw = _read(path, "unseen")
-    card = _card(raw, path)
+    card = card_from(raw, path)
     named = card.config["backbone"]
     if name_of(named) not in BACKBONES and backbone != named:
         raise UserError(f"{path}: backbone: {named!r} is code of your own; confirm it with --backbone {named}")
@@ -69,11 +102,33 @@ def load_checkpoint(path: Path, backbone: str = "") -> tuple[nn.Module, Card]:
     return network.eval(), card
 
 
-def _card(raw: Any, path: Path) -> Card:
-    """A card with the fields that evaluation needs: files come from elsewhere, and from other versions."""
+def read_card(path: Path) -> Card:
+    """The card alone, of a file or the folder of a run; nothing that it names is built or imported.
+
+    Raises UserError for anything that is not a checkpoint of this package.
+    """
+    path = _file_of(path)
+    return card_from(_read(path, "unseen", weights=False)[1], path)
+
+
+def _file_of(path: Path) -> Path:
+    """The checkpoint of a run, if its folder is given. Raises UserError for a folder of several runs."""
+    runs = sorted(file.parent for file in path.glob(f"*/{CHECKPOINT}"))
+    if runs and not (path / CHECKPOINT).exists():
+        raise UserError(f"{path}: holds {len(runs)} runs; give one of them, such as {runs[0]}")
+    return path / CHECKPOINT if path.is_dir() else path
+
+
+def card_from(raw: Any, path: Path) -> Card:
+    """A card from its JSON, with the fields that evaluation needs: files come from elsewhere, and from other versions.
+
+    path: for messages. Raises UserError where a field is missing, unknown or of another kind.
+    """
     try:
-        card = Card(**raw)
-    except TypeError as error:
+        levels = tuple(map(read_level, raw.get("levels", [])))
+        quality = tuple(Quality.from_json(values) for values in raw.get("quality", []))
+        card = Card(**raw | {"levels": levels, "quality": quality})
+    except (TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: not a checkpoint of unseen {__version__}: its card has other fields") from error
     config = card.config if isinstance(card.config, dict) else {}
     expected = {"backbone": str, "method": str, "protocol": str, "seed": int, "budget": int | str}
@@ -123,13 +178,13 @@ def _write(path: Path, tensors: Mapping[str, Tensor], key: str, facts: Mapping[s
             raise UserError(f"{path}: cannot be written: {error}") from error
 
 
-def _read(path: Path, key: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read(path: Path, key: str, weights: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
     kind = {"unseen": "a checkpoint of unseen", "unseen-resume": "the saved state of an unseen run"}[key]
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected {kind}")
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {})[key])
-            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 (not a dict)
+            return {name: file.get_tensor(name) for name in (file.keys() if weights else ())}, facts
     except (SafetensorError, KeyError, OSError, ValueError) as error:
         raise UserError(f"{path}: not {kind}, or damaged") from error

@@ -13,10 +13,20 @@ from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace
 
-from . import __version__, commands
+from . import __version__, commands, restore_commands
 from .budget import Budget
 from .commands import INTERRUPTED, REFUSED
-from .config import CompareConfig, DegradeConfig, DemoConfig, EvaluateConfig, Machine, TrainConfig, load_config
+from .config import (
+    CompareConfig,
+    DegradeConfig,
+    DemoConfig,
+    EvaluateConfig,
+    Machine,
+    RestoreConfig,
+    StudioConfig,
+    TrainConfig,
+    load_config,
+)
 from .errors import UserError
 from .parts import as_given, nearest
 
@@ -40,6 +50,44 @@ COMMANDS = {
         DemoConfig,
         "ERM, DIL and the ceiling on embedded photographs: a table and a page in minutes",
         flags=(OVERWRITE,),
+    ),
+    "restore": Command(
+        restore_commands.restore,
+        RestoreConfig,
+        "restored copies of photos: files, folders, patterns; formats, depths and what the files say are kept",
+        flags=(
+            ("do_no_harm", "blend back towards the input where a self-check (Stein's) says that less is better"),
+            ("keep_times", "give every output the file times of its input"),
+            ("pages", "restore every page of a file of several, each into a file of its own"),
+            ("overwrite", "replace outputs that are there already; otherwise they are left alone"),
+        ),
+        words=(
+            ("photo", {"nargs": "+", "metavar": "PHOTOS", "help": "photos, folders of them, or patterns: '*.png'"}),
+        ),
+    ),
+    "studio": Command(
+        restore_commands.studio,
+        StudioConfig,
+        "a page on this machine: a photo under a distortion of any degree, and what every model makes of it",
+        flags=(("no_browser", "do not open a browser"),),
+    ),
+    "models": Command(restore_commands.models, None, "the models that come with the package, and where each is safe"),
+    "card": Command(
+        restore_commands.card,
+        None,
+        "what a checkpoint says of itself: how it was trained, how good it is at which severity, where it is safe",
+        words=(("checkpoint", {"help": "a run, its checkpoint, or a shipped model"}),),
+    ),
+    "export": Command(
+        restore_commands.export,
+        None,
+        "a checkpoint as an ONNX file for any size, kept only if it computes the same",
+        flags=(OVERWRITE,),
+        words=(
+            ("checkpoint", {"help": "a run, its checkpoint, or a shipped model"}),
+            ("file", {"help": "the .onnx file to write"}),
+            ("--backbone", {"default": "", "help": "the network, needed only for one of your own: my.module.Net"}),
+        ),
     ),
     "train": Command(
         commands.train,
@@ -234,7 +282,9 @@ def parse(words: Sequence[str]) -> tuple[Command, Any, Namespace]:
 
 
 def spelling(word: str) -> str:
-    """`--inner-lr=x` as `--inner_lr=x`: both are understood."""
+    """`--inner-lr=x` as `--inner_lr=x`, and `-o` as `--out`: both are understood."""
+    if word == "-o":
+        return "--out"
     option, equals, value = word.partition("=")
     return "--" + option[2:].replace("-", "_") + equals + value if option.startswith("--") else word
 

@@ -122,13 +122,15 @@ def _resumed(config: TrainConfig, explicit: Iterable[str]) -> TrainConfig:
 def evaluate(config: EvaluateConfig, told: Namespace) -> int:
     """A checkpoint on test photographs."""
     from . import study
-    from .checkpoints import load_checkpoint
+    from .cards import quality_of
+    from .checkpoints import load_checkpoint, with_quality
     from .evaluation import Trained
     from .evaluation import evaluate as evaluate_network
     from .interruption import interruptible
     from .material import trained_on
     from .progress import progress_bar
     from .protocols import load_protocol, protocol_names
+    from .readings import read_noise
     from .rows import ROWS
     from .testing import Tests
 
@@ -142,6 +144,8 @@ def evaluate(config: EvaluateConfig, told: Namespace) -> int:
         raise UserError(f"protocol: trained under a file, {card.config['protocol']}; confirm it with --protocol")
     protocol = load_protocol(config.protocol or card.config["protocol"])
     protocol = protocol.enlarged() if card.config.get("enlarge") else protocol
+    if config.card and protocol.hash() != card.protocol_hash:
+        raise UserError("card: what another protocol calls seen is not what this network saw; test it under its own")
     notes = [] if protocol.hash() == card.protocol_hash else [ANOTHER_PROTOCOL]
     learnt = trained_on(card, config.protocol, config.method)
     notes += [] if isinstance(learnt, list) else [UNCHECKED.format(reason=learnt)]
@@ -151,6 +155,8 @@ def evaluate(config: EvaluateConfig, told: Namespace) -> int:
     trained = Trained(network, card, run, card.config["method"])
     with interruptible() as stop, progress_bar() as bar:
         rows = evaluate_network(trained, protocol, tests, config, config.seed, stop, bar)
+        if config.card and not stop.is_set():
+            with_quality(Path(told.checkpoint), quality_of(rows, read_noise(tests.photos, protocol, config.seed)))
     if rows:
         study.write_evaluation(rows, trained, protocol, tests, config, notes)
     _show(rows, [], tests.skipped, protocol, notes)
@@ -168,6 +174,7 @@ def degrade(config: DegradeConfig, told: Namespace) -> int:
 
     from . import degradation
     from .interruption import interruptible
+    from .outputs import refuse_existing, refuse_outputs
     from .progress import progress_bar
 
     config.check(told.grid)
@@ -190,7 +197,9 @@ def degrade(config: DegradeConfig, told: Namespace) -> int:
     else:
         jobs = degradation.plan(photos)
         work = partial(degradation.make_copies, jobs, config.distortion[0], seed=config.seed)
-    degradation.refuse_outputs(photos, jobs, out, told.overwrite)
+    refuse_outputs(photos, jobs, out)
+    if not told.overwrite:
+        refuse_existing(jobs, out)
     with interruptible() as stop, progress_bar():
         outcome = work(out=out, device=config.device, stop=stop)
     for skipped in outcome.skipped:

@@ -7,6 +7,7 @@ imports nothing slow, so that `--help` answers at once.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -20,6 +21,7 @@ from .labels import AT, label_of
 from .plain_yaml import load_plain
 
 Select: TypeAlias = Literal["last", "seen", "held-out", "oracle"]
+Format: TypeAlias = Literal["input", "png", "jpeg", "tiff", "webp", "bmp"]
 
 CONFIG = "config.yaml"
 
@@ -214,6 +216,7 @@ class EvaluateConfig(Machine, Testing):
     backbone: Annotated[str, "the network, needed only for one of your own: my.module.Net"] = ""
     method: Annotated[str, "the method, needed only for one of your own, to tell what it was trained on"] = ""
     seed: Annotated[int, "seed of the test distortions"] = 0
+    card: Annotated[bool, "write what was measured into the checkpoint's card, in place of what it told before"] = False
     out: Annotated[str, "folder for results.jsonl and report.html"] = "runs/evaluation"
 
 
@@ -245,6 +248,71 @@ class DegradeConfig(Machine):
             raise UserError("distortion: none given; one is gaussian_noise:30, unseen list distortions has them all")
         if len(self.distortion) > 1 and not (grid or self.replay):
             raise UserError("distortion: several given; ' > ' joins them to one for a copy, --grid shows each")
+
+
+MODEL = (
+    "a shipped model (unseen models), a run or its checkpoint, an .onnx, or what spandrel loads (.pth, .safetensors)"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restoring(Machine):
+    """What restores, and in how much memory."""
+
+    model: Annotated[str, MODEL] = "denoiser"
+    backbone: Annotated[str, "the network, needed only for one of your own: my.module.Net"] = ""
+    memory: Annotated[str, "what the tiles may take beside the loaded program: 512MiB, 2GiB"] = "1GiB"
+    tile: Annotated[int, "side of a tile in pixels; 0 takes the largest that memory allows"] = 0
+
+    @property
+    def bytes(self) -> int:
+        """The memory in bytes. Raises UserError for what is none."""
+        return parse_bytes(self.memory, "memory")
+
+    def check(self) -> None:
+        """Raises UserError, naming the field, for what cannot be."""
+        _ = self.bytes
+        if self.tile < 0:
+            raise UserError(f"tile: {self.tile} is below 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreConfig(Restoring):
+    """Photographs to restore."""
+
+    format: Annotated[Format, "what to write; input keeps the format of each file"] = "input"
+    out: Annotated[str, "folder for the restored files, or for a single photo a file; -o for short"] = ""
+
+    def check(self) -> None:
+        """Also for a run without a place to write to."""
+        super().check()
+        if not self.out:
+            raise UserError("out: none given; say where restored files go, -o FOLDER")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudioConfig(Machine):
+    """The page to look at what models do."""
+
+    models: Annotated[list[str], f"side by side, each {MODEL}"] = field(
+        default_factory=lambda: ["erm", "dil_sf", "denoiser"]
+    )
+    port: Annotated[int, "port on 127.0.0.1; 0 takes a free one"] = 0
+
+
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def parse_bytes(text: str, name: str) -> int:
+    """`512MiB`, `2GB` or `1e9` as bytes. Raises UserError, naming the field `name`, for anything else."""
+    found = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?)\s*([A-Za-z]*)", text.strip())
+    try:
+        amount = int(float(found[1]) * UNITS[found[2].upper()]) if found else 0
+    except (ValueError, KeyError, OverflowError):
+        amount = 0
+    if amount <= 0:
+        raise UserError(f"{name}: {text!r} is no amount of memory; give one such as 512MiB or 2GiB")
+    return amount
 
 
 def slug(spec: str) -> str:

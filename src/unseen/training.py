@@ -17,15 +17,7 @@ from torch import nn
 
 from . import __version__
 from .backbones import BACKBONES
-from .checkpoints import (
-    CHECKPOINT,
-    Card,
-    load_optimiser,
-    load_state,
-    optimiser_tensors,
-    save_checkpoint,
-    save_state,
-)
+from .checkpoints import CHECKPOINT, Card, load_optimiser, load_state, optimiser_tensors, save_checkpoint, save_state
 from .config import CONFIG, Select, TrainConfig, load_config, save_config
 from .confounders import Confounder, Synthetic, draw_episode
 from .data.patches import Patches
@@ -43,7 +35,7 @@ from .protocols import Protocol
 from .randomness import derive
 from .rows import Split
 from .summary import is_ceiling
-from .validation import Validation
+from .validation import Validation, write_quality
 
 LOG = "log.jsonl"
 DIAGNOSES = "diagnostics.jsonl"
@@ -89,6 +81,7 @@ class Run:
     patches: Patches
     validation: Validation
     data: str
+    photographs: int
     skipped: list[str]
 
     @classmethod
@@ -127,6 +120,7 @@ class Run:
                 oracle=config.select == "oracle",
             ),
             data=material.digest(),
+            photographs=sum(len(part.train) for part in material.parts()),
             skipped=[f"{skipped.name}: {skipped.reason}" for part in material.parts() for skipped in part.skipped],
         )
 
@@ -187,6 +181,8 @@ def train(
         if position.finished and (not position.log or position.log[-1]["step"] < position.step):
             validate(run, position, {}, processes)
         save(run, position, processes, kept=config.select == "last")
+        if position.finished and processes.rank == 0:
+            write_quality(config.folder, run.validation, config.backbone, config.device)
     bar.remove_task(task)
     return position
 
@@ -345,7 +341,7 @@ def save(run: Run, position: Position, processes: Processes, kept: bool) -> None
         if position.diagnoses:
             write_text(config.folder / DIAGNOSES, "".join(json.dumps(line) + "\n" for line in position.diagnoses))
         if kept or not (config.folder / CHECKPOINT).exists():
-            card = Card(__version__, asdict(config), run.protocol.hash(), spent(position, config), run.data)
+            card = Card.of(config, run.protocol, spent(position, config), run.data, run.photographs)
             save_checkpoint(config.folder / CHECKPOINT, tested_network(run).state_dict(), card)
     save_state(state_file(config.folder, processes.rank), groups, asdict(position))  # last: it says the rest is there
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import nn
 
+from .cards import VALIDATION, Quality, mean_reading
+from .checkpoints import load_checkpoint, with_quality
 from .data import Photo
 from .data.patches import to_tensor
 from .data.sources import trimmed
-from .evaluation import distort, levels_of, restore
+from .evaluation import at_size_of, distort, levels_of, on_device, restore
 from .metrics import psnr
 from .protocols import Protocol
-from .rows import Split
+from .readings import inputs_of
+from .restoration.checks import noise_of
+from .rows import Level, Split
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Validation:
     ) -> Validation:
         """At most `most` photographs, and as many pairs of each set, at most `size` pixels a side."""
         size -= size % protocol.step
-        sets = [("validation", trimmed(photos, protocol.step)), *pairs.items()]
+        sets = [(VALIDATION, trimmed(photos, protocol.step)), *pairs.items()]
         return cls([(name, photo.centre(size)) for name, found in sets for photo in found[:most]], protocol, oracle)
 
     def measure(self, network: nn.Module, device: str) -> dict[Split, float]:
@@ -54,3 +59,25 @@ class Validation:
                     value = float(psnr(restore(network, distorted, device), clean, convention))
                     found.setdefault(split, []).append(value)
         return {split: sum(values) / len(values) for split, values in found.items()}
+
+    def quality(self, network: nn.Module, device: str) -> list[Quality]:
+        """Under every level that can be made, unseen ones too: for a card, when nothing is left to be chosen.
+
+        With one photograph there is no interval, and nothing is called safe: parts of it are not other photographs.
+        """
+        psnrs: dict[Level, list[tuple[float, float]]] = {}
+        readings: dict[Level, list[float]] = {}
+        for dataset, crop in self.crops:
+            clean = to_tensor(crop.pixels)
+            for level, image in inputs_of(crop, dataset, self.protocol, 0).items():
+                pair = (at_size_of(clean, image), restore(network, image, device))
+                before, after = (float(psnr(shown, clean, self.protocol.convention)) for shown in pair)
+                psnrs.setdefault(level, []).append((before, after))
+                readings.setdefault(level, []).append(noise_of(image))
+        return [Quality.of(level, VALIDATION, psnrs[level], mean_reading(readings[level])) for level in psnrs]
+
+
+def write_quality(folder: Path, validation: Validation, backbone: str, device: str) -> None:
+    """At the end of a run: measure the weights that its folder keeps, and write the result into their card."""
+    network, _ = load_checkpoint(folder, backbone)
+    with_quality(folder, validation.quality(on_device(network, device), device))

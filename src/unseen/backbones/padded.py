@@ -21,7 +21,7 @@ def extend(x: Tensor, height: int, width: int) -> Tensor:
 
 def next_multiple(size: int, multiple: int) -> int:
     """The smallest multiple of `multiple` that is not below `size`."""
-    return -(-size // multiple) * multiple
+    return (size + multiple - 1) // multiple * multiple  # ONNX exporters take ⌊·⌋ of a negative for truncation
 
 
 class Padded(nn.Module):

@@ -1,0 +1,1 @@
+"""From a network to images and files: models, tiles, formats, self-checks."""

@@ -1,0 +1,138 @@
+"""The commands for those who restore. Slow imports wait until they are needed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .commands import DONE, INTERRUPTED, PARTLY, REFUSED
+from .config import RestoreConfig, StudioConfig
+from .errors import UserError
+from .files import require_writable
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
+
+    from .restoration.files import Outcome
+
+
+def restore(config: RestoreConfig, told: Namespace) -> int:
+    """Restored copies of photographs."""
+    import torch
+
+    from .cards import envelope, safety
+    from .interruption import interruptible
+    from .progress import progress_bar
+    from .restoration.files import How, plan, restore_files
+    from .restoration.models import load_model
+    from .restoration.tiles import tiling_for
+
+    config.check()
+    out = Path(config.out)
+    jobs, folder, failed = plan(told.photo, out, config.format)
+    require_writable(folder)
+    config = config.resolved()
+    torch.set_num_threads(config.threads)
+    model = load_model(config.model, config.device, config.backbone)
+    qualities = model.card.quality if model.card else ()
+    safe = envelope(qualities)
+    if safe is None:
+        print(f"{model.name}: {safety(qualities)}", file=sys.stderr)
+    how = How(
+        model,
+        tiling_for(model, config.bytes, config.tile),
+        envelope=safe,
+        harmless=told.do_no_harm,
+        keep_times=told.keep_times,
+        pages=told.pages,
+    )
+    with interruptible() as stop, progress_bar() as bar:
+        outcome = restore_files(jobs, folder, how, stop, bar, overwrite=told.overwrite)
+    outcome.failed[:0] = failed
+    _tell(outcome, config.out)
+    if stop.is_set():
+        print("interrupted: the same command goes on with the rest")
+        return INTERRUPTED
+    if not outcome.failed:
+        return DONE
+    return PARTLY if outcome.restored or outcome.there else REFUSED
+
+
+def _tell(outcome: Outcome, out: str) -> None:
+    """What became of the photographs: one line each for those to look at, and one for all."""
+    for line in outcome.remarks:
+        print(f"look at {_shown(line)}", file=sys.stderr)
+    for failure in outcome.failed:
+        print(f"failed {_shown(failure.name)}: {_shown(failure.reason)}", file=sys.stderr)
+    there = f", {outcome.there} there already (--overwrite restores them again)" if outcome.there else ""
+    failed = f", {len(outcome.failed)} failed" if outcome.failed else ""
+    untried = f", {outcome.untried} not tried" if outcome.untried else ""
+    print(f"{_shown(out)}: {outcome.restored} restored{there}{failed}{untried}")
+
+
+def _shown(text: str) -> str:
+    """One line, whatever names files have: a newline in one must not look like a line of ours."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def models(config: None, told: Namespace) -> int:
+    """The models that come with the package, a paragraph each."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from .cards import safety
+    from .checkpoints import read_card
+    from .restoration.models import DEFAULT, shipped
+
+    console = Console(highlight=False, markup=False)
+    for name, path in shipped().items():
+        card = read_card(path)
+        default = " (taken where none is named)" if name == DEFAULT else ""
+        console.print(Text.assemble((name, "bold"), f"{default}, {path.stat().st_size / 1e6:.1f} MB"))
+        console.print(
+            f"    {card.config['backbone']}, trained by {card.config['method']} under {card.config['protocol']}"
+        )
+        console.print(f"    {safety(card.quality)}", soft_wrap=True)
+    print("unseen card NAME tells all of one; any checkpoint, .onnx, .pth or .safetensors may be given by its path")
+    return DONE
+
+
+def card(config: None, told: Namespace) -> int:
+    """What a checkpoint says of itself."""
+    from rich.console import Console
+
+    from .cards import card_text
+    from .checkpoints import read_card
+    from .restoration.models import located
+
+    Console(highlight=False, markup=False).print(card_text(read_card(located(told.checkpoint))))
+    return DONE
+
+
+def export(config: None, told: Namespace) -> int:
+    """A checkpoint as an ONNX file, and by how much it differs from PyTorch."""
+    from .restoration.export import export as export_model
+    from .restoration.export import lines
+
+    path = Path(told.file)
+    if path.exists() and not told.overwrite:
+        raise UserError(f"{path}: is there already; give --overwrite, or another name")
+    require_writable(path.parent)
+    for line in lines(export_model(told.checkpoint, path, told.backbone)):
+        print(line)
+    print(path)
+    return DONE
+
+
+def studio(config: StudioConfig, told: Namespace) -> int:
+    """The page, until Ctrl-C."""
+    import torch
+
+    from .restoration.models import load_model
+    from .studio import serve
+
+    config = config.resolved()
+    torch.set_num_threads(config.threads)
+    serve({name: load_model(name, config.device) for name in config.models}, config.port, not told.no_browser)
+    return DONE

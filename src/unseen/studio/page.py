@@ -1,0 +1,143 @@
+"""The page: what stands where, and which action follows what. Importing this loads gradio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import gradio as gr
+
+from ..restoration.models import Model
+from ..restoration.tiles import Tiling
+from . import curve, views
+from .actions import Limits, Repair, slider
+from .bench import MEASURED, MEGAPIXELS, example
+from .kinds import KINDS, Candidate, learnt_by
+
+TITLE = "unseen studio"
+OLD = (60, 3600)
+"""Every so many seconds, files older than so many are deleted."""
+INTRODUCTION = (
+    "A network that cleans photographs has learnt the damage that it was shown. Turn the damage up, from strengths it "
+    'has <em class="seen">seen</em> in training to ones it has <em class="unseen">not seen</em>, and watch what is '
+    "left of its skill."
+)
+ABOUT_CURVE = (
+    "PSNR is the likeness to the original, in decibels: higher is better, and a difference of 1 dB can just be seen. "
+    f"Measured on the middle of this photo ({MEASURED} pixels a side at most), so the numbers differ a little from "
+    "those of the pictures. <b>Solid</b> where the network was trained, <b>dotted</b> where it was not."
+)
+ABOUT_REPAIR = (
+    f"For one photo of up to {MEGAPIXELS} megapixels. It stays on this computer, and is deleted when the page ends. "
+    "In a terminal, <code>unseen restore</code> does whole folders of any size, and keeps formats and metadata."
+)
+
+
+def build(models: Mapping[str, Model], tiling_of: Callable[[Model], Tiling], folder: Path, stop: Event) -> gr.Blocks:
+    """The page, not yet served.
+
+    models: at least one, by the name to show. tiling_of: how photographs are cut for a model. folder: for pictures and
+    results, within gradio's own. stop: set once the page is to end, so that all work is given up.
+    """
+    candidates = [
+        Candidate(name, model, learnt_by(model.card)) for name, model in models.items() if model.reach.scale == 1
+    ]
+    page = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=OLD)
+    with page:
+        gr.HTML(f"<h1>{TITLE}</h1>")
+        with gr.Tab("Seen to unseen"):
+            _limits(page, Limits(candidates, folder, stop))
+        with gr.Tab("Restore a photo"):
+            _repair(Repair(models, tiling_of, folder, stop))
+    return page
+
+
+def _limits(page: gr.Blocks, act: Limits) -> None:
+    """A clean photograph, a distortion, its strength, and what each network makes of it."""
+    kind, names = KINDS[0], ["original", "input", *(one.name for one in act.candidates)]
+    places = [(name, place) for place, name in enumerate(names)]
+    specimen, shown = gr.State(), gr.State(())
+    gr.HTML(f'<p class="introduction">{INTRODUCTION}</p>')
+    with gr.Row(elem_classes="bench"):
+        with gr.Column(scale=4, min_width=300):
+            photo = _drop("Drop a clean photo here", "limits-photo")
+            about, wrong = gr.HTML(elem_id="limits-about"), gr.HTML(elem_id="limits-wrong")
+            with gr.Group():
+                kinds = gr.Dropdown(
+                    [(one.title, one.name) for one in KINDS], value=kind.name, label="Damage", elem_id="kind"
+                )
+                strength = slider(kind)
+                seen = gr.HTML(views.strip(kind, act.candidates), elem_id="seen")
+        with gr.Column(scale=7, min_width=300):
+            with gr.Row(elem_classes="sides"):
+                left = gr.Dropdown(places, value=1, label="Left", elem_id="left", min_width=120)
+                right = gr.Dropdown(places, value=min(2, len(names) - 1), label="Right", elem_id="right", min_width=120)
+            pair = _pair("pair")
+            caption = gr.HTML(elem_id="caption")
+    with gr.Row(elem_classes="bench"):
+        with gr.Column(scale=7, min_width=300):
+            gr.HTML("<h2>Side by side, pixel by pixel</h2>")
+            cards = gr.HTML(elem_id="cards")
+        with gr.Column(scale=6, min_width=300):
+            gr.HTML("<h2>This photo over all strengths</h2>")
+            with gr.Column(elem_id="chart-frame"):
+                chart, pointer = gr.HTML(elem_id="chart"), gr.HTML(elem_id="pointer")
+            gr.HTML(f'<ul class="keys">{curve.keys(act.candidates)}</ul><p class="small">{ABOUT_CURVE}</p>')
+
+    showing: dict[str, Any] = {
+        "fn": act.show,
+        "inputs": [specimen, kinds, strength, left, right, shown],
+        "outputs": [pair, caption, cards, pointer, shown],
+        "show_progress": "hidden",
+        "concurrency_limit": 1,
+    }
+    drawing: dict[str, Any] = {"fn": act.draw, "inputs": [specimen, kinds], "outputs": chart, "show_progress": "hidden"}
+    page.load(lambda: (found := example(), views.about(found)), outputs=[specimen, about], show_progress="hidden")
+    photo.upload(act.take, photo, [specimen, about, wrong, photo], show_progress="hidden")
+    specimen.change(**showing).then(**drawing)
+    kinds.input(act.choose, kinds, [strength, seen], show_progress="hidden").then(**showing).then(**drawing)
+    gr.on([strength.input, left.input, right.input], trigger_mode="always_last", **showing)
+
+
+def _repair(act: Repair) -> None:
+    """A photograph that is bad already, and the same restored."""
+    names, upload, result = list(act.models), gr.State(""), gr.State()
+    gr.HTML(f'<p class="introduction">{ABOUT_REPAIR}</p>')
+    with gr.Row(elem_classes="bench"):
+        with gr.Column(scale=4, min_width=300):
+            photo = _drop("Drop a noisy photo here", "repair-photo")
+            model = gr.Dropdown(
+                names, value="denoiser" if "denoiser" in names else names[0], label="Network", elem_id="model"
+            )
+            about = gr.HTML(elem_id="repair-about")
+            button = gr.DownloadButton("Download", interactive=False, variant="primary", elem_id="download")
+        with gr.Column(scale=7, min_width=300):
+            view = gr.Radio(
+                [("Middle, pixel by pixel", True), ("Whole photo", False)], value=True, show_label=False, elem_id="view"
+            )
+            pair = _pair("repaired")
+            gr.HTML('<p class="caption"><span><b>before</b></span><span><b>after</b></span></p>')
+    restoring: dict[str, Any] = {
+        "fn": act.restore,
+        "inputs": [upload, model, view],
+        "outputs": [result, pair, about, button],
+        "show_progress_on": [pair],
+        "concurrency_limit": 1,
+    }
+    photo.upload(act.take, [photo, upload], [upload, photo], show_progress="hidden").then(**restoring)
+    model.input(**restoring)
+    view.input(act.look, [result, view], [pair], show_progress="hidden")
+
+
+def _drop(label: str, name: str) -> gr.File:
+    """A field to drop a photograph on."""
+    return gr.File(label=label, file_count="single", height=150, elem_id=name)
+
+
+def _pair(name: str) -> gr.ImageSlider:
+    """Two pictures, and a divider to draw across them."""
+    return gr.ImageSlider(
+        show_label=False, interactive=False, container=False, buttons=["fullscreen"], max_height=600, elem_id=name
+    )

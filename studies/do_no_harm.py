@@ -1,0 +1,367 @@
+"""What the self-checks of `unseen restore` buy and cost, on photographs with noise that is made and with real noise.
+
+    UNSEEN_TEST_DATA=... python studies/do_no_harm.py --model denoiser
+
+measures (some minutes; --images 10 for a quick look at so many of each set), and writes docs/results/do-no-harm.md
+from what it measured; without --model it writes the page again from the kept rows. Every word about a number is made
+from the rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unseen.cards import Envelope, envelope
+from unseen.confounders import Confounder, parse_confounder
+from unseen.data.patches import to_tensor
+from unseen.data.photographs import Photo
+from unseen.data.sources import load_test_set
+from unseen.errors import UserError
+from unseen.evaluation import distort
+from unseen.files import write_text
+from unseen.line import estimate
+from unseen.metrics import Convention, psnr
+from unseen.progress import progress_bar, track
+from unseen.restoration.checks import Crop, estimate_noise, harmless_share, outside
+from unseen.restoration.models import Model, load_model
+from unseen.summary import grouped
+from unseen.testing import spread
+
+DOCS = Path(__file__).parents[1] / "docs" / "results"
+PAGE, ROWS = DOCS / "do-no-harm.md", DOCS / "do-no-harm.jsonl"
+SIDE = 192  # of what is restored: the middle of each photograph
+LEVELS = {
+    "gaussian_noise:0": "none (the photograph itself)",
+    "gaussian_noise:2": "Gaussian, σ 2",
+    "gaussian_noise:5": "Gaussian, σ 5",
+    "gaussian_noise:15": "Gaussian, σ 15",
+    "gaussian_noise:25": "Gaussian, σ 25",
+    "gaussian_noise:50": "Gaussian, σ 50",
+    "gaussian_noise:75": "Gaussian, σ 75",
+    "correlated_noise:15": "correlated, σ 15",
+    "salt_and_pepper:0.02": "salt and pepper, 2 %",
+    "jpeg:30": "JPEG, quality 30",
+}
+REAL = "cc15"
+CONVENTION = Convention(round_input=True)
+LARGEST = 60.0  # dB: what is nearer to the truth than that counts as so near; no file of 8 bits shows the difference
+VISIBLE = 0.1  # dB: a gain or a loss below it is neither
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One photograph under one level. The PSNR in dB of what each rule gives out, capped at `LARGEST`.
+
+    reading: of the noise estimator. warned: whether it lies outside the envelope of the model's card. share: how much
+    of the restoration the self-check keeps.
+    """
+
+    dataset: str
+    image: str
+    level: str
+    reading: float
+    warned: bool
+    share: float
+    given: float
+    plain: float
+    harmless: float
+
+    @property
+    def inside(self) -> float:
+        """Of restoring only where no warning was given."""
+        return self.given if self.warned else self.plain
+
+    @property
+    def gain(self) -> float:
+        """Of the plain restoration over the input."""
+        return self.plain - self.given
+
+
+@dataclass(frozen=True)
+class About:
+    """The model that the trials are of: its network, its envelope as readings, and on what that was measured."""
+
+    model: str
+    backbone: str
+    method: str
+    low: float
+    high: float
+    measured_on: str
+
+
+# ----------------------------------------------------------------------------------------------- measuring
+
+
+def measure(model: Model, data: Path, images: int) -> list[Trial]:
+    """Photographs of CBSD68 under every level, and the pairs of CC; all of them for 0.
+
+    Raises UserError where they are missing, and for a model without an envelope.
+    """
+    found = envelope(model.card.quality if model.card else ())
+    if found is None:
+        raise UserError(f"model: {model.name} has no safe envelope in its card; unseen evaluate --card true writes one")
+    _, clean, _ = load_test_set(f"cbsd68={data}/cbsd68")
+    _, real, _ = load_test_set(f"{REAL}={data}/{REAL}/noisy:{data}/{REAL}/clean")
+    made = [parse_confounder(spec, "level") for spec in LEVELS]
+    work = [("cbsd68", photo, confounder) for photo in spread(clean, images) for confounder in made]
+    work += [(REAL, photo, parse_confounder(f"pairs:{REAL}", "level")) for photo in spread(real, images)]
+    return [try_out(model, found, *item) for item in track(work, "restoring", len(work))]
+
+
+def try_out(model: Model, safe: Envelope, dataset: str, photo: Photo, confounder: Confounder) -> Trial:
+    """The noise is read from the whole photograph, the middle restored and judged."""
+    whole = distort(photo, confounder, CONVENTION, 0, dataset)
+    crop = photo.centre(SIDE)
+    top, left = ((side - SIDE) // 2 for side in whole.shape[-2:])
+    noisy = whole[..., top : top + SIDE, left : left + SIDE]
+    reading = estimate_noise([array_of(whole)])
+    restored = model.run(noisy)
+    known = replace(model, run=lambda image: restored if torch.equal(image, noisy) else model.run(image))
+    share = harmless_share(known, [array_of(noisy)])
+    given, plain, harmless = (
+        min(LARGEST, float(psnr(image, to_tensor(crop.pixels), CONVENTION)))
+        for image in (noisy, restored, noisy + share * (restored - noisy))
+    )
+    warned = outside(reading, safe) is not None
+    return Trial(dataset, photo.name, confounder.name, reading, warned, share, given, plain, harmless)
+
+
+def array_of(image: torch.Tensor) -> Crop:
+    """(1, 3, H, W) as (H, W, 3)."""
+    found: NDArray[np.float32] = image[0].permute(1, 2, 0).contiguous().numpy()
+    return found
+
+
+def about(model: Model, safe: Envelope) -> About:
+    """What the page says of the model."""
+    assert model.card is not None
+    sets = dict.fromkeys(quality.dataset for quality in model.card.quality)
+    config = model.card.config
+    return About(model.name, config["backbone"], config["method"], safe.low, safe.high, ", ".join(sets))
+
+
+# ------------------------------------------------------------------------------------------------- telling
+
+HEAD = """# What the self-checks buy and cost
+
+`unseen restore` has two rules for not doing harm. It reads the noise of each input, and *warns* where the reading lies
+outside the safe envelope of the model's card. With `--do-no-harm` it *blends* the restoration with its input, by the
+share that Stein's unbiased risk estimate finds best. [cards.md](../cards.md) says how both work. Here all of them are
+applied to photographs whose clean originals are known: CBSD68 under noise that is made, none among it, and CC (Nam et
+al. 2016), the noise of real cameras.
+
+Four ways to go: leave the input; restore it; restore and blend; restore only where no warning is given. The middle
+192×192 pixels of every photograph are judged, by PSNR in dB, RGB, of outputs rounded to 8 bits; one that is exact
+counts as 60 dB. Intervals of 95 % are over images (Student's t), of one training."""
+
+
+def page(model: About, trials: Sequence[Trial]) -> str:
+    """The whole page."""
+    levels = grouped(trials, name_of)
+    return (
+        "\n\n".join(
+            [
+                HEAD,
+                paragraph(setting(model)),
+                paragraph(conclusions(levels)),
+                "## PSNR by rule",
+                table(quality_table(levels)),
+                "## How often, and how rightly",
+                paragraph([HOW]),
+                table(rules_table(levels)),
+            ]
+        )
+        + "\n"
+    )
+
+
+def paragraph(sentences: Iterable[str]) -> str:
+    return textwrap.fill(" ".join(sentences), 120, break_long_words=False, break_on_hyphens=False)
+
+
+def table(lines: Iterable[str]) -> str:
+    return "\n".join(lines)
+
+
+def name_of(trial: Trial) -> str:
+    return f"real cameras ({REAL})" if trial.dataset == REAL else LEVELS[trial.level]
+
+
+def setting(model: About) -> Iterator[str]:
+    """Which model this is of, and how far its envelope can be trusted here."""
+    yield (
+        f"The model is `{model.model}`: {model.backbone}, trained by {model.method}. Its card, measured on "
+        f"{model.measured_on}, calls it safe where the noise reads {model.low:.1f} to {model.high:.1f} gray levels."
+    )
+    if {"cbsd68", REAL} & set(model.measured_on.split(", ")):
+        yield (
+            "So the envelope comes from the photographs that it is tried on here, if as means over all of them: on "
+            "others the warnings will be somewhat less right."
+        )
+
+
+def quality_table(levels: dict[str, list[Trial]]) -> Iterator[str]:
+    """PSNR by level and rule."""
+    yield "| noise | reading | input | restored | blended | only inside | blending − restoring | warning − restoring |"
+    yield "| :--- | ---: | ---: | ---: | ---: | ---: | :--- | :--- |"
+    for name, level in levels.items():
+        means = [fmean(getattr(t, rule) for t in level) for rule in ("given", "plain", "harmless", "inside")]
+        cells = [f"{reading(level):.1f}", *(f"{mean:.2f}" for mean in means)]
+        differences = [interval([getattr(t, rule) - t.plain for t in level]) for rule in ("harmless", "inside")]
+        yield f"| {name} | {' | '.join([*cells, *differences])} |"
+
+
+def reading(level: Sequence[Trial]) -> float:
+    known = [t.reading for t in level if not math.isnan(t.reading)]
+    return fmean(known) if known else math.nan
+
+
+def interval(values: Sequence[float]) -> str:
+    """`+0.31 [+0.12, +0.50]`; 0 where all are."""
+    if not any(values):
+        return "0"
+    found = estimate(values)
+    spread = (
+        f" [{found.mean - found.spread:+.2f}, {found.mean + found.spread:+.2f}]" if found.spread is not None else ""
+    )
+    return f"{found.mean:+.2f}{spread}".replace("-", "−")
+
+
+HOW = (
+    f"Restoring harmed an image if it lost {VISIBLE} dB, and helped if it gained {VISIBLE} dB. A warning is right on "
+    "an image that was harmed and wrong on one that was helped. The blend prevented harm where what it gives out is "
+    f"within {VISIBLE} dB of the input or above, and cut a gain where it gave up {VISIBLE} dB of it."
+)
+
+
+def rules_table(levels: dict[str, list[Trial]]) -> Iterator[str]:
+    """How often each rule stepped in, and whether rightly."""
+    yield (
+        "| noise | images | harmed | helped | warned | harmed and warned | helped and warned | mean share kept "
+        "| harm prevented by the blend | gains cut by the blend |"
+    )
+    yield "| :--- |" + " ---: |" * 9
+    for name, level in levels.items():
+        harmed, helped = harmed_in(level), helped_in(level)
+        cells = [
+            f"{len(level)}",
+            f"{len(harmed)}",
+            f"{len(helped)}",
+            f"{sum(t.warned for t in level)}",
+            share_of(sum(t.warned for t in harmed), len(harmed)),
+            share_of(sum(t.warned for t in helped), len(helped)),
+            f"{fmean(t.share for t in level):.2f}",
+            share_of(len(prevented_in(level)), len(harmed)),
+            share_of(len(cut_in(level)), len(helped)),
+        ]
+        yield f"| {name} | {' | '.join(cells)} |"
+
+
+def harmed_in(level: Iterable[Trial]) -> list[Trial]:
+    return [t for t in level if t.gain <= -VISIBLE]
+
+
+def helped_in(level: Iterable[Trial]) -> list[Trial]:
+    return [t for t in level if t.gain >= VISIBLE]
+
+
+def prevented_in(level: Iterable[Trial]) -> list[Trial]:
+    """Harmed by the plain restoration, and not by the blend."""
+    return [t for t in harmed_in(level) if t.harmless - t.given > -VISIBLE]
+
+
+def cut_in(level: Iterable[Trial]) -> list[Trial]:
+    """Helped, and by the blend a good deal less."""
+    return [t for t in helped_in(level) if t.harmless - t.plain <= -VISIBLE]
+
+
+def share_of(part: int, whole: int) -> str:
+    return f"{part} of {whole}" if whole else "–"
+
+
+def conclusions(levels: dict[str, list[Trial]]) -> Iterator[str]:
+    """What to make of it, in words."""
+    trials = [trial for level in levels.values() for trial in level]
+    harmed, helped = harmed_in(trials), helped_in(trials)
+    warned, wrongly = sum(t.warned for t in harmed), sum(t.warned for t in helped)
+    yield (
+        f"Of {len(trials)} restorations, {len(harmed)} harmed and {len(helped)} helped. The warning was there for "
+        f"{warned} of those harmed ({percent(warned, len(harmed))}) and for {wrongly} of those helped "
+        f"({percent(wrongly, len(helped))}). The blend prevented {len(prevented_in(trials))} of the harms "
+        f"({percent(len(prevented_in(trials)), len(harmed))}) and cut {len(cut_in(trials))} of the gains "
+        f"({percent(len(cut_in(trials)), len(helped))})."
+    )
+    for title, rule in (("Blending", "harmless"), ("Restoring only inside the envelope", "inside")):
+        yield f"{title} {gains_and_losses(levels, rule)}."
+    yield (
+        "The mixture of levels is ours: how much harm there is to prevent depends on what one restores. The reading "
+        "and the blend both take noise for white: what is correlated, sparse or from a codec is read too low."
+    )
+
+
+def percent(part: int, whole: int) -> str:
+    return f"{part / whole:.0%}".replace("%", " %") if whole else "none to speak of"
+
+
+def gains_and_losses(levels: dict[str, list[Trial]], rule: str) -> str:
+    """Where a rule is better or worse than restoring, by an interval that leaves out zero."""
+    better: list[str] = []
+    worse: list[str] = []
+    for name, level in levels.items():
+        found = estimate([getattr(t, rule) - t.plain for t in level])
+        if found.spread is not None and abs(found.mean) > found.spread:
+            (better if found.mean > 0 else worse).append(f"{name} ({found.mean:+.2f} dB)".replace("-", "−"))
+    return (
+        f"is better than restoring for {', '.join(better) or 'no level'}, and worse for "
+        f"{', '.join(worse) or 'none'}, by intervals that leave out zero"
+    )
+
+
+# ------------------------------------------------------------------------------------------------- keeping
+
+
+def write(model: About, trials: Sequence[Trial]) -> None:
+    """The rows, the first line saying which model they are of."""
+    lines = [asdict(model), *({**asdict(t), "reading": None if math.isnan(t.reading) else t.reading} for t in trials)]
+    write_text(ROWS, "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines))
+
+
+def read() -> tuple[About, list[Trial]]:
+    """What `write` wrote."""
+    first, *rest = (json.loads(line) for line in ROWS.read_text().splitlines())
+    return About(**first), [
+        Trial(**row | {"reading": math.nan if row["reading"] is None else row["reading"]}) for row in rest
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", help="a model as `unseen restore` takes it; without it, the kept rows are used")
+    parser.add_argument("--images", type=int, default=0, help="so many photographs of each set; 0 takes all")
+    given = parser.parse_args()
+    if given.model:
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
+        model = load_model(given.model)
+        with progress_bar():
+            trials = measure(model, Path(os.environ["UNSEEN_TEST_DATA"]) / "test", given.images)
+        safe = envelope(model.card.quality if model.card else ())
+        assert safe is not None  # or nothing would have been measured
+        write(about(model, safe), trials)
+    write_text(PAGE, page(*read()))
+    print(PAGE)
+
+
+if __name__ == "__main__":
+    main()
