@@ -208,8 +208,8 @@ def about_tiles(how: How) -> str:
     """What is to be told of a network that sees the whole image, where it is shown parts."""
     effect = tiling_effect(how.model, how.tiling.tile)
     return (
-        f"{how.model.name}: sees the whole image at once, so that tiles change what it makes: a test photograph by up to "
-        f"{effect:.1f} gray levels of 255, and less the larger they are (--tile, --memory)"
+        f"{how.model.name}: sees the whole image at once, so that tiles change what it makes: a test photograph by up "
+        f"to {effect:.1f} gray levels of 255, and less the larger they are (--tile, --memory)"
     )
 
 
