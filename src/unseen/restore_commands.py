@@ -61,14 +61,18 @@ def restore(config: RestoreConfig, told: Namespace) -> int:
 
 def _tell(outcome: Outcome, out: str) -> None:
     """What became of the photographs: one line each for those to look at, and one for all."""
-    for line in outcome.remarks:
-        print(f"look at {_shown(line)}", file=sys.stderr)
+    for note in outcome.notes:
+        print(_shown(note), file=sys.stderr)
+    for name, remark in outcome.remarks:
+        print(f"look at {_shown(name)}: {_shown(remark)}", file=sys.stderr)
     for failure in outcome.failed:
         print(f"failed {_shown(failure.name)}: {_shown(failure.reason)}", file=sys.stderr)
     there = f", {outcome.there} there already (--overwrite restores them again)" if outcome.there else ""
+    looks = len({name for name, _ in outcome.remarks})
+    look = f", {looks} of them to look at" if looks else ""
     failed = f", {len(outcome.failed)} failed" if outcome.failed else ""
     untried = f", {outcome.untried} not tried" if outcome.untried else ""
-    print(f"{_shown(out)}: {outcome.restored} restored{there}{failed}{untried}")
+    print(f"{_shown(out)}: {outcome.restored} restored{look}{there}{failed}{untried}")
 
 
 def _shown(text: str) -> str:

@@ -76,8 +76,9 @@ class How:
 
 @dataclass
 class Outcome:
-    """What became of the photographs: counts, the ones that failed, and lines about those to look at.
+    """What became of the photographs: counts, the ones that failed, and those to look at, each with the reason.
 
+    notes: what is to be told of the model.
     untried: how many were left when the disk was found to be full, or read-only.
     """
 
@@ -85,7 +86,8 @@ class Outcome:
     there: int = 0
     untried: int = 0
     failed: list[Skipped] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
+    remarks: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def restore_files(
     work = list(opened(jobs, folder, how.pages, overwrite, outcome, stop, bar))
     unreadable = len(outcome.failed)
     if how.model.reach.radius is None and any(tiles_of(one.picture, how.tiling) > 1 for one in work):
-        outcome.remarks.append(about_tiles(how))
+        outcome.notes.append(about_tiles(how))
     files = bar.add_task("photographs", total=len(work))
     tiles = bar.add_task("tiles", total=sum(tiles_of(one.picture, how.tiling) for one in work))
     for group in grouped(work, how.tiling):
@@ -345,5 +347,5 @@ def account(work: Work, seen: Look, change: float, outcome: Outcome) -> None:
     """Count a photograph that was restored, and note what is to be told of it."""
     outcome.restored += 1
     if change < HALF_A_LEVEL:
-        outcome.remarks.append(f"{work.name}: the output equals the input, the model changed nothing")
-    outcome.remarks += [f"{work.name}: {warning}" for warning in seen.warnings]
+        outcome.remarks.append((work.name, "the output equals the input, the model changed nothing"))
+    outcome.remarks += [(work.name, warning) for warning in seen.warnings]
