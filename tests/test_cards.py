@@ -98,7 +98,21 @@ def test_quality_is_strict_json_and_comes_back(degree: str | float, values: tupl
 
 
 @pytest.mark.parametrize(
-    "change", [{"split": "training"}, {"gain": "much"}, {"more": 1}, {"distortion": 3}, {"degree": [1]}]
+    "change",
+    [
+        {"split": "training"},
+        {"gain": "much"},
+        {"gain": [1]},
+        {"more": 1},
+        {"distortion": 3},
+        {"degree": [1]},
+        {"degree": 10**400},
+        {"dataset": None},
+        {"images": "3"},
+        {"images": None},
+        {"images": True},
+        {"images": 0},
+    ],
 )
 def test_what_is_no_quality_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises((ValueError, TypeError)):
@@ -167,6 +181,12 @@ def test_without_two_neighbours_there_is_none(levels: list[Quality]) -> None:
 def test_the_sentence_names_both_ends() -> None:
     told = safety([quality(2.84, degree=2.0), quality(31.26, degree=30.0)])
     assert all(word in told for word in ("2.8 to 31.3", "gaussian noise 2 ", "gaussian noise 30"))
+
+
+def test_the_sentence_tells_on_how_few_images_it_rests() -> None:
+    """Within the envelope alone."""
+    levels = [quality(3, images=9), quality(5, images=4), quality(8, images=7), quality(12, -1, images=2)]
+    assert "(4 images or more a level)" in safety(levels)
 
 
 # --------------------------------------------------------------------------------------------- checkpoints
@@ -264,6 +284,39 @@ def test_an_old_checkpoint_still_loads_and_says_what_is_not_known(run: Path, tmp
 def test_a_damaged_card_is_refused_by_name(run: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     path = old_checkpoint(run, tmp_path / "odd.safetensors", **changes)
     with pytest.raises(UserError, match=r"odd\.safetensors"):
+        read_card(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"evaluations": "x"}, "evaluations: 'x'"),
+        ({"evaluations": 10**400}, "evaluations: 10"),
+        ({"config": None}, "config: None"),
+        ({"data": 5}, "data: 5"),
+        ({"photographs": "many"}, "photographs: 'many'"),
+        ({"version": ["1"]}, r"version: \['1'\]"),
+        ({"protocol_hash": 5}, "protocol_hash: 5"),
+        ({"levels": 7}, "levels: 7"),
+        ({"levels": [["seen", 5, 1.0]]}, "distortion: 5"),
+        ({"quality": [quality(5).to_json() | {"images": "3"}]}, "images: '3'"),
+        ({"quality": [quality(5).to_json() | {"images": None}]}, "images: None"),
+    ],
+)
+def test_a_field_of_another_kind_is_refused_by_name(
+    run: Path, tmp_path: Path, unseen: CommandLine, changes: dict[str, Any], field: str
+) -> None:
+    path = old_checkpoint(run, tmp_path / "odd.safetensors", **changes)
+    with pytest.raises(UserError, match=rf"odd\.safetensors: its card: {field}.* is of another kind$"):
+        read_card(path)
+    unseen("card", path, code=2)
+
+
+@pytest.mark.parametrize("changes", [{"data": 5}, {"data": "/a"}, {"pairs": [3]}, {"seed": "x"}, {"seed": True}])
+def test_a_configuration_of_another_kind_is_refused_by_name(run: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    config = read_card(run).config | changes
+    path = old_checkpoint(run, tmp_path / "odd.safetensors", config=config)
+    with pytest.raises(UserError, match=rf"odd\.safetensors: its card: config\.{next(iter(changes))}\b.* another kind"):
         read_card(path)
 
 

@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from programs import magick, program, set_tags, tags
 
 from unseen.data.photographs import UnreadableImage
 from unseen.errors import UserError
+from unseen.restoration.exif import exif_of_tiff
 from unseen.restoration.images import Picture, open_picture, save
 
 PHOTO = ["-size", "61x47", "-seed", "3", "plasma:red-blue", "-depth", "8"]
@@ -119,6 +121,18 @@ def test_an_unknown_resolution_is_the_72_dpi_of_the_standard(tmp_path: Path) -> 
         assert tags(out, "XResolution")["IFD0:XResolution"] == pytest.approx(72, abs=0.05)
 
 
+@pytest.mark.parametrize("name", ["in.jpg", "in.png", "in.tif", "in.webp"])
+@pytest.mark.parametrize(
+    ("given", "unit", "expected"), [(1, 1, 72), (300, 1, 72), (300, 2, 300), (100, 3, 254), (25.4, 2, 25.4)]
+)
+def test_resolution_by_exif(name: str, given: float, unit: int, expected: float, tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / name)
+    set_tags(tmp_path / name, f"-XResolution={given}", f"-YResolution={given}", f"-ResolutionUnit#={unit}")
+    found = tags(copied(tmp_path / name, tmp_path / f"out-{name}"), "IFD0:XResolution", "IFD0:ResolutionUnit")
+    inch = {2: 1, 3: 2.54}[found["IFD0:ResolutionUnit"]]
+    assert found["IFD0:XResolution"] * inch == pytest.approx(expected, abs=0.05)
+
+
 def test_iptc_stays_within_its_format(tmp_path: Path) -> None:
     for name, format in (("in.jpg", "jpeg"), ("in.tif", "tiff")):
         path = set_tags(photo(tmp_path / name), "-IPTC:Keywords=word", "-IPTC:Caption-Abstract=told")
@@ -137,12 +151,64 @@ def test_the_thumbnail_of_what_was_is_dropped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + bytes(20)]
+    "exif",
+    [
+        b"Exif\0\0",
+        b"Exif\0\0II*\0\xff\xff\xff\xff",
+        b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + bytes(20),
+        # BigTIFF: the first directory, the number of its entries, and the value of one, out of all bounds
+        b"Exif\0\0II+\0\x08\0\0\0" + b"\xff" * 8 + bytes(16),
+        b"Exif\0\0II+\0\x08\0\0\0" + struct.pack("<Q", 16) + b"\xff" * 40,
+        b"Exif\0\0II+\0\x08\0\0\0" + struct.pack("<QQHHQQQ", 16, 1, 270, 2, 100, 2**64 - 1, 0),
+    ],
 )
 def test_broken_exif_costs_no_picture(exif: bytes, tmp_path: Path) -> None:
     Image.new("RGB", (9, 9), "red").save(tmp_path / "in.jpg", exif=exif)
     for format in ("jpeg", "tiff", "png"):
         assert open_picture(copied(tmp_path / "in.jpg", tmp_path / f"out.{format}", format=format)).width == 9
+
+
+@pytest.mark.parametrize("beyond", [2**31, 2**62, 2**63 - 1, 2**63, 2**64 - 16])
+def test_an_entry_that_points_nowhere_is_left_out(beyond: int, tmp_path: Path) -> None:
+    path = tmp_path / "in.tif"
+    description, artist = "x" * 50, "y" * 50
+    tifffile.imwrite(
+        path, np.zeros((9, 9, 3), np.uint8), photometric="rgb", bigtiff=True, description=description,
+        extratags=[(315, 2, 0, artist, False)], metadata=None,
+    )  # fmt: skip
+    with tifffile.TiffFile(path) as file:
+        entry = file.pages[0].tags[315].offset  # type: ignore[union-attr]
+    with path.open("r+b") as content:
+        content.seek(entry + 12)
+        content.write(struct.pack("<Q", beyond))
+    # Decoders of pixels may refuse it; what reads the tags may not fall over it.
+    with path.open("rb") as content:
+        found = Image.Exif()
+        found.load(exif_of_tiff(content, 0))
+    assert dict(found) == {270: description, 305: "tifffile.py"}
+
+
+@pytest.mark.parametrize("form", ["attribute", "element"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+def test_xmp_does_not_turn_the_picture_again(suffix: str, form: str, tmp_path: Path) -> None:
+    path = set_tags(photo(tmp_path / f"in.{suffix}"), "-Orientation#=6")
+    compact = ("-api", "Compact=Shorthand") if form == "attribute" else ()
+    set_tags(path, *compact, "-XMP-tiff:Orientation#=6", "-XMP-tiff:Make=6", "-XMP-dc:Title=Orientation 6")
+    packet = program("exiftool", "-b", "-XMP", path)
+    assert (b"tiff:Orientation='6'" if form == "attribute" else b"<tiff:Orientation>6<") in packet
+    out = copied(path, tmp_path / f"out.{suffix}")
+    found = tags(out, "Orientation", "XMP-tiff:Make", "XMP-dc:Title")
+    assert found == {"IFD0:Orientation": 1, "XMP-tiff:Orientation": 1, "XMP-tiff:Make": 6,
+                     "XMP-dc:Title": "Orientation 6"}  # fmt: skip
+
+
+@pytest.mark.parametrize("order", ["II", "MM"])
+@pytest.mark.parametrize(("name", "format"), [("in.jpg", "tiff"), ("in.tif", "tiff"), ("in.tif", "jpeg")])
+def test_exif_tells_the_size_of_what_was_written(name: str, format: Any, order: str, tmp_path: Path) -> None:
+    path = photo(tmp_path / name)
+    set_tags(path, f"-ExifByteOrder={order}", "-Orientation#=6", "-ExifImageWidth=61", "-ExifImageHeight=47")
+    found = tags(copied(path, tmp_path / "out", format=format), "ExifImageWidth", "ExifImageHeight")
+    assert found == {"ExifIFD:ExifImageWidth": 47, "ExifIFD:ExifImageHeight": 61}
 
 
 def test_times_are_kept_on_request(tmp_path: Path) -> None:
@@ -208,6 +274,7 @@ def test_what_is_no_file_is_told_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     for path, reason in (
         (tmp_path / "none.png", "No such file"),
+        (tmp_path / ("a" * 300), "File name too long"),
         (tmp_path, "not a file"),
         (tmp_path / "pipe.png", "not a file"),
     ):

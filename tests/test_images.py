@@ -206,6 +206,24 @@ def test_cmyk_goes_through_its_profile(name: str, cmyk_profile: Path, tmp_path: 
     assert "RGB " in found["ICC-header:ColorSpaceData"]
 
 
+@pytest.mark.parametrize("damage", ["cut", "unmarked", "without tables", "of sRGB"])
+def test_cmyk_with_a_profile_of_no_use_is_refused(damage: str, cmyk_profile: Path, tmp_path: Path) -> None:
+    magick(*COLOURED, "-colorspace", "CMYK", "-depth", "8", tmp_path / "plain.jpg")
+    sound = cmyk_profile.read_bytes()
+    profile = {
+        "cut": sound[:200],
+        "unmarked": sound[:36] + bytes(4) + sound[40:],
+        "without tables": sound[:128] + bytes(len(sound) - 128),
+        "of sRGB": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+    }[damage]
+    with Image.open(tmp_path / "plain.jpg") as image:
+        image.save(tmp_path / "sound.jpg", icc_profile=sound)
+        image.save(tmp_path / "in.jpg", icc_profile=profile)
+    assert not open_picture(tmp_path / "sound.jpg").gray
+    with pytest.raises(UnreadableImage, match="CMYK without a profile of CMYK"):
+        open_picture(tmp_path / "in.jpg")
+
+
 def refused(name: str, *made: str) -> tuple[str, list[str]]:
     return name, [*COLOURED, *made]
 
@@ -370,7 +388,7 @@ def test_pages_one_by_one(tmp_path: Path) -> None:
     magick(*COLOURED, "-depth", "16", pages[0])
     magick(*GRAY, "-depth", "8", "-resize", "50%", pages[1])
     program("tiffcp", *pages, tmp_path / "both.tif")
-    with pytest.raises(UnreadableImage, match="holds 2 pages; ask for them page by page"):
+    with pytest.raises(UnreadableImage, match=r"holds 2 pages; ask for them page by page \(--pages\), or"):
         open_picture(tmp_path / "both.tif")
     for i, page in enumerate(pages):
         picture = open_picture(tmp_path / "both.tif", i)

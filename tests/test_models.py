@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import sys
@@ -322,6 +323,34 @@ def test_an_onnx_file_in_half_precision_restores(tmp_path: Path) -> None:
     images = torch.rand(1, 3, 66, 65)
     assert model.run(images).dtype == torch.float32
     torch.testing.assert_close(model.run(images), nn.functional.avg_pool2d(images, 3, 1, 1), rtol=0, atol=2e-3)
+
+
+def ours(path: Path, reach: dict[str, Any], smallest: Any = 1) -> str:
+    """A file that keeps sizes, and tells this as if we had written it."""
+    model = onnx.load(onnx_file(path, BLUR, ANY))
+    helper.set_model_props(model, {"unseen.reach": json.dumps(reach), "unseen.smallest": json.dumps(smallest)})
+    onnx.save(model, path)
+    return str(path)
+
+
+def test_what_our_onnx_files_tell_is_believed_where_it_can_be(tmp_path: Path) -> None:
+    assert load_model(ours(tmp_path / "a.onnx", {"radius": 3, "stride": 2, "scale": 1}, 8)).reach == Reach(3, 2)
+    assert load_model(ours(tmp_path / "a.onnx", {"radius": None})).reach == Reach(None)
+    for reach, smallest, reason in (
+        ({"radius": 1, "stride": 0}, 1, "stride: 0 is no"),
+        ({"radius": "x"}, 1, "radius: 'x' is no"),
+        ({"radius": -5}, 1, "radius: -5 is no"),
+        ({"radius": 1, "scale": 1.0}, 1, "scale: 1.0 is no"),
+        ({"radius": 1, "scale": True}, 1, "scale: True is no"),
+        ({"radius": 1, "scale": 2}, 1, "tells a scale of 2, and enlarges by 1"),
+        ({"radius": 1}, 10**9, "unseen.smallest: 1000000000 is no"),
+        ({"radius": 1}, "8", "unseen.smallest: '8' is no"),
+        ({"radius": 1, "colour": 1}, 1, "damaged"),
+        ([1], 1, "damaged"),
+    ):
+        with pytest.raises(UserError, match=f"^{tmp_path / 'a.onnx'}: .*{reason}") as error:
+            load_model(ours(tmp_path / "a.onnx", reach, smallest))
+        assert "\n" not in str(error.value)
 
 
 def test_onnx_files_that_restore_no_image_are_refused(tmp_path: Path) -> None:

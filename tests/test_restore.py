@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -25,7 +26,12 @@ from unseen.checkpoints import with_quality
 from unseen.cli import main
 from unseen.config import parse_bytes
 from unseen.errors import UserError
-from unseen.restoration.models import load_model
+from unseen.progress import progress_bar
+from unseen.restoration.files import How, restore_files
+from unseen.restoration.models import Model, load_model
+from unseen.restoration.planning import plan
+from unseen.restoration.reach import Reach
+from unseen.restoration.tiles import Tiling
 
 RUN = [sys.executable, "-c", "import sys; from unseen.cli import main; sys.exit(main())", "restore"]
 SINGLE = ["--device", "cpu", "--threads", "1"]
@@ -204,7 +210,7 @@ def test_one_bad_file_costs_a_line_and_exit_code_1(restore: Restore, tree: Path,
 def test_nothing_that_can_be_done_is_exit_code_2(restore: Restore, tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     assert "failed text.png: " in restore(tmp_path / "text.png", "-o", tmp_path / "out", code=2).err
-    assert "no such folder" in restore(tmp_path / "none*.png", "-o", tmp_path / "out", code=2).err
+    assert "matches nothing" in restore(tmp_path / "none*.png", "-o", tmp_path / "out", code=2).err
     assert restore.refusal(tmp_path / "text.png") == "out: none given; say where restored files go, -o FOLDER"
     assert not (tmp_path / "out").exists()
 
@@ -291,6 +297,68 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(model: Path, tmp_path
         assert np.abs(apart).max() <= 1
 
 
+def test_pages_replace_neither_an_input_nor_each_other(restore: Restore, tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (20, 10), (90 * i, 40, 200)) for i in range(2)]
+    deep = tmp_path / "tree" / "tree"
+    deep.mkdir(parents=True)
+    pages[0].save(deep / "a.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(deep.parent / "a-p0001.tif")
+    before = (deep.parent / "a-p0001.tif").read_bytes()
+    told = restore(deep.parent, "-o", tmp_path, "--pages", "--overwrite", code=1)
+    assert "is a photograph itself, and would be replaced" in told.err
+    assert (deep.parent / "a-p0001.tif").read_bytes() == before
+    told = restore(deep, deep.parent / "a-p0001.tif", "-o", tmp_path / "out", "--pages", code=1)
+    assert "2 restored, 1 failed" in told.out
+    assert "another photograph is written to" in told.err
+
+
+def test_several_folders_and_patterns_keep_their_trees(restore: Restore, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        photographs(tmp_path / name, "a.png")
+        photographs(tmp_path / name / "deep", "b.png")
+    restore(tmp_path / "one", tmp_path / "two", "-o", tmp_path / "out")
+    assert files(tmp_path / "out") == ["one/a.png", "one/deep/b.png", "two/a.png", "two/deep/b.png"]
+    restore(tmp_path / "*" / "deep" / "*.png", "-o", tmp_path / "again")
+    assert files(tmp_path / "again") == ["one/deep/b.png", "two/deep/b.png"]
+
+
+def test_one_file_by_two_spellings_is_one(restore: Restore, tree: Path, tmp_path: Path) -> None:
+    told = restore(tree / "a.png", tree / ".." / tree.name / "a.png", "-o", tmp_path / "out")
+    assert "1 restored" in told.out
+
+
+def test_names_as_long_as_a_file_system_takes(restore: Restore, tmp_path: Path) -> None:
+    folder = photographs(tmp_path / "photos", "x" * 250 + ".png")
+    restore(folder, "-o", tmp_path / "out")
+    assert files(tmp_path / "out") == files(folder)
+    assert "no such file" in restore("y" * 300, "-o", tmp_path / "out", code=2).err
+    assert restore.refusal("", "-o", tmp_path / "out").startswith("photo: an empty name")
+
+
+def test_a_misnamed_file_keeps_its_format_and_its_name(restore: Restore, tree: Path, tmp_path: Path) -> None:
+    (tree / "a.png").rename(tree / "m.jpg")
+    restore(tree / "m.jpg", "-o", tmp_path / "out")
+    assert Image.open(tmp_path / "out" / "m.jpg").format == "PNG"
+
+
+def test_a_network_that_fails_costs_the_photograph_alone(tmp_path: Path) -> None:
+    def only_small(images: torch.Tensor) -> torch.Tensor:
+        if images.shape[-1] > 30:
+            raise IndexError("too wide")
+        return images
+
+    folder = photographs(tmp_path / "photos", "a.png", "b.png", size=(20, 20))
+    photographs(folder / "wide", "c.png", size=(20, 40))
+    planned = plan([str(folder)], tmp_path / "out", "input")
+    how = How(Model("mine", only_small, Reach(1)), Tiling(64, 1))
+    with progress_bar() as bar:
+        outcome = restore_files(planned.jobs, planned.folder, how, Event(), bar)
+    assert outcome.restored == 2
+    assert [(failure.name, failure.reason) for failure in outcome.failed] == [
+        ("wide/c.png", "mine fails on it: IndexError: too wide")
+    ]
+
+
 # ------------------------------------------------------------------------------------------ what is told
 
 
@@ -358,8 +426,8 @@ def test_progress_is_silent_where_there_is_no_terminal(restore: Restore, tree: P
 def test_amounts_of_memory() -> None:
     assert parse_bytes("1GiB", "memory") == 2**30
     assert parse_bytes(" 2.5 MB", "memory") == 2_500_000
-    assert parse_bytes("4096", "memory") == 4096
-    for wrong in ("", "much", "-1GiB", "0", "1XB", "1e999GB", "nan"):
+    assert parse_bytes("4096B", "memory") == 4096
+    for wrong in ("", "much", "-1GiB", "0", "1XB", "1e999GB", "nan", "20"):
         with pytest.raises(UserError, match=r"memory: .* give one such as 512MiB"):
             parse_bytes(wrong, "memory")
 

@@ -20,8 +20,9 @@ import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -33,14 +34,18 @@ from playwright.sync_api import Browser, Page, expect
 from scipy.ndimage import uniform_filter
 from skimage.metrics import peak_signal_noise_ratio
 
+from unseen.cards import Quality
 from unseen.checkpoints import Card
 from unseen.errors import UserError
 from unseen.protocols import load_protocol
+from unseen.restoration.checks import PLACES, SIDE, estimate_noise
+from unseen.restoration.images import open_picture
 from unseen.restoration.models import Model
 from unseen.restoration.reach import Reach
 from unseen.studio import serve
 from unseen.studio.kinds import KINDS, Candidate, Kind, kind_named, learnt_by
-from unseen.studio.server import listening
+from unseen.studio.restoring import restore_to_file
+from unseen.studio.server import in_small_tiles, listening
 
 pytest.importorskip("gradio", reason="needs the extra studio")
 
@@ -440,10 +445,58 @@ def test_a_port_that_is_taken_is_refused() -> None:
             serve({}, taken, open_browser=False)
 
 
+@pytest.mark.parametrize("port", [99999, 65536, -1])
+def test_what_is_no_port_is_refused(port: int) -> None:
+    with pytest.raises(UserError, match=f"^port: {port} is not within 0 to 65535$"):
+        serve({}, port, open_browser=False)
+
+
 def test_without_gradio_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(UserError, match=r"pip install 'unseen\[studio\]'"):
         serve({}, open_browser=False)
+
+
+@pytest.mark.parametrize(
+    ("names", "right"), [(["erm", "denoiser"], 3), (["erm", "ceiling"], 2), (["denoiser", "erm"], 2), ([], 1)]
+)
+def test_it_begins_with_the_denoiser_or_else_the_first_network(tmp_path: Path, names: list[str], right: int) -> None:
+    from unseen.studio.page import build
+
+    models = {name: Model(name, lambda images: images, Reach(0)) for name in names}
+    models["double"] = Model("double", lambda images: images, Reach(0, 1, 2))  # which is not compared
+    page = build(models, in_small_tiles, tmp_path, Event())
+    values = {getattr(block, "elem_id", None): getattr(block, "value", None) for block in page.blocks.values()}
+    assert values["right"] == right
+    assert values["model"] == ("denoiser" if "denoiser" in names else next(iter(models)))
+
+
+# ---------------------------------------------------------------------------------------- remarks
+
+
+def remarks(path: Path, folder: Path, card: Card | None) -> tuple[str, ...]:
+    model = Model("same", lambda images: images.clone(), Reach(0), card)
+    return restore_to_file(path, model, in_small_tiles(model), folder, Event(), lambda share: None).remarks
+
+
+def test_the_noise_is_read_where_restore_reads_it_and_told_once(tmp_path: Path) -> None:
+    """In a photograph that is noisy everywhere but in the middle."""
+    pixels = np.random.default_rng(0).normal(128, 20, (900, 1200, 3))
+    pixels[200:700, 300:900] = 128
+    path = tmp_path / "frame.png"
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+    reading = estimate_noise(open_picture(path).crops(PLACES, SIDE))
+    levels = [
+        Quality("seen", "gaussian_noise", float(noise), "set", 5, 20.0, 22.0, 2.0, 1.0, 3.0, noise)
+        for noise in (reading + 1, reading + 2)
+    ]
+    told = f"reads about {reading:.1f} gray levels"
+    assert told in remarks(path, tmp_path, None)[0]
+    assert told in remarks(path, tmp_path, card_of())[0]
+    careful = remarks(path, tmp_path, replace(card_of(), quality=tuple(levels)))
+    assert [line.count(f"{reading:.1f} gray") for line in careful] == [1, 0]
+    assert careful[0].startswith("Careful: ")
+    assert careful[1] == "The network changed nothing."
 
 
 # ---------------------------------------------------------------------------------------- distortions

@@ -351,6 +351,20 @@ def test_tiles_set_by_hand_are_rounded_up_to_the_stride() -> None:
     assert tiling_for(Model("a copy", run, Reach(0)), 1, 1) == Tiling(1, 1)
     assert tiling_for(Model("a copy", run, Reach(None, 16)), 1, 100) == Tiling(112, 64)
     assert not run.shapes
+    with pytest.raises(UserError, match=r"^tile: -3 "):
+        tiling_for(Model("a copy", run, Reach(0)), 1, -3)
+
+
+def test_a_model_that_does_not_enlarge_as_it_says_is_refused_by_name() -> None:
+    images = torch.rand(1, 3, 40, 30)
+    pixels = images[0].permute(1, 2, 0).numpy()
+    for run, scale in ((lambda x: x, 2), (lambda x: F.interpolate(x, scale_factor=2), 1), (lambda x: x[:, :1], 1)):
+        model = Model("liar", run, Reach(1, 1, scale))
+        with pytest.raises(UserError, match=rf"^liar: makes .*, and tells a scale of {scale}$"):
+            list(restored_strips(model, lambda top, bottom: pixels[top:bottom], 40, 30, Tiling(16, 2)))
+        for tiling in (Tiling(16, 2), Tiling(64, 2)):
+            with pytest.raises(UserError, match=r"^liar: "):
+                restore_tiled(model, images, tiling)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process takes")

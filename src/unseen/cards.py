@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from statistics import fmean
+from types import UnionType
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.box import SIMPLE_HEAD
@@ -23,6 +25,9 @@ if TYPE_CHECKING:  # a checkpoint holds what is here
 
 VALIDATION = "validation"
 """The `dataset` of what was measured on photographs of the training side."""
+
+NUMBER = int | float
+"""As JSON has them."""
 
 UNDISTORTED: Level = ("unseen", "undistorted", "")
 """No level of any protocol: the clean photographs themselves, that nothing can improve."""
@@ -76,21 +81,40 @@ class Quality:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """What `to_json` made. Raises ValueError or TypeError for anything else."""
+        """What `to_json` made. Raises ValueError, naming the field, or TypeError for anything else."""
+        numbers = [field.name for field in fields(cls) if field.type == "float"]
+        require_kinds(values, {"dataset": str, "images": int} | dict.fromkeys(numbers, NUMBER | str | None))
         read: dict[str, Any] = dict(values)
-        for name in [field.name for field in fields(cls) if field.type == "float"]:
-            read[name] = math.nan if read.get(name) is None else float(read[name])
+        for name in numbers:
+            read[name] = math.nan if read[name] is None else float(read[name])
         found = cls(**read)
+        if found.images < 1:
+            raise ValueError(f"images: {found.images} is below 1")
         read_level(found.level)
         return found
 
 
 def read_level(values: Sequence[Any]) -> Level:
-    """A level out of JSON. Raises ValueError or TypeError for anything else."""
+    """A level out of JSON. Raises ValueError, naming the field, or TypeError for anything else."""
     split, distortion, degree = values
-    if split not in SPLITS or not isinstance(distortion, str) or not isinstance(degree, str | float | int):
-        raise ValueError(f"no level: {values}")
+    if split not in SPLITS:
+        raise ValueError(f"split: {split!r:.40} is none of {', '.join(SPLITS)}")
+    require_kinds({"distortion": distortion, "degree": degree}, {"distortion": str, "degree": NUMBER | str})
     return split, distortion, degree
+
+
+def require_kinds(values: Mapping[str, Any], kinds: Mapping[str, type | UnionType], of: str = "") -> None:
+    """That fields out of JSON are there, and of these kinds; `of` goes before their names.
+
+    Raises ValueError that names the field, also for truth values and for integers beyond floating point.
+    """
+    for name, kind in kinds.items():
+        if name not in values:
+            raise ValueError(f"{of}{name}: not told")
+        value = values[name]
+        beyond = isinstance(value, int) and abs(value) > sys.float_info.max
+        if not isinstance(value, kind) or isinstance(value, bool) or beyond:
+            raise ValueError(f"{of}{name}: {value!r:.40} is of another kind")
 
 
 def _to_json(value: object) -> object:
@@ -157,10 +181,11 @@ def safety(qualities: Sequence[Quality]) -> str:
     if found is None:
         few = " One image tells no interval." if all(q.images < 2 for q in qualities) else ""
         return f"Where it is safe is not known: there are no two neighbouring levels where the gain is sure.{few}"
+    least = min(q.images for q in qualities if found.low <= q.noise <= found.high)
     return (
         f"Safe where the noise reads {found.low:.1f} to {found.high:.1f} gray levels of 255, from "
         f"{_named(found.lowest.level)} to {_named(found.highest.level)}: the gain over the input is above zero, by "
-        "the lower end of its 95 % interval, at every tested level that reads so."
+        f"the lower end of its 95 % interval, at every tested level that reads so ({least} images or more a level)."
     )
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from . import __version__
 from .backbones import BACKBONES
-from .cards import Quality, read_level
+from .cards import NUMBER, Quality, read_level, require_kinds
 from .errors import UserError
 from .files import replacing
 from .parts import build, name_of
@@ -28,6 +28,22 @@ if TYPE_CHECKING:  # protocols know distortions
     from .protocols import Protocol
 
 CHECKPOINT = "checkpoint.safetensors"
+
+TOLD = {
+    "version": str,
+    "config": dict,
+    "protocol_hash": str,
+    "evaluations": NUMBER,
+    "data": str,
+    "photographs": int,
+    "levels": list | tuple,
+    "quality": list | tuple,
+}
+"""What a card tells, as JSON has it."""
+CONFIGURED = {"backbone": str, "method": str, "protocol": str, "seed": int, "budget": int | str}
+"""Of the configuration, what evaluation needs."""
+SOURCES = {"data": list, "pairs": list}
+"""Of the configuration, lists of text that may be missing."""
 
 
 @dataclass(frozen=True)
@@ -125,17 +141,19 @@ def card_from(raw: Any, path: Path) -> Card:
     path: for messages. Raises UserError where a field is missing, unknown or of another kind.
     """
     try:
-        levels = tuple(map(read_level, raw.get("levels", [])))
-        quality = tuple(Quality.from_json(values) for values in raw.get("quality", []))
-        card = Card(**raw | {"levels": levels, "quality": quality})
-    except (TypeError, ValueError, AttributeError) as error:
+        card = Card(**raw)
+        require_kinds(vars(card), TOLD)
+        sources = {name: card.config.get(name, []) for name in SOURCES}
+        require_kinds(card.config | sources, CONFIGURED | SOURCES, of="config.")
+        for name, found in sources.items():
+            require_kinds(dict(enumerate(found)), dict.fromkeys(range(len(found)), str), of=f"config.{name}.")
+        levels = tuple(map(read_level, card.levels))
+        quality = tuple(map(Quality.from_json, card.quality))
+    except ValueError as error:
+        raise UserError(f"{path}: its card: {error}") from error
+    except TypeError as error:
         raise UserError(f"{path}: not a checkpoint of unseen {__version__}: its card has other fields") from error
-    config = card.config if isinstance(card.config, dict) else {}
-    expected = {"backbone": str, "method": str, "protocol": str, "seed": int, "budget": int | str}
-    for name, kind in expected.items():
-        if not isinstance(config.get(name), kind):
-            raise UserError(f"{path}: its card tells no {name}")
-    return card
+    return replace(card, levels=levels, quality=quality)
 
 
 def save_state(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], facts: Mapping[str, Any]) -> None:

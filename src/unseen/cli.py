@@ -234,7 +234,8 @@ def make_parser(values: Mapping[str, Any]) -> Parser:
         for word, settings in command.words:
             sub.add_argument(word, **settings)
         for flag, description in command.flags:
-            sub.add_argument(f"--{flag}", action="store_true", help=description)
+            spellings = dict.fromkeys((f"--{flag.replace('_', '-')}", f"--{flag}"))
+            sub.add_argument(*spellings, action="store_true", help=description)
         sub.description = command.help
         subcommands.add_subcommand(name, sub, help=command.help)
     return parser

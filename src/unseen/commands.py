@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .budget import Budget
 from .config import CompareConfig, DegradeConfig, DemoConfig, EvaluateConfig, TrainConfig
 from .errors import UserError
 from .files import require_writable
@@ -28,6 +29,7 @@ ANOTHER_PROTOCOL = (
     "be what this network saw."
 )
 UNCHECKED = "Whether a test image is among the photographs that this network was trained on was not checked: {reason}."
+UNFINISHED = "The training was interrupted: {spent:g} of {amount:g} gradient evaluations were spent."
 KINDS = ("methods", "distortions", "backbones", "protocols")
 
 
@@ -147,6 +149,13 @@ def evaluate(config: EvaluateConfig, told: Namespace) -> int:
     if config.card and protocol.hash() != card.protocol_hash:
         raise UserError("card: what another protocol calls seen is not what this network saw; test it under its own")
     notes = [] if protocol.hash() == card.protocol_hash else [ANOTHER_PROTOCOL]
+    limit = Budget.parse(card.config["budget"])
+    if (
+        limit.unit == "evaluations"
+        and card.config.get("select", "last") == "last"
+        and card.evaluations < 0.9 * limit.amount
+    ):
+        notes.append(UNFINISHED.format(spent=card.evaluations, amount=limit.amount))
     learnt = trained_on(card, config.protocol, config.method)
     notes += [] if isinstance(learnt, list) else [UNCHECKED.format(reason=learnt)]
     tests = Tests.load(config, protocol, learnt if isinstance(learnt, list) else [])

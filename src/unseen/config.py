@@ -297,14 +297,14 @@ class StudioConfig(Machine):
     models: Annotated[list[str], f"side by side, each {MODEL}"] = field(
         default_factory=lambda: ["erm", "dil_sf", "denoiser"]
     )
-    port: Annotated[int, "port on 127.0.0.1; 0 takes a free one"] = 0
+    port: Annotated[int, "port on 127.0.0.1; 0 takes the first free one from 7860 on"] = 0
 
 
-UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
 def parse_bytes(text: str, name: str) -> int:
-    """`512MiB`, `2GB` or `1e9` as bytes. Raises UserError, naming the field `name`, for anything else."""
+    """`512MiB` or `2GB` as bytes. Raises UserError, naming the field `name`, for anything else."""
     found = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?)\s*([A-Za-z]*)", text.strip())
     try:
         amount = int(float(found[1]) * UNITS[found[2].upper()]) if found else 0

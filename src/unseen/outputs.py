@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +21,10 @@ class Job:
     file: str
 
 
-def found_in(given: Path) -> list[tuple[Path, Path]]:
+def found_in(given: Path, unlisted: Callable[[OSError], object] | None = None) -> list[tuple[Path, Path]]:
     """The photographs of a folder, or the single one, each with its name there (see `find_photos`)."""
     root = given if given.is_dir() else given.parent
-    return [(path, path.relative_to(root)) for path in find_photos(given)]
+    return [(path, path.relative_to(root)) for path in find_photos(given, unlisted)]
 
 
 def jobs_for(found: Sequence[tuple[Path, Path]], ending: str = "") -> list[Job]:
@@ -41,7 +42,7 @@ def jobs_for(found: Sequence[tuple[Path, Path]], ending: str = "") -> list[Job]:
         file = name.with_name((name.stem if alone else name.name) + ending if ending else name.name).as_posix()
         other = jobs.setdefault(file.casefold(), Job(path, name.as_posix(), file))
         if other.path is not path:
-            raise UserError(f"{other.path} and {path} would both be written to {file}; give them one after the other")
+            raise UserError(f"{other.path} and {path} would both be written to {file}; give each an --out of its own")
     return list(jobs.values())
 
 
@@ -53,15 +54,15 @@ def refuse_outputs(photos: Sequence[Path], jobs: Sequence[Job], out: Path) -> No
     for folder in photos:
         if folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
             raise UserError(f"out: {out} is among the photographs in {folder}; give another --out")
-    originals = {_identity(job.path) for job in jobs if job.path.exists()}
+    originals = {identity(job.path) for job in jobs if os.path.exists(job.path)}
     for path in existing(jobs, out):
-        if _identity(path) in originals:
+        if identity(path) in originals:
             raise UserError(f"out: {path} is a photograph itself, and would be replaced; give another --out")
 
 
 def existing(jobs: Sequence[Job], out: Path) -> list[Path]:
     """The files that are there already."""
-    return [out / job.file for job in jobs if (out / job.file).exists()]
+    return [out / job.file for job in jobs if os.path.exists(out / job.file)]
 
 
 def refuse_existing(jobs: Sequence[Job], out: Path) -> None:
@@ -71,6 +72,7 @@ def refuse_existing(jobs: Sequence[Job], out: Path) -> None:
         raise UserError(f"out: {there[0]} is there already{more}; give --overwrite, or another --out")
 
 
-def _identity(path: Path) -> tuple[int, int]:
+def identity(path: Path) -> tuple[int, int]:
+    """What is equal for two names of one file alone."""
     status = path.stat()
     return status.st_dev, status.st_ino

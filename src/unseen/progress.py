@@ -21,7 +21,7 @@ def progress_bar() -> Iterator[Progress]:
     """Bars on standard error with count, time spent and time left; nothing is drawn where that is no terminal."""
     console = Console(stderr=True)
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # file names hold brackets
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -24,17 +24,19 @@ def restore(config: RestoreConfig, told: Namespace) -> int:
     from .cards import envelope, safety
     from .interruption import interruptible
     from .progress import progress_bar
-    from .restoration.files import How, plan, restore_files
+    from .restoration.files import How, restore_files
     from .restoration.models import load_model
+    from .restoration.planning import plan
     from .restoration.tiles import tiling_for
 
     config.check()
-    out = Path(config.out)
-    jobs, folder, failed = plan(told.photo, out, config.format)
-    require_writable(folder)
+    planned = plan(told.photo, Path(config.out), config.format)
+    require_writable(planned.folder)
     config = config.resolved()
     torch.set_num_threads(config.threads)
     model = load_model(config.model, config.device, config.backbone)
+    if told.do_no_harm and model.reach.scale > 1:
+        raise UserError(f"do_no_harm: {model.name} enlarges, and its output cannot be blended with the input")
     qualities = model.card.quality if model.card else ()
     safe = envelope(qualities)
     if safe is None:
@@ -42,15 +44,16 @@ def restore(config: RestoreConfig, told: Namespace) -> int:
     how = How(
         model,
         tiling_for(model, config.bytes, config.tile),
+        format=planned.format,
         envelope=safe,
         harmless=told.do_no_harm,
         keep_times=told.keep_times,
         pages=told.pages,
     )
     with interruptible() as stop, progress_bar() as bar:
-        outcome = restore_files(jobs, folder, how, stop, bar, overwrite=told.overwrite)
-    outcome.failed[:0] = failed
-    _tell(outcome, config.out)
+        outcome = restore_files(planned.jobs, planned.folder, how, stop, bar, overwrite=told.overwrite)
+    outcome.failed[:0] = planned.failed
+    _tell(outcome, config.out, hint=not told.do_no_harm)
     if stop.is_set():
         print("interrupted: the same command goes on with the rest")
         return INTERRUPTED
@@ -59,12 +62,14 @@ def restore(config: RestoreConfig, told: Namespace) -> int:
     return PARTLY if outcome.restored or outcome.there else REFUSED
 
 
-def _tell(outcome: Outcome, out: str) -> None:
+def _tell(outcome: Outcome, out: str, hint: bool) -> None:
     """What became of the photographs: one line each for those to look at, and one for all."""
     for note in outcome.notes:
         print(_shown(note), file=sys.stderr)
     for name, remark in outcome.remarks:
         print(f"look at {_shown(name)}: {_shown(remark)}", file=sys.stderr)
+    if hint and any("outside" in remark for _, remark in outcome.remarks):
+        print("--do-no-harm keeps less of a restoration where a self-check says so", file=sys.stderr)
     for failure in outcome.failed:
         print(f"failed {_shown(failure.name)}: {_shown(failure.reason)}", file=sys.stderr)
     there = f", {outcome.there} there already (--overwrite restores them again)" if outcome.there else ""
@@ -98,7 +103,7 @@ def models(config: None, told: Namespace) -> int:
             f"    {card.config['backbone']}, trained by {card.config['method']} under {card.config['protocol']}"
         )
         console.print(f"    {safety(card.quality)}", soft_wrap=True)
-    print("unseen card NAME tells all of one; any checkpoint, .onnx, .pth or .safetensors may be given by its path")
+    print("unseen card NAME tells all of one; --model also takes runs, .onnx, .pth and .safetensors by their paths")
     return DONE
 
 
@@ -109,8 +114,13 @@ def card(config: None, told: Namespace) -> int:
     from .cards import card_text
     from .checkpoints import read_card
     from .restoration.models import located
+    from .restoration.onnx_file import open_onnx
 
-    Console(highlight=False, markup=False).print(card_text(read_card(located(told.checkpoint))))
+    path = located(told.checkpoint)
+    found = open_onnx(path, "cpu").card if path.suffix.lower() == ".onnx" else read_card(path)
+    if found is None:
+        raise UserError(f"{path}: holds no card")
+    Console(highlight=False, markup=False).print(card_text(found))
     return DONE
 
 

@@ -130,12 +130,13 @@ def generator_for(seed: int, name: str) -> np.random.Generator:
 # --------------------------------------------------------------------------------------------- finding
 
 
-def find_photos(folder: Path) -> list[Path]:
+def find_photos(folder: Path, unlisted: Callable[[OSError], object] | None = None) -> list[Path]:
     """All photographs in `folder` and below, sorted by relative path.
 
     Counted are the suffixes in `SUFFIXES`, in either case. Hidden files and folders are not. Links to
     folders are followed, each folder once, so that a loop of links ends. A single image file may be given
-    in place of a folder. Raises UserError if `folder` is missing, is neither, or holds no photograph.
+    in place of a folder. Raises UserError if `folder` is missing, is neither, or holds no photograph, and for a folder
+    that cannot be listed, unless that is told to `unlisted`.
     """
     if folder.is_file():
         if folder.suffix.lower() not in SUFFIXES:
@@ -144,7 +145,9 @@ def find_photos(folder: Path) -> list[Path]:
     if not folder.is_dir():
         state = "is not a folder" if folder.exists() else "no such folder"
         raise UserError(f"{folder}: {state}; give a folder of photographs ({_suffix_list()})")
-    found = [path for path in _walk(folder) if path.suffix.lower() in SUFFIXES and _may_be_file(path)]
+    found = [
+        path for path in _walk(folder, unlisted or _refuse) if path.suffix.lower() in SUFFIXES and _may_be_file(path)
+    ]
     if not found:
         raise UserError(f"{folder}: holds no photograph; counted are {_suffix_list()}, hidden files are not")
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
@@ -154,10 +157,10 @@ def _suffix_list() -> str:
     return " ".join(SUFFIXES)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, unlisted: Callable[[OSError], object]) -> Iterator[Path]:
     """Every file below `folder` that is not hidden; each folder once, under its real name if that is here."""
     visited: set[str] = set()
-    for parent, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
+    for parent, folders, files in os.walk(folder, onerror=unlisted, followlinks=True):
         real = os.path.realpath(parent)
         if real in visited:
             folders.clear()

@@ -27,6 +27,8 @@ SMALLEST = 16
 """Side in pixels below which nothing is read: the median would be that of a few dozen coefficients."""
 CLIPPED = 0.5
 """Share of black or white values (0 or 1) above which a block is left out: noise cannot be seen where it is clipped."""
+PLACES, SIDE = 9, 256
+"""At how many places of a photograph, of which side in pixels, it is looked at."""
 HALF_A_LEVEL = 0.5 / 255
 """Less than that is no change in a file of 8 bits."""
 STEP = 1e-3

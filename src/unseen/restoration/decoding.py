@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 from PIL.BmpImagePlugin import BmpImageFile
 
 from ..data.photographs import UnreadableImage
@@ -145,8 +146,8 @@ def orientation_of(image: pyvips.Image) -> int:
 def converted(path: Path, image: pyvips.Image) -> pyvips.Image:
     """Gray or RGB, with or without alpha; raises UnreadableImage for pixels of any other kind."""
     if image.interpretation == "cmyk" and image.bands == 4:
-        if not image.get_typeof("icc-profile-data"):
-            raise UnreadableImage(path, "CMYK without a profile says nothing of its colours; save it as RGB")
+        if not (image.get_typeof("icc-profile-data") and _is_profile_of_cmyk(image.get("icc-profile-data"))):
+            raise UnreadableImage(path, "CMYK without a profile of CMYK says nothing of its colours; save it as RGB")
         depth = 8 if image.format == "uchar" else 16
         with readable(path):
             image = image.icc_transform("srgb", embedded=True, intent="relative", depth=depth)
@@ -156,6 +157,16 @@ def converted(path: Path, image: pyvips.Image) -> pyvips.Image:
     if image.format not in DEPTHS:
         raise UnreadableImage(path, f"pixels of type {image.format} have no known white; save it with 8 or 16 bits")
     return image
+
+
+def _is_profile_of_cmyk(profile: bytes) -> bool:
+    """Whether it leads from CMYK to other colours. Instead of one that does not, libvips would take its own."""
+    try:
+        found = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile
+    except OSError:
+        return False
+    intent, direction = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Direction.INPUT
+    return found.xcolor_space.strip() == "CMYK" and bool(found.is_intent_supported(intent, direction))
 
 
 def row_reader(path: Path, image: pyvips.Image) -> Callable[[int, int], NDArray[Any]]:

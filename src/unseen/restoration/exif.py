@@ -15,6 +15,8 @@ _DESCRIPTIVE = (270, 271, 272, 305, 306, 315, 316, 18246, 33432, *range(40091, 4
 """Tags of the first directory that tell of the picture and not of its pixels: description, make, model, software,
 date, artist, computer, rating, copyright, and Windows's title, comment, author, keywords and subject."""
 _IPTC = 33723
+_SIZES = {40962: 256, 40963: 257}
+"""EXIF's width and height of the picture, with the TIFF tags that tell of the same."""
 _INTEROPERABILITY = 40965
 """Points to a directory that nobody misses, and would point nowhere in another file."""
 _MARK = b"Exif\0\0"
@@ -63,10 +65,15 @@ def without_thumbnail(exif: bytes) -> bytes:
     """The same with its second directory cut off: that shows the picture as it was, and perhaps lying on its side."""
     start = len(_MARK) if exif.startswith(_MARK) else 0
     try:
-        layout, first = _header(io.BytesIO(exif[start:]))
-        (count,) = layout.count.unpack_from(exif, start + first)
+        source = io.BytesIO(exif[start:])
+        layout, first = _header(source)
+        _seek(source, first)
+        (count,) = layout.count.unpack(source.read(layout.count.size))
+        at = start + first + layout.count.size + count * layout.entry.size
+        if at > len(exif):
+            raise _Broken
         cut = bytearray(exif)
-        layout.offset.pack_into(cut, start + first + layout.count.size + count * layout.entry.size, 0)
+        layout.offset.pack_into(cut, at, 0)
     except (_Broken, struct.error):  # it is not mended here
         return exif
     return bytes(cut)
@@ -103,6 +110,8 @@ def add_to_tiff(file: BinaryIO, exif: bytes, iptc: bytes = b"") -> None:
             first, below = _swapped(first), {tag: _swapped(directory) for tag, directory in below.items()}
     except (_Broken, struct.error):
         pass
+    for directory in below.values():
+        directory.update({tag: mine[same] for tag, same in _SIZES.items() if tag in directory})
     end = file.seek(0, io.SEEK_END)
     file.write(bytes(end % 2))  # directories begin at even offsets
     data, at = _laid_out(mine | first, below, layout, end + end % 2)
@@ -122,9 +131,14 @@ def _header(file: BinaryIO) -> tuple[_Layout, int]:
     return layout, layout.offset.unpack_from(header, 8 if layout.big else 4)[0]
 
 
+def _seek(file: BinaryIO, at: int) -> None:
+    """There, or to the end where a broken offset lies beyond it: of 64 bits, some are refused in one way or another."""
+    file.seek(min(at, file.seek(0, io.SEEK_END)))
+
+
 def _read(file: BinaryIO, layout: _Layout, at: int) -> tuple[_Directory, int]:
     """A directory, and where the next one is."""
-    file.seek(at)
+    _seek(file, at)
     (count,) = layout.count.unpack(file.read(layout.count.size))
     rows = file.read(count * layout.entry.size) if count < 4096 else b""
     (following,) = layout.offset.unpack(file.read(layout.offset.size))
@@ -132,7 +146,7 @@ def _read(file: BinaryIO, layout: _Layout, at: int) -> tuple[_Directory, int]:
     for tag, type_, n, value in layout.entry.iter_unpack(rows):
         size = n * _WORD[type_] * (2 if type_ in _RATIONALS else 1) if type_ < len(_WORD) else 0
         if size > len(value):
-            file.seek(layout.offset.unpack(value)[0])
+            _seek(file, layout.offset.unpack(value)[0])
             value = file.read(min(size, _LARGEST))
         if 0 < size <= len(value):
             directory[tag] = _Entry(type_, value[:size])

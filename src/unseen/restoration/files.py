@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import glob
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,28 +18,15 @@ from rich.progress import Progress
 from torch import Tensor
 
 from ..cards import Envelope
-from ..config import Format
-from ..data.photographs import SUFFIXES, Skipped, UnreadableImage
+from ..data.photographs import Skipped, UnreadableImage
 from ..errors import UserError
-from ..outputs import Job, found_in, jobs_for, refuse_outputs
-from .checks import HALF_A_LEVEL, estimate_noise, harmless_share, outside
+from ..outputs import Job, identity
+from .checks import HALF_A_LEVEL, PLACES, SIDE, estimate_noise, harmless_share, outside
 from .decoding import FileFormat
 from .images import Picture, open_picture, save
 from .models import Model
 from .tiles import Tiling, count_tiles, restore_tiled, restored_strips, tiling_effect
 
-FORMATS: dict[str, FileFormat] = {
-    ".png": "png",
-    ".jpg": "jpeg",
-    ".tif": "tiff",
-    ".webp": "webp",
-    ".bmp": "bmp",
-    ".jpeg": "jpeg",
-    ".tiff": "tiff",
-}
-"""Suffixes, the usual one of each format first."""
-CROPS, CROP = 9, 256
-"""At how many places of a large photograph, of which side, the self-checks look."""
 MOST_AT_ONCE = 32
 HOPELESS = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)]
 """What a disk says that would say so of the next photograph, too. In words: through libvips no number comes."""
@@ -61,13 +47,15 @@ class Hopeless(Exception):  # noqa: N818
 class How:
     """What is done with every photograph.
 
-    envelope: the readings between which the model is known to be safe. harmless: blend back towards the input where
+    format: of the outputs; None for that of each input. envelope: the readings between which the model is known to be
+    safe. harmless: blend back towards the input where
     the self-check says so. keep_times: give outputs the file times of their inputs. pages: restore the pages of one
     file into files of their own.
     """
 
     model: Model
     tiling: Tiling
+    format: FileFormat | None = None
     envelope: Envelope | None = None
     harmless: bool = False
     keep_times: bool = False
@@ -99,49 +87,6 @@ class Work:
     target: Path
 
 
-# ------------------------------------------------------------------------------------------ which files
-
-
-def plan(inputs: Sequence[str], out: Path, format: Format) -> tuple[list[Job], Path, list[Skipped]]:
-    """The jobs, the folder they are written below, and what of the inputs cannot be used.
-
-    inputs: files, folders (the tree is kept) and patterns. out: a folder; with a single file given also a file name,
-    whose suffix then says the format.
-    Raises UserError where an output would replace an input, and where two would be written to one file.
-    """
-    found: list[tuple[Path, Path]] = []
-    failed: list[Skipped] = []
-    paths = [path for given in inputs for path in matches(given)]
-    for path in paths:
-        try:
-            found += found_in(path)
-        except UserError as error:
-            failed.append(Skipped(str(path), str(error).removeprefix(f"{path}: ")))
-    found = list({path.absolute(): (path, name) for path, name in found}.values())  # patterns may name one twice
-    if len(paths) == 1 and paths[0].is_file() and out.suffix.lower() in SUFFIXES and not out.is_dir():
-        if format not in ("input", format_of(out)):
-            raise UserError(f"format: {format}, but --out ends in {out.suffix}; leave one of them out")
-        jobs, folder = [Job(path, name.as_posix(), out.name) for path, name in found], out.parent
-    else:
-        ending = next((suffix for suffix, name in FORMATS.items() if name == format), "")
-        jobs, folder = jobs_for(found, ending), out
-    refuse_outputs(paths, jobs, folder)
-    return jobs, folder, failed
-
-
-def matches(given: str) -> list[Path]:
-    """The file or folder of this name; else all that a pattern such as *.png or **/*.png matches."""
-    path = Path(given)
-    if path.exists() or not glob.has_magic(given):
-        return [path]
-    return [Path(name) for name in sorted(glob.glob(given, recursive=True))] or [path]  # noqa: PTH207 (also absolute)
-
-
-def format_of(path: Path) -> FileFormat:
-    """The format that a suffix stands for."""
-    return FORMATS[path.suffix.lower()]
-
-
 # ------------------------------------------------------------------------------------------ all of them
 
 
@@ -152,7 +97,7 @@ def restore_files(
     unless `overwrite`. What cannot be read, restored or written is among the failed, and the others go on, unless the
     disk is full or read-only.
     """
-    outcome = Outcome()
+    outcome, how = Outcome(), replace(how, model=guarded(how.model))
     work = list(opened(jobs, folder, how.pages, overwrite, outcome, stop, bar))
     unreadable = len(outcome.failed)
     if how.model.reach.radius is None and any(tiles_of(one.picture, how.tiling) > 1 for one in work):
@@ -183,12 +128,18 @@ def opened(
 ) -> Iterator[Work]:
     """What is to be done, by the headers; what cannot be opened has failed, what is there already is counted."""
     task = bar.add_task("looking at photographs", total=len(jobs))
+    originals, taken = {identity(job.path) for job in jobs if os.path.exists(job.path)}, set[str]()
     for job in jobs:
         if stop.is_set():
             break
         with failing([job.source], outcome):
             for work in works_of(job, folder, pages):
-                if work.target.exists() and not overwrite:
+                if str(work.target).casefold() in taken:
+                    raise UserError(f"another photograph is written to {work.target}")
+                taken.add(str(work.target).casefold())
+                if os.path.exists(work.target) and identity(work.target) in originals:
+                    raise UserError(f"{work.target} is a photograph itself, and would be replaced")
+                if os.path.exists(work.target) and not overwrite:
                     outcome.there += 1
                 else:
                     yield work
@@ -245,13 +196,28 @@ def failing(names: Sequence[str], outcome: Outcome) -> Iterator[None]:
     except UserError as error:
         reason = str(error)
         hopeless = isinstance(error.__cause__, OSError) and error.__cause__.strerror in HOPELESS
-    except (RuntimeError, MemoryError) as error:  # torch and onnxruntime each have words of their own for memory
-        if "memory" not in str(error).lower() and not isinstance(error, MemoryError):
-            raise
-        reason, hopeless = "out of memory; give a smaller --memory or --tile", False
+    except MemoryError:
+        reason, hopeless = "out of memory", False
     outcome.failed += [Skipped(name, reason) for name in names]
     if hopeless:
         raise Hopeless
+
+
+def guarded(model: Model) -> Model:
+    """The same, whose failures are told as those of the photograph in hand."""
+
+    def run(images: Tensor) -> Tensor:
+        try:
+            return model.run(images)
+        except UserError:
+            raise
+        except Exception as error:  # torch, onnxruntime and networks of others raise what they like
+            if isinstance(error, MemoryError) or "memory" in str(error).lower():
+                raise UserError("out of memory; give a smaller --memory or --tile") from error
+            reason = " ".join(str(error).split())
+            raise UserError(f"{model.name} fails on it: {type(error).__name__}: {reason}") from error
+
+    return replace(model, run=run)
 
 
 # ------------------------------------------------------------------------------------------ one, or some
@@ -265,8 +231,11 @@ class Look:
     warnings: tuple[str, ...] = ()
 
 
-def look(crops: Sequence[Image], how: How) -> Look:
+def look(picture: Picture, how: How) -> Look:
     """Judge a photograph by parts of it."""
+    if not (how.harmless or how.envelope):
+        return Look()
+    crops = picture.crops(PLACES, SIDE)
     warning = outside(estimate_noise(crops), how.envelope) if how.envelope else None
     share = harmless_share(how.model, crops) if how.harmless else 1.0
     kept = f"{share:.0%} of the restoration kept, so as to do no harm" if share < 1 else None
@@ -307,7 +276,7 @@ def restore_small(group: Sequence[Work], how: How, outcome: Outcome) -> None:
         return
     restored: list[Image] = []
     with failing([work.name for work, _ in whole], outcome):
-        looks = [look([image], how) for _, image in whole]
+        looks = [look(work.picture, how) for work, _ in whole]
         watched = Watched(how.model, [seen.share for seen in looks])
         stacked = torch.from_numpy(np.stack([image for _, image in whole])).permute(0, 3, 1, 2)
         restored = list(restore_tiled(watched.model, stacked, how.tiling).permute(0, 2, 3, 1).numpy())
@@ -328,7 +297,7 @@ def restore_large(work: Work, how: How, stop: Event, done: Callable[[int], None]
 
     picture = work.picture
     with failing([work.name], outcome):
-        seen = look(picture.crops(CROPS, CROP), how) if how.harmless or how.envelope else Look()
+        seen = look(picture, how)
         watched = Watched(how.model, [seen.share])
         strips = restored_strips(
             watched.model, picture.reader(), picture.height, picture.width, how.tiling, done=tile_done
@@ -338,9 +307,9 @@ def restore_large(work: Work, how: How, stop: Event, done: Callable[[int], None]
 
 
 def write(work: Work, strips: Iterable[Image], how: How) -> None:
-    """The output, in the format that its suffix says."""
+    """The output."""
     scale = how.model.reach.scale
-    save(work.picture, work.target, strips, format=format_of(work.target), scale=scale, keep_times=how.keep_times)
+    save(work.picture, work.target, strips, format=how.format, scale=scale, keep_times=how.keep_times)
 
 
 def account(work: Work, seen: Look, change: float, outcome: Outcome) -> None:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +52,11 @@ _SUFFIXES: dict[FileFormat, tuple[str, ...]] = {
     "webp": (".webp",),
     "bmp": (".bmp",),
 }
+_XMP_ORIENTATION = re.compile(rb"""(<tiff:Orientation\b[^<>]*>\s*|\btiff:Orientation\s*=\s*["']\s*)\d+""")
+"""In its two forms, as an element and as an attribute (Adobe, XMP Specification Part 1, 2012, section 7)."""
+_RESOLUTION = ("XResolution", "YResolution", "ResolutionUnit")
+_MILLIMETRES = {"2": 25.4, "3": 10.0}
+"""Of EXIF's units, inch and centimetre."""
 _MIRRORED = 2
 """The EXIF orientations up to this one need no row before its turn."""
 
@@ -154,7 +162,7 @@ def open_picture(path: Path, page: int | None = None, *, most_pixels: int = MOST
     Raises UnreadableImage for a file that is missing, empty, broken or none of the five formats, has several pages
     or more than `most_pixels`, or whose pixels have no known white (docs/files.md).
     """
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not os.path.isfile(path):  # unlike pathlib's, these never raise
         raise UnreadableImage(path, "not a file")
     with readable(path), path.open("rb") as file:
         format = format_of(path, file.read(16))
@@ -166,7 +174,7 @@ def open_picture(path: Path, page: int | None = None, *, most_pixels: int = MOST
         raise UnreadableImage(path, f"an animation of {frames} frames; save the frames as files of their own")
     if pages > 1 and page is None:
         kind = "pages" if format == "tiff" else "frames"
-        raise UnreadableImage(path, f"holds {pages} {kind}; ask for them page by page, or save one alone")
+        raise UnreadableImage(path, f"holds {pages} {kind}; ask for them page by page (--pages), or save one alone")
     if image.width * image.height > most_pixels:
         size = f"{image.width}×{image.height} pixels"
         raise UnreadableImage(path, f"claims {size}, more than {most_pixels}: a decompression bomb, or for other tools")
@@ -222,7 +230,7 @@ def save(
     They are clipped to [0, 1] and rounded to the depth of the input, or to the deepest that the format has. Of gray
     the mean of the channels is kept: three estimates of one value, none better than another. Alpha is the input's,
     enlarged bilinearly by `scale`. Profile, EXIF (orientation 1, no thumbnail), XMP, IPTC and resolution are the
-    input's, too.
+    input's, too; the orientation becomes 1 in XMP as well.
     format: None for the input's. quality: of JPEG, and of WebP unless the input is lossless. keep_times: give the
     file the times of the input.
 
@@ -281,6 +289,8 @@ def _carried(picture: Picture, format: FileFormat) -> Carried:
     # WebP has no gray, so that a profile of gray would be wrong there.
     kept = [] if picture.gray and format == "webp" else ["icc-profile-data"]
     blobs = {name: bytes(image.get(name)) for name in [*kept, "xmp-data"] if name in names}
+    if "xmp-data" in blobs:
+        blobs["xmp-data"] = _XMP_ORIENTATION.sub(rb"\g<1>1", blobs["xmp-data"])
     texts = {
         name: str(image.get(name)) for name in names if name.startswith("png-comment-") and "Raw profile" not in name
     }
@@ -291,9 +301,24 @@ def _carried(picture: Picture, format: FileFormat) -> Carried:
             exif = exif_of_tiff(file, picture.page)
     else:
         exif = bytes(image.get("exif-data")) if "exif-data" in names else b""
-    x, y, unit = image.xres, image.yres, str(image.get("resolution-unit")) if "resolution-unit" in names else ""
-    if x == y == 1 and not unit:
+    x, y = _resolution(image, picture.format)
+    unit = str(image.get("resolution-unit")) if "resolution-unit" in names else "in"
+    return Carried(blobs, texts | {"resolution-unit": unit}, without_thumbnail(exif), iptc, x, y)
+
+
+def _resolution(image: pyvips.Image, format: FileFormat) -> tuple[float, float]:
+    """Across and down, in pixels per millimetre."""
+    names = set(image.get_fields())
+    words = {name: str(image.get(f"exif-ifd0-{name}")) for name in _RESOLUTION if f"exif-ifd0-{name}" in names}
+    unit = words.get("ResolutionUnit", "")[:1]
+    x, y = image.xres, image.yres
+    if format == "webp" and len(words) == 3 and unit in _MILLIMETRES:  # libvips does not look there
+        with suppress(ValueError, ZeroDivisionError):
+            x, y = (float(Fraction(words[name].split()[0])) / _MILLIMETRES[unit] for name in _RESOLUTION[:2])
+    # Without a unit, JPEG and TIFF tell of the shape of pixels only, and so does EXIF where its unit is 1, none.
+    shape_only = unit == "1" or (format in ("jpeg", "tiff") and "resolution-unit" not in names)
+    if shape_only or (x == y == 1 and "resolution-unit" not in names) or min(x, y) <= 0:
         # EXIF 2.3 on resolution: "When the image resolution is unknown, 72 [dpi] shall be designated."
         # libvips would say one pixel per millimetre.
         x = y = 72 / 25.4
-    return Carried(blobs, texts | {"resolution-unit": unit or "in"}, without_thumbnail(exif), iptc, x, y)
+    return x, y

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -97,7 +98,7 @@ def located(spec: str) -> Path:
     """The file or folder behind a name or a path. Raises UserError where there is neither."""
     known = shipped()
     path = known.get(spec, Path(spec))
-    if not path.exists():
+    if not spec or not os.path.exists(path):
         names = ", ".join(known) or "none"
         raise UserError(f"model: {spec!r} is no file and no shipped model ({names}){nearest(spec, known)}; give a path")
     return path

@@ -23,6 +23,9 @@ CARD, REACH, SMALLEST = "unseen", "unseen.reach", "unseen.smallest"
 MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
 """Of which sizes may have to be multiples, or how small they may be: what is tried with files of others."""
 
+MOST = 1024
+"""Pixels that a stride or a smallest side can be: a file that told more could have any memory taken."""
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -98,11 +101,30 @@ def _session(path: Path, device: str) -> Any:
 def _ours(path: Path, network: nn.Module, told: dict[str, str]) -> Opened:
     try:
         reach = Reach(**json.loads(told[REACH]))
-        smallest = int(json.loads(told[SMALLEST]))
+        smallest = json.loads(told[SMALLEST])
         raw = json.loads(told[CARD]) if CARD in told else None
+        if reach.radius is not None:
+            _require_within("radius", reach.radius, 0, 2**16)
+        for name, value in {"stride": reach.stride, "scale": reach.scale, SMALLEST: smallest}.items():
+            _require_within(name, value, 1, MOST)
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: what unseen wrote into it is damaged; export it again") from error
-    return Opened(Padded(network, 1, reach.scale, smallest=smallest), reach, raw and card_from(raw, path))
+        raise UserError(f"{path}: what unseen wrote into it is damaged ({error}); export it again") from error
+    try:
+        found = _scale(network, 2 * smallest, 2 * smallest)
+    except Exception as error:  # as above
+        reason = " ".join(str(error).split())[-200:]
+        raise UserError(f"{path}: cannot be run on {2 * smallest} pixels a side: {reason}") from error
+    if found != reach.scale:
+        raise UserError(f"{path}: tells a scale of {reach.scale}, and enlarges by {found}; export it again")
+    return Opened(
+        Padded(network, 1, reach.scale, smallest=smallest), reach, None if raw is None else card_from(raw, path)
+    )
+
+
+def _require_within(name: str, value: object, least: int, most: int) -> None:
+    """Raises ValueError for what is no integer, or beyond."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise ValueError(f"{name}: {value!r:.40} is no integer from {least} to {most}")
 
 
 def _padded(path: Path, network: nn.Module) -> Padded:

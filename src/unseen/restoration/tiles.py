@@ -134,8 +134,18 @@ def restored_strips(
 
 def _run(model: Model, pixels: Strip) -> Strip:
     window = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    restored = model.run(window.contiguous(memory_format=torch.channels_last))
+    restored = _enlarged_as_told(model, window.contiguous(memory_format=torch.channels_last))
     return restored[0].permute(1, 2, 0).numpy()
+
+
+def _enlarged_as_told(model: Model, images: Tensor) -> Tensor:
+    """Raises UserError where the result is of another size than the model's scale says, as that of a file can."""
+    restored = model.run(images)
+    height, width = (model.reach.scale * side for side in images.shape[-2:])
+    if restored.shape != (len(images), 3, height, width):
+        sizes = [" × ".join(map(str, tensor.shape)) for tensor in (restored, images)]
+        raise UserError(f"{model.name}: makes {sizes[0]} of {sizes[1]}, and tells a scale of {model.reach.scale}")
+    return restored
 
 
 def restore_tiled(model: Model, images: Tensor, tiling: Tiling) -> Tensor:
@@ -147,12 +157,12 @@ def restore_tiled(model: Model, images: Tensor, tiling: Tiling) -> Tensor:
     columns, rows = spans(width, tiling), spans(height, tiling)
     at_once = max(1, tiling.window**2 // (rows[0].size * columns[0].size))
     if len(rows) == len(columns) == 1 and count <= at_once:
-        return model.run(images)
+        return _enlarged_as_told(model, images)
     whole = images.new_empty((count, 3, scale * height, scale * width))
     for part, made in zip(torch.split(images, at_once), torch.split(whole, at_once), strict=True):
         for row in rows:
             for span in columns:
-                restored = model.run(part[..., row.begin : row.end, span.begin : span.end])
+                restored = _enlarged_as_told(model, part[..., row.begin : row.end, span.begin : span.end])
                 made[..., row.placed(scale), span.placed(scale)] = restored[..., row.kept(scale), span.kept(scale)]
     return whole
 
@@ -167,8 +177,10 @@ def tiling_for(model: Model, memory: int, tile: int = 0) -> Tiling:
 
     The overlap is the network's radius, or `ENDLESS_OVERLAP` where that is the whole image. A tile is at least half as
     long, else the work would be more than 25-fold.
-    Raises UserError if `memory` is too little for that, and says how much is needed.
+    Raises UserError if `memory` is too little for that, and says how much is needed; and for a tile below 0.
     """
+    if tile < 0:
+        raise UserError(f"tile: {tile} is below 0; give pixels, or 0 for what fits into the memory")
     reach = model.reach
     overlap = _overlap(reach)
     if tile:

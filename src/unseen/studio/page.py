@@ -17,6 +17,8 @@ from .bench import MEASURED, MEGAPIXELS, example
 from .kinds import KINDS, Candidate, learnt_by
 
 TITLE = "unseen studio"
+FIRST = "denoiser"
+"""The network to begin with, if it is there."""
 OLD = (60, 3600)
 """Every so many seconds, files older than so many are deleted."""
 INTRODUCTION = (
@@ -30,8 +32,9 @@ ABOUT_CURVE = (
     "those of the pictures. <b>Solid</b> where the network was trained, <b>dotted</b> where it was not."
 )
 ABOUT_REPAIR = (
-    f"For one photo of up to {MEGAPIXELS} megapixels. It stays on this computer, and is deleted when the page ends. "
-    "In a terminal, <code>unseen restore</code> does whole folders of any size, and keeps formats and metadata."
+    f"For one photo of up to {MEGAPIXELS} megapixels. It stays on this computer, and is deleted after an hour, or when "
+    "the program ends. In a terminal, <code>unseen restore</code> does whole folders of any size, and keeps formats "
+    "and metadata."
 )
 
 
@@ -58,6 +61,7 @@ def _limits(page: gr.Blocks, act: Limits) -> None:
     """A clean photograph, a distortion, its strength, and what each network makes of it."""
     kind, names = KINDS[0], ["original", "input", *(one.name for one in act.candidates)]
     places = [(name, place) for place, name in enumerate(names)]
+    first = names.index(FIRST, 2) if FIRST in names[2:] else min(2, len(names) - 1)
     specimen, shown = gr.State(), gr.State(())
     gr.HTML(f'<p class="introduction">{INTRODUCTION}</p>')
     with gr.Row(elem_classes="bench"):
@@ -73,7 +77,7 @@ def _limits(page: gr.Blocks, act: Limits) -> None:
         with gr.Column(scale=7, min_width=300):
             with gr.Row(elem_classes="sides"):
                 left = gr.Dropdown(places, value=1, label="Left", elem_id="left", min_width=120)
-                right = gr.Dropdown(places, value=min(2, len(names) - 1), label="Right", elem_id="right", min_width=120)
+                right = gr.Dropdown(places, value=first, label="Right", elem_id="right", min_width=120)
             pair = _pair("pair")
             caption = gr.HTML(elem_id="caption")
     with gr.Row(elem_classes="bench"):
@@ -108,9 +112,7 @@ def _repair(act: Repair) -> None:
     with gr.Row(elem_classes="bench"):
         with gr.Column(scale=4, min_width=300):
             photo = _drop("Drop a noisy photo here", "repair-photo")
-            model = gr.Dropdown(
-                names, value="denoiser" if "denoiser" in names else names[0], label="Network", elem_id="model"
-            )
+            model = gr.Dropdown(names, value=FIRST if FIRST in names else names[0], label="Network", elem_id="model")
             about = gr.HTML(elem_id="repair-about")
             button = gr.DownloadButton("Download", interactive=False, variant="primary", elem_id="download")
         with gr.Column(scale=7, min_width=300):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ..cards import envelope, safety
 from ..data.photographs import Pixels
-from ..restoration.checks import estimate_noise, outside
+from ..restoration.checks import PLACES, SIDE, estimate_noise, outside
 from ..restoration.decoding import FileFormat
 from ..restoration.images import Picture, open_picture, save
 from ..restoration.models import Model
@@ -26,8 +26,6 @@ SEEN_WHOLE = 1024
 """The longest side of a whole photograph on the page, in pixels."""
 SEEN_CLOSE = 640
 """The longest side of its middle, pixel by pixel."""
-READ = 512
-"""The longest side of the part whose noise is read."""
 
 Progress = Callable[[float], None]
 """Told the share that is done, 0 to 1."""
@@ -92,7 +90,7 @@ def restore_to_file(
         (made_small(first), made_small(second)),
         (middle(first, SEEN_CLOSE), middle(second, SEEN_CLOSE)),
         facts_of(picture),
-        tuple(remarks_on(model, first, second)),
+        tuple(remarks_on(model, picture, np.array_equal(first, second))),
     )
 
 
@@ -121,19 +119,18 @@ def facts_of(picture: Picture) -> str:
     return f"{picture.format.upper()}, {picture.width}×{picture.height} pixels, {depth}{colour}"
 
 
-def remarks_on(model: Model, before: Pixels, after: Pixels) -> Iterator[str]:
+def remarks_on(model: Model, picture: Picture, unchanged: bool) -> Iterator[str]:
     """How noisy it is, whether the model is known to be safe there, and whether anything changed."""
-    reading = estimate_noise([(middle(before, READ) / 255).astype(np.float32)])
-    if not math.isnan(reading):
+    reading = estimate_noise(picture.crops(PLACES, SIDE))
+    safe = None if model.card is None else envelope(model.card.quality)
+    warning = outside(reading, safe)
+    if warning:
+        yield f"Careful: {warning}."
+    elif not math.isnan(reading):
         yield f"Its noise reads about {reading:.1f} gray levels of 255."
-    if model.card is not None:
-        safe = envelope(model.card.quality)
-        warning = outside(reading, safe)
-        if safe is None:
-            yield safety(model.card.quality)
-        elif warning:
-            yield f"Careful: {warning}."
-    else:
+    if model.card is None:
         yield "This network came without a card: where it is safe is not known."
-    if np.array_equal(before, after):
+    elif safe is None:
+        yield safety(model.card.quality)
+    if unchanged:
         yield "The network changed nothing."

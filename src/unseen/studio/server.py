@@ -23,7 +23,7 @@ Program = Callable[[Any, Any, Any], Awaitable[None]]
 """What a server runs, by the ASGI specification."""
 
 HOST = "127.0.0.1"
-FIRST_PORT, PORTS = 7860, 100
+FIRST_PORT, PORTS, LAST_PORT = 7860, 100, 65535
 LARGEST = 200 * 2**20
 """Bytes of an upload."""
 TILE = 256
@@ -50,7 +50,7 @@ def serve(
 
     models: at least one, by the name to show. port: of 127.0.0.1; 0 takes the first that is free from 7860 on.
     tiling_of: how photographs are cut for a model.
-    Raises UserError where gradio is missing, or the port is taken.
+    Raises UserError where gradio is missing, or the port is taken or none.
     """
     stop = threading.Event()
     # The server raises its signal once more when it has ended: interruptible takes that one.
@@ -69,6 +69,8 @@ def serve(
 @contextmanager
 def listening(port: int) -> Iterator[socket.socket]:
     """A socket that holds the port, so that nobody takes it before the server does."""
+    if not 0 <= port <= LAST_PORT:
+        raise UserError(f"port: {port} is not within 0 to {LAST_PORT}")
     ports = [port] if port else range(FIRST_PORT, FIRST_PORT + PORTS)
     for number in ports:
         listener = socket.socket()
