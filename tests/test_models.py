@@ -325,7 +325,7 @@ def test_an_onnx_file_in_half_precision_restores(tmp_path: Path) -> None:
     torch.testing.assert_close(model.run(images), nn.functional.avg_pool2d(images, 3, 1, 1), rtol=0, atol=2e-3)
 
 
-def ours(path: Path, reach: dict[str, Any], smallest: Any = 1) -> str:
+def ours(path: Path, reach: Any, smallest: Any = 1) -> str:
     """A file that keeps sizes, and tells this as if we had written it."""
     model = onnx.load(onnx_file(path, BLUR, ANY))
     helper.set_model_props(model, {"unseen.reach": json.dumps(reach), "unseen.smallest": json.dumps(smallest)})

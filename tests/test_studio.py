@@ -155,7 +155,9 @@ class Visit:
 
     def card(self, name: str) -> str:
         """What one of the small pictures says."""
-        return self.page.locator(".card", has=self.page.locator("b", has_text=re.compile(f"^{name}$"))).inner_text()
+        card = self.page.locator(".card", has=self.page.locator("b", has_text=re.compile(f"^{name}$")))
+        expect(card).not_to_contain_text("…", timeout=PATIENCE * 1000)  # as long as it is being made
+        return card.inner_text()
 
     def settled(self, *words: str) -> None:
         """Wait until the caption of the pictures says all these words, and everything is restored."""

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from statistics import fmean
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
@@ -26,7 +26,8 @@ if TYPE_CHECKING:  # a checkpoint holds what is here
 VALIDATION = "validation"
 """The `dataset` of what was measured on photographs of the training side."""
 
-NUMBER = int | float
+Kind: TypeAlias = type | UnionType
+NUMBER: Kind = int | float
 """As JSON has them."""
 
 UNDISTORTED: Level = ("unseen", "undistorted", "")
@@ -86,7 +87,10 @@ class Quality:
         require_kinds(values, {"dataset": str, "images": int} | dict.fromkeys(numbers, NUMBER | str | None))
         read: dict[str, Any] = dict(values)
         for name in numbers:
-            read[name] = math.nan if read[name] is None else float(read[name])
+            try:
+                read[name] = math.nan if read[name] is None else float(read[name])
+            except ValueError as error:
+                raise ValueError(f"{name}: {read[name]!r:.40} is no number") from error
         found = cls(**read)
         if found.images < 1:
             raise ValueError(f"images: {found.images} is below 1")
@@ -103,7 +107,7 @@ def read_level(values: Sequence[Any]) -> Level:
     return split, distortion, degree
 
 
-def require_kinds(values: Mapping[str, Any], kinds: Mapping[str, type | UnionType], of: str = "") -> None:
+def require_kinds(values: Mapping[str, Any], kinds: Mapping[str, Kind], of: str = "") -> None:
     """That fields out of JSON are there, and of these kinds; `of` goes before their names.
 
     Raises ValueError that names the field, also for truth values and for integers beyond floating point.

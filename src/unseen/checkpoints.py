@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from . import __version__
 from .backbones import BACKBONES
-from .cards import NUMBER, Quality, read_level, require_kinds
+from .cards import NUMBER, Kind, Quality, read_level, require_kinds
 from .errors import UserError
 from .files import replacing
 from .parts import build, name_of
@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # protocols know distortions
 
 CHECKPOINT = "checkpoint.safetensors"
 
-TOLD = {
+TOLD: dict[str, Kind] = {
     "version": str,
     "config": dict,
     "protocol_hash": str,
@@ -40,9 +40,9 @@ TOLD = {
     "quality": list | tuple,
 }
 """What a card tells, as JSON has it."""
-CONFIGURED = {"backbone": str, "method": str, "protocol": str, "seed": int, "budget": int | str}
+CONFIGURED: dict[str, Kind] = {"backbone": str, "method": str, "protocol": str, "seed": int, "budget": int | str}
 """Of the configuration, what evaluation needs."""
-SOURCES = {"data": list, "pairs": list}
+SOURCES: dict[str, Kind] = {"data": list, "pairs": list}
 """Of the configuration, lists of text that may be missing."""
 
 
@@ -146,9 +146,10 @@ def card_from(raw: Any, path: Path) -> Card:
         sources = {name: card.config.get(name, []) for name in SOURCES}
         require_kinds(card.config | sources, CONFIGURED | SOURCES, of="config.")
         for name, found in sources.items():
-            require_kinds(dict(enumerate(found)), dict.fromkeys(range(len(found)), str), of=f"config.{name}.")
-        levels = tuple(map(read_level, card.levels))
-        quality = tuple(map(Quality.from_json, card.quality))
+            for source in found:
+                require_kinds({name: source}, {name: str}, of="config.")
+        levels = tuple(map(read_level, raw.get("levels", ())))
+        quality = tuple(map(Quality.from_json, raw.get("quality", ())))
     except ValueError as error:
         raise UserError(f"{path}: its card: {error}") from error
     except TypeError as error:
