@@ -184,7 +184,7 @@ def _folded(reading_end: int, layout: Layout) -> pyvips.Image:
 def _described(image: pyvips.Image, carried: Carried, format: FileFormat) -> pyvips.Image:
     import pyvips
 
-    image = image.copy(xres=carried.x, yres=carried.y)
+    image = image.copy()
     for name in image.get_fields():
         if name in ("bits-per-sample", "background"):  # of the bytes in the pipe
             image.remove(name)
@@ -196,7 +196,7 @@ def _described(image: pyvips.Image, carried: Carried, format: FileFormat) -> pyv
     for name, text in carried.texts.items():
         image.set_type(pyvips.GValue.gstr_type, name, text)
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)
-    return image
+    return image.copy(xres=carried.x, yres=carried.y)  # last, since `exif-data` sets them, too
 
 
 def _write_bmp(pixels: NDArray[np.uint8], file: BinaryIO, carried: Carried) -> None:
