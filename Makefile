@@ -47,7 +47,7 @@ denoise-small: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/denoise-small-rrdb.yaml
 	$(BIN)/python studies/denoise_small.py
 
-# The models that the package ships, trained one after the other (some 70 minutes on one thread), then tested: what is
+# The models that the package ships, trained one after the other (some 85 minutes on one thread), then tested: what is
 # found goes into their cards. They are kept; `make -B shipped` makes them anew.
 SHIPPED := denoiser erm dil_sf
 MORE_denoiser = cc15="$$UNSEEN_TEST_DATA/test/cc15/noisy:$$UNSEEN_TEST_DATA/test/cc15/clean" --images 24

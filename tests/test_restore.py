@@ -405,6 +405,32 @@ def test_an_output_that_equals_its_input_is_told(unseen: CommandLine, tree: Path
     assert np.array_equal(pixels(tmp_path / "out" / "a.png"), pixels(tree / "a.png"))
 
 
+@pytest.mark.parametrize(("difference", "same"), [(0, True), (0.4, True), (0.6, False), (-0.6, False)])
+def test_half_a_level_anywhere_is_a_change(tmp_path: Path, difference: float, same: bool) -> None:
+    def nudging(images: torch.Tensor) -> torch.Tensor:
+        nudged = images.clone()
+        nudged[:, 1, 3, 4] += difference / 255
+        return nudged
+
+    assert told_equal(Model("mine", nudging, Reach(1)), tmp_path) == same
+
+
+def test_an_output_of_another_size_is_another(tmp_path: Path) -> None:
+    def doubled(images: torch.Tensor) -> torch.Tensor:
+        return images.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+    assert not told_equal(Model("mine", doubled, Reach(1, scale=2)), tmp_path)
+
+
+def told_equal(model: Model, folder: Path) -> bool:
+    """Whether it is told of a photograph that its output equals its input."""
+    planned = plan([str(photographs(folder / "photos", "a.png"))], folder / "out", "input")
+    with progress_bar() as bar:
+        outcome = restore_files(planned.jobs, planned.folder, How(model, Tiling(64, 1)), Event(), bar)
+    assert outcome.restored == 1
+    return any("equals the input" in remark for _, remark in outcome.remarks)
+
+
 def test_do_no_harm_leaves_a_clean_flat_picture_as_it_is(restore: Restore, tmp_path: Path) -> None:
     """Nothing to remove: no share of the restoration is worth its change."""
     (tmp_path / "in").mkdir()

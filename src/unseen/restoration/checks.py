@@ -96,11 +96,6 @@ def outside(reading: float, envelope: Envelope | None) -> str | None:
     )
 
 
-def unchanged(image: NDArray[np.float32], restored: NDArray[np.float32]) -> bool:
-    """Whether an output is its input: of equal shape, and nowhere half a gray level of 255 apart."""
-    return image.shape == restored.shape and bool(np.abs(restored - image).max(initial=0) < HALF_A_LEVEL)
-
-
 def harmless_share(model: Model, crops: Sequence[Crop]) -> float:
     """How far to go from the input towards the restoration: t in [0, 1] of y + t (f(y) - y).
 
