@@ -51,9 +51,9 @@ denoise-small: .venv/installed-dev
 # found goes into their cards. They are kept; `make -B shipped` makes them anew.
 SHIPPED := denoiser erm dil_sf
 MORE_denoiser = cc15="$$UNSEEN_TEST_DATA/test/cc15/noisy:$$UNSEEN_TEST_DATA/test/cc15/clean" --images 24
-shipped: $(SHIPPED:%=src/unseen/shipped/%.safetensors)
+shipped: $(SHIPPED:%=src/unseen/models/shipped/%.safetensors)
 
-src/unseen/shipped/%.safetensors: studies/shipped/%.yaml | .venv/installed-dev
+src/unseen/models/shipped/%.safetensors: studies/shipped/%.yaml | .venv/installed-dev
 	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
 	OMP_NUM_THREADS=1 $(BIN)/unseen train --config $< --overwrite
 	OMP_NUM_THREADS=1 $(BIN)/unseen evaluate runs/shipped/$* --card true --threads 1 --out runs/shipped/$*-test --overwrite \

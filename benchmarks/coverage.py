@@ -13,7 +13,7 @@ import argparse
 import numpy as np
 from numpy.typing import NDArray
 
-from unseen.bootstrap import paired_bootstrap
+from unseen.core.statistics import paired_bootstrap
 
 DEVIATIONS = {"mainly seeds": (1.0, 0.3, 0.3), "mainly images": (0.3, 1.0, 0.3), "neither": (0.0, 0.0, 1.0)}
 

@@ -23,18 +23,12 @@ import torch
 from torch import nn
 from torch.func import functional_call, grad, jvp
 
-from unseen.backbones import BACKBONES
-from unseen.evaluation import on_device
-from unseen.hypergradients import (
-    difference,
-    finite_difference_product,
-    gradient,
-    hessian_vector_product,
-    norm,
-)
+from unseen.core.registry import build
+from unseen.evaluation.evaluate import on_device
 from unseen.methods import Batch, Params, objective_for
-from unseen.parts import build
-from unseen.second_order import TINY, SecondOrderError, check_second_order
+from unseen.methods.gradients import difference, finite_difference_product, gradient, hessian_vector_product, norm
+from unseen.methods.second_order import TINY, SecondOrderError, check_second_order
+from unseen.models.backbones import BACKBONES
 
 STEPS = (1e-2, 1e-3, 1e-4, 1e-5)
 SHORTEST = 1e-9

@@ -24,12 +24,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from unseen.backbones import BACKBONES
-from unseen.evaluation import on_device, restore
-from unseen.memory import Memory
-from unseen.parts import build
-from unseen.restoration.models import Model
-from unseen.restoration.reach import reach_of
+from unseen.core.memory import Memory
+from unseen.core.registry import build
+from unseen.evaluation.evaluate import on_device, restore
+from unseen.models.backbones import BACKBONES
+from unseen.models.loading import Model
+from unseen.models.receptive_field import reach_of
 from unseen.restoration.tiles import restore_tiled, tiling_for
 
 SUBJECTS = ["plain_ne:features=32,depth=10", "unet:features=24,levels=2,bias=false"]

@@ -19,9 +19,9 @@ from itertools import chain
 import torch
 from torch import nn
 
-from unseen.backbones import BACKBONES, Padded
-from unseen.parts import about, build
-from unseen.second_order import TINY, SecondOrderError, check_second_order
+from unseen.core.registry import about, build
+from unseen.methods.second_order import TINY, SecondOrderError, check_second_order
+from unseen.models.backbones import BACKBONES, Padded
 
 SMALL = {
     "rrdb": "features=4,growth=3,blocks=1",

@@ -16,14 +16,14 @@ import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unseen.cells import Cell, Column, markdown
-from unseen.columns import difference_columns, gap_columns, level_columns, split_columns
-from unseen.files import replacing, write_text
-from unseen.labels import AT
-from unseen.records import RECORDS, read_records
-from unseen.remarks import remarks
-from unseen.rows import ROWS, read_rows
-from unseen.summary import BASELINE, CEILING, INPUT, Study, is_ceiling
+from unseen.core.atomic import replacing, write_text
+from unseen.evaluation.results import ROWS, read_rows
+from unseen.study.entry_names import AT
+from unseen.study.report.columns import difference_columns, gap_columns, level_columns, split_columns
+from unseen.study.report.notes import remarks
+from unseen.study.report.table import Cell, Column, markdown
+from unseen.study.runs import RECORDS, read_records
+from unseen.study.summary import BASELINE, CEILING, INPUT, Study, is_ceiling
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs" / "results"

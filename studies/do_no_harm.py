@@ -23,21 +23,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unseen.cards import Envelope, envelope
-from unseen.confounders import Confounder, parse_confounder
+from unseen.core.atomic import write_text
+from unseen.core.errors import UserError
+from unseen.core.progress import progress_bar, track
 from unseen.data.patches import to_tensor
-from unseen.data.photographs import Photo
+from unseen.data.photo import Photo
 from unseen.data.sources import load_test_set
-from unseen.errors import UserError
-from unseen.evaluation import distort
-from unseen.files import write_text
-from unseen.line import estimate
-from unseen.metrics import Convention, psnr
-from unseen.progress import progress_bar, track
-from unseen.restoration.checks import Crop, estimate_noise, harmless_share, outside
-from unseen.restoration.models import Model, load_model
-from unseen.summary import grouped
-from unseen.testing import spread
+from unseen.evaluation.benchmark_sets import spread
+from unseen.evaluation.evaluate import distort
+from unseen.evaluation.metrics import Convention, psnr
+from unseen.models.card import Envelope, envelope
+from unseen.models.loading import Model, load_model
+from unseen.protocols.confounder import Confounder, parse_confounder
+from unseen.restoration.self_check import Crop, estimate_noise, harmless_share, outside
+from unseen.study.entry_results import estimate
+from unseen.study.summary import grouped
 
 DOCS = Path(__file__).parents[1] / "docs" / "results"
 PAGE, ROWS = DOCS / "do-no-harm.md", DOCS / "do-no-harm.jsonl"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from commandline import CommandLine, photographs
 from playwright.sync_api import Browser, sync_playwright
+from support.commandline import CommandLine, photographs
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = [  # nothing is asked of the network but what a page asks for

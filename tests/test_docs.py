@@ -17,20 +17,20 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from contract import check_contract
 from PIL import Image
+from support.contract import check_contract
 from torch import nn
 
-from unseen.backbones import BACKBONES
-from unseen.cli import COMMANDS, main, parse
-from unseen.config import save_config
-from unseen.labels import AT
+from unseen.cli.main import COMMANDS, main, parse
+from unseen.core.config import save_config
+from unseen.core.registry import build
+from unseen.evaluation.results import SPLITS, read_rows
 from unseen.methods import METHODS, Batch, Episode, objective_for
-from unseen.parts import build
-from unseen.protocols import load_protocol
-from unseen.rows import SPLITS, read_rows
-from unseen.summary import Study
-from unseen.training import LOG
+from unseen.models.backbones import BACKBONES
+from unseen.protocols.loading import load_protocol
+from unseen.study.entry_names import AT
+from unseen.study.summary import Study
+from unseen.training.loop import LOG
 
 ROOT = Path(__file__).parents[1]
 README, CONTRIBUTING = ROOT / "README.md", ROOT / "CONTRIBUTING.md"

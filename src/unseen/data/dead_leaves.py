@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UserError
-from ..progress import track
+from ..core.errors import UserError
+from ..core.progress import track
 from .embedded import embedded_photos
-from .photographs import Photo, Pixels, generator_for
+from .photo import Photo, Pixels, generator_for
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -7,8 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from ..errors import UserError
-from .photographs import Photo, read_photo
+from ..core.errors import UserError
+from .photo import Photo, read_photo
 
 Part = Literal["train", "validation", "test"]
 

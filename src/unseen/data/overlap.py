@@ -27,7 +27,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image
 
-from .photographs import THUMBNAIL, Photo
+from .photo import THUMBNAIL, Photo
 
 Floats = NDArray[np.float64]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
-from .pairing import match_pairs
-from .photographs import Fingerprint, Found, Photo, Pixels, Skipped, UnreadableImage, decode, load_fitting
+from ..core.errors import UserError
+from .pair_names import match_pairs
+from .photo import Fingerprint, Found, Photo, Pixels, Skipped, UnreadableImage, decode, load_fitting
 
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 

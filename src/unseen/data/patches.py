@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .photographs import Photo, Pixels
+from .photo import Photo, Pixels
 
 
 class Patches:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
-from ..parts import nearest
+from ..core.errors import UserError
+from ..core.registry import nearest
 from .dead_leaves import dead_leaves_photos
 from .embedded import embedded_photos
 from .pairs import expanded, load_pairs, split_source
-from .photographs import Photo, Skipped, load_photos
+from .photo import Photo, Skipped, load_photos
 
 
 @dataclass(frozen=True)

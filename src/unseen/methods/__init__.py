@@ -12,7 +12,7 @@ from .feature_dropout import FeatureDropout
 from .fish import Fish
 from .fishr import Fishr
 from .group_dro import GroupDRO
-from .inner import SGD, Adam
+from .inner_optimiser import SGD, Adam
 from .input_masking import InputMasking
 from .irm import IRM
 from .method import Method

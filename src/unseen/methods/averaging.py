@@ -12,7 +12,7 @@ from torch import Tensor
 from .episode import Episode, Params
 from .erm import ERM
 from .objective import Objective
-from .ranges import Uniform
+from .search_space import Uniform
 
 
 class WeightAveraging(ERM):

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..hypergradients import derivative
 from .episode import Batch, Episode, Params
+from .gradients import derivative
 from .method import Method
 from .objective import Objective
 

@@ -9,13 +9,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..hypergradients import gradient, norm
-from ..second_order import HESSIAN_PRODUCTS
 from .episode import Batch, Episode, Params
-from .inner import SGD, Adam, InnerOptimiser
+from .gradients import gradient, norm
+from .inner_optimiser import SGD, Adam, InnerOptimiser
 from .method import Method
 from .objective import Objective
-from .ranges import LogUniform
+from .search_space import LogUniform
+from .second_order import HESSIAN_PRODUCTS
 
 Hvp = Literal["exact", "finite-difference"]
 
@@ -81,7 +81,7 @@ class DIL(Method):
         self.variant = variants[sampling, order]
 
     def check(self, objective: Objective, params: Params, batch: Batch) -> None:
-        """Raises ValueError where order 2 would be wrong: see `unseen.second_order`."""
+        """Raises ValueError where order 2 would be wrong: see `unseen.methods.second_order`."""
         if self.order == 2:
             self.hvp.check(objective, params, batch)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..hypergradients import gradient
 from .episode import Episode, Params
+from .gradients import gradient
 from .method import Method
 from .objective import Objective
 

@@ -7,11 +7,11 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from ..hypergradients import derivative
 from .episode import Batch, Episode, Params
+from .gradients import derivative
 from .method import Method
 from .objective import Objective
-from .ranges import Uniform
+from .search_space import Uniform
 
 
 class FeatureDropout(Method):

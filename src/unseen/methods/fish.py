@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from .dil import DIL
-from .inner import SGD
-from .ranges import LogUniform
+from .inner_optimiser import SGD
+from .search_space import LogUniform
 
 
 class Fish(DIL):

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ..hypergradients import derivative
 from .balanced import mean_gradient
 from .episode import Batch, Episode, Params
+from .gradients import derivative
 from .method import Method
 from .objective import Objective
-from .ranges import LogUniform, Uniform
+from .search_space import LogUniform, Uniform
 
 
 class Fishr(Method):

@@ -7,11 +7,11 @@ from types import MappingProxyType
 
 import torch
 
-from ..hypergradients import gradient
 from .episode import Batch, Episode, Params
+from .gradients import gradient
 from .method import Method
 from .objective import Objective
-from .ranges import Uniform
+from .search_space import Uniform
 
 HIDDEN = -0.1
 """What hidden pixels are set to, as in the published code: below [0, 1], so that none is taken for a black one."""

@@ -12,7 +12,7 @@ from .balanced import mean_gradient
 from .episode import Batch, Episode, Params
 from .method import Method
 from .objective import Objective
-from .ranges import LogUniform
+from .search_space import LogUniform
 
 
 class IRM(Method):

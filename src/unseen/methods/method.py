@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .episode import Batch, Episode, Params
 from .objective import Objective
-from .ranges import Range
+from .search_space import Range
 
 
 class Method(ABC):
@@ -33,7 +33,7 @@ class Method(ABC):
         """Called once, before the first step: raises ValueError for what this method cannot train.
 
         A method of second order calls the check of its Hessian-vector product, one of
-        `unseen.second_order.HESSIAN_PRODUCTS`.
+        `unseen.methods.second_order.HESSIAN_PRODUCTS`.
         """
 
     def weights(self, params: Params) -> Params:

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..hypergradients import gradient
 from .episode import Batch, Episode, Params
+from .gradients import gradient
 from .method import Method
 from .objective import Objective
-from .ranges import LogUniform
+from .search_space import LogUniform
 
 
 class Mixup(Method):

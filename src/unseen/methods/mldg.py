@@ -8,15 +8,15 @@ from typing import Literal
 
 import torch
 
-from ..hypergradients import norm
-from ..second_order import HESSIAN_PRODUCTS
 from .balanced import mean_gradient
 from .dil import Hvp, relative_length
 from .episode import Batch, Episode, Params
-from .inner import SGD
+from .gradients import norm
+from .inner_optimiser import SGD
 from .method import Method
 from .objective import Objective
-from .ranges import LogUniform
+from .search_space import LogUniform
+from .second_order import HESSIAN_PRODUCTS
 
 
 class MLDG(Method):
@@ -74,7 +74,7 @@ class MLDG(Method):
         self.hvp = HESSIAN_PRODUCTS[hvp]
 
     def check(self, objective: Objective, params: Params, batch: Batch) -> None:
-        """Raises ValueError where order 2 would be wrong: see `unseen.second_order`."""
+        """Raises ValueError where order 2 would be wrong: see `unseen.methods.second_order`."""
         if self.order == 2:
             self.hvp.check(objective, params, batch)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from types import MappingProxyType
 
-from ..hypergradients import gradient, norm
 from .episode import Episode, Params
+from .gradients import gradient, norm
 from .method import Method
 from .objective import Objective
-from .ranges import LogUniform
+from .search_space import LogUniform
 
 
 class SAM(Method):

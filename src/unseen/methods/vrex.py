@@ -8,11 +8,11 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from ..hypergradients import loss_and_gradient
 from .episode import Episode, Params
+from .gradients import loss_and_gradient
 from .method import Method
 from .objective import Objective
-from .ranges import LogUniform
+from .search_space import LogUniform
 
 
 class VREx(Method):

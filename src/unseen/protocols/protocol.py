@@ -6,9 +6,9 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 
-from ..confounders import Confounder, Recorded, enlarged
-from ..metrics import Convention
-from ..rows import Split
+from ..evaluation.metrics import Convention
+from ..evaluation.results import Split
+from .confounder import Confounder, Recorded, enlarged
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..config import Format
-from ..data.photographs import SUFFIXES, Skipped
-from ..errors import UserError
-from ..outputs import Job, found_in, jobs_for, refuse_outputs
-from .decoding import FileFormat
+from ..core.config import Format
+from ..core.errors import UserError
+from ..data.file_jobs import Job, found_in, jobs_for, refuse_outputs
+from ..data.photo import SUFFIXES, Skipped
+from .imagefiles.decode import FileFormat
 
 FORMATS: dict[str, FileFormat] = {
     ".png": "png",

@@ -12,9 +12,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..config import Machine, parse_bytes
-from ..errors import UserError
-from .models import DEFAULT, Model, load_model
+from ..core.config import Machine, parse_bytes
+from ..core.errors import UserError
+from ..models.loading import DEFAULT, Model, load_model
 from .tiles import Tiling, restore_tiled, tiling_for
 
 AnyImage = TypeVar("AnyImage", NDArray[Any], Tensor, Image.Image)

@@ -17,13 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..backbones.padded import next_multiple
-from ..data import embedded_photos
+from ..core.errors import UserError
+from ..core.memory import MIB, Memory
+from ..data.embedded import embedded_photos
 from ..data.patches import to_tensor
-from ..errors import UserError
-from ..memory import MIB, Memory
-from .models import Model
-from .reach import Reach
+from ..models.backbones.padded import next_multiple
+from ..models.loading import Model
+from ..models.receptive_field import Reach
 
 Strip = NDArray[np.float32]
 """Rows of an image, float32 (h, W, 3)."""

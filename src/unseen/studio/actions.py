@@ -14,14 +14,14 @@ import gradio as gr
 from markupsafe import Markup
 from PIL import Image
 
-from ..data.photographs import Pixels, UnreadableImage
-from ..errors import UserError
-from ..restoration.models import Model
+from ..core.errors import UserError
+from ..data.photo import Pixels, UnreadableImage
+from ..models.loading import Model
 from ..restoration.tiles import Tiling
 from . import curve, views
-from .bench import Point, Specimen, panels_of, points_of, specimen_of
 from .kinds import Candidate, Kind, kind_named
-from .restoring import Ended, Restored, restore_to_file
+from .repair import Ended, Restored, restore_to_file
+from .specimen import Point, Specimen, panels_of, points_of, specimen_of
 
 REDRAWN = 0.7
 """Seconds after which a curve that is not finished is drawn again."""

@@ -9,10 +9,10 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from ..page.drawing import finite, legend, looks_of, new_figure, plot, printable, styled, svg
-from ..summary import INPUT
-from .bench import Point
+from ..study.report.drawing import finite, legend, looks_of, new_figure, plot, printable, styled, svg
+from ..study.summary import INPUT
 from .kinds import Candidate, Kind, Span
+from .specimen import Point
 
 Values = NDArray[np.float64]
 LEFT, RIGHT, BOTTOM, TOP = 0.115, 0.985, 0.14, 0.97

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..checkpoints import Card
-from ..confounders import Confounder, Synthetic, parse_distortion
+from ..core.errors import UserError
 from ..distortions import Distortion, ends
-from ..errors import UserError
-from ..protocols import load_protocol, protocol_names
-from ..restoration.models import Model
-from ..summary import is_ceiling
+from ..models.checkpoint import Card
+from ..models.loading import Model
+from ..protocols.confounder import Confounder, Synthetic, parse_distortion
+from ..protocols.loading import load_protocol, protocol_names
+from ..study.summary import is_ceiling
 
 Span = tuple[float, float]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import gradio as gr
 
-from ..restoration.models import Model
+from ..models.loading import Model
 from ..restoration.tiles import Tiling
 from . import curve, views
 from .actions import Limits, Repair, slider
-from .bench import MEASURED, MEGAPIXELS, example
 from .kinds import KINDS, Candidate, learnt_by
+from .specimen import MEASURED, MEGAPIXELS, example
 
 TITLE = "unseen studio"
 FIRST = "denoiser"

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ..errors import UserError
-from ..interruption import interruptible
-from ..restoration.models import Model
+from ..core.errors import UserError
+from ..core.interruption import interruptible
+from ..models.loading import Model
 from ..restoration.tiles import Tiling, tiling_for
 
 Program = Callable[[Any, Any, Any], Awaitable[None]]

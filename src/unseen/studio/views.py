@@ -10,11 +10,11 @@ from io import BytesIO
 from markupsafe import Markup
 from PIL import Image
 
-from ..data.photographs import Pixels
-from ..page.drawing import printable
-from .bench import Panel, Specimen, middle
+from ..data.photo import Pixels
+from ..study.report.drawing import printable
 from .kinds import Candidate, Kind
-from .restoring import Restored
+from .repair import Restored
+from .specimen import Panel, Specimen, middle
 
 DETAIL = 176
 """The longest side of the small pictures: the middle, pixel by pixel."""

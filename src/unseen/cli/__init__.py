@@ -1,0 +1,1 @@
+"""The command line: options, commands, exit codes, and what is printed."""

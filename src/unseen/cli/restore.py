@@ -1,0 +1,152 @@
+"""The commands for those who restore. Slow imports wait until they are needed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.atomic import require_writable
+from ..core.config import RestoreConfig, StudioConfig
+from ..core.errors import UserError
+from .train import DONE, INTERRUPTED, PARTLY, REFUSED
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
+
+    from ..restoration.batch import Outcome
+
+
+def restore(config: RestoreConfig, told: Namespace) -> int:
+    """Restored copies of photographs."""
+    import torch
+
+    from ..core.interruption import interruptible
+    from ..core.progress import progress_bar
+    from ..models.card import envelope, safety
+    from ..models.loading import load_model
+    from ..restoration.batch import How, restore_files
+    from ..restoration.planning import plan
+    from ..restoration.tiles import tiling_for
+
+    config.check()
+    planned = plan(told.photo, Path(config.out), config.format)
+    require_writable(planned.folder)
+    config = config.resolved()
+    torch.set_num_threads(config.threads)
+    model = load_model(config.model, config.device, config.backbone)
+    if told.do_no_harm and model.reach.scale > 1:
+        raise UserError(f"do_no_harm: {model.name} enlarges, and its output cannot be blended with the input")
+    qualities = model.card.quality if model.card else ()
+    safe = envelope(qualities)
+    if safe is None:
+        print(f"{model.name}: {safety(qualities)}", file=sys.stderr)
+    how = How(
+        model,
+        tiling_for(model, config.bytes, config.tile),
+        format=planned.format,
+        envelope=safe,
+        harmless=told.do_no_harm,
+        keep_times=told.keep_times,
+        pages=told.pages,
+    )
+    with interruptible() as stop, progress_bar() as bar:
+        outcome = restore_files(planned.jobs, planned.folder, how, stop, bar, overwrite=told.overwrite)
+    outcome.failed[:0] = planned.failed
+    _tell(outcome, config.out, hint=not told.do_no_harm)
+    if stop.is_set():
+        print("interrupted: the same command goes on with the rest")
+        return INTERRUPTED
+    if not outcome.failed:
+        return DONE
+    return PARTLY if outcome.restored or outcome.there else REFUSED
+
+
+def _tell(outcome: Outcome, out: str, hint: bool) -> None:
+    """What became of the photographs: one line each for those to look at, and one for all."""
+    for note in outcome.notes:
+        print(_shown(note), file=sys.stderr)
+    for name, remark in outcome.remarks:
+        print(f"look at {_shown(name)}: {_shown(remark)}", file=sys.stderr)
+    if hint and any("outside" in remark for _, remark in outcome.remarks):
+        print("--do-no-harm keeps less of a restoration where a self-check says so", file=sys.stderr)
+    for failure in outcome.failed:
+        print(f"failed {_shown(failure.name)}: {_shown(failure.reason)}", file=sys.stderr)
+    there = f", {outcome.there} there already (--overwrite restores them again)" if outcome.there else ""
+    looks = len({name for name, _ in outcome.remarks})
+    look = f", {looks} of them to look at" if looks else ""
+    failed = f", {len(outcome.failed)} failed" if outcome.failed else ""
+    untried = f", {outcome.untried} not tried" if outcome.untried else ""
+    print(f"{_shown(out)}: {outcome.restored} restored{look}{there}{failed}{untried}")
+
+
+def _shown(text: str) -> str:
+    """One line, whatever names files have: a newline in one must not look like a line of ours."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def models(config: None, told: Namespace) -> int:
+    """The models that come with the package, a paragraph each."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from ..models.card import safety
+    from ..models.checkpoint import read_card
+    from ..models.loading import DEFAULT, shipped
+
+    console = Console(highlight=False, markup=False)
+    for name, path in shipped().items():
+        card = read_card(path)
+        default = " (taken where none is named)" if name == DEFAULT else ""
+        console.print(Text.assemble((name, "bold"), f"{default}, {path.stat().st_size / 1e6:.1f} MB"))
+        console.print(
+            f"    {card.config['backbone']}, trained by {card.config['method']} under {card.config['protocol']}"
+        )
+        console.print(f"    {safety(card.quality)}", soft_wrap=True)
+    print("unseen card NAME tells all of one; --model also takes runs, .onnx, .pth and .safetensors by their paths")
+    return DONE
+
+
+def card(config: None, told: Namespace) -> int:
+    """What a checkpoint says of itself."""
+    from rich.console import Console
+
+    from ..models.card import card_text
+    from ..models.checkpoint import read_card
+    from ..models.loading import located
+    from ..models.onnx_file import open_onnx
+
+    path = located(told.checkpoint)
+    found = open_onnx(path, "cpu").card if path.suffix.lower() == ".onnx" else read_card(path)
+    if found is None:
+        raise UserError(f"{path}: holds no card")
+    Console(highlight=False, markup=False).print(card_text(found))
+    return DONE
+
+
+def export(config: None, told: Namespace) -> int:
+    """A checkpoint as an ONNX file, and by how much it differs from PyTorch."""
+    from ..models.onnx_export import export as export_model
+    from ..models.onnx_export import lines
+
+    path = Path(told.file)
+    if path.exists() and not told.overwrite:
+        raise UserError(f"{path}: is there already; give --overwrite, or another name")
+    require_writable(path.parent)
+    for line in lines(export_model(told.checkpoint, path, told.backbone)):
+        print(line)
+    print(path)
+    return DONE
+
+
+def studio(config: StudioConfig, told: Namespace) -> int:
+    """The page, until Ctrl-C."""
+    import torch
+
+    from ..models.loading import load_model
+    from ..studio import serve
+
+    config = config.resolved()
+    torch.set_num_threads(config.threads)
+    serve({name: load_model(name, config.device) for name in config.models}, config.port, not told.no_browser)
+    return DONE

@@ -1,0 +1,136 @@
+"""Which distorted picture belongs to which clean one, told by their names alone."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from ..core.errors import UserError
+from .photo import find_photos
+
+# What names of public sets say of a picture's part in its pair, and not of its scene.
+_ROLE = re.compile(
+    "inputs?|targets?|in|out|lq|hq|[lh]r[1-8]?|x[1-8]|gt|truth|groundtruth|clean|clear|noisy|noise|real|mean"
+    "|rain|rainy|norain|derain|rainfree|haze|hazy|blur|blurry|blurred|sharp",
+    re.IGNORECASE,
+)
+# Words in the name of a folder that holds one part of the pairs alone.
+_OF_INPUTS = {"input", "inputs", "noisy", "rain", "rainy", "blur", "blurry", "hazy", "lr", "lq"}
+_OF_TARGETS = {"target", "targets", "gt", "truth", "groundtruth", "clean", "norain", "sharp", "hr"}
+_ROLE_AFTER_NUMBER = re.compile(r"(?<=\d)(x[1-8]|[HL])$")  # 0801x4; 001H and 001L
+
+Names = dict[Path, str]
+
+
+def match_pairs(inputs: Path, targets: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
+    """Pairs of an input and its target, in the order of the inputs, and a line for each file that has no partner.
+
+    inputs, targets: two folders (see `find_photos`); one may lie in the other, and its photographs are then its
+        own alone. A name is the path within the folder, without suffix. An input's target is, in this order,
+
+    1. the one of the same name;
+    2. the one of the same name once words for the part in the pair are taken from both (see `scene_name`):
+       `rain-001` and `norain-001`, `Canon_001_LR4` and `Canon_001_HR`, `001L` and `001H`;
+    3. the one whose name, so taken, is the longest beginning of the input's that ends before a separator:
+       `901_14` and `901`, `im_0001_s80_a04` and `im_0001`. So only may several inputs share a target.
+
+    Where several files would take one place under the first two rules, none of them does. Lines are
+    `NAME: what is wrong`, the name with its suffix. Raises UserError unless both are folders with photographs, and two,
+    and where their names say that they are the wrong way round, such as `clean` and `noisy`.
+    """
+    _require_two_folders(inputs, targets)
+    _refuse_swapped(inputs, targets)
+    left, right = _photos(inputs, targets), _photos(targets, inputs)
+    pairs: dict[Path, Path] = {}
+    ambiguous: set[Path] = set()
+    for rule in (_without_suffix, scene_name):
+        theirs = _grouped(_without(right, pairs.values()), rule)
+        for name, mine in _grouped(_without(left, pairs), rule).items():
+            if len(mine) == len(theirs[name]) == 1:
+                pairs[mine[0]] = theirs[name][0]
+            elif theirs[name]:
+                ambiguous.update(mine, theirs[name])
+    theirs = _grouped(_without(_without(right, pairs.values()), ambiguous), scene_name)
+    pairs |= _by_beginning(_without(_without(left, pairs), ambiguous), theirs)
+    problems = [f"{name}: no target has this name" for name in _without(_without(left, pairs), ambiguous).values()]
+    alone = _without(_without(right, pairs.values()), ambiguous)
+    problems += [f"{name}: no input has this name" for name in alone.values()]
+    problems += [
+        f"{name}: ambiguous, as other files are called {scene_name(name)!r} as well"
+        for path, name in (left | right).items()
+        if path in ambiguous
+    ]
+    return [(path, pairs[path]) for path in left if path in pairs], problems
+
+
+def scene_name(name: str) -> str:
+    """A path without its suffix and without words such as rain and norain, noisy and clean, LR4 and HR.
+
+    Words end at a hyphen, an underscore, a dot or a space; `x4`, `H` and `L` count as well right after a digit.
+    Words are joined by underscores; folders that are named for the part in the pair alone disappear.
+    """
+    *folders, last = _without_suffix(name).split("/")
+    return "/".join([scene for folder in folders if (scene := _scene(folder))] + [_scene(last)])
+
+
+def _scene(part: str) -> str:
+    words = (_ROLE_AFTER_NUMBER.sub("", word) for word in re.split(r"[-_. ]+", part))
+    return "_".join(word for word in words if word and not _ROLE.fullmatch(word))
+
+
+def _without_suffix(name: str) -> str:
+    return name.removesuffix(Path(name).suffix)
+
+
+def _require_two_folders(inputs: Path, targets: Path) -> None:
+    for folder in (inputs, targets):
+        if folder.is_file():
+            raise UserError(f"{folder}: is a file; give a folder of photographs")
+    if inputs.resolve() == targets.resolve():
+        raise UserError(f"{inputs}: holds inputs and targets; move them into two folders")
+
+
+def _refuse_swapped(inputs: Path, targets: Path) -> None:
+    """A network would learn to distort, and nothing else would tell."""
+    first, second = (set(re.split(r"[-_. ]+", folder.name.casefold())) for folder in (inputs, targets))
+    unlike = first & _OF_INPUTS or second & _OF_TARGETS
+    if first & _OF_TARGETS and second & _OF_INPUTS and not unlike:
+        raise UserError(
+            f"{inputs} and {targets} seem to be swapped: inputs come first, INPUT_DIR:TARGET_DIR; if they are not, "
+            "rename one"
+        )
+
+
+def _photos(folder: Path, other: Path) -> Names:
+    """The photographs of a folder by their path within it, without those of the other where it lies inside."""
+    root, inner = folder.resolve(), other.resolve()
+    apart = inner.relative_to(root) if inner.is_relative_to(root) else None
+    names = {path: path.relative_to(folder) for path in find_photos(folder)}
+    return {path: name.as_posix() for path, name in names.items() if apart is None or not name.is_relative_to(apart)}
+
+
+def _grouped(names: Names, rule: Callable[[str], str]) -> defaultdict[str, list[Path]]:
+    groups: defaultdict[str, list[Path]] = defaultdict(list)
+    for path, name in names.items():
+        groups[rule(name)].append(path)
+    return groups
+
+
+def _without(names: Names, taken: Iterable[Path]) -> Names:
+    gone = set(taken)
+    return {path: name for path, name in names.items() if path not in gone}
+
+
+def _by_beginning(inputs: Names, targets: dict[str, list[Path]]) -> dict[Path, Path]:
+    """For each input the target whose scene is the longest beginning of its own, where there is just one."""
+    found = {}
+    for path, name in inputs.items():
+        folder, slash, last = scene_name(name).rpartition("/")
+        words = last.split("_")
+        beginnings = (folder + slash + "_".join(words[:n]) for n in range(len(words) - 1, 0, -1))
+        longest = next((beginning for beginning in beginnings if beginning in targets), None)
+        if longest is not None and len(targets[longest]) == 1:
+            found[path] = targets[longest][0]
+    return found

@@ -1,0 +1,140 @@
+"""One picture of a photograph under every degree of a distortion. Importing this loads matplotlib."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from ..core.atomic import replacing
+from ..core.errors import UserError
+from ..data.file_jobs import Job
+from ..data.patches import to_tensor
+from ..data.photo import Photo, Pixels, read_photo
+from ..distortions.copies import Outcome, degrade, draws_of, one_by_one
+from ..protocols.confounder import Synthetic, parse_distortion
+from ..protocols.loading import load_protocol
+from .evaluate import at_size_of
+from .metrics import Convention, psnr
+
+ENDING = "-grid.png"
+CROP = 256  # side of what is shown of a photograph, pixels
+COLUMNS = 4  # at most
+MARGIN, LINE, GAP = 20, 20, 28  # pixels around a panel, to a line of text, and below the last one
+DPI = 128  # a power of two: sizes in inches are exact, and every pixel of a photograph is one of the picture
+POINTS = 8.5  # of the text: with DPI, letters of DejaVu Sans Mono are 9.1 pixels wide
+LETTER = 0.602 * POINTS * DPI / 72
+TITLE: dict[str, Any] = {"family": "DejaVu Sans Mono", "color": "#1a1a1a"}
+REMARK: dict[str, Any] = {"family": "DejaVu Sans", "color": "#5c5c5c"}
+
+
+@dataclass(frozen=True)
+class Level:
+    """One degree: the distortion as it was given, and its part in a protocol, if it is of one."""
+
+    confounder: Synthetic
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A picture uint8 (H, W, 3) RGB as it is shown, what it is, and a remark."""
+
+    pixels: Pixels
+    title: str
+    remark: str
+
+
+def levels_from(specs: Sequence[str], protocol: str) -> list[Level]:
+    """The distortions that were given, or else every one that a protocol makes, seen ones first.
+
+    Raises UserError for one that is unknown, and for a protocol that makes none.
+    """
+    if not protocol:
+        return [Level(Synthetic(spec, parse_distortion(spec, "distortion"))) for spec in specs]
+    found = [Level(c, split) for split, c in load_protocol(protocol).levels() if isinstance(c, Synthetic)]
+    if not found:
+        raise UserError(f"protocol: {protocol} makes no distortion: all of its pairs are recorded")
+    return found
+
+
+def left_out(protocol: str) -> str:
+    """A line on the levels of a protocol that no picture can show, empty where it shows all of them."""
+    loaded = load_protocol(protocol)
+    names = [c.name for _, c in loaded.levels() if not isinstance(c, Synthetic)]
+    one = "1 level is" if len(names) == 1 else f"{len(names)} levels are"
+    return f"{loaded.name}: {one} not shown, as pairs are recorded and not made: {', '.join(names)}" if names else ""
+
+
+def make_grids(jobs: Sequence[Job], levels: Sequence[Level], out: Path, seed: int, device: str, stop: Event) -> Outcome:
+    """Draw one picture of each photograph; fewer if `stop` was set. Raises UserError where `out` cannot be written."""
+
+    def make(job: Job) -> None:
+        photo = Photo(job.source, read_photo(job.path))
+        panels = [clean_panel(photo), *(level_panel(photo, level, seed, device) for level in levels)]
+        with replacing(out / job.file) as temporary:
+            draw(panels).savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+
+    return one_by_one(jobs, make, stop)
+
+
+def clean_panel(photo: Photo) -> Panel:
+    """The middle of the photograph as it is."""
+    shown = photo.centre(CROP).pixels
+    size, whole = (f"{pixels.shape[1]}×{pixels.shape[0]}" for pixels in (shown, photo.pixels))
+    return Panel(shown, "clean", f"middle {size} of {whole}" if size != whole else f"{size}")
+
+
+def level_panel(photo: Photo, level: Level, seed: int, device: str) -> Panel:
+    """The middle of the copy that `degrade` would write, with the PSNR of what is shown, in RGB and 8 bits.
+
+    A smaller copy is enlarged, each pixel to a square, for the eye; and bicubically for PSNR.
+    Raises ValueError where the distortion cannot be applied to this photograph.
+    """
+    distortion = level.confounder.distortion
+    scale = distortion.scale
+    copy, _ = degrade(photo.pixels, distortion, draws_of(photo.name, seed), device)
+    height, width = (side * scale for side in copy.shape[:2])
+    shown = Photo(photo.name, photo.pixels[:height, :width], copy).centre(max(CROP // scale, 1) * scale)
+    assert shown.recorded is not None
+    clean, small = to_tensor(shown.pixels), to_tensor(shown.recorded)
+    value = float(psnr(at_size_of(clean, small), clean, Convention()))
+    quality = f"PSNR {value:.2f} dB" if math.isfinite(value) else "the same as clean"
+    remarks = [quality, *[f"pixels ×{scale}"] * (scale > 1), *[level.split] * bool(level.split)]
+    enlarged = shown.recorded.repeat(scale, axis=0).repeat(scale, axis=1)
+    return Panel(enlarged, level.confounder.name, " · ".join(remarks))
+
+
+def draw(panels: Sequence[Panel]) -> Figure:
+    """Panels in rows, every pixel one pixel of the picture, with their texts beneath."""
+    columns = math.ceil(len(panels) / math.ceil(len(panels) / COLUMNS))
+    rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
+    width = max(CROP, *(panel.pixels.shape[1] for panel in panels))
+    texts = [[_lines(panel, width) for panel in row] for row in rows]
+    heights = [max(panel.pixels.shape[0] for panel in row) for row in rows]
+    steps = [height + LINE * max(map(len, lines)) + GAP for height, lines in zip(heights, texts, strict=True)]
+    whole = (columns * (width + MARGIN) + MARGIN, sum(steps) + MARGIN)
+    figure = Figure(figsize=(whole[0] / DPI, whole[1] / DPI), dpi=DPI, facecolor="white")
+    for i, row in enumerate(rows):
+        top = MARGIN + sum(steps[:i])
+        for j, panel in enumerate(row):
+            left = MARGIN + j * (width + MARGIN)
+            figure.figimage(panel.pixels, xo=left, yo=whole[1] - top - panel.pixels.shape[0], origin="upper")
+            for k, (line, style) in enumerate(texts[i][j], start=1):
+                place = left / whole[0], 1 - (top + heights[i] + LINE * k) / whole[1]
+                figure.text(*place, line, fontsize=POINTS, parse_math=False, **style)
+    return figure
+
+
+def _lines(panel: Panel, width: int) -> list[tuple[str, dict[str, Any]]]:
+    """The lines of text beneath a panel so many pixels wide, each with its look."""
+    letters = int(width / LETTER)
+    titles = [line.replace(", ", ",") for line in textwrap.wrap(panel.title.replace(",", ", "), letters)]
+    remarks = textwrap.wrap(panel.remark, int(letters * 1.2), break_on_hyphens=False)  # in narrower letters
+    return [(line, TITLE) for line in titles] + [(line, REMARK) for line in remarks]

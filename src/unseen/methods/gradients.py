@@ -1,0 +1,118 @@
+"""First- and second-order products: of a scalar function of named tensors, and of an objective on a batch.
+
+Everything here takes `params` by value: the tensors are detached, so that no graph reaches the caller's
+network, and a product holds the graph of one batch only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:  # the methods import this module
+    from .episode import Batch, Params
+    from .objective import Objective
+
+    Function = Callable[[Params], Tensor]
+    """A scalar function of tensors by name."""
+
+STEP = 1e-4
+"""How far a finite difference goes to either side, as a share of ‖θ‖: shorter, float32 rounds too much of the
+difference away; longer, derivatives of higher order come in (docs/method.md)."""
+
+
+def gradient(objective: Objective, params: Params, batch: Batch) -> Params:
+    """∇_θ L at `params` on one batch: one gradient evaluation."""
+    return derivative(lambda leaves: objective(leaves, batch), params)
+
+
+def loss_and_gradient(objective: Objective, params: Params, batch: Batch) -> tuple[Tensor, Params]:
+    """L, detached, and ∇_θ L at `params` on one batch: one gradient evaluation."""
+    return value_and_derivative(lambda leaves: objective(leaves, batch), params)
+
+
+def hessian_vector_product(objective: Objective, params: Params, batch: Batch, vector: Params) -> Params:
+    """H v with H = ∇²_θ L at `params` on one batch, exact: two gradient evaluations, reverse over reverse."""
+    objective.tally.images += len(batch)  # the second backward pass; the first is counted by the objective
+    return second_derivative(lambda leaves: objective(leaves, batch), params, vector)
+
+
+def finite_difference_product(objective: Objective, params: Params, batch: Batch, vector: Params) -> Params:
+    """H v from plain gradients on both sides of `params`, `STEP` apart from it: two gradient evaluations.
+
+    For smooth networks under smooth losses: what kinks lie within the step count as curvature.
+    """
+    return difference(lambda leaves: objective(leaves, batch), params, vector, STEP)
+
+
+def derivative(function: Function, point: Params) -> Params:
+    """The gradient of a function at a point."""
+    return value_and_derivative(function, point)[1]
+
+
+def value_and_derivative(function: Function, point: Params) -> tuple[Tensor, Params]:
+    """A function's value at a point, detached, and its gradient there."""
+    leaves = _leaves(point)
+    value = function(leaves)
+    return value.detach(), _backward([value], leaves)
+
+
+def second_derivative(function: Function, point: Params, vector: Params) -> Params:
+    """The Hessian of a function at a point, times a vector, by differentiating twice."""
+    leaves = _leaves(point)
+    slope = _backward([function(leaves)], leaves, keep_graph=True)
+    return _backward(list(slope.values()), leaves, [vector[name] for name in leaves])
+
+
+def difference(function: Function, point: Params, vector: Params, step: float) -> Params:
+    """The Hessian of a function at a point p, times a vector v, by a central difference of gradients.
+
+    (∇(p + εv) − ∇(p − εv)) / 2ε, where ε makes ‖εv‖ the share `step` of ‖p‖ (of 1 where p is zero).
+    """
+    length = norm(vector)
+    if length == 0:
+        return {name: torch.zeros_like(value) for name, value in point.items()}
+    epsilon = step * (norm(point) or 1.0) / length
+    after, before = (
+        derivative(function, {name: value.detach() + sign * epsilon * vector[name] for name, value in point.items()})
+        for sign in (1, -1)
+    )
+    return {name: (after[name] - before[name]) / (2 * epsilon) for name in point}
+
+
+def norm(vector: Params) -> float:
+    """The Euclidean norm over all parameters together."""
+    with torch.no_grad():
+        return float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(v) for v in vector.values()])))
+
+
+def _leaves(point: Params) -> Params:
+    return {name: value.detach().requires_grad_() for name, value in point.items()}
+
+
+def _backward(
+    outputs: Sequence[Tensor], leaves: Params, weights: Sequence[Tensor] | None = None, keep_graph: bool = False
+) -> Params:
+    """Σ_j weights_j · ∂outputs_j/∂leaves; zero for whatever the outputs do not depend on.
+
+    With `keep_graph` it can be differentiated again.
+    """
+    no_weights: list[Tensor | None] = [None] * len(outputs)
+    pairs = [
+        (output, weight)
+        for output, weight in zip(outputs, weights or no_weights, strict=True)
+        if output.requires_grad  # a slope that is constant in θ carries no graph
+    ]
+    if not pairs:
+        return {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
+    found = torch.autograd.grad(
+        [output for output, _ in pairs],
+        list(leaves.values()),
+        grad_outputs=[weight for _, weight in pairs],
+        create_graph=keep_graph,
+        materialize_grads=True,
+    )
+    return dict(zip(leaves, found, strict=True))

@@ -1,0 +1,1 @@
+"""Networks and their weights: backbones, cards, checkpoints, loading, receptive field, ONNX."""

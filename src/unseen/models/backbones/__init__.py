@@ -1,0 +1,34 @@
+"""The networks that `unseen` trains by name; any other `nn.Module` serves as well.
+
+Every backbone maps (B, 3, H, W) in [0, 1] to the same shape, or to `scale` times the height and width where it has
+such a setting, at any size from 1×1. In evaluation mode it draws no random numbers and changes no buffer, so that
+`torch.func.functional_call` with other parameters is all there is to a virtual update.
+
+Those of this package do not clip their output and have no in-place operation, so that their second derivatives are
+right. Those of `ZOO` are by others: docs/backbones.md says whose second derivatives are wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from .normalisation_equivariant import NormalisationEquivariantCNN
+from .padded import Padded
+from .plain import PlainCNN
+from .rrdb import RRDB, rrdb_small
+from .unet import UNet
+from .zoo import ZOO
+
+BACKBONES: dict[str, Callable[..., nn.Module]] = {
+    "rrdb": RRDB,
+    "rrdb_small": rrdb_small,
+    "plain": PlainCNN,
+    "plain_ne": NormalisationEquivariantCNN,
+    "unet": UNet,
+    **ZOO,
+}
+"""Name → what builds it. The first line of each docstring says what it is and where it comes from."""
+
+__all__ = ["BACKBONES", "RRDB", "ZOO", "NormalisationEquivariantCNN", "Padded", "PlainCNN", "UNet", "rrdb_small"]

@@ -1,0 +1,116 @@
+"""A small U-Net: several resolutions, for distortions that reach farther than a few pixels.
+
+Ronneberger et al., *U-Net: Convolutional Networks for Biomedical Image Segmentation*, MICCAI 2015
+(arXiv 1505.04597).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .checks import require_at_least
+from .padded import extend, next_multiple
+from .plain import LAST_INIT_SCALE, NEGATIVE_SLOPE, conv3x3
+
+CONVS_PER_BLOCK = 2
+
+
+class Block(nn.Module):
+    """Two 3×3 convolutions, each with a leaky ReLU: (B, inputs, H, W) → (B, outputs, H, W)."""
+
+    def __init__(self, inputs: int, outputs: int, bias: bool) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(inputs, outputs, bias)
+        self.conv2 = conv3x3(outputs, outputs, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Never in place: the double backward needs the value from before the activation.
+        x = F.leaky_relu(self.conv1(x), NEGATIVE_SLOPE)
+        return F.leaky_relu(self.conv2(x), NEGATIVE_SLOPE)
+
+
+class UNet(nn.Module):
+    """Convolutions on several resolutions, joined by skips at each (Ronneberger et al. 2015, U-Net).
+
+    (B, channels, H, W) in [0, 1] → the same shape, not clipped; any size from 1×1: the image is continued to the right
+    and below to a multiple of `stride` (mirrored, or its last pixel repeated where it is too small for that), and the
+    output cut to fit.
+
+    `levels` is how often the resolution is halved, `features` the width at the full resolution, which doubles with each
+    halving. The defaults make 117 459 parameters. With `bias=False` no additive constant is left, and f(a·x) = a·f(x)
+    for every a > 0.
+
+    Departures from the paper, for restoration: the output is input − network(input), as in `PlainCNN`; convolutions
+    keep the size; resolution is halved by 2×2 means, since maxima of noise are biased; a leaky ReLU of slope 0.2.
+    Weights start Kaiming normal, the last layer's × 0.1; biases at zero.
+
+    Raises `UserError` for a size that is too small.
+    """
+
+    def __init__(self, features: int = 16, levels: int = 2, bias: bool = True, channels: int = 3) -> None:
+        super().__init__()
+        require_at_least(1, features=features, levels=levels, channels=channels)
+        widths = [features * 2**level for level in range(levels)]
+        self.down = nn.ModuleList(
+            Block(inputs, width, bias) for inputs, width in zip([channels, *widths], widths, strict=False)
+        )
+        self.bottom = Block(widths[-1], 2 * widths[-1], bias)
+        self.enlarge = nn.ModuleList(up_convolution(2 * width, width, bias) for width in widths)
+        self.up = nn.ModuleList(Block(2 * width, width, bias) for width in widths)
+        self.last = conv3x3(features, channels, bias)
+        # The network then starts close to the identity, which a restorer is near anyway.
+        with torch.no_grad():
+            self.last.weight.mul_(LAST_INIT_SCALE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        found = extend(x, next_multiple(height, self.stride), next_multiple(width, self.stride))
+        skips = []
+        for block in self.down:
+            skips.append(block(found))
+            found = F.avg_pool2d(skips[-1], 2)
+        found = self.bottom(found)
+        for skip, enlarge, block in reversed(list(zip(skips, self.enlarge, self.up, strict=True))):
+            found = block(torch.cat((skip, enlarge(found)), dim=1))
+        noise: Tensor = self.last(found)[..., :height, :width]
+        return x - noise
+
+    @property
+    def stride(self) -> int:
+        """Pixels that one at the lowest resolution stands for: tiles are exact if they begin at multiples of it."""
+        stride: int = 2 ** len(self.down)
+        return stride
+
+    @property
+    def receptive_radius(self) -> int:
+        """How far, in rows or in columns, an input pixel can be from an output pixel that it changes.
+
+        In pixels: the most over all places of the output pixel on the grid of `stride`. It holds away from where the
+        image is continued.
+        """
+        reaches = {pixel: self.seen_by(pixel) for pixel in range(self.stride)}
+        return max(max(pixel - low, high - pixel) for pixel, (low, high) in reaches.items())
+
+    def seen_by(self, pixel: int) -> tuple[int, int]:
+        """The first and the last input row that output row `pixel` depends on; the same for columns."""
+        low, high = pixel - 1, pixel + 1  # the last convolution
+        for _ in self.up:
+            low, high = (low - CONVS_PER_BLOCK) // 2, (high + CONVS_PER_BLOCK) // 2
+        low, high = low - CONVS_PER_BLOCK, high + CONVS_PER_BLOCK
+        for _ in self.down:
+            low, high = 2 * low - CONVS_PER_BLOCK, 2 * high + 1 + CONVS_PER_BLOCK
+        return low, high
+
+
+def up_convolution(inputs: int, outputs: int, bias: bool) -> nn.ConvTranspose2d:
+    """A 2×2 transposed convolution of stride 2: (B, inputs, H, W) → (B, outputs, 2H, 2W).
+
+    No activation follows, and each output pixel sees one input pixel: Kaiming normal is of deviation 1/√inputs.
+    """
+    conv = nn.ConvTranspose2d(inputs, outputs, kernel_size=2, stride=2, bias=bias)
+    nn.init.normal_(conv.weight, std=inputs**-0.5)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return conv

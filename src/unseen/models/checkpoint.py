@@ -1,0 +1,209 @@
+"""Weights with their card, and the state from which a run goes on bit for bit. safetensors only: no pickles."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from .. import __version__
+from ..core.atomic import replacing
+from ..core.errors import UserError
+from ..core.registry import build, name_of
+from ..evaluation.results import Level
+from .backbones import BACKBONES
+from .card import NUMBER, Kind, Quality, read_level, require_kinds
+
+if TYPE_CHECKING:  # protocols know distortions
+    from ..core.config import TrainConfig
+    from ..protocols.protocol import Protocol
+
+CHECKPOINT = "checkpoint.safetensors"
+
+TOLD: dict[str, Kind] = {
+    "version": str,
+    "config": dict,
+    "protocol_hash": str,
+    "evaluations": NUMBER,
+    "data": str,
+    "photographs": int,
+    "levels": list | tuple,
+    "quality": list | tuple,
+}
+"""What a card tells, as JSON has it."""
+CONFIGURED: dict[str, Kind] = {"backbone": str, "method": str, "protocol": str, "seed": int, "budget": int | str}
+"""Of the configuration, what evaluation needs."""
+SOURCES: dict[str, Kind] = {"data": list, "pairs": list}
+"""Of the configuration, lists of text that may be missing."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a checkpoint says about itself.
+
+    version: of the package that wrote it. config: the resolved configuration of the run. protocol_hash:
+    of the protocol it was trained under. evaluations: gradient evaluations spent up to these weights. data: the digest
+    of the photographs it was trained on, and photographs: how many these are, validation left out. levels: what the
+    protocol calls seen, held out and unseen. quality: what was measured of these weights, by level. Empty, or 0, where
+    that was not recorded: the last three are younger than the rest.
+    """
+
+    version: str
+    config: dict[str, Any]
+    protocol_hash: str
+    evaluations: float
+    data: str = ""
+    photographs: int = 0
+    levels: tuple[Level, ...] = ()
+    quality: tuple[Quality, ...] = ()
+
+    @classmethod
+    def of(cls, config: TrainConfig, protocol: Protocol, evaluations: float, data: str, photographs: int) -> Self:
+        """Of a training; what its weights are worth is measured when it has ended."""
+        levels = tuple((split, c.kind, c.degree) for split, c in protocol.levels())
+        return cls(__version__, asdict(config), protocol.hash(), evaluations, data, photographs, levels)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"quality": [quality.to_json() for quality in self.quality]}
+
+
+def save_checkpoint(path: Path, weights: Mapping[str, Tensor], card: Card) -> None:
+    """Write a network's state dict with its card, under a temporary name first."""
+    _write(path, weights, "unseen", card.to_json())
+
+
+def with_quality(path: Path, quality: Sequence[Quality]) -> Card:
+    """Write what was measured into a checkpoint's card, in place of what it told before; returns the new card.
+
+    path: the file, or the folder of a run. The weights stay as they are, bit for bit, and so does the time of the file,
+    which says how old they are. Raises UserError where it is no checkpoint, or cannot be written.
+    """
+    path = _file_of(path)
+    tensors, raw = _read(path, "unseen")
+    card = replace(card_from(raw, path), quality=tuple(quality))
+    times = path.stat()
+    _write(path, tensors, "unseen", card.to_json())
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return card
+
+
+def load_checkpoint(path: Path, backbone: str = "") -> tuple[nn.Module, Card]:
+    """The network of a checkpoint, in evaluation mode on the CPU, and its card.
+
+    path: the file, or the folder of a run. backbone: needed only where the network is of the user's own
+    code, named by a dotted path: code that a file names is never imported on the file's word alone.
+    Raises UserError for anything that is not a whole checkpoint of this package.
+    """
+    path = _file_of(path)
+    tensors, raw = _read(path, "unseen")
+    card = card_from(raw, path)
+    named = card.config["backbone"]
+    if name_of(named) not in BACKBONES and backbone != named:
+        raise UserError(f"{path}: backbone: {named!r} is code of your own; confirm it with --backbone {named}")
+    network = build(named, BACKBONES, f"{path}: backbone", nn.Module)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = shorten(str(error).splitlines()[1], 200)
+        raise UserError(f"{path}: the weights do not fit {named!r}: {reason}") from error
+    return network.eval(), card
+
+
+def read_card(path: Path) -> Card:
+    """The card alone, of a file or the folder of a run; nothing that it names is built or imported.
+
+    Raises UserError for anything that is not a checkpoint of this package.
+    """
+    path = _file_of(path)
+    return card_from(_read(path, "unseen", weights=False)[1], path)
+
+
+def _file_of(path: Path) -> Path:
+    """The checkpoint of a run, if its folder is given. Raises UserError for a folder of several runs."""
+    runs = sorted(file.parent for file in path.glob(f"*/{CHECKPOINT}"))
+    if runs and not (path / CHECKPOINT).exists():
+        raise UserError(f"{path}: holds {len(runs)} runs; give one of them, such as {runs[0]}")
+    return path / CHECKPOINT if path.is_dir() else path
+
+
+def card_from(raw: Any, path: Path) -> Card:
+    """A card from its JSON, with the fields that evaluation needs: files come from elsewhere, and from other versions.
+
+    path: for messages. Raises UserError where a field is missing, unknown or of another kind.
+    """
+    try:
+        card = Card(**raw)
+        require_kinds(vars(card), TOLD)
+        sources = {name: card.config.get(name, []) for name in SOURCES}
+        require_kinds(card.config | sources, CONFIGURED | SOURCES, of="config.")
+        for name, found in sources.items():
+            for source in found:
+                require_kinds({name: source}, {name: str}, of="config.")
+        levels = tuple(map(read_level, raw.get("levels", ())))
+        quality = tuple(map(Quality.from_json, raw.get("quality", ())))
+    except ValueError as error:
+        raise UserError(f"{path}: its card: {error}") from error
+    except TypeError as error:
+        raise UserError(f"{path}: not a checkpoint of unseen {__version__}: its card has other fields") from error
+    return replace(card, levels=levels, quality=quality)
+
+
+def save_state(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], facts: Mapping[str, Any]) -> None:
+    """Write what a run needs to go on: groups of tensors, and plain facts."""
+    flat = {f"{group}/{name}": value for group, members in tensors.items() for name, value in members.items()}
+    _write(path, flat, "unseen-resume", facts)
+
+
+def load_state(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """What `save_state` wrote. Raises UserError for anything else."""
+    flat, facts = _read(path, "unseen-resume")
+    groups: dict[str, dict[str, Tensor]] = {}
+    for key, value in flat.items():
+        group, _, name = key.partition("/")
+        groups.setdefault(group, {})[name] = value
+    return groups, facts
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimiser's state by parameter index and name; its settings belong to the configuration."""
+    state = optimiser.state_dict()["state"]
+    return {f"{i}.{name}": value for i, entries in state.items() for name, value in entries.items()}
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Take up what `optimiser_tensors` gave."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        i, _, name = key.partition(".")
+        state.setdefault(int(i), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor], key: str, facts: Mapping[str, Any]) -> None:
+    whole = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}
+    with replacing(path) as temporary:
+        try:
+            save_file(whole, temporary, metadata={key: json.dumps(facts)})
+        except SafetensorError as error:  # a full disk or a read-only folder, in the library's own words
+            raise UserError(f"{path}: cannot be written: {error}") from error
+
+
+def _read(path: Path, key: str, weights: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    kind = {"unseen": "a checkpoint of unseen", "unseen-resume": "the saved state of an unseen run"}[key]
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; expected {kind}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {})[key])
+            return {name: file.get_tensor(name) for name in (file.keys() if weights else ())}, facts
+    except (SafetensorError, KeyError, OSError, ValueError) as error:
+        raise UserError(f"{path}: not {kind}, or damaged") from error

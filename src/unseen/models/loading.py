@@ -1,0 +1,104 @@
+"""Models by name or by path, whatever wrote them: ready to restore."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib import resources
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from ..core.errors import UserError
+from ..core.registry import nearest
+from ..evaluation.evaluate import on_device, restore
+from .checkpoint import Card, load_checkpoint
+from .onnx_file import open_onnx
+from .receptive_field import Reach, reach_of
+from .spandrel_weights import WEIGHTS, is_ours, load_weights
+
+DEFAULT = "denoiser"
+"""The shipped model that is taken where none is named."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network that restores, wherever it came from.
+
+    name: for messages. run: float32 (B, 3, H, W) in [0, 1] on the CPU → float32 (B, 3, scale·H, scale·W) on the CPU,
+    not clipped; any size from 1×1, from any thread. card: None unless it is a checkpoint of unseen.
+    """
+
+    name: str
+    run: Callable[[Tensor], Tensor]
+    reach: Reach
+    card: Card | None = None
+
+
+def shipped() -> dict[str, Path]:
+    """The models that come with the package, by name."""
+    folder = Path(str(resources.files(__package__))) / "shipped"
+    return {file.stem: file for file in sorted(folder.glob("*.safetensors"))}
+
+
+def load_model(spec: str, device: str = "cpu", backbone: str = "") -> Model:
+    """A model by the name of a shipped one or by a path.
+
+    spec: a name (`shipped`); a run's folder or its checkpoint; an ONNX file (extra `onnx`); or weights that spandrel
+        recognises, .pth, .pt, .ckpt or .safetensors (extra `zoo`). A name goes before a file of that name.
+    device: as PyTorch names it; ONNX files run on `cpu` and on `cuda`. backbone: as for `load_checkpoint`.
+
+    No pickle is executed, whatever the file holds. Raises UserError for what is none of these, for a model that does
+    something else than restore colour images, and for an extra that is not installed.
+    """
+    path = located(spec)
+    if path.suffix.lower() == ".onnx":
+        opened = open_onnx(path, device)
+        return model_of(opened.network, spec, opened.card, reach=opened.reach)
+    network, card = load_network(spec, backbone)
+    return model_of(network, spec, card, device)
+
+
+def model_of(
+    network: nn.Module, name: str, card: Card | None = None, device: str = "cpu", reach: Reach | None = None
+) -> Model:
+    """A model of any network that maps float32 (B, 3, H, W) in [0, 1] to (B, 3, scale·H, scale·W), at any size.
+
+    The network itself is moved to the device and put into evaluation mode, and stays so. Several threads may restore
+    with it at once if its `forward` leaves everything but its output as it was, as those of `BACKBONES` do.
+    reach: measured (`reach_of`) where it is not given. Raises UserError, naming the model, where it cannot be.
+    """
+    network.eval()
+    try:
+        reach = reach or reach_of(network)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from error
+    except Exception as error:  # networks of others may raise anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{name}: its network fails on an image: {reason}") from error
+    return Model(name, partial(restore, on_device(network, device), device=device), reach, card)
+
+
+def load_network(spec: str, backbone: str = "") -> tuple[nn.Module, Card | None]:
+    """The network behind a spec of `load_model`, on the CPU and in evaluation mode, and its card if it has one.
+
+    Raises UserError as `load_model` does, and for an ONNX file, which holds no network of PyTorch.
+    """
+    path = located(spec)
+    if path.suffix.lower() == ".onnx":
+        raise UserError(f"{path}: is ONNX already; give what it was made from")
+    if path.suffix.lower() in WEIGHTS and path.is_file() and not is_ours(path):
+        return load_weights(path), None
+    return load_checkpoint(path, backbone)
+
+
+def located(spec: str) -> Path:
+    """The file or folder behind a name or a path. Raises UserError where there is neither."""
+    known = shipped()
+    path = known.get(spec, Path(spec))
+    if not spec or not os.path.exists(path):
+        names = ", ".join(known) or "none"
+        raise UserError(f"model: {spec!r} is no file and no shipped model ({names}){nearest(spec, known)}; give a path")
+    return path

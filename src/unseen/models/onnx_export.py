@@ -1,0 +1,156 @@
+"""A network as an ONNX file for images of any number and size, kept only if it does what PyTorch does."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .. import __version__
+from ..core.atomic import replacing
+from ..core.errors import UserError
+from .backbones.padded import Padded, next_multiple
+from .checkpoint import Card
+from .loading import load_network, model_of
+from .onnx_file import CARD, REACH, SMALLEST, open_onnx
+from .receptive_field import Reach
+
+Size = tuple[int, int, int]
+"""Images, height, width."""
+
+SIZES: tuple[Size, ...] = ((1, 8, 8), (2, 16, 23), (1, 61, 47), (1, 64, 96), (1, 157, 131))
+"""What an exported file is checked at."""
+
+TOLERANCE = 1e-4
+"""By how much it may differ from PyTorch at any pixel of those, in units of white."""
+
+OPSET = 18
+"""Of ONNX: old enough for the programs that read such files, and the oldest that PyTorch's exporter writes itself."""
+
+
+def export(spec: str, path: Path, backbone: str = "") -> dict[Size, float]:
+    """Write a model as ONNX, and return by how much it differs from PyTorch: the largest over all pixels at each size.
+
+    spec, backbone: as for `load_network`. path: a file that ends in .onnx.
+
+    The file has one input `image`, float32 (batch, 3, height, width) in [0, 1], and one output `restored`, (batch, 3,
+    scale·height, scale·width), not clipped; batch, height and width are free. Its metadata tells, as JSON, the card
+    (`unseen`, where the model has one), the reach (`unseen.reach`), the smallest height and width that it takes
+    (`unseen.smallest`; `open_onnx` continues smaller images) and the version (`unseen.version`).
+
+    Raises UserError, and leaves what was at `path`, where the network cannot be exported, differs by more than
+    `TOLERANCE` anywhere, or the extra `onnx` is not installed.
+    """
+    if path.suffix.lower() != ".onnx":
+        raise UserError(f"{path}: an ONNX file ends in .onnx")
+    try:
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"{path}: needs ONNX: pip install 'unseen[onnx]' ({error})") from error
+    network, card = load_network(spec, backbone)
+    return export_network(network, path, model_of(network, spec).reach, card)
+
+
+def export_network(network: nn.Module, path: Path, reach: Reach, card: Card | None = None) -> dict[Size, float]:
+    """`export` for a network in memory, on the CPU and in evaluation mode."""
+    if isinstance(network, Padded):
+        least = next_multiple(network.smallest, network.multiple)
+    else:
+        least = int(getattr(network, "stride", 1))
+    program = traced(network, path, least)
+    told: dict[str, Any] = {"unseen.version": __version__, REACH: asdict(reach)}
+    if card is not None:
+        told[CARD] = card.to_json()
+    with replacing(path) as temporary:
+        for smallest in (least, 2 * least):  # mirroring takes two pixels
+            facts = told | {SMALLEST: smallest}
+            program.model.metadata_props.update({key: json.dumps(value) for key, value in facts.items()})
+            program.save(temporary, external_data=False)
+            if difference(network, temporary, (1, smallest, smallest)) <= TOLERANCE:
+                break
+        found = {size: difference(network, temporary, size) for size in SIZES}
+        worst = max(found, key=lambda size: found[size])
+        if not found[worst] <= TOLERANCE:
+            raise UserError(
+                f"{path}: not written: at {in_words(worst)} it differs from PyTorch by {found[worst]:.1e}, more than "
+                f"{TOLERANCE:g}; this network cannot be exported for all sizes"
+            )
+    return found
+
+
+def difference(network: nn.Module, path: Path, size: Size) -> float:
+    """The largest between PyTorch and ONNX Runtime on random images of a size; infinite where the latter fails."""
+    count, height, width = size
+    images = torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected: Tensor = network(images)
+        try:
+            found: Tensor = open_onnx(path).network(images)
+        except UserError:
+            raise
+        except Exception:  # ONNX Runtime has an exception for each of its states, and no common one
+            return float("inf")
+    return float((found - expected).abs().max()) if found.shape == expected.shape else float("inf")
+
+
+def traced(network: nn.Module, path: Path, least: int) -> torch.onnx.ONNXProgram:
+    """The network's graph with free batch, height and width, followed on an image of odd sides above `least`.
+
+    Raises UserError, naming `path`, where it cannot be.
+    """
+    image = torch.rand(2, 3, 2 * least + 65, 2 * least + 39, generator=torch.Generator().manual_seed(0))
+    try:
+        with silence():
+            program = torch.onnx.export(
+                network,
+                (image,),
+                dynamo=True,
+                verbose=False,
+                opset_version=OPSET,
+                input_names=["image"],
+                output_names=["restored"],
+                dynamic_shapes=({0: "batch", 2: "height", 3: "width"},),
+            )
+    except Exception as error:  # the exporter raises whatever it stumbles over
+        reason = " ".join(str(error.__cause__ or error).split())[:200]
+        raise UserError(f"{path}: not written: PyTorch cannot export this network for all sizes: {reason}") from error
+    assert program is not None  # with dynamo there always is one
+    return program
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Nothing printed, warned of or logged: the exporter tells its steps and its doubts, and the check decides."""
+    before = logging.root.manager.disable
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(before)
+
+
+def in_words(size: Size) -> str:
+    """`2 images of 23×16 pixels`."""
+    count, height, width = size
+    return f"{count} image{'s' * (count > 1)} of {width}×{height} pixels"
+
+
+def lines(found: Mapping[Size, float]) -> list[str]:
+    """What `export` found, a line for each size, as it is printed."""
+    return [f"{in_words(size)}: differs from PyTorch by {value:.1e} at most" for size, value in found.items()]

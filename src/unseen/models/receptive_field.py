@@ -1,0 +1,148 @@
+"""How far a network sees: what tiles must overlap by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..core.errors import UserError
+from .backbones.padded import Padded, next_multiple
+
+HALVES = (64, 256)
+"""Pixels on either side of the cut that reaches are measured at; what goes farther than the last counts as endless."""
+ACROSS = 64
+"""Pixels in the other direction."""
+COARSEST = 64
+"""Strides are looked for up to here."""
+ROUNDING = 1e-4
+"""Outputs that differ by no more than this share of the largest are the same."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What tiles need to know of a network.
+
+    radius: how many rows or columns, in input pixels, an input pixel can be from the one beneath an output pixel that
+        it changes, the image being cut at multiples of `stride`; None where that is the whole image (global pooling),
+        or farther than was measured, and where no shift leaves the result the same.
+    stride: tiles must begin at multiples of so many pixels, and be no smaller. scale: by how much the network enlarges.
+    """
+
+    radius: int | None
+    stride: int = 1
+    scale: int = 1
+
+
+def reach_of(network: nn.Module) -> Reach:
+    """What the network says of itself (`receptive_radius`, `stride`, `scale`), else what `measured_reach` finds.
+
+    network: float (B, 3, H, W) → (B, 3, scale·H, scale·W). It is measured where it is, in evaluation mode, without
+    gradients; its modes and PyTorch's random numbers are left as they were. Better before it moves to a GPU, some of
+    whose convolutions let the last bit of every output depend on every input: the radius would be None.
+    Raises UserError for outputs of another shape.
+    """
+    stated = getattr(network, "receptive_radius", None)
+    if isinstance(stated, int):
+        return Reach(stated, getattr(network, "stride", 1), getattr(network, "scale", 1))
+    multiple = 1
+    if isinstance(network, Padded):
+        multiple = next_multiple(network.smallest, network.multiple)  # smaller tiles would be continued, images not
+        if network.square:  # a tile at the image's border is continued to another square than the image
+            return Reach(None, multiple, network.scale)
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+    with _as_it_was(network), torch.inference_mode():
+        return measured_reach(lambda images: network(images.to(device, copy=True)).cpu(), multiple)
+
+
+@contextmanager
+def _as_it_was(network: nn.Module) -> Iterator[None]:
+    """The network in evaluation mode; afterwards every module in its own, and the random numbers where they stood."""
+    modes = [(module, module.training) for module in network.modules()]
+    with torch.random.fork_rng():
+        try:
+            if network.training:  # one in evaluation may be in use by other threads
+                network.eval()
+            yield
+        finally:
+            for module, training in modes:
+                if module.training != training:
+                    module.training = training
+
+
+def measured_reach(run: Callable[[Tensor], Tensor], multiple: int = 1) -> Reach:
+    """The reach of anything that restores, found by trying.
+
+    run: float32 (1, 3, H, W) in [0, 1] → (1, 3, scale·H, scale·W), given sizes that are multiples of 64 where
+        `multiple` divides 64. multiple: the sizes that it takes, in pixels; the stride will be a multiple of it.
+
+    The radius: all that lies on one side of a cut through a random image is replaced; the farthest output on the
+    other side that changes in any bit tells it. 64 pixels on either side of the cut are tried, then 256; what goes
+    farther counts as the whole image. It goes for this network with these weights: where the farthest inputs have no
+    weight to speak of, it is less than the architecture allows.
+    The stride: the smallest shift of the image that shifts the output and no more, away from the borders. Where it
+    cannot be found, it is 64, which most strides divide.
+    Raises UserError for outputs of another shape.
+    """
+    coarse = next_multiple(COARSEST, multiple)
+    for half in (next_multiple(half, coarse) for half in HALVES):
+        radius, scale = _reached(run, half)
+        if radius < half:
+            break
+    else:
+        return Reach(None, coarse, scale)
+    for stride in range(multiple, coarse + 1, multiple):
+        if all(_follows(run, stride, radius, turned) for turned in (False, True)):
+            if half % stride:  # the cut was where tiles make none
+                radius, scale = _reached(run, next_multiple(half, stride))
+            return Reach(radius, stride, scale)
+    return Reach(None, coarse, scale)
+
+
+def _reached(run: Callable[[Tensor], Tensor], half: int) -> tuple[int, int]:
+    """How far changes reach beyond a cut in the middle, at most `half`, in input pixels; and the scale."""
+    draws = torch.Generator().manual_seed(0)
+    length, reached, scale = 2 * half, 0, 1
+    for turned in (False, True):
+        image, other = torch.rand(2, 1, 3, length, ACROSS, generator=draws)
+        before = _run(run, image, turned)
+        scale = before.shape[-2] // length
+        for changed in (slice(half, None), slice(None, half)):
+            mixed = image.clone()
+            mixed[..., changed, :] = other[..., changed, :] / 2  # darker: a mean over all of it must show
+            differs = (_run(run, mixed, turned) != before).amax((0, 1, 3))  # NaN is no equal of itself
+            rows = differs.nonzero().flatten().div(scale, rounding_mode="floor")
+            if len(rows):
+                reached = max(reached, half - int(rows[0]) if changed.start else int(rows[-1]) - half + 1)
+            if reached >= half:  # nothing is farther
+                return reached, scale
+    return reached, scale
+
+
+def _follows(run: Callable[[Tensor], Tensor], shift: int, radius: int, turned: bool) -> bool:
+    """Whether outputs shift with the image and are the same otherwise, away from the borders."""
+    margin = radius + shift  # from a cut elsewhere in a cell of the grid, changes reach less than a cell farther
+    length = next_multiple(2 * margin + shift + COARSEST, COARSEST)
+    image = torch.rand(1, 3, length + shift, ACROSS, generator=torch.Generator().manual_seed(1))
+    here, there = _run(run, image[..., :length, :], turned), _run(run, image[..., shift:, :], turned)
+    scale = here.shape[-2] // length
+    here = here[..., scale * (margin + shift) : scale * (length - margin), :]
+    there = there[..., scale * margin : scale * (length - margin - shift), :]
+    return bool((here - there).abs().max() <= ROUNDING * here.abs().max())
+
+
+def _run(run: Callable[[Tensor], Tensor], image: Tensor, turned: bool) -> Tensor:
+    """The output for an image, which is given to the network with rows and columns exchanged if `turned`."""
+    restored = run(image.mT.contiguous() if turned else image)
+    restored = restored.mT if turned else restored
+    (height, width), (new_height, new_width) = image.shape[-2:], restored.shape[-2:]
+    scale = new_height // height
+    if restored.shape[:2] != image.shape[:2] or not scale or (new_height, new_width) != (scale * height, scale * width):
+        raise UserError(
+            f"the network makes {' × '.join(map(str, restored.shape))} of {' × '.join(map(str, image.shape))}: "
+            "images of three channels and a whole multiple of the size are needed"
+        )
+    return restored

@@ -1,0 +1,139 @@
+"""Weights that other programs wrote, opened by spandrel: no pickle is executed."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ..core.errors import UserError
+from .backbones.padded import Padded
+
+WEIGHTS = (".pth", ".pt", ".ckpt", ".safetensors")
+"""The suffixes of weights, in lower case."""
+
+SINGLY = ("DRUNet", "DnCNN", "IPT", "SeemoRe")
+"""Architectures that spandrel gives a noise map for one image, cuts up itself, or that take one image alone."""
+
+DRAWING = ("AuraSR",)
+"""Architectures whose output is drawn at random."""
+
+
+class Adapted(nn.Module):
+    """A network for one image at a time, or for gray ones, given batches in colour: (B, 3, H, W) in [0, 1].
+
+    gray: each colour channel is restored by itself, as an image of its own. singly: the batch is taken apart.
+    """
+
+    def __init__(self, network: nn.Module, *, gray: bool, singly: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.gray = gray
+        self.singly = singly
+
+    def forward(self, x: Tensor) -> Tensor:
+        images = x.flatten(0, 1).unsqueeze(1) if self.gray else x
+        parts = images.chunk(len(images)) if self.singly else (images,)
+        restored = torch.cat([self.network(part) for part in parts])
+        return restored.reshape(-1, 3, *restored.shape[-2:]) if self.gray else restored
+
+
+class Called(nn.Module):
+    """A network of spandrel with what spandrel does before and after it: a noise map of σ 15/255, other ranges."""
+
+    def __init__(self, network: nn.Module, call: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.network = network
+        self.call = call
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.call(self.network, x)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a checkpoint, or a saved state, of this package."""
+    if path.suffix.lower() != ".safetensors":
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            return any(key.startswith("unseen") for key in file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
+def load_weights(path: Path) -> nn.Module:
+    """The network of a file with one of the suffixes `WEIGHTS`, as spandrel recognises it by names and shapes.
+
+    In evaluation mode on the CPU: float (B, 3, H, W) in [0, 1] → (B, 3, scale·H, scale·W), any size from 1×1; sizes
+    that it cannot take are continued and cut (`Padded`). A network for gray images restores each colour channel by
+    itself. One that wants to be told the noise level is told σ 15/255, spandrel's choice. Not clipped by spandrel.
+
+    Raises UserError where spandrel is not installed, for a file that is broken, holds more than weights, or is of no
+    architecture that it knows, and for networks that fill masks, make faces, draw at random, or take other channels.
+    """
+    try:
+        import spandrel
+    except ImportError as error:
+        raise UserError(f"{path}: needs spandrel: pip install 'unseen[zoo]' ({error})") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what PyTorch will call another way one day
+            state = spandrel.canonicalize_state_dict(read_tensors(path))
+            descriptor = spandrel.ModelLoader().load_from_state_dict(state)
+    except UserError:
+        raise
+    except spandrel.UnsupportedModelError as error:
+        raise UserError(f"{path}: of no architecture that spandrel {spandrel.__version__} knows") from error
+    except Exception as error:  # weights that look like an architecture and do not fit it raise anything
+        raise UserError(f"{path}: spandrel cannot make a network of it: {_one_line(error)}") from error
+    _refuse_others(path, descriptor)
+    called = Called(descriptor.model, descriptor._call_fn)
+    adapted = Adapted(called, gray=descriptor.input_channels == 1, singly=descriptor.architecture.id in SINGLY)
+    sizes = descriptor.size_requirements
+    return Padded(
+        adapted, sizes.multiple_of, descriptor.scale, smallest=max(sizes.minimum, 1), square=sizes.square
+    ).eval()
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """What a file of weights holds, on the CPU. Raises UserError for a broken one, and one that would run code."""
+    try:
+        if path.suffix.lower() == ".safetensors":
+            return load_file(path)
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"code ({named[1]})" if named else "more than weights, or is damaged"
+        raise UserError(f"{path}: holds {what}; it is not run: ask for the weights as .safetensors") from error
+    except Exception as error:  # broken archives raise nearly anything
+        raise UserError(f"{path}: no weights, or damaged: {_one_line(error)}") from error
+    if not isinstance(held, dict):
+        raise UserError(f"{path}: holds a {type(held).__name__} and no weights by name")
+    return held
+
+
+def _refuse_others(path: Path, descriptor: Any) -> None:
+    """Raises UserError for a network that does something else than restore an image."""
+    name = descriptor.architecture.name
+    if descriptor.purpose == "Inpainting":
+        raise UserError(f"{path}: {name} fills masks; a model that restores whole images is needed")
+    if descriptor.purpose == "FaceSR":
+        raise UserError(f"{path}: {name} makes faces; a model that restores any image is needed")
+    if descriptor.architecture.id in DRAWING:
+        raise UserError(f"{path}: {name} draws its output at random; a model that restores is needed")
+    channels = descriptor.input_channels, descriptor.output_channels
+    if channels not in ((1, 1), (3, 3)):
+        raise UserError(f"{path}: {name} makes {channels[1]} channels of {channels[0]}; RGB or gray is needed")
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -1,0 +1,185 @@
+"""Pipelines that decode image files, by libvips and, for BMP, by Pillow."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+from PIL.BmpImagePlugin import BmpImageFile
+
+from ...data.photo import UnreadableImage
+
+if TYPE_CHECKING:  # libvips takes a moment to load, and `unseen --help` has no need of it
+    import pyvips
+
+FileFormat = Literal["png", "jpeg", "tiff", "webp", "bmp"]
+Depth = Literal["uint8", "uint16", "float32"]
+
+DEPTHS: dict[str, Depth] = {"uchar": "uint8", "ushort": "uint16", "float": "float32"}
+"""By libvips's names."""
+GRAYS: tuple[str, ...] = ("b-w", "grey16")
+COLOURS: tuple[str, ...] = ("srgb", "rgb16", "scrgb")
+_LOADERS: dict[FileFormat, str] = {
+    "png": "pngload_source",
+    "jpeg": "jpegload_source",
+    "tiff": "tiffload_source",
+    "webp": "webpload_source",
+}
+_PAGED: tuple[FileFormat, ...] = ("tiff", "webp")
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """What libvips and the system say of a file that cannot be read, in one line."""
+    import pyvips
+
+    try:
+        yield
+    except pyvips.Error as error:
+        told = [line.strip() for line in str(error.detail).splitlines() if line.strip()]
+        detail = f" ({told[0]})" if told else ""
+        raise UnreadableImage(path, f"broken, cut short, or of no kind known here{detail}") from error
+    except OSError as error:
+        raise UnreadableImage(path, error.strerror or " ".join(str(error).split())) from error
+
+
+def format_of(path: Path, start: bytes) -> FileFormat:
+    if not start:
+        raise UnreadableImage(path, "the file is empty")
+    if start.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if start.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "tiff"
+    if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
+        return "webp"
+    if start.startswith(b"BM"):
+        return "bmp"
+    raise UnreadableImage(path, "not a PNG, JPEG, TIFF, WebP or BMP image, or broken")
+
+
+def frames_of_png(file: BinaryIO) -> int:
+    """More than one if it is an animation (APNG), which libvips would show as a still."""
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+        length, name = struct.unpack(">I4s", head)
+        if name == b"acTL":
+            return int.from_bytes(file.read(4), "big")
+        if name == b"IDAT":
+            break
+        file.seek(length + 4, os.SEEK_CUR)
+    return 1
+
+
+def is_lossy_webp(file: BinaryIO) -> bool:
+    file.seek(12)
+    while len(head := file.read(8)) == 8:
+        name, length = struct.unpack("<4sI", head)
+        if name in (b"VP8 ", b"VP8L"):
+            return bool(name == b"VP8 ")
+        # A frame of an animation has chunks of its own, after 16 bytes.
+        file.seek(16 if name == b"ANMF" else length + length % 2, os.SEEK_CUR)
+    return True
+
+
+def opened(path: Path, format: FileFormat, page: int, access: Literal["sequential", "random"]) -> pyvips.Image:
+    """A pipeline that decodes it as it stands in the file; raises UnreadableImage."""
+    import pyvips
+
+    if format == "bmp":
+        return _opened_bmp(path)
+    pyvips.cache_set_max(0)  # the files of its last hundred operations would stay open
+    options: dict[str, Any] = {"access": access, "fail_on": "error"}
+    if format in _PAGED:
+        options["page"] = page
+    # By descriptor: a name need not be UTF-8, and what was opened cannot be exchanged for another file.
+    with readable(path), path.open("rb") as file:
+        source = pyvips.Source.new_from_descriptor(file.fileno())
+        image: pyvips.Image = pyvips.Operation.call(_LOADERS[format], source, **options)
+    return image
+
+
+def opened_header(path: Path, format: FileFormat, page: int) -> pyvips.Image:
+    """The same, to ask for anything but pixels."""
+    return _opened_bmp(path, header=True) if format == "bmp" else opened(path, format, page, "sequential")
+
+
+def _opened_bmp(path: Path, *, header: bool = False) -> pyvips.Image:
+    """By Pillow, since libvips's binary distribution knows no BMP: all of it, or its header with black pixels."""
+    import pyvips
+
+    try:
+        # Its own class, since Image.open would judge bombs by a limit that is not ours.
+        with BmpImageFile(path) as bmp:
+            mode = "RGBA" if bmp.mode == "RGBA" else "L" if _is_gray_bmp(bmp) else "RGB"
+            if header:
+                image = pyvips.Image.black(bmp.width, bmp.height, bands=len(mode))
+            else:
+                image = pyvips.Image.new_from_array(np.asarray(bmp.convert(mode)))
+            x, y = (dpi / 25.4 for dpi in bmp.info.get("dpi", (0, 0)))
+    except Exception as error:  # a broken file makes Pillow's parsers raise nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UnreadableImage(path, f"broken or cut short ({reason})") from error
+    image = image.copy(interpretation="b-w" if mode == "L" else "srgb")
+    return image.copy(xres=x, yres=y) if x and y else image
+
+
+def _is_gray_bmp(bmp: Image.Image) -> bool:
+    """BMP writes gray as a palette."""
+    palette = np.reshape(bmp.getpalette() or [], (-1, 3))
+    return bmp.mode in ("1", "L") or (bmp.mode == "P" and bool((palette == palette[:, :1]).all()))
+
+
+def orientation_of(image: pyvips.Image) -> int:
+    return int(image.get("orientation")) if image.get_typeof("orientation") else 1
+
+
+def converted(path: Path, image: pyvips.Image) -> pyvips.Image:
+    """Gray or RGB, with or without alpha; raises UnreadableImage for pixels of any other kind."""
+    if image.interpretation == "cmyk" and image.bands == 4:
+        if not (image.get_typeof("icc-profile-data") and _is_profile_of_cmyk(image.get("icc-profile-data"))):
+            raise UnreadableImage(path, "CMYK without a profile of CMYK says nothing of its colours; save it as RGB")
+        depth = 8 if image.format == "uchar" else 16
+        with readable(path):
+            image = image.icc_transform("srgb", embedded=True, intent="relative", depth=depth)
+    channels = {kind: (1, 2) for kind in GRAYS} | {kind: (3, 4) for kind in COLOURS}
+    if image.bands not in channels.get(image.interpretation, ()):
+        raise UnreadableImage(path, f"{image.bands} channels of kind {image.interpretation}; save it as gray or RGB")
+    if image.format not in DEPTHS:
+        raise UnreadableImage(path, f"pixels of type {image.format} have no known white; save it with 8 or 16 bits")
+    return image
+
+
+def _is_profile_of_cmyk(profile: bytes) -> bool:
+    """Whether it leads from CMYK to other colours. Instead of one that does not, libvips would take its own."""
+    try:
+        found = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile
+    except OSError:
+        return False
+    intent, direction = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Direction.INPUT
+    return found.xcolor_space.strip() == "CMYK" and bool(found.is_intent_supported(intent, direction))
+
+
+def row_reader(path: Path, image: pyvips.Image) -> Callable[[int, int], NDArray[Any]]:
+    """A function that gives rows `top` to `bottom` in the file's depth: (bottom - top, W, bands)."""
+    import pyvips
+
+    with readable(path):
+        region = pyvips.Region.new(image)
+    shape, depth = (image.width, image.bands), DEPTHS[image.format]
+
+    def read(top: int, bottom: int) -> NDArray[Any]:
+        with readable(path):
+            data = region.fetch(0, top, image.width, bottom - top)
+        return np.frombuffer(data, depth).reshape(bottom - top, *shape)
+
+    return read

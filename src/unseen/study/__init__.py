@@ -1,0 +1,1 @@
+"""Several trainings side by side: compare, ledger, tuning, statistics, ranking and the report."""

@@ -1,0 +1,348 @@
+"""Methods and seeds under one protocol at one budget: train, test, gather the rows, report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Event
+
+from rich.progress import Progress, TaskID
+from torch import nn
+
+from ..core.config import CONFIG, CompareConfig, Entry, EvaluateConfig, Machine, TrainConfig, load_config, save_config
+from ..core.errors import UserError
+from ..core.provenance import command_line, machine_line
+from ..core.registry import build
+from ..evaluation.benchmark_sets import Tests
+from ..evaluation.evaluate import Trained, evaluate, judge_input, levels_of
+from ..evaluation.results import ROWS, Level, Row, read_rows, write_rows
+from ..methods import METHODS, Method
+from ..models.backbones import BACKBONES
+from ..models.checkpoint import CHECKPOINT, Card, load_checkpoint
+from ..protocols.protocol import Protocol
+from ..training.loop import Diverged, holds_a_run, is_finished, is_of, position_of, spent, train
+from ..training.training_data import materials, protocol_of
+from .report.chosen import pictures
+from .report.export import write_summary
+from .report.html_page import write_report
+from .runs import RECORDS, Record, read_records, write_records
+from .summary import Study, grouped
+from .tuning import TRIALS, read_trials, tuned
+
+REPORT = "report.html"
+TEST_SEED = 0  # of the test distortions in a study: one for all, so that every network is given the same
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `compare` found: rows and records of the finished runs, whether these are all, what was left out.
+
+    skipped: test files that could not be read. failed: runs that diverged.
+    """
+
+    rows: list[Row]
+    records: list[Record]
+    complete: bool
+    skipped: list[str]
+    failed: list[str]
+
+
+def compare(
+    config: CompareConfig,
+    stop: Event,
+    bar: Progress,
+    *,
+    title: str,
+    notes: Sequence[str] = (),
+    overwrite: bool = False,
+) -> Outcome:
+    """Train and test every method with every seed, into `config.out`: rows, records, summary and page.
+
+    A study that was interrupted goes on where it stopped, and a finished one runs nothing again; rows and records of
+    finished runs are enough to go on, wherever they were made. Setting `stop` ends it after the step in hand; the
+    report then covers the finished runs. A run that diverges is left out, and said to be.
+    Raises UserError where something named cannot be used, or where the folder holds another study.
+    """
+    plan = Plan.of(config)
+    out, budget, entries = Path(config.out), config.limit, config.entries()
+    _refuse_another_study(out, config, overwrite)
+    if overwrite:
+        _clear(out)
+    save_config(out / CONFIG, config)
+    book = Book(out)
+    count = len(entries) * config.seeds
+    whole = bar.add_task(f"all of {count} runs", total=(count + len(entries) * config.tune) * budget.amount)
+    if config.tune:
+        entries = tuned(config, entries, stop, bar, whole)
+    finished: list[Run] = []
+    failed: list[str] = []
+    refusal: UserError | None = None
+    for run in [Run(entry, config.run(entry, config.seed + i)) for i in range(config.seeds) for entry in entries]:
+        try:
+            if stop.is_set() or not settle(plan, run, book, stop, bar, whole):
+                break
+        except Diverged as error:
+            failed.append(f"{run.name}: {error}")
+        except UserError as error:
+            refusal = error
+            break
+        else:
+            finished.append(run)
+    left = count - len(finished) - len(failed)
+    so_far = [f"Unfinished: {left} of {count} runs are yet to come."] if left else []
+    so_far += [f"Left out: {name}." for name in failed]
+    rows = [row for run in finished for row in book.rows_of(run.name)]
+    records = [book.records[run.name] for run in finished if run.name in book.records]
+    if finished:
+        report(plan, finished, Study(rows, records, config.backbone), title, [*so_far, *notes])
+    if refusal is not None:  # after the report: what was finished before is not to be lost from sight
+        raise refusal
+    return Outcome(rows, records, not left, plan.tests.skipped, failed)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all runs share: what was asked for, what is tested, and by entry the digest of what it learns from."""
+
+    config: CompareConfig
+    protocol: Protocol
+    tests: Tests
+    data: dict[str, str]
+
+    @classmethod
+    def of(cls, config: CompareConfig) -> Plan:
+        """Raises UserError where something named cannot be used."""
+        config.check()
+        protocol = protocol_of(config)
+        methods = {entry.name: build(entry.method, METHODS, "methods", Method) for entry in config.entries()}
+        learnt = materials(config, protocol, list(methods.values()))
+        tests = Tests.load(config, protocol, [photo for m in learnt.values() for photo in m.photos()])
+        for backbone in dict.fromkeys(entry.backbone for entry in config.entries()):
+            build(backbone, BACKBONES, "backbone", nn.Module)  # before hours of training, not after
+        digests = {sees_unseen: material.digest() for sees_unseen, material in learnt.items()}
+        return cls(config, protocol, tests, {name: digests[method.sees_unseen] for name, method in methods.items()})
+
+
+def settle(plan: Plan, run: Run, book: Book, stop: Event, bar: Progress, whole: TaskID) -> bool:
+    """See to it that a run is trained, tested and in the book; False if `stop` was set before it was.
+
+    Raises Diverged, and UserError where the folder holds another training.
+    """
+    data = plan.data[run.entry.name]
+    begun = is_of(run.training)
+    trained_before = begun and is_finished(run.folder)
+    record = book.records.get(run.name)
+    if record and (record.spec, record.lr) != (run.entry.spec, run.entry.lr):
+        was, now = (f"{settings.spec}, lr {settings.lr:g}" for settings in (record, run.entry))
+        raise UserError(f"{run.folder}: was trained with {was}, and {now} is chosen now; choose another --out")
+    own = [row for row in book.rows_of(run.name) if told_of(row) == expected_of(run, plan.config)]
+    kept = standing_rows(own, plan.protocol, plan.tests, data)
+    newer = book.written >= (run.folder / CHECKPOINT).stat().st_mtime_ns if trained_before else False
+    # Rows of a finished run may have come without its folder.
+    if kept and (not holds_a_run(run.folder) or (newer and record)):
+        bar.advance(whole, plan.config.limit.amount)
+        return True
+    if trained_before:
+        bar.advance(whole, plan.config.limit.amount)
+    else:
+        train(run.training, stop, bar, resume=begun, whole=whole)
+    if stop.is_set():
+        return False
+    network, card = load_checkpoint(run.folder, run.training.backbone)
+    _refuse_other_training(run.training, card, plan.protocol, data)
+    if not kept or not newer:
+        trained = Trained(network, card, run.name, run.entry.method, plan.config.tune)
+        kept = evaluate(trained, plan.protocol, plan.tests, plan.config, TEST_SEED, stop, bar)
+    if stop.is_set():
+        return False
+    book.enter(kept, record_of(run, plan.config))
+    return True
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a study: the entry that it is of, and its configuration."""
+
+    entry: Entry
+    training: TrainConfig
+
+    @property
+    def folder(self) -> Path:
+        """Where it is trained."""
+        return self.training.folder
+
+    @property
+    def name(self) -> str:
+        """What its rows and its record call it."""
+        return self.folder.name
+
+
+class Book:
+    """The rows and records of a study's folder, by run, in the order in which they were entered.
+
+    Those of runs that are not asked for stay in the files. `written`: when what is there was written, 0 if nothing
+    is; rows cannot be of a network that is younger, as a run may have been trained again and stopped before its test.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        there = (folder / ROWS).exists()
+        self.written = (folder / ROWS).stat().st_mtime_ns if there else 0
+        self._rows = grouped(read_rows(folder / ROWS) if there else [], lambda row: row.run)
+        self.records = {record.run: record for record in read_records(folder / RECORDS)}
+
+    def rows_of(self, run: str) -> list[Row]:
+        """The rows of a run, none if it has not been tested."""
+        return self._rows.get(run, [])
+
+    def enter(self, rows: list[Row], record: Record) -> None:
+        """Take up a run that is finished, and write all that is known."""
+        self._rows[record.run], self.records[record.run] = rows, record
+        write_rows(self.folder / ROWS, [row for of_run in self._rows.values() for row in of_run])
+        write_records(self.folder / RECORDS, self.records.values())
+
+
+def told_of(row: Row) -> tuple[object, ...]:
+    """What a row says of its training."""
+    return (row.method, row.backbone, row.seed, row.budget, row.select, row.tuned)
+
+
+def expected_of(run: Run, config: CompareConfig) -> tuple[object, ...]:
+    """What the rows of a run must say of their training."""
+    training = run.training
+    return (run.entry.method, training.backbone, training.seed, str(training.limit), training.select, config.tune)
+
+
+def record_of(run: Run, machine: Machine) -> Record:
+    """What a finished run was and what it took."""
+    position = position_of(run.folder)
+    return Record(
+        run=run.name,
+        method=run.entry.method,
+        backbone=run.entry.backbone,
+        seed=run.training.seed,
+        spec=run.entry.spec,
+        lr=run.entry.lr,
+        evaluations=spent(position, run.training),
+        steps=position.step,
+        seconds=position.seconds,
+        memory=position.memory,
+        machine=machine_line(machine),
+        curve=position.log,
+        diagnoses=position.diagnoses,
+    )
+
+
+def standing_rows(rows: Sequence[Row], protocol: Protocol, tests: Tests, data: str) -> list[Row]:
+    """These rows of a run, if they are of these very tests, levels and training photographs; else none.
+
+    Whether a test image is still the same is seen by what it measures undone, under one of its levels.
+    """
+    found = [row for row in rows if (row.protocol_hash, row.data) == (protocol.hash(), data)]
+    inputs = {(row.dataset, row.image, row.level): row.input_psnr for row in found}
+    wanted = [
+        (dataset, photo, [(split, c.kind, c.degree) for split, c in levels_of(photo, dataset, protocol)])
+        for dataset, photo in tests.photos
+    ]
+    if inputs.keys() != {(dataset, photo.name, level) for dataset, photo, levels in wanted for level in levels}:
+        return []
+    for dataset, photo, levels in wanted:
+        _, confounder = levels_of(photo, dataset, protocol)[0]
+        measured, _ = judge_input(photo, confounder, protocol.convention, TEST_SEED, dataset)
+        if not math.isclose(measured, inputs[dataset, photo.name, levels[0]], abs_tol=1e-3):  # dB
+            return []
+    return found
+
+
+def report(plan: Plan, finished: Sequence[Run], study: Study, title: str, notes: Sequence[str]) -> None:
+    """The page and the summary of a study, pictures from the first seed of each method."""
+    config, protocol, tests = plan.config, plan.protocol, plan.tests
+    out = Path(config.out)
+    firsts = [r for r in finished if r.training.seed == config.seed and (r.folder / CHECKPOINT).exists()]
+    networks = [(r, load_checkpoint(r.folder, r.training.backbone)[0].to(config.device)) for r in firsts]
+    labelled = [(study.label(r.entry.method, r.entry.backbone), network) for r, network in networks]
+    missing = len([r for r in finished if r.training.seed == config.seed]) - len(firsts)
+    gone = f"Not among the pictures: {missing} networks whose folders are not here, their rows alone are."
+    write_summary(out, study)
+    write_report(
+        out / REPORT,
+        study,
+        pictures(labelled, study, protocol, tests, config.device, TEST_SEED),
+        title=title,
+        command=command_line(),
+        machine=machine_line(config),
+        notes=[*notes, *[gone] * bool(missing)],
+        trials=read_trials(out / TRIALS) if config.tune else [],
+        reported=protocol.reported,
+        definitions=definitions(protocol),
+    )
+
+
+def definitions(protocol: Protocol) -> dict[Level, str]:
+    """Every level as the protocol has it, with all its settings."""
+    return {(split, c.kind, c.degree): c.name for split, c in protocol.levels()}
+
+
+def write_evaluation(
+    rows: Sequence[Row],
+    trained: Trained,
+    protocol: Protocol,
+    tests: Tests,
+    config: EvaluateConfig,
+    notes: Sequence[str],
+) -> None:
+    """The rows and the page of one network."""
+    out, study = Path(config.out), Study(rows)
+    write_rows(out / ROWS, rows)
+    write_report(
+        out / REPORT,
+        study,
+        pictures([(trained.method, trained.network)], study, protocol, tests, config.device, config.seed),
+        title=f"{trained.method} under {protocol.name}",
+        command=command_line(),
+        machine=machine_line(config),
+        notes=notes,
+        trials=[],
+        reported=protocol.reported,
+        definitions=definitions(protocol),
+    )
+
+
+def _clear(out: Path) -> None:
+    """What an overwritten study left, apart from the folders of its runs, which are trained over one by one."""
+    for name in (ROWS, RECORDS, TRIALS, REPORT):
+        (out / name).unlink(missing_ok=True)
+    for state in out.glob("**/resume*.safetensors"):
+        state.unlink()
+
+
+def _refuse_other_training(run: TrainConfig, card: Card, protocol: Protocol, data: str) -> None:
+    """A run that was trained under another protocol, or on other photographs, is none of this study."""
+    for what, changed in (
+        (run.protocol, card.protocol_hash != protocol.hash()),
+        (f"what is in {', '.join([*run.data, *run.pairs])}", card.data != data),
+    ):
+        if changed:
+            raise UserError(f"{run.folder}: trained before {what} changed; choose another --out, or --overwrite")
+
+
+def _refuse_another_study(out: Path, config: CompareConfig, overwrite: bool) -> None:
+    """Methods, seeds and test sets may be added to a study; what the runs share may not change under it."""
+    if not (out / CONFIG).exists():
+        if (out / ROWS).exists() and not overwrite:
+            raise UserError(f"out: {out / ROWS} is there without its {CONFIG}; choose another --out, or --overwrite")
+        return
+    # What an older version did not know of was as it is by default.
+    saved, now = asdict(CompareConfig()) | load_config(out / CONFIG), asdict(config)
+    if "method" in saved:
+        raise UserError(f"out: {out} holds a single run; choose another --out")
+    # A study that was refused before its first run is no other study.
+    begun = any((out / name).exists() for name in (ROWS, TRIALS)) or any(out.glob("**/resume.safetensors"))
+    for name in now if begun and not overwrite else ():
+        if name not in ("methods", "gap", "seeds", "test", "out") and saved.get(name) != now[name]:
+            raise UserError(
+                f"{out / CONFIG}: {name} is {saved.get(name)!r} there and {now[name]!r} here; "
+                "choose another --out, or --overwrite"
+            )

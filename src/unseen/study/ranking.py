@@ -1,0 +1,136 @@
+"""Who is best across protocols: the mean rank of each method by its unseen mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from rich.cells import cell_len
+from rich.console import Console
+
+from ..core.config import CONFIG, load_config
+from ..core.errors import UserError
+from ..evaluation.results import ROWS, read_rows
+from .report.columns import DECIMALS
+from .report.notes import in_style, oracle, selection, tuning, warning
+from .report.table import NARROW, Cell, Column, escaped, markdown, packed, room, text_table
+from .summary import Study
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Ranks by protocol, 1 the best unseen mean PSNR; those that are equal as printed share the mean of their ranks.
+
+    lines: the competitors of any protocol, the best mean rank first. by_protocol: the ranks in each; lines that it
+    lacks, or whose mean is no number, are left out. mean: over the protocols that have the line. title, remarks: what
+    stands above and beneath.
+    """
+
+    lines: list[str]
+    by_protocol: dict[str, dict[str, float]]
+    mean: dict[str, float]
+    title: str
+    remarks: list[str]
+
+    @property
+    def columns(self) -> list[Column]:
+        """The mean, and one a protocol; the best mean is marked where it is of every protocol."""
+        best = {line for line in self.lines[:1] if all(line in found for found in self.by_protocol.values())}
+        mean = {line: Cell(f"{rank:.2f}", best=line in best) for line, rank in self.mean.items()}
+        found = {("mean", "rank"): mean}
+        for name, places in self.by_protocol.items():
+            found[name, f"of {len(places)}"] = {line: Cell(f"{rank:g}") for line, rank in places.items()}
+        blank = {line: Cell("") for line in self.lines}
+        return [Column(*headings, blank | cells) for headings, cells in found.items()]
+
+
+def ranks(studies: Mapping[str, Study]) -> Ranks:
+    """Rank the competitors of each study by their unseen mean PSNR; a line is a method on its study's own backbone.
+
+    studies: by the name of their protocol. Raises UserError for no studies, for one without unseen levels, and for
+    studies whose weights were not selected, or settings not tuned, in the same way.
+    """
+    if not studies:
+        raise UserError("no studies: there is nothing to rank")
+    for what, values in (
+        ("selections of weights (select)", {study.select for study in studies.values()}),
+        ("numbers of settings tried (tune)", {str(study.tuned) for study in studies.values()}),
+    ):
+        if len(values) > 1:
+            raise UserError(f"studies of {len(values)} {what} in one table ({', '.join(sorted(values))}): keep one")
+    by_protocol = {name: _ranks_in(name, study) for name, study in studies.items()}
+    everyone = list(dict.fromkeys(line for study in studies.values() for line in study.rivals))
+    present = {line: [found[line] for found in by_protocol.values() if line in found] for line in everyone}
+    mean = {line: fmean(found) for line, found in present.items() if found}
+    lines = sorted(everyone, key=lambda line: mean.get(line, math.inf))
+    title = f"Rank on unseen levels{warning(next(iter(studies.values())))}"
+    return Ranks(lines, by_protocol, mean, title, _remarks(studies, by_protocol))
+
+
+def _ranks_in(name: str, study: Study) -> dict[str, float]:
+    if "unseen" not in study.splits:
+        raise UserError(f"{name}: nothing was tested on unseen levels, so nothing can be ranked; leave it out")
+    estimates = study.estimates("psnr", "unseen")
+    psnr = {line: round(estimates[line].mean, DECIMALS["psnr"]) for line in study.rivals}
+    known = {line: value for line, value in psnr.items() if not math.isnan(value)}
+    return {
+        line: 1 + sum(other > value for other in known.values()) + (list(known.values()).count(value) - 1) / 2
+        for line, value in known.items()
+    }
+
+
+def _remarks(studies: Mapping[str, Study], by_protocol: Mapping[str, Mapping[str, float]]) -> list[str]:
+    first = next(iter(studies.values()))
+    budgets = {study.budget for study in studies.values()}
+    listed = ", ".join(f"{name} {study.budget}" for name, study in studies.items())
+    said = [
+        *oracle(first),
+        "Rank by mean PSNR on unseen levels, 1 the best; equal means share the mean of their ranks. Each line is on "
+        "the own backbone of its study, but where it names another; ceilings do not compete.",
+        f"Within a protocol equal for all: {budgets.pop() if len(budgets) == 1 else f'the budget ({listed})'}; "
+        f"{selection(first)}; {tuning(first)}.",
+    ]
+    if len({frozenset(found) for found in by_protocol.values()}) > 1:
+        said.append(
+            "Blank: not in that study. A mean is over the protocols that have the line, with other rivals in each: "
+            "compare only means of the same protocols."
+        )
+    return said
+
+
+def markdown_ranks(found: Ranks) -> str:
+    """The ranks as a table in Markdown, remarks at the end; ends in a newline."""
+    return f"**{found.title}**\n\n{markdown(found.lines, found.columns)}\n\n{' '.join(map(escaped, found.remarks))}\n"
+
+
+def read_studies(paths: Iterable[Path]) -> dict[str, Study]:
+    """Studies by protocol, each from its folder or from its file of rows.
+
+    Raises UserError for what cannot be read or compared, and for two studies of one protocol: each counts once.
+    """
+    found: dict[str, Study] = {}
+    places: dict[str, Path] = {}
+    for path in paths:
+        file = path / ROWS if path.is_dir() else path
+        config = file.parent / CONFIG
+        study = Study(read_rows(file), backbone=str(load_config(config).get("backbone", "")) if config.exists() else "")
+        if study.protocol in found:
+            raise UserError(f"{places[study.protocol]} and {path} are both of {study.protocol}: a protocol counts once")
+        found[study.protocol], places[study.protocol] = study, path
+    return found
+
+
+def print_ranks(paths: Iterable[Path], console: Console) -> None:
+    """Print the ranks of these studies at the console's width, and beneath them how to read them.
+
+    Raises UserError where `read_studies` and `ranks` do.
+    """
+    found = ranks(read_studies(paths))
+    label = max(NARROW, min(max(map(cell_len, found.lines)), console.width // 3))
+    for columns in packed([[column] for column in found.columns], room(console.width, label)):
+        console.print(text_table(found.title, found.lines, columns, label))
+    for remark in found.remarks:
+        console.print(in_style(remark))

@@ -1,0 +1,131 @@
+"""Settings by trial: as many for every method, judged on held-out levels of photographs of the training side."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from threading import Event
+
+from rich.progress import Progress, TaskID
+
+from ..core.atomic import write_text
+from ..core.config import CompareConfig, Entry, TrainConfig, slug
+from ..core.errors import UserError
+from ..core.randomness import generator
+from ..core.registry import build, settings_of
+from ..methods import METHODS, Method
+from ..methods.search_space import LogUniform, Range
+from ..training.loop import CHOSEN_ON, Diverged, is_finished, is_of, position_of, train
+
+TRIALS = "tuning.jsonl"
+APART = 1_000_000
+"""What the seed of the trials lies above the study's first: its runs are fresh."""
+AROUND = 3.0
+"""The outer learning rate is tried up to so many times higher and lower than it was given."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting of one entry of a study, and the held-out PSNR in dB that it reached; nan if it diverged."""
+
+    entry: str
+    number: int
+    spec: str
+    lr: float
+    seed: int
+    held_out_psnr: float
+
+
+def candidates(entry: Entry, count: int, seed: int) -> list[Entry]:
+    """So many settings of one entry: first those that it came with, then draws from the ranges that its method states.
+
+    Settings that were given are kept. The learning rate is drawn for every method.
+    """
+    method = build(entry.method, METHODS, "methods", Method)
+    ranges: Mapping[str, Range] = method.ranges
+    if odd := [name for name, found in ranges.items() if not hasattr(found, "draw")]:
+        raise UserError(
+            f"methods: {entry.method}: ranges: {odd[0]} is neither LogUniform nor Uniform of methods.ranges"
+        )
+    free = {name: ranges[name] for name in ranges if name not in settings_of(entry.method, METHODS, "methods")}
+    found = [entry]
+    for number in range(1, count):
+        draws = generator(seed, "tuning", entry.name, number)
+        lr = float(f"{LogUniform(entry.lr / AROUND, entry.lr * AROUND).draw(draws):.3g}")
+        drawn = [f"{name}={free[name].draw(draws):.3g}" for name in sorted(free)]
+        sign = "," if ":" in entry.method else ":"
+        found.append(replace(entry, lr=lr, spec=entry.method + (sign + ",".join(drawn) if drawn else "")))
+    return found
+
+
+def tuned(config: CompareConfig, entries: Sequence[Entry], stop: Event, bar: Progress, whole: TaskID) -> list[Entry]:
+    """Every entry with the best of its `config.tune` settings; fewer entries if `stop` was set.
+
+    Trials are trained under OUT/tuning, with a seed that no run of the study has. Those that were finished, or whose
+    line stands in tuning.jsonl, are not trained again. Raises UserError where no setting of an entry could be trained.
+    """
+    seed, out = config.seed + APART, Path(config.out)
+    known_trials = {(t.entry, t.spec, t.lr, t.seed): t for t in read_trials(out / TRIALS)}
+    chosen: list[Entry] = []
+    for entry in entries:
+        own: list[tuple[Trial, Entry]] = []
+        for number, candidate in enumerate(candidates(entry, config.tune, config.seed)):
+            key = (entry.name, candidate.spec, candidate.lr, seed)
+            if key in known_trials:
+                bar.advance(whole, config.limit.amount)
+            else:
+                folder = out / "tuning" / f"{slug(entry.name)}-{number}"
+                run = replace(config.run(candidate, seed), out=str(folder))
+                found = _held_out_psnr(run, stop, bar, whole)
+                if stop.is_set():
+                    return chosen
+                known_trials[key] = Trial(entry.name, number, candidate.spec, candidate.lr, seed, found)
+                write_trials(out / TRIALS, list(known_trials.values()))
+            own.append((known_trials[key], candidate))
+        sound = [pair for pair in own if not math.isnan(pair[0].held_out_psnr)]
+        if not sound:
+            raise UserError(f"methods: {entry.name}: every one of {len(own)} settings diverged; give a lower lr")
+        chosen.append(max(sound, key=lambda pair: pair[0].held_out_psnr)[1])
+    return chosen
+
+
+def _held_out_psnr(run: TrainConfig, stop: Event, bar: Progress, whole: TaskID) -> float:
+    """What the kept weights of a trial reach; nan if it diverged, or was stopped."""
+    begun = is_of(run)
+    try:
+        if not (begun and is_finished(run.folder)):
+            train(run, stop, bar, resume=begun, whole=whole)
+    except Diverged:
+        return math.nan
+    if stop.is_set():
+        return math.nan
+    log = position_of(run.folder).log
+    split = CHOSEN_ON.get(run.select)
+    kept = log[-1] if split is None else max(log, key=lambda line: line[f"{split.replace('-', '_')}_psnr"])
+    return float(kept["held_out_psnr"])
+
+
+def write_trials(path: Path, trials: Sequence[Trial]) -> None:
+    """A JSON line each; nan becomes null."""
+    lines = [asdict(t) | ({"held_out_psnr": None} if math.isnan(t.held_out_psnr) else {}) for t in trials]
+    write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def read_trials(path: Path) -> list[Trial]:
+    """What `write_trials` wrote, none where the file is missing. Raises UserError for anything else."""
+    if not path.exists():
+        return []
+    found = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        try:
+            values = json.loads(line)
+            psnr = math.nan if values["held_out_psnr"] is None else float(values["held_out_psnr"])
+            trial = Trial(**values | {"lr": float(values["lr"]), "held_out_psnr": psnr})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            again = "remove it, and the trial is made again"
+            raise UserError(f"{path}, line {number}: not a trial, or damaged; {again}") from error
+        found.append(trial)
+    return found

@@ -1,0 +1,72 @@
+"""Several processes that train one network: average what they found. Start them with torchrun.
+
+No wrapper around the network: gradients come from `torch.autograd.grad`, which the hooks of
+DistributedDataParallel do not see, so they are averaged here, explicitly.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+from ..methods import Params
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among all that train one network."""
+
+    rank: int = 0
+    world: int = 1
+
+    def average(self, gradients: Params) -> Params:
+        """The mean over all processes, in one exchange; the same bits everywhere."""
+        if self.world == 1:
+            return gradients
+        flat = torch.cat([value.reshape(-1) for value in gradients.values()])
+        dist.all_reduce(flat)
+        parts = torch.split(flat / self.world, [value.numel() for value in gradients.values()])
+        return {name: part.view_as(gradients[name]) for name, part in zip(gradients, parts, strict=True)}
+
+    def any(self, here: bool) -> bool:
+        """Whether any process says so, as all must stop together."""
+        if self.world == 1:
+            return here
+        flag = torch.tensor(float(here), device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.all_reduce(flag)
+        return bool(flag > 0)
+
+    def least(self, here: int) -> int:
+        """The smallest of what the processes say."""
+        if self.world == 1:
+            return here
+        least = torch.tensor(here, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.all_reduce(least, dist.ReduceOp.MIN)
+        return int(least)
+
+    def most(self, here: float) -> float:
+        """The largest of what the processes say."""
+        if self.world == 1:
+            return here
+        most = torch.tensor(here, dtype=torch.float64, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.all_reduce(most, dist.ReduceOp.MAX)
+        return float(most)
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Processes]:
+    """The processes that torchrun started together with this one; one alone without torchrun."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Processes()
+        return
+    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        yield Processes(dist.get_rank(), world)
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,117 @@
+"""Parts by name: settings checked against a part's own signature."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from unseen.core.errors import UserError
+from unseen.core.registry import about, build, nearest, signature
+from unseen.methods import DIL, METHODS, SGD, Adam, Method
+
+
+def test_settings_by_name_by_place_and_by_dotted_path() -> None:
+    by_name, by_place = (build(f"dil_sf:{setting}1e-3", METHODS, "method", Method) for setting in ("inner_lr=", ""))
+    for method in (by_name, by_place):
+        assert isinstance(method, DIL)
+        assert isinstance(method.inner, Adam)
+        assert method.inner.lr == 1e-3
+    plain = build("unseen.methods.DIL:sampling=parallel,order=1,inner_lr=0.5", METHODS, "method", Method)
+    assert isinstance(plain, DIL)
+    assert isinstance(plain.inner, SGD)
+    assert plain.inner.lr == 0.5
+
+
+def two(first: int, second: tuple[float, float] = (1, 2), *rest: str, third: bool = True, **more: str) -> object:
+    """Two lines
+    that are one.
+
+    And another.
+    """
+    return first, second, third
+
+
+@pytest.mark.parametrize(
+    ("spec", "made"),
+    [
+        ("two:3", (3, (1, 2), True)),
+        ("two:3,[4,5],third=false", (3, (4.0, 5.0), False)),
+        ("two: first=3 , third=no", (3, (1, 2), False)),
+    ],
+)
+def test_values_take_the_annotated_type(spec: str, made: object) -> None:
+    assert build(spec, {"two": two}, "field", object) == made
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("tow", "field: 'tow' is none of two (did you mean 'two'?)"),
+        ("two", "field: 'two': needs first"),
+        ("two:first=x", "field: 'two:first=x': first='x' is not usable, expected a whole number"),
+        ("two:1.5", "field: 'two:1.5': first='1.5' is not usable, expected a whole number"),
+        ("two:1,second=x", "second='x' is not usable, expected a range [low, high]"),
+        ("two:1,third=maybe", "third='maybe' is not usable, expected true or false"),
+        ("two:1,third=null", "third='null' is not usable, expected true or false"),
+        ("two:1:30", "first='1:30' is not usable, expected a whole number"),
+        ("two:1,[1:30,90]", "second='[1:30,90]' is not usable, expected a range [low, high]"),
+        ("two:1,first=2", "field: 'two:1,first=2': first is given twice, as 1 and as 2"),
+        ("two:1,third=no,third=no", "third is given twice, as no and as no"),
+        ("two:1,frist=2", "no setting 'frist' (did you mean 'first'?)"),
+        ("os.environ", "field: 'os.environ' cannot be imported as a class or function"),
+        ("..x", "field: '..x' cannot be imported"),
+        ("os.nothing", "field: 'os.nothing' cannot be imported"),
+        ("no_such_module.Part", "field: 'no_such_module.Part' cannot be imported"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_by_field(spec: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        build(spec, {"two": two}, "field", object)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+class Choosy:
+    """A part of someone else's, which raises what it likes."""
+
+    def __init__(self, way: Literal["serial", "parallel"], n: int | None = None, ratio: str = "4:2:0") -> None:
+        if n == 0:
+            raise RuntimeError("shape '[0]' is\ninvalid")
+        if n == 1:
+            raise KeyError("n")
+        self.ratio = ratio
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("c:serail", "way='serail' is not usable, expected one of serial, parallel (did you mean 'serial'?)"),
+        ("c:serial,x", "n='x' is not usable, expected a whole number or null"),
+        ("c:serial,0", "field: 'c:serial,0' cannot be made: RuntimeError: shape '[0]' is invalid"),
+        ("c:serial,1", "field: 'c:serial,1' cannot be made: KeyError: 'n'"),
+    ],
+)
+def test_whatever_a_constructor_raises_is_told_in_one_line(spec: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        build(spec, {"c": Choosy}, "field", object)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_text_may_look_like_a_number_of_base_60() -> None:
+    assert build("c:serial,ratio=4:2:2", {"c": Choosy}, "field", Choosy).ratio == "4:2:2"
+
+
+def test_a_part_of_another_kind_is_refused() -> None:
+    with pytest.raises(UserError, match=r"method: 'unseen.methods.SGD:0.1' makes a SGD, and no Method"):
+        build("unseen.methods.SGD:0.1", METHODS, "method", Method)
+
+
+def test_lists_show_the_first_sentence_and_the_settings() -> None:
+    assert about(two) == "Two lines that are one."
+    assert signature(METHODS["dil_sf"]) == "inner_lr=0.0001"
+    assert signature(two) == "first, second=[1,2], rest, third=true, more"
+    assert signature(Choosy) == "way, n=null, ratio=4:2:0"
+    assert nearest("sed", ["seed", "device"]) == " (did you mean 'seed'?)"
+    assert nearest("xyz", ["seed"]) == ""

@@ -1,0 +1,356 @@
+"""What a checkpoint says of itself: intervals against scipy, envelopes by hand, cards in files, old and new."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file, save_file
+from scipy import stats
+from support.commandline import TINY, CommandLine, json_lines
+from test_rows import ROW
+
+from unseen.core.config import EvaluateConfig
+from unseen.core.errors import UserError
+from unseen.evaluation import benchmark_sets as testing
+from unseen.evaluation.evaluate import distort
+from unseen.evaluation.quality import read_noise
+from unseen.evaluation.results import Level
+from unseen.models.card import UNDISTORTED, VALIDATION, Quality, card_text, envelope, quality_of, safety
+from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, read_card, with_quality
+from unseen.protocols.loading import load_protocol
+from unseen.restoration.self_check import estimate_noise
+
+LEVEL: Level = ("unseen", "gaussian_noise", 30.0)
+
+
+def quality(noise: float, low: float = 1.0, degree: float | str = 30.0, **others: Any) -> Quality:
+    made = Quality("seen", "gaussian_noise", degree, "set", 5, 20.0, 22.0, 2.0, float(low), 4.0 - low, float(noise))
+    return replace(made, **others)
+
+
+def printed(card: Any, width: int = 140) -> str:
+    console = Console(width=width, file=StringIO(), highlight=False, markup=False)
+    console.print(card_text(card))
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
+    """A training on three photographs, validated on one."""
+    from unseen.cli.main import main
+
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    assert main(["train", *TINY, "--data", str(photos), "--out", str(folder)]) == 0
+    return folder
+
+
+# ------------------------------------------------------------------------------------------------- quality
+
+
+def test_the_interval_is_student_s() -> None:
+    psnrs = [(20.0, 21.0), (22.0, 22.5), (25.0, 28.0), (21.0, 20.5)]
+    found = Quality.of(LEVEL, "set", psnrs, 12.5)
+    gains = [after - before for before, after in psnrs]
+    low, high = stats.t.interval(0.95, len(gains) - 1, np.mean(gains), stats.sem(gains))
+    assert (found.gain, found.low, found.high) == pytest.approx((np.mean(gains), low, high))
+    assert (found.input_psnr, found.psnr) == pytest.approx((22, 23))
+    assert (found.level, found.dataset, found.images, found.noise) == (LEVEL, "set", 4, 12.5)
+    assert not found.safe  # one image lost, and of four that may be chance
+
+
+def test_what_helps_every_image_is_safe_and_one_image_never_is() -> None:
+    assert Quality.of(LEVEL, "set", [(20, 22), (21, 23.1), (20, 21.9)], 5).safe
+    alone = Quality.of(LEVEL, "set", [(20, 22)], 5)
+    assert alone.gain == 2
+    assert math.isnan(alone.low)
+    assert math.isnan(alone.high)
+    assert not alone.safe
+
+
+def test_exact_images_break_nothing() -> None:
+    spoiled = Quality.of(LEVEL, "set", [(math.inf, 40), (math.inf, 42)], 0)
+    assert (spoiled.input_psnr, spoiled.psnr, spoiled.gain) == (math.inf, 41, -math.inf)
+    left = Quality.of(LEVEL, "set", [(math.inf, math.inf), (30, 31)], 0)
+    assert left.gain == 0.5
+    perfect = Quality.of(LEVEL, "set", [(30, math.inf), (30, 31)], 0)
+    assert perfect.gain == math.inf
+    assert not spoiled.safe
+    assert not perfect.safe
+
+
+@pytest.mark.parametrize("degree", [30.0, "1.25-13.88", ""])
+@pytest.mark.parametrize("values", [(20.0, 21.0), (math.inf, -math.inf), (math.nan, math.nan)])
+def test_quality_is_strict_json_and_comes_back(degree: str | float, values: tuple[float, float]) -> None:
+    first = quality(values[0], values[1], degree=degree, input_psnr=values[0])
+    text = json.dumps(first.to_json(), allow_nan=False)
+    again = Quality.from_json(json.loads(text))
+    assert repr(again) == repr(first)  # nan is not equal to itself
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"split": "training"},
+        {"gain": "much"},
+        {"gain": [1]},
+        {"more": 1},
+        {"distortion": 3},
+        {"degree": [1]},
+        {"degree": 10**400},
+        {"dataset": None},
+        {"images": "3"},
+        {"images": None},
+        {"images": True},
+        {"images": 0},
+    ],
+)
+def test_what_is_no_quality_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        Quality.from_json({**quality(5).to_json(), **change})
+
+
+def test_rows_become_quality_by_set_and_level() -> None:
+    rows = [
+        replace(ROW, image=image, dataset=dataset, degree=degree, psnr=psnr)
+        for image, dataset, degree, psnr in [("a", "one", 5.0, 12), ("b", "one", 5.0, 13), ("a", "two", 5.0, 9)]
+    ]
+    level = rows[0].level
+    found = quality_of(rows, {("one", level): 6.5, ("one", UNDISTORTED): 1.5})
+    assert [(q.dataset, q.images, q.gain) for q in found if q.level == level] == [("one", 2, 2.5), ("two", 1, -1)]
+    assert found[0].noise == 6.5
+    assert math.isnan(found[1].noise)
+    (clean,) = [q for q in found if q.level == UNDISTORTED]
+    assert (clean.dataset, clean.images, clean.input_psnr, clean.noise, clean.safe) == ("one", 2, math.inf, 1.5, False)
+
+
+# ------------------------------------------------------------------------------------------------ envelope
+
+
+def test_the_envelope_is_the_longest_run_of_safe_levels() -> None:
+    levels = [
+        quality(1, -1),
+        quality(3),
+        quality(5),
+        quality(8, -0.1),
+        quality(15),
+        quality(25),
+        quality(40),
+        quality(50, -2),
+    ]
+    found = envelope(reversed(levels))
+    assert found is not None
+    assert (found.low, found.high) == (15, 40)
+    assert (found.lowest, found.highest) == (levels[4], levels[6])
+
+
+def test_another_distortion_that_reads_alike_ends_it_too() -> None:
+    levels = [quality(noise) for noise in (2, 4, 6, 8)]
+    found = envelope([*levels, quality(5, -1, distortion="jpeg")])
+    assert found is not None
+    assert (found.low, found.high) == (2, 4)
+
+
+def test_undistorted_photographs_are_never_inside() -> None:
+    clean = Quality.of(UNDISTORTED, "set", [(math.inf, 50)] * 3, 1.5)
+    found = envelope(
+        [quality(0.4, distortion="jpeg"), quality(0.6, distortion="jpeg"), clean, *map(quality, (3, 5, 8))]
+    )
+    assert found is not None
+    assert (found.low, found.high) == (3, 8)
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [[], [quality(5)], [quality(5), quality(6, -1)], [quality(5), quality(math.nan)], [quality(5, math.nan)] * 3],
+)
+def test_without_two_neighbours_there_is_none(levels: list[Quality]) -> None:
+    assert envelope(levels) is None
+    assert "not known" in safety(levels)
+
+
+def test_the_sentence_names_both_ends() -> None:
+    told = safety([quality(2.84, degree=2.0), quality(31.26, degree=30.0)])
+    assert all(word in told for word in ("2.8 to 31.3", "gaussian noise 2 ", "gaussian noise 30"))
+
+
+def test_the_sentence_tells_on_how_few_images_it_rests() -> None:
+    """Within the envelope alone."""
+    levels = [quality(3, images=9), quality(5, images=4), quality(8, images=7), quality(12, -1, images=2)]
+    assert "(4 images or more a level)" in safety(levels)
+
+
+# --------------------------------------------------------------------------------------------- checkpoints
+
+
+def test_a_training_tells_who_what_and_how(run: Path) -> None:
+    card = read_card(run)
+    protocol = load_protocol("denoise")
+    assert card.photographs == 3
+    assert card.levels == tuple((split, c.kind, c.degree) for split, c in protocol.levels())
+    assert card.protocol_hash == protocol.hash()
+    assert card.evaluations == 16
+
+
+def test_its_quality_agrees_with_what_it_validated_by(run: Path) -> None:
+    found = read_card(run).quality
+    last = json_lines(run / "log.jsonl")[-1]
+    for split in ("seen", "held-out"):
+        means = [q.psnr for q in found if q.split == split]
+        assert np.mean(means) == pytest.approx(last[f"{split.replace('-', '_')}_psnr"])
+    protocol = load_protocol("denoise")
+    assert [q.level for q in found] == [UNDISTORTED, *((s, c.kind, c.degree) for s, c in protocol.levels())]
+    assert {(q.dataset, q.images, q.safe) for q in found} == {(VALIDATION, 1, False)}
+
+
+def test_the_quality_is_of_the_weights_that_were_kept(unseen: CommandLine, photos: Path, tmp_path: Path) -> None:
+    """The best of several on held-out levels, at a rate at which the last are not the best."""
+    unseen(
+        "train", *TINY, "--data", photos, "--out", tmp_path, "--select", "held-out", "--lr", "0.3", "--validations", 4
+    )
+    log = [line["held_out_psnr"] for line in json_lines(tmp_path / "log.jsonl")]
+    found = [q.psnr for q in read_card(tmp_path).quality if q.split == "held-out"]
+    assert np.mean(found) == pytest.approx(max(log))
+    assert "chosen on some of them" in printed(read_card(tmp_path))
+
+
+def test_an_interrupted_training_tells_no_quality(
+    unseen: CommandLine, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import signal
+
+    from unseen.training import loop as training
+
+    validate = training.validate
+
+    def interrupted(*arguments: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        validate(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "validate", interrupted)
+        unseen("train", *TINY, "--data", photos, "--out", tmp_path, code=130)
+    assert read_card(tmp_path).quality == ()
+    unseen("train", "--resume", "--out", tmp_path)
+    assert read_card(tmp_path).quality
+
+
+def test_measured_quality_takes_its_place_and_the_weights_stay(run: Path, tmp_path: Path) -> None:
+    path = tmp_path / CHECKPOINT
+    path.write_bytes((run / CHECKPOINT).read_bytes())
+    before, card, age = load_file(path), read_card(path), path.stat().st_mtime_ns
+    measured = [quality(3), quality(math.nan, math.nan, gain=math.inf)]
+    assert repr(with_quality(tmp_path, measured)) == repr(replace(card, quality=tuple(measured)))
+    assert repr(read_card(path)) == repr(replace(card, quality=tuple(measured)))
+    after = load_file(path)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert path.stat().st_mtime_ns == age
+    assert [file.name for file in tmp_path.iterdir()] == [CHECKPOINT]
+
+
+def old_checkpoint(run: Path, path: Path, **changes: Any) -> Path:
+    """As version 0.1.0 wrote them, before cards told levels and quality."""
+    card = read_card(run)
+    told = {name: getattr(card, name) for name in ("version", "config", "protocol_hash", "evaluations", "data")}
+    save_file(load_file(run / CHECKPOINT), path, metadata={"unseen": json.dumps({**told, **changes})})
+    return path
+
+
+def test_an_old_checkpoint_still_loads_and_says_what_is_not_known(run: Path, tmp_path: Path) -> None:
+    path = old_checkpoint(run, tmp_path / "old.safetensors")
+    _, card = load_checkpoint(path)
+    assert (card.levels, card.quality, card.photographs) == ((), (), 0)
+    told = printed(card)
+    assert "not recorded" in told
+    assert safety(()) in " ".join(told.split())
+    with_quality(path, [quality(3), quality(9)])
+    assert "Safe where" in printed(read_card(path))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"quality": [{}]}, {"quality": 3}, {"levels": [["seen"]]}, {"levels": [["seen", "x", []]]}, {"colour": 1}],
+)
+def test_a_damaged_card_is_refused_by_name(run: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    path = old_checkpoint(run, tmp_path / "odd.safetensors", **changes)
+    with pytest.raises(UserError, match=r"odd\.safetensors"):
+        read_card(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"evaluations": "x"}, "evaluations: 'x'"),
+        ({"evaluations": 10**400}, "evaluations: 10"),
+        ({"config": None}, "config: None"),
+        ({"data": 5}, "data: 5"),
+        ({"photographs": "many"}, "photographs: 'many'"),
+        ({"version": ["1"]}, r"version: \['1'\]"),
+        ({"protocol_hash": 5}, "protocol_hash: 5"),
+        ({"levels": 7}, "levels: 7"),
+        ({"levels": [["seen", 5, 1.0]]}, "distortion: 5"),
+        ({"quality": [quality(5).to_json() | {"images": "3"}]}, "images: '3'"),
+        ({"quality": [quality(5).to_json() | {"images": None}]}, "images: None"),
+    ],
+)
+def test_a_field_of_another_kind_is_refused_by_name(
+    run: Path, tmp_path: Path, unseen: CommandLine, changes: dict[str, Any], field: str
+) -> None:
+    path = old_checkpoint(run, tmp_path / "odd.safetensors", **changes)
+    with pytest.raises(UserError, match=rf"odd\.safetensors: its card: {field}.* is of another kind$"):
+        read_card(path)
+    unseen("card", path, code=2)
+
+
+@pytest.mark.parametrize("changes", [{"data": 5}, {"data": "/a"}, {"pairs": [3]}, {"seed": "x"}, {"seed": True}])
+def test_a_configuration_of_another_kind_is_refused_by_name(run: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    config = read_card(run).config | changes
+    path = old_checkpoint(run, tmp_path / "odd.safetensors", config=config)
+    with pytest.raises(UserError, match=rf"odd\.safetensors: its card: config\.{next(iter(changes))}\b.* another kind"):
+        read_card(path)
+
+
+def test_the_card_of_code_of_one_s_own_is_read_without_it(run: Path, tmp_path: Path) -> None:
+    config = {**read_card(run).config, "backbone": "no_such_module.Net"}
+    path = old_checkpoint(run, tmp_path / "own.safetensors", config=config)
+    assert "no_such_module.Net" in printed(read_card(path))
+
+
+def test_the_card_in_words_tells_good_and_bad_and_untested(run: Path) -> None:
+    card = read_card(run)
+    split, kind, degree = card.levels[0]
+    safe = quality(5, split=split, distortion=kind, degree=degree, gain=1.234, low=1.1, high=1.37)
+    told = " ".join(printed(replace(card, quality=(safe, quality(6, -0.5, distortion="jpeg")))).split())
+    assert "+1.23" in told
+    assert "[+1.10, +1.37]" in told
+    assert told.count(" yes") == 1
+    assert f"Never tested on {card.levels[1][1].replace('_', ' ')} {card.levels[1][2]:g}" in told
+    assert all(word in told for word in (card.config["backbone"], card.data, card.protocol_hash, "3 photographs"))
+
+
+# ------------------------------------------------------------------------------------------------ readings
+
+
+def test_readings_are_of_the_images_that_are_restored(tests: Path) -> None:
+    protocol = load_protocol("denoise")
+    found = testing.Tests.load(EvaluateConfig(test=[f"mine={tests}"]), protocol, [])
+    readings = read_noise(found.photos, protocol, 7)
+    assert set(readings) == {("mine", UNDISTORTED)} | {
+        ("mine", (split, c.kind, c.degree)) for split, c in protocol.levels()
+    }
+    split, confounder = protocol.levels()[-1]
+    each = []
+    for dataset, photo in found.photos:
+        image = distort(photo, confounder, protocol.convention, 7, dataset)
+        each.append(estimate_noise([image[0].permute(1, 2, 0).numpy()]))
+    assert readings["mine", (split, confounder.kind, confounder.degree)] == pytest.approx(np.mean(each))

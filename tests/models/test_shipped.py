@@ -1,0 +1,70 @@
+"""What the package ships: models with cards, and a README that says what the card says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from unseen.core.config import load_config
+from unseen.models.card import UNDISTORTED, Quality, envelope
+from unseen.models.checkpoint import read_card
+from unseen.models.loading import DEFAULT, load_model, shipped
+from unseen.study.report.columns import level_name
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_they_are_small_and_the_default_is_among_them() -> None:
+    assert set(shipped()) == {DEFAULT, "erm", "dil_sf"}
+    assert sum(path.stat().st_size for path in shipped().values()) < 3e6
+
+
+@pytest.mark.parametrize("name", ["denoiser", "erm", "dil_sf"])
+def test_each_says_how_it_was_trained_and_where_it_is_safe(name: str) -> None:
+    card = read_card(shipped()[name])
+    recipe = load_config(ROOT / "studies" / "shipped" / f"{name}.yaml")
+    assert {key: card.config[key] for key in recipe} == recipe
+    assert card.photographs == 10
+    tested = {quality.level for quality in card.quality}
+    assert tested == {*card.levels, UNDISTORTED}
+    assert envelope(card.quality) is not None
+
+
+def test_the_studio_s_two_differ_in_nothing_but_the_method() -> None:
+    erm, dil = (read_card(shipped()[name]) for name in ("erm", "dil_sf"))
+    odd = {key for key, value in erm.config.items() if dil.config[key] != value}
+    assert odd == {"method", "out"}
+    assert erm.data == dil.data
+    assert erm.evaluations == dil.evaluations
+
+
+def row_of(quality: Quality) -> str:
+    """A line of the README's table."""
+    numbers = (
+        f"{quality.input_psnr:.2f} | {quality.psnr:.2f} | {quality.gain:+.2f} [{quality.low:+.2f}, {quality.high:+.2f}]"
+    )
+    return f"| {level_name(quality.level, ' ')} | {quality.split} | {numbers.replace('-', '−')} |"
+
+
+def test_the_readme_s_table_is_the_card_s() -> None:
+    rows = {row_of(q) for q in read_card(shipped()[DEFAULT]).quality if q.level != UNDISTORTED}
+    shown = (ROOT / "README.md").read_text().partition("Its card, on")[2].partition("It helps from")[0]
+    lines = [line for line in shown.splitlines() if line.startswith("| ")][2:]
+    assert len(lines) >= 8
+    assert set(lines) <= rows
+
+
+def test_the_denoiser_removes_noise_and_the_noisier_the_better() -> None:
+    """On a picture that it never saw: waves."""
+    rows, columns = torch.meshgrid(torch.arange(96.0), torch.arange(128.0), indexing="ij")
+    clean = (0.5 + 0.3 * torch.sin(rows / 9) * torch.cos(columns / 7)).expand(1, 3, -1, -1)
+    draws = torch.Generator().manual_seed(0)
+    model = load_model(DEFAULT)
+    gains = []
+    for sigma in (10, 25, 50):
+        noisy = (clean + sigma / 255 * torch.randn(clean.shape, generator=draws)).clamp(0, 1)
+        before, after = (float((image - clean).square().mean()) for image in (noisy, model.run(noisy)))
+        gains.append(before / after)
+    assert 4 < gains[0] < gains[1] < gains[2]

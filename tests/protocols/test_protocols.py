@@ -1,0 +1,335 @@
+"""Protocols: what `denoise` is, and files that must be refused."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+
+from unseen.core.errors import UserError
+from unseen.core.yaml12 import load_plain
+from unseen.protocols.loading import load_protocol, protocol_names
+
+GOOD = {
+    "name": "mine",
+    "version": 1,
+    "about": "a test",
+    "seen": ["gaussian_noise:5", "gaussian_noise:20"],
+    "held_out": ["gaussian_noise:25"],
+    "unseen": ["gaussian_noise:30"],
+}
+
+
+def test_denoise_is_the_paper_s_first_table() -> None:
+    protocol = load_protocol("denoise")
+    assert "denoise" in protocol_names()
+    assert [(split, c.kind, c.degree) for split, c in protocol.levels()] == [
+        *(("seen", "gaussian_noise", float(s)) for s in (5, 10, 15, 20)),
+        ("held-out", "gaussian_noise", 25.0),
+        *(("unseen", "gaussian_noise", float(s)) for s in (30, 40, 50)),
+    ]
+    assert all(c.distortion.clip for _, c in protocol.levels())  # type: ignore[attr-defined]
+    convention = protocol.convention
+    assert (convention.channels, convention.border, convention.round_output, convention.round_input) == (
+        "rgb",
+        0,
+        True,
+        False,
+    )
+    rows = {(row[0], row[1]): row[2:] for row in protocol.reported[0].rows}
+    assert len(rows) == 15
+    assert rows["CBSD68", "50"][0] == "18.96 / 0.307"
+
+
+def test_a_file_of_one_s_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(GOOD | {"convention": {"channels": "y"}}))
+    protocol = load_protocol(str(path))
+    assert (protocol.name, protocol.convention.channels) == ("mine", "y")
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(json.dumps(GOOD | {"unseen": ["gaussian_noise:31"]}))
+    assert load_protocol(str(changed)).hash() != protocol.hash()
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "message"),
+    [
+        ({"seeen": []}, "seeen: []", "unknown field 'seeen' (did you mean 'seen'?)"),
+        ({"seen": ["gausian_noise:5"]}, "- gausian_noise:5", "seen[0]: 'gausian_noise' is none of "),
+        ({"seen": ["gausian_noise:5"]}, "- gausian_noise:5", "(did you mean 'gaussian_noise'?)"),
+        ({"seen": "gaussian_noise:5"}, "seen: gaussian_noise:5", "seen: expected a list"),
+        ({"seen": []}, "seen: []", "seen: expected a list"),
+        (
+            {"unseen": ["gaussian_noise:30", "gaussian_noise:300"]},
+            "- gaussian_noise:300",
+            "unseen[1]: 'gaussian_noise:300': sigma 300.0 is not within 0 to 255",
+        ),
+        ({"unseen": ["gaussian_noise"]}, "- gaussian_noise", "unseen[0]: 'gaussian_noise': needs sigma"),
+        ({"unseen": ["gaussian_noise:20"]}, "- gaussian_noise:20", "gaussian_noise:20, which is seen"),
+        ({"unseen": ["gaussian_noise:12"]}, "- gaussian_noise:12", "overlaps the seen range 5 to 20"),
+        ({"unseen": ["gaussian_noise:[6,9]"]}, "- gaussian_noise:[6,9]", "overlaps the seen range 5 to 20"),
+        ({"unseen": ["gaussian_noise:[1,90]"]}, "- gaussian_noise:[1,90]", "overlaps gaussian_noise:5, which is seen"),
+        ({"unseen": ["gaussian_noise:25"]}, "- gaussian_noise:25", "gaussian_noise:25, which is held-out"),
+        (
+            {"unseen": ["unseen.distortions.GaussianNoise:12"]},
+            "- unseen.distortions.GaussianNoise:12",
+            "overlaps the seen range 5 to 20",
+        ),
+        (
+            {"seen": ["gaussian_noise:5", "gaussian_noise:5,clip=false"]},
+            "- gaussian_noise:5,clip=false",
+            "seen[1]: gaussian_noise:5,clip=false would be one with gaussian_noise:5 in the results, which name both "
+            "gaussian_noise of degree 5: change a degree, or join the two by ' | '",
+        ),
+        (
+            {"seen": ["pairs:b", "pairs:a", "pairs:b"]},
+            "- pairs:b",
+            "seen[2]: pairs:b is there twice",
+        ),
+        (
+            {"seen": ["pairs:a"], "unseen": ["pairs:b", "pairs:a"]},
+            "- pairs:a",
+            "unseen[1]: pairs:a overlaps pairs:a, which is seen",
+        ),
+        (
+            {"seen": ["hybrid:severe,noise"], "unseen": ["hybrid:mild", "hybrid:severe"]},
+            "- hybrid:severe",
+            "unseen[1]: hybrid:severe overlaps hybrid:severe,noise, which is seen",
+        ),
+        (
+            {"seen": ["gaussian_noise:5 > jpeg:40"], "unseen": ["gaussian_noise:5 > jpeg:40"]},
+            "- gaussian_noise:5 > jpeg:40",
+            "which is seen",
+        ),
+        ({"seen": ["pairs:"]}, "- 'pairs:'", "seen[0]: 'pairs:': needs the name of a set"),
+        (
+            {"unseen": ["jpeg:5 > jpeg:6 | jpeg:7"]},
+            "- jpeg:5 > jpeg:6 | jpeg:7",
+            "joins in two ways at once, > and | ; keep to one",
+        ),
+        ({"unseen": ["downsample:4"]}, "- downsample:4", "downsample:4 shrinks by 4, and the protocol's scale is 1"),
+        ({"scale": 0}, "scale: 0", "scale: 0 is below 1"),
+        ({"tests": 5}, "tests: 5", "tests: expected a list"),
+        ({"notes": [5]}, "notes:", "notes: expected a list of texts"),
+        (
+            {"convention": {"chanels": "y"}},
+            "chanels: y",
+            "convention: unknown field 'chanels' (did you mean 'channels'?)",
+        ),
+        ({"convention": {"border": -1}}, "border: -1", "convention: border: -1 is no number of pixels"),
+        (
+            {"reported": [{"source": "x", "columns": ["a", "b"], "rows": [["1", "2"], ["3"]]}]},
+            "- - '3'",
+            "reported[0].rows[1]: 1 cells for 2 columns",
+        ),
+        (
+            {"reported": [{"source": "x", "columns": ["a", "b"], "rows": "none"}]},
+            "rows: none",
+            "reported[0].rows: expected a list",
+        ),
+        ({"reported": [{"source": "x"}]}, "- source: x", "reported[0]: field 'columns' is missing"),
+        ({"version": "one"}, "version: one", "version: expected a whole number"),
+        ({"seen": [{"haze": [1, 2]}]}, "- haze:", "seen[0]: YAML reads {'haze': [1, 2]} here; "),
+        ({"version": True}, "version: true", "version: expected a whole number, not True"),
+        ({"scale": True}, "scale: true", "scale: expected a whole number, not True"),
+        ({"enlarged_by": 4}, "enlarged_by: 4", "unknown field 'enlarged_by'"),
+        ({"seen": ["pairs:a > jpeg:30"]}, "- pairs:a > jpeg:30", "seen[0]: 'pairs:a > jpeg:30': recorded pairs cannot"),
+    ],
+)
+def test_bad_files_are_refused_by_file_line_and_field(
+    change: dict[str, object], line: str, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(yaml.safe_dump(GOOD | change, sort_keys=False, width=200))
+    with pytest.raises(UserError) as caught:
+        load_protocol(str(path))
+    said = str(caught.value)
+    assert message in said
+    assert "\n" not in said
+    where = re.match(rf"{re.escape(str(path))}, line (\d+): ", said)
+    assert where, said
+    assert path.read_text().splitlines()[int(where[1]) - 1].strip() == line
+
+
+CAMERA = "camera_noise:paper"
+
+
+@pytest.mark.parametrize(
+    ("seen", "unseen", "message"),
+    [
+        ([f"{CAMERA},[0,0.16],[0,0.06]"], f"{CAMERA},0.1,0.03,bayer=rggb", "which is seen"),
+        ([f"{CAMERA},[0,0.16],[0,0.06],gamma=[1.6,2.8]"], f"{CAMERA},0.1,0.03,gamma=2.0", "which is seen"),
+        ([f"{CAMERA},0.1,0.03,bayer=rggb"], f"{CAMERA},[0,0.16],[0,0.06]", "which is seen"),
+        (
+            [f"{CAMERA},0.05,0.02,bayer=rggb", f"{CAMERA},0.15,0.06,gamma=2.8"],
+            f"{CAMERA},0.1,0.03,bayer=rggb,gamma=2.6",
+            "overlaps the seen range 0.05 to 0.15, 0.02 to 0.06, 2.4 to 2.8",
+        ),
+        (["gaussian_noise:5 | gaussian_noise:20"], "gaussian_noise:10", "overlaps the seen range 5 to 20"),
+        (["gaussian_noise:5", "gaussian_noise:20"], "gaussian_noise:10 | speckle_noise:10", "the seen range 5 to 20"),
+        (
+            ["gaussian_blur:1 > gaussian_noise:5", "gaussian_blur:1 > gaussian_noise:20"],
+            "gaussian_blur:1 > gaussian_noise:10",
+            "overlaps the seen range 1 to 1, 5 to 20",
+        ),
+        (
+            ["gaussian_blur:1 & gaussian_noise:5", "gaussian_blur:3 > gaussian_noise:20"],
+            "gaussian_blur:2 > gaussian_noise:10",
+            "overlaps the seen range 1 to 3, 5 to 20",
+        ),
+        (
+            ["hybrid:severe > gaussian_noise:5", "hybrid:severe > gaussian_noise:20"],
+            "hybrid:severe > gaussian_noise:10",
+            "overlaps the seen range 5 to 20",
+        ),
+        (["gaussian_noise:5 & jpeg:30"], "gaussian_noise:5 > jpeg:30", "which is seen"),
+        (["gaussian_noise:5 > jpeg:30"], "jpeg:30 & gaussian_noise:5", "which is seen"),
+        (["pairs:rain100l"], "pairs:Rain100L", "pairs:Rain100L overlaps pairs:rain100l, which is seen"),
+    ],
+)
+def test_leaks_are_refused(seen: list[str], unseen: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(yaml.safe_dump(GOOD | {"seen": seen, "held_out": ["haze:1"], "unseen": ["haze:2", unseen]}))
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        load_protocol(str(path))
+    assert f"unseen[1]: {unseen} overlaps " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("seen", "unseen"),
+    [
+        (load_protocol("real-denoise").seen, load_protocol("real-denoise").held_out),
+        ([f"{CAMERA},0.05,0.02,bayer=none", f"{CAMERA},0.15,0.06,bayer=none"], [f"{CAMERA},0.1,0.03"]),
+        ([f"{CAMERA},0.05,0.02", f"{CAMERA},0.15,0.06"], [f"{CAMERA},0.1,0.03,gamma=2"]),
+        (
+            ["gaussian_blur:1 > gaussian_noise:5", "gaussian_blur:1 > gaussian_noise:20"],
+            ["gaussian_blur:2 > gaussian_noise:10", "gaussian_noise:10 > gaussian_blur:1", "gaussian_noise:10"],
+        ),
+        (["gaussian_noise:5 | jpeg:30"], ["gaussian_noise:6 | jpeg:40"]),
+        (
+            ["hybrid:severe > gaussian_noise:5", "hybrid:severe > gaussian_noise:20"],
+            ["hybrid:mild > gaussian_noise:10"],
+        ),
+        (["resample:3,area", "resample:3,bilinear"], ["resample:3", "resample:3,area,area"]),
+        (["pairs:rain100l"], ["pairs:rain100h"]),
+    ],
+)
+def test_what_is_unseen_is_accepted(seen: Sequence[object], unseen: Sequence[object], tmp_path: Path) -> None:
+    names = [[getattr(c, "name", c) for c in group] for group in (seen, unseen)]
+    path = tmp_path / "good.yaml"
+    path.write_text(yaml.safe_dump(GOOD | {"seen": names[0], "held_out": ["haze:1"], "unseen": names[1]}))
+    assert [c.name for c in load_protocol(str(path)).unseen] == names[1]
+
+
+def test_other_kernels_of_one_factor_can_be_seen_and_unseen(tmp_path: Path) -> None:
+    path = tmp_path / "good.yaml"
+    groups = {"seen": ["downsample:4,area"], "held_out": ["downsample:4"], "unseen": ["downsample:4,bilinear"]}
+    path.write_text(yaml.safe_dump(GOOD | groups | {"scale": 4}))
+    assert [c.degree for _, c in load_protocol(str(path)).levels()] == ["4, area", 4, "4, bilinear"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: a\nunseen: [jpeg:5]\nunseen: [jpeg:6]", "line 3: field 'unseen' is there twice"),
+        ("name: a\nconvention: {border: 1,\n  border: 2}", "line 3: field 'border' is there twice"),
+        ("about: a\nname: &a [*a]", "line 2: an alias stands for what it is part of"),
+        ("about: a\nconvention: &a {border: [*a]}", "line 2: an alias stands for what it is part of"),
+        ("name: " + "[" * 5000, "not YAML: "),
+        ("name: !!int x", "not YAML: invalid literal for int() with base 10: 'x'"),
+        ("name: !!timestamp x", "not YAML: "),
+    ],
+)
+def test_what_yaml_lets_pass_is_refused_in_one_line(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=rf"bad\.yaml(, |: ){re.escape(message)}") as caught:
+        load_protocol(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("seen", "found"),
+    [
+        ("[gaussian_noise:[5,30]]", "seen[0]: YAML reads {'gaussian_noise': [5, 30]} here"),
+        ("[jpeg:40, gaussian_noise: 5]", "seen[1]: YAML reads {'gaussian_noise': 5} here"),
+        ("[gaussian_noise:5,clip=false]", "seen[1]: YAML reads 'clip=false' here"),
+        ("[camera_noise:paper,[0,1],[0,1]]", "seen[1]: YAML reads [0, 1] here"),
+        ("\n  - jpeg:40\n  - gaussian_noise: 5", "seen[1]: YAML reads {'gaussian_noise': 5} here"),
+    ],
+)
+def test_what_lacks_quotes_is_told_of_them(seen: str, found: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(yaml.safe_dump({k: v for k, v in GOOD.items() if k != "seen"}) + f"seen: {seen}\n")
+    hint = "; brackets and commas need quotes around the whole, as in 'gaussian_noise:[5,30]'"
+    with pytest.raises(UserError, match=re.escape(found + hint)):
+        load_protocol(str(path))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("version: 1:30", "version: expected a whole number, not '1:30'"),
+        ("version: 010", "version: expected a whole number, not '010'"),
+        ("version: 2001-01-01", "version: expected a whole number, not '2001-01-01'"),
+        ("seen: [gaussian_noise:1:30]", "seen[0]: 'gaussian_noise:1:30': sigma='1:30' is not usable"),
+        ("convention: {border: 0:10}", "convention: border: "),
+    ],
+)
+def test_numbers_are_decimal(line: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    key = line.partition(":")[0]
+    path.write_text(yaml.safe_dump({k: v for k, v in GOOD.items() if k != key}) + line)
+    with pytest.raises(UserError, match=re.escape(message)):
+        load_protocol(str(path))
+
+
+def test_reported_numbers_are_kept_as_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "good.yaml"
+    table = "{source: x, columns: [a, b, c, d, e], rows: [[1:30, 24.90, 010, -2, .inf]]}"
+    path.write_text(yaml.safe_dump(GOOD) + f"reported: [{table}]\n")
+    assert load_protocol(str(path)).reported[0].rows == (("1:30", "24.9", "010", "-2", "inf"),)
+
+
+def test_plain_yaml_reads_what_was_written() -> None:
+    values = [1e-5, 3.0, 1e300, math.inf, -2, 0, True, None]
+    texts = ["1:30", "1:30.5", "010", "1e-3", "1e3", "-.5", "0x10", "1_0", "+4", "1.", "2001-01-01", "yes", ".5e+3"]
+    assert load_plain(yaml.safe_dump(values + texts)) == values + texts
+    assert load_plain("[1:30, 1:30.5, 010, 0x10, 1_000, 2001-01-01, 1, -3, +4, 1.5, 1., .5, 1.0e-05]") == [
+        *("1:30", "1:30.5", "010", "0x10", "1_000", "2001-01-01"),
+        *(1, -3, 4, 1.5, 1.0, 0.5, 1e-5),
+    ]
+
+
+def test_an_alias_may_repeat_a_list(tmp_path: Path) -> None:
+    path = tmp_path / "good.yaml"
+    path.write_text(yaml.safe_dump(GOOD) + "tests: &a [set5]\nnotes: *a\n")
+    assert load_protocol(str(path)).notes == ("set5",)
+
+
+@pytest.mark.parametrize("text", ["seen: [", "just words", "- 1\n- 2", "", "\x00\x01"])
+def test_files_that_are_no_protocol(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"bad\.yaml"):
+        load_protocol(str(path))
+
+
+def test_missing_fields_and_names() -> None:
+    with pytest.raises(UserError, match=r"'denoize' is none of .* \(did you mean 'denoise'\?\)"):
+        load_protocol("denoize")
+    with pytest.raises(UserError, match=r"nowhere.yaml: cannot be read: No such file"):
+        load_protocol("nowhere.yaml")
+
+
+@pytest.mark.parametrize("field", ["name", "version", "about", "seen", "held_out", "unseen"])
+def test_every_field_is_needed(field: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(yaml.safe_dump({k: v for k, v in GOOD.items() if k != field}))
+    with pytest.raises(UserError, match=f"field '{field}' is missing"):
+        load_protocol(str(path))

@@ -1,0 +1,490 @@
+"""`unseen restore`: files, folders and patterns in; the same restored out; and what is told of the rest."""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from support.commandline import TINY, CommandLine, Told, leftovers, photographs
+
+from unseen.cli.main import main
+from unseen.core.config import parse_bytes
+from unseen.core.errors import UserError
+from unseen.core.progress import progress_bar
+from unseen.models.card import Quality
+from unseen.models.checkpoint import with_quality
+from unseen.models.loading import Model, load_model
+from unseen.models.receptive_field import Reach
+from unseen.restoration.batch import How, restore_files
+from unseen.restoration.planning import plan
+from unseen.restoration.tiles import Tiling
+
+RUN = [sys.executable, "-c", "import sys; from unseen.cli.main import main; sys.exit(main())", "restore"]
+SINGLE = ["--device", "cpu", "--threads", "1"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run: a small network, trained for a moment."""
+    folder = tmp_path_factory.mktemp("model") / "run"
+    photos = photographs(folder.parent / "photos", "a.png", "b.png", "c.png", size=(48, 48))
+    assert main(["train", *TINY, "--method", "erm", "--data", str(photos), "--out", str(folder)]) == 0
+    return folder
+
+
+@dataclass(frozen=True)
+class Restore:
+    """Calls `unseen restore` with the small network."""
+
+    unseen: CommandLine
+    model: Path
+
+    def __call__(self, *words: object, code: int = 0) -> Told:
+        return self.unseen("restore", *words, "--model", self.model, *SINGLE, code=code)
+
+    def refusal(self, *words: object) -> str:
+        return self.unseen.refusal("restore", *words, "--model", self.model, *SINGLE)
+
+
+@pytest.fixture
+def restore(unseen: CommandLine, model: Path) -> Restore:
+    return Restore(unseen, model)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Photographs of three formats and two sizes, in two folders."""
+    folder = photographs(tmp_path / "photos", "a.png", "b.png", "c.jpg")
+    photographs(folder / "deep" / "er", "d.webp", "e.png", size=(30, 17))
+    return folder
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def pixels(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as image:
+        return np.array(image).astype(np.uint8)
+
+
+def by_hand(model: Path, path: Path) -> NDArray[np.uint8]:
+    """What the model makes of a whole 8-bit RGB file, rounded."""
+    image = torch.from_numpy(pixels(path).astype(np.float32) / 255).permute(2, 0, 1)[None]
+    restored = load_model(str(model)).run(image).clamp(0, 1)[0].permute(1, 2, 0)
+    whole: NDArray[np.uint8] = (255 * restored).round().byte().numpy()
+    return whole
+
+
+# ------------------------------------------------------------------------------------------ what is written
+
+
+def test_a_folder_is_restored_with_its_tree_and_formats(restore: Restore, tree: Path, tmp_path: Path) -> None:
+    told = restore(tree, "-o", tmp_path / "out")
+    assert told.out == f"{tmp_path / 'out'}: 5 restored\n"
+    assert files(tmp_path / "out") == files(tree)
+    for name in ("a.png", "b.png", "deep/er/e.png"):
+        assert np.array_equal(pixels(tmp_path / "out" / name), by_hand(restore.model, tree / name)), name
+    assert Image.open(tmp_path / "out" / "c.jpg").format == "JPEG"
+    assert Image.open(tmp_path / "out" / "deep" / "er" / "d.webp").format == "WEBP"
+    assert leftovers(tmp_path) == []
+
+
+def test_tiles_make_the_same_as_the_whole(restore: Restore, tmp_path: Path) -> None:
+    folder = photographs(tmp_path / "photos", "a.png", size=(61, 83))
+    restore(folder, "-o", tmp_path / "out", "--tile", 16)
+    apart = pixels(tmp_path / "out" / "a.png").astype(int) - by_hand(restore.model, folder / "a.png")
+    assert np.abs(apart).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1)])
+def test_images_of_one_pixel_or_one_row_are_restored(restore: Restore, tmp_path: Path, size: tuple[int, int]) -> None:
+    folder = photographs(tmp_path / "photos", "a.png", size=size)
+    restore(folder, "-o", tmp_path / "out", "--tile", 16)
+    assert pixels(tmp_path / "out" / "a.png").shape == (*size, 3)
+
+
+def test_patterns_files_and_folders_may_be_given_together(restore: Restore, tree: Path, tmp_path: Path) -> None:
+    told = restore(tree / "*.png", tree / "a.png", tree / "deep", "-o", tmp_path / "out")
+    assert "4 restored" in told.out
+    assert files(tmp_path / "out") == ["a.png", "b.png", "er/d.webp", "er/e.png"]
+
+
+def test_a_single_file_may_be_given_a_name(restore: Restore, tree: Path, tmp_path: Path) -> None:
+    restore(tree / "a.png", "-o", tmp_path / "clean.tif")
+    assert Image.open(tmp_path / "clean.tif").format == "TIFF"
+    assert np.array_equal(pixels(tmp_path / "clean.tif"), by_hand(restore.model, tree / "a.png"))
+    line = restore.refusal(tree / "a.png", "-o", tmp_path / "clean.tif", "--format", "png")
+    assert line == "format: png, but --out ends in .tif; leave one of them out"
+
+
+def test_another_format_is_written_on_request(restore: Restore, tree: Path, tmp_path: Path) -> None:
+    shutil.copy(tree / "a.png", tree / "a.webp")  # wrong suffix: the content counts for reading
+    restore(tree, "-o", tmp_path / "out", "--format", "tiff")
+    assert files(tmp_path / "out") == ["a.png.tif", "a.webp.tif", "b.tif", "c.tif", "deep/er/d.tif", "deep/er/e.tif"]
+
+
+def test_file_times_are_kept_on_request(restore: Restore, tree: Path, tmp_path: Path) -> None:
+    os.utime(tree / "a.png", (10**9, 10**9))
+    restore(tree / "a.png", "-o", tmp_path / "now")
+    restore(tree / "a.png", "-o", tmp_path / "then", "--keep-times")
+    assert (tmp_path / "now" / "a.png").stat().st_mtime > 1.5e9
+    assert (tmp_path / "then" / "a.png").stat().st_mtime == 1e9
+
+
+def test_pages_are_refused_or_restored_one_by_one(restore: Restore, tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (20 + i, 10), (90 * i, 40, 200)) for i in range(3)]
+    (tmp_path / "in").mkdir()
+    pages[0].save(tmp_path / "in" / "scan.tif", save_all=True, append_images=pages[1:])
+    assert "3 pages" in restore(tmp_path / "in", "-o", tmp_path / "out", code=2).err
+    restore(tmp_path / "in", "-o", tmp_path / "out", "--pages")
+    assert files(tmp_path / "out") == ["scan-p0001.tif", "scan-p0002.tif", "scan-p0003.tif"]
+    assert [Image.open(path).width for path in sorted((tmp_path / "out").iterdir())] == [20, 21, 22]
+
+
+# ------------------------------------------------------------------------------------------ what is spared
+
+
+def test_outputs_that_are_there_are_left_alone(restore: Restore, tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    restore(tree / "a.png", "-o", out)
+    (out / "b.png").write_text("mine")
+    told = restore(tree, "-o", out)
+    assert told.out == f"{out}: 3 restored, 2 there already (--overwrite restores them again)\n"
+    assert (out / "b.png").read_text() == "mine"
+    restore(tree, "-o", out, "--overwrite")
+    assert np.array_equal(pixels(out / "b.png"), by_hand(restore.model, tree / "b.png"))
+
+
+def test_an_input_is_never_written_over(restore: Restore, tree: Path, tmp_path: Path) -> None:
+    before = {name: (tree / name).read_bytes() for name in files(tree)}
+    (tmp_path / "linked").symlink_to(tree)
+    os.link(tree / "a.png", tmp_path / "hard.png")
+    for words in (
+        (tree, "-o", tree),
+        (tree, "-o", tree / "new"),
+        (tree, "-o", tmp_path / "linked" / "new"),
+        (tree / "a.png", "-o", tree),
+        (tree / "a.png", "-o", tree / "a.png"),
+        (tree / "a.png", "-o", tmp_path / "hard.png"),
+        (tree / "a.png", "-o", tmp_path / "linked"),
+    ):
+        assert "give another --out" in restore.refusal(*words, "--overwrite"), words
+    assert {name: (tree / name).read_bytes() for name in files(tree)} == before
+    assert (tmp_path / "hard.png").read_bytes() == before["a.png"]
+
+
+def test_one_bad_file_costs_a_line_and_exit_code_1(restore: Restore, tree: Path, tmp_path: Path) -> None:
+    (tree / "deep" / "broken\nfailed: everything.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
+    (tree / "text.jpg").write_text("no picture")
+    (tree / "empty.png").touch()
+    whole = (tree / "b.png").read_bytes()
+    (tree / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tree / "dangling.png").symlink_to(tree / "nowhere")
+    (tree / "loop").symlink_to(tree)
+    told = restore(tree, tree / "missing.png", "-o", tmp_path / "out", code=1)
+    assert told.out == f"{tmp_path / 'out'}: 5 restored, 6 failed\n"
+    lines = [line for line in told.err.splitlines() if line.startswith("failed ")]
+    assert len(lines) == 6
+    assert any(line.startswith(r"failed deep/broken\nfailed: everything.png: ") for line in lines)
+    for name in ("text.jpg", "empty.png", "cut.png", "dangling.png", "missing.png"):
+        assert any(name in line for line in lines), name
+    assert files(tmp_path / "out") == ["a.png", "b.png", "c.jpg", "deep/er/d.webp", "deep/er/e.png"]
+    assert leftovers(tmp_path) == []
+
+
+def test_nothing_that_can_be_done_is_exit_code_2(restore: Restore, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    assert "failed text.png: " in restore(tmp_path / "text.png", "-o", tmp_path / "out", code=2).err
+    assert "matches nothing" in restore(tmp_path / "none*.png", "-o", tmp_path / "out", code=2).err
+    assert restore.refusal(tmp_path / "text.png") == "out: none given; say where restored files go, -o FOLDER"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_decompression_bomb_is_a_line(restore: Restore, tmp_path: Path) -> None:
+    from zlib import compress, crc32
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + name + data + crc32(name + data).to_bytes(4, "big")
+
+    header = (60_000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0"
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", compress(bytes(9999))) + chunk(b"IEND", b"")
+    (tmp_path / "bomb.png").write_bytes(data)
+    assert "bomb" in restore(tmp_path / "bomb.png", "-o", tmp_path / "out", code=2).err
+
+
+def test_a_file_that_cannot_be_written_costs_a_line(model: Path, tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk: the same call of the system fails, with another number."""
+    folder = photographs(tmp_path / "photos", "a.png", size=(30, 30))
+    noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
+    Image.fromarray(noise).save(folder / "b.png")
+    limit = 60_000
+    ended = subprocess.run(
+        [*RUN, str(folder), "-o", str(tmp_path / "out"), "--model", str(model), *SINGLE],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert ended.returncode == 1, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert [line for line in ended.stderr.splitlines() if "b.png" in line and "cannot be written" in line]
+    assert files(tmp_path / "out") == ["a.png"]
+
+
+def test_a_full_disk_ends_the_run(restore: Restore, tmp_path: Path) -> None:
+    """What fits is kept, what does not fit leaves nothing behind, and the rest is not tried in vain."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)], capture_output=True)
+    if mount.returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        (tmp_path / "photos").mkdir()
+        draws = np.random.default_rng(0)
+        for i in range(4):  # some 270 kB each, and of sizes of their own
+            noise = draws.integers(0, 255, (300, 300 + i, 3), np.uint8)
+            Image.fromarray(noise).save(tmp_path / "photos" / f"{i}.png")
+        told = restore(tmp_path / "photos", "-o", disk / "out", code=1)
+        assert told.out == f"{disk / 'out'}: 1 restored, 1 failed, 2 not tried\n"
+        assert "1.png: cannot be written: No space left on device" in told.err
+        assert files(disk) == ["out/0.png"]
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)  # decoders may hold on to it
+
+
+def test_a_place_that_cannot_be_written_is_refused_at_once(restore: Restore, tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "cannot be written" in restore.refusal(tree, "-o", tmp_path / "file" / "out")
+
+
+def test_an_interrupted_run_leaves_whole_files_and_goes_on(model: Path, tmp_path: Path) -> None:
+    folder = photographs(tmp_path / "photos", *(f"{i}.png" for i in range(6)), size=(400, 400))
+    words = [*RUN, str(folder), "-o", str(tmp_path / "out"), "--model", str(model), "--tile", "16", *SINGLE]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "out" / "0.png").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "interrupted: the same command goes on with the rest" in out
+    done = files(tmp_path / "out")
+    assert 0 < len(done) < 6
+    assert leftovers(tmp_path) == []
+    again = subprocess.run(words, capture_output=True, text=True, timeout=240)
+    assert again.returncode == 0
+    assert f"{6 - len(done)} restored, {len(done)} there already" in again.stdout
+    for name in files(folder):
+        apart = pixels(tmp_path / "out" / name).astype(int) - by_hand(model, folder / name)
+        assert np.abs(apart).max() <= 1
+
+
+def test_pages_replace_neither_an_input_nor_each_other(restore: Restore, tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (20, 10), (90 * i, 40, 200)) for i in range(2)]
+    deep = tmp_path / "tree" / "tree"
+    deep.mkdir(parents=True)
+    pages[0].save(deep / "a.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(deep.parent / "a-p0001.tif")
+    before = (deep.parent / "a-p0001.tif").read_bytes()
+    told = restore(deep.parent, "-o", tmp_path, "--pages", "--overwrite", code=1)
+    assert "is a photograph itself, and would be replaced" in told.err
+    assert (deep.parent / "a-p0001.tif").read_bytes() == before
+    told = restore(deep, deep.parent / "a-p0001.tif", "-o", tmp_path / "out", "--pages", code=1)
+    assert "2 restored, 1 failed" in told.out
+    assert "another photograph is written to" in told.err
+
+
+def test_several_folders_and_patterns_keep_their_trees(restore: Restore, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        photographs(tmp_path / name, "a.png")
+        photographs(tmp_path / name / "deep", "b.png")
+    restore(tmp_path / "one", tmp_path / "two", "-o", tmp_path / "out")
+    assert files(tmp_path / "out") == ["one/a.png", "one/deep/b.png", "two/a.png", "two/deep/b.png"]
+    restore(tmp_path / "*" / "deep" / "*.png", "-o", tmp_path / "again")
+    assert files(tmp_path / "again") == ["one/deep/b.png", "two/deep/b.png"]
+
+
+def test_one_file_by_two_spellings_is_one(restore: Restore, tree: Path, tmp_path: Path) -> None:
+    told = restore(tree / "a.png", tree / ".." / tree.name / "a.png", "-o", tmp_path / "out")
+    assert "1 restored" in told.out
+
+
+def test_names_as_long_as_a_file_system_takes(restore: Restore, tmp_path: Path) -> None:
+    folder = photographs(tmp_path / "photos", "x" * 250 + ".png")
+    restore(folder, "-o", tmp_path / "out")
+    assert files(tmp_path / "out") == files(folder)
+    assert "no such file" in restore("y" * 300, "-o", tmp_path / "out", code=2).err
+    assert restore.refusal("", "-o", tmp_path / "out").startswith("photo: an empty name")
+
+
+def test_a_misnamed_file_keeps_its_format_and_its_name(restore: Restore, tree: Path, tmp_path: Path) -> None:
+    (tree / "a.png").rename(tree / "m.jpg")
+    restore(tree / "m.jpg", "-o", tmp_path / "out")
+    assert Image.open(tmp_path / "out" / "m.jpg").format == "PNG"
+
+
+def test_a_network_that_fails_costs_the_photograph_alone(tmp_path: Path) -> None:
+    def only_small(images: torch.Tensor) -> torch.Tensor:
+        if images.shape[-1] > 30:
+            raise IndexError("too wide")
+        return images
+
+    folder = photographs(tmp_path / "photos", "a.png", "b.png", size=(20, 20))
+    photographs(folder / "wide", "c.png", size=(20, 40))
+    planned = plan([str(folder)], tmp_path / "out", "input")
+    how = How(Model("mine", only_small, Reach(1)), Tiling(64, 1))
+    with progress_bar() as bar:
+        outcome = restore_files(planned.jobs, planned.folder, how, Event(), bar)
+    assert outcome.restored == 2
+    assert [(failure.name, failure.reason) for failure in outcome.failed] == [
+        ("wide/c.png", "mine fails on it: IndexError: too wide")
+    ]
+
+
+# ------------------------------------------------------------------------------------------ what is told
+
+
+def test_a_photograph_outside_the_envelope_is_told(restore: Restore, tmp_path: Path) -> None:
+    carded = shutil.copytree(restore.model, tmp_path / "carded")
+    levels = [
+        Quality("seen", "gaussian_noise", sigma, "test", 9, 20.0, 25.0, 5.0, 4.0, 6.0, noise=sigma)
+        for sigma in (8.0, 16.0)
+    ]
+    with_quality(carded, levels)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    draws = np.random.default_rng(0)
+    for name, sigma in (("clean", 0), ("inside", 12), ("beyond", 60)):
+        noisy = 128 + sigma * draws.standard_normal((96, 96, 3))
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{name}.png")
+    told = restore.unseen("restore", folder, "-o", tmp_path / "out", "--model", carded, *SINGLE)
+    lines = [line for line in told.err.splitlines() if line.startswith("look at ")]
+    assert [line.split(":")[0] for line in lines] == ["look at beyond.png", "look at clean.png"]
+    assert "outside the 8.0 to 16.0" in lines[0]
+
+
+def test_without_a_known_envelope_it_is_said_once(restore: Restore, tree: Path, tmp_path: Path) -> None:
+    told = restore(tree, "-o", tmp_path / "out")
+    assert len([line for line in told.err.splitlines() if "Where it is safe is not known" in line]) == 1
+
+
+def test_an_output_that_equals_its_input_is_told(unseen: CommandLine, tree: Path, tmp_path: Path) -> None:
+    """A network whose residual is zero changes nothing."""
+    from safetensors.torch import load_file, save_file
+
+    from unseen.models.checkpoint import CHECKPOINT, _read
+
+    run = tmp_path / "run"
+    photos = photographs(tmp_path / "train", "a.png", "b.png", size=(48, 48))
+    unseen("train", *TINY, "--method", "erm", "--data", photos, "--out", run)
+    card = _read(run / CHECKPOINT, "unseen")[1]
+    zeros = {name: torch.zeros_like(value) for name, value in load_file(run / CHECKPOINT).items()}
+    import json
+
+    save_file(zeros, run / CHECKPOINT, metadata={"unseen": json.dumps(card)})
+    told = unseen("restore", tree / "a.png", "-o", tmp_path / "out", "--model", run, *SINGLE)
+    assert "look at a.png: the output equals the input, the model changed nothing" in told.err
+    assert np.array_equal(pixels(tmp_path / "out" / "a.png"), pixels(tree / "a.png"))
+
+
+@pytest.mark.parametrize(("difference", "same"), [(0, True), (0.4, True), (0.6, False), (-0.6, False)])
+def test_half_a_level_anywhere_is_a_change(tmp_path: Path, difference: float, same: bool) -> None:
+    def nudging(images: torch.Tensor) -> torch.Tensor:
+        nudged = images.clone()
+        nudged[:, 1, 3, 4] += difference / 255
+        return nudged
+
+    assert told_equal(Model("mine", nudging, Reach(1)), tmp_path) == same
+
+
+def test_an_output_of_another_size_is_another(tmp_path: Path) -> None:
+    def doubled(images: torch.Tensor) -> torch.Tensor:
+        return images.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+    assert not told_equal(Model("mine", doubled, Reach(1, scale=2)), tmp_path)
+
+
+def told_equal(model: Model, folder: Path) -> bool:
+    """Whether it is told of a photograph that its output equals its input."""
+    planned = plan([str(photographs(folder / "photos", "a.png"))], folder / "out", "input")
+    with progress_bar() as bar:
+        outcome = restore_files(planned.jobs, planned.folder, How(model, Tiling(64, 1)), Event(), bar)
+    assert outcome.restored == 1
+    return any("equals the input" in remark for _, remark in outcome.remarks)
+
+
+def test_do_no_harm_leaves_a_clean_flat_picture_as_it_is(restore: Restore, tmp_path: Path) -> None:
+    """Nothing to remove: no share of the restoration is worth its change."""
+    (tmp_path / "in").mkdir()
+    rows = np.arange(96, dtype=np.uint8)[:, None, None]
+    flat = np.broadcast_to(80 + rows // 4, (96, 96, 3)).astype(np.uint8)
+    Image.fromarray(flat).save(tmp_path / "in" / "flat.png")
+    restore(tmp_path / "in", "-o", tmp_path / "plain")
+    told = restore(tmp_path / "in", "-o", tmp_path / "kept", "--do-no-harm")
+    assert np.array_equal(pixels(tmp_path / "kept" / "flat.png"), flat)
+    assert not np.array_equal(pixels(tmp_path / "plain" / "flat.png"), flat)
+    assert "0% of the restoration kept" in told.err
+
+
+def test_progress_is_silent_where_there_is_no_terminal(restore: Restore, tree: Path, tmp_path: Path) -> None:
+    told = restore(tree, "-o", tmp_path / "out")
+    assert told.err.count("\n") == 1  # that nothing is known of its safety
+
+
+def test_amounts_of_memory() -> None:
+    assert parse_bytes("1GiB", "memory") == 2**30
+    assert parse_bytes(" 2.5 MB", "memory") == 2_500_000
+    assert parse_bytes("4096B", "memory") == 4096
+    for wrong in ("", "much", "-1GiB", "0", "1XB", "1e999GB", "nan", "20"):
+        with pytest.raises(UserError, match=r"memory: .* give one such as 512MiB"):
+            parse_bytes(wrong, "memory")
+
+
+# ------------------------------------------------------------------------------------------ how much it takes
+
+
+def test_25_megapixels_within_3_gib(model: Path, tmp_path: Path) -> None:
+    side = 5000
+    draws = np.random.default_rng(0)
+    (tmp_path / "in").mkdir()
+    Image.fromarray(draws.integers(0, 255, (side, side, 3), np.uint8)).save(
+        tmp_path / "in" / "large.png", compress_level=1
+    )
+    measuring = (
+        "import resource, sys; from unseen.cli.main import main; code = main(); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
+    )
+    words = [sys.executable, "-c", measuring, "restore", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
+    ended = subprocess.run([*words, "--model", str(model), *SINGLE], capture_output=True, text=True, timeout=280)
+    assert ended.returncode == 0, ended.stderr
+    assert int(ended.stdout.split()[-1]) / 2**20 < 3
+    with Image.open(tmp_path / "out" / "large.png") as image:
+        assert image.size == (side, side)
+
+
+def test_equal_sizes_are_restored_together_and_come_out_as_alone(restore: Restore, tmp_path: Path) -> None:
+    names = [f"{i}.png" for i in range(70)]
+    folder = photographs(tmp_path / "photos", *names, size=(12, 14))
+    restore(folder, "-o", tmp_path / "out")
+    for name in names:
+        apart = pixels(tmp_path / "out" / name).astype(int) - by_hand(restore.model, folder / name)
+        assert np.abs(apart).max() <= 1, name
+    assert math.isfinite(pixels(tmp_path / "out" / "0.png").mean())

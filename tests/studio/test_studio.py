@@ -1,0 +1,558 @@
+"""The studio in a real browser, served by a process of its own; and what it is made of.
+
+The networks are ones whose result can be had elsewhere: the mean of 3×3 pixels, and the input itself. For the browser
+see conftest.py.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+from scipy.ndimage import uniform_filter
+from skimage.metrics import peak_signal_noise_ratio
+
+from unseen.core.errors import UserError
+from unseen.models.card import Quality
+from unseen.models.checkpoint import Card
+from unseen.models.loading import Model
+from unseen.models.receptive_field import Reach
+from unseen.protocols.loading import load_protocol
+from unseen.restoration.imagefiles.picture import open_picture
+from unseen.restoration.self_check import PLACES, SIDE, estimate_noise
+from unseen.studio import serve
+from unseen.studio.kinds import KINDS, Candidate, Kind, kind_named, learnt_by
+from unseen.studio.repair import restore_to_file
+from unseen.studio.server import in_small_tiles, listening
+
+pytest.importorskip("gradio", reason="needs the extra studio")
+
+DESK, PHONE = 1440, 375
+PATIENCE = 60  # s; machines that test are busy
+
+SERVER = """
+import os, sys, time
+import torch
+from torch.nn import functional as F
+from unseen.checkpoints import Card
+from unseen.protocols import load_protocol
+from unseen.restoration.models import Model
+from unseen.restoration.reach import Reach
+from unseen.studio import serve
+
+torch.set_num_threads(1)
+
+def mean(images):
+    return F.avg_pool2d(F.pad(images, (1, 1, 1, 1), "reflect" if min(images.shape[-2:]) > 1 else "replicate"), 3, 1)
+
+def slowly(images):
+    time.sleep(0.5)
+    return images
+
+config = {"backbone": "plain", "method": "erm", "protocol": "denoise", "seed": 0, "budget": 1}
+card = Card("0", config, load_protocol("denoise").hash(), 1)
+models = {"mean": Model("mean", mean, Reach(1), card), "<b>same</b>": Model("same", lambda x: x.clone(), Reach(0))}
+if "slow" in sys.argv:
+    models = {"slow": Model("slow", slowly, Reach(0))}
+serve(models, open_browser=False)
+print("ended", flush=True)
+"""
+
+
+@dataclass
+class Server:
+    """A studio in a process of its own, whose folder of temporary files is `folder`."""
+
+    process: subprocess.Popen[str]
+    url: str
+    folder: Path
+
+    @classmethod
+    def start(cls, folder: Path, *words: str) -> Server:
+        environment = {**os.environ, "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVER, *words],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=(folder.parent / "errors").open("w"),
+            text=True,
+        )
+        assert process.stdout is not None
+        url = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+        assert url is not None, (folder.parent / "errors").read_text()
+        return cls(process, url[0], folder)
+
+    @property
+    def errors(self) -> str:
+        return (self.folder.parent / "errors").read_text()
+
+    def end(self, number: signal.Signals) -> float:
+        """Ask it to end; how long that took, in seconds."""
+        started = time.monotonic()
+        self.process.send_signal(number)
+        assert self.process.wait(timeout=PATIENCE) == 0
+        return time.monotonic() - started
+
+
+def started(tmp_path_factory: pytest.TempPathFactory, *words: str) -> Server:
+    folder = tmp_path_factory.mktemp("studio") / "tmp"
+    folder.mkdir()
+    return Server.start(folder, *words)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """After all tests it ends when asked, without an error, and leaves nothing."""
+    server = started(tmp_path_factory)
+    yield server
+    server.end(signal.SIGINT)
+    assert server.errors == ""
+    assert list(server.folder.iterdir()) == []
+
+
+@dataclass
+class Visit:
+    """The page of a server, open in a browser profile of its own."""
+
+    page: Page
+    asked: list[str]
+    refused: list[str]
+
+    @classmethod
+    def of(cls, browser: Browser, server: Server, width: int = DESK) -> Visit:
+        context = browser.new_context(viewport={"width": width, "height": 900}, has_touch=width == PHONE)
+        context.set_default_timeout(PATIENCE * 1000)
+        visit = cls(context.new_page(), [], [])
+        visit.page.on("request", lambda request: visit.asked.append(request.url))
+        visit.page.on("response", lambda answer: visit.refused.extend([answer.url] * (not answer.ok)))
+        visit.page.on("pageerror", lambda error: visit.refused.append(str(error)))
+        visit.page.on("dialog", lambda dialog: visit.refused.append(dialog.message))
+        visit.page.goto(server.url)
+        visit.page.wait_for_selector("#chart svg")
+        return visit
+
+    def card(self, name: str) -> str:
+        """What one of the small pictures says."""
+        card = self.page.locator(".card", has=self.page.locator("b", has_text=re.compile(f"^{name}$")))
+        expect(card).not_to_contain_text("…", timeout=PATIENCE * 1000)  # as long as it is being made
+        return card.inner_text()
+
+    def settled(self, *words: str) -> None:
+        """Wait until the caption of the pictures says all these words, and everything is restored."""
+        for word in words:
+            expect(self.page.locator("#caption")).to_contain_text(word, timeout=PATIENCE * 1000)
+        expect(self.page.locator(".waiting")).to_have_count(0, timeout=PATIENCE * 1000)
+
+    def turn(self, strength: int) -> None:
+        self.page.locator("#strength input[type=range]").fill(str(strength))
+        self.settled(f"at {strength}")
+
+    def choose(self, field: str, option: str) -> None:
+        self.page.locator(f"#{field} input").click()
+        self.page.get_by_role("option", name=option, exact=True).click()
+
+    def compare(self, left: str, right: str) -> None:
+        """Choose what is on either side of the divider."""
+        for place, (side, name) in enumerate((("left", left), ("right", right))):
+            caption = self.page.locator("#caption b").nth(place)
+            if caption.inner_text() != name:
+                self.choose(side, name)
+                expect(caption).to_have_text(name, timeout=PATIENCE * 1000)
+        self.settled()
+
+    def drop(self, field: str, path: Path) -> None:
+        self.page.set_input_files(f"#{field} input[type=file]", path)
+
+    def pictures(self, field: str = "pair") -> list[NDArray[np.uint8]]:
+        """Those on either side of the divider, as the browser has them."""
+        sources = self.page.locator(f"#{field} img").evaluate_all("found => found.map(one => one.src)")
+        return [np.array(Image.open(io.BytesIO(self.page.request.get(url).body()))) for url in sources]
+
+    def close(self) -> None:
+        self.page.context.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, server: Server) -> Iterator[Visit]:
+    """Afterwards nothing was asked of any other machine, and nothing was refused."""
+    visit = Visit.of(browser, server)
+    yield visit
+    visit.close()
+    assert [url for url in visit.asked if not url.startswith((server.url, "data:", "blob:"))] == []
+    assert visit.refused == []
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photograph larger than the page shows."""
+    rows, columns = np.mgrid[:600, :800]
+    pixels = np.stack([128 + 100 * np.sin(rows / s) * np.cos(columns / 31) for s in (17, 23, 41)], axis=2)
+    path = tmp_path_factory.mktemp("photos") / "waves.png"
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return path
+
+
+def likeness(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    return float(peak_signal_noise_ratio(first, second))  # type: ignore[no-untyped-call]
+
+
+def number(text: str) -> float:
+    found = re.search(r"([\d.]+) dB", text)
+    assert found is not None, text
+    return float(found[1])
+
+
+def blurred(pixels: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    """What the network `mean` makes of pixels, by scipy."""
+    return np.asarray(uniform_filter(pixels.astype(float), (3, 3, *[0] * (pixels.ndim - 2)), mode="mirror"))
+
+
+# ---------------------------------------------------------------------------------------- in the browser
+
+
+def test_numbers_and_pictures_are_those_of_other_programs(visit: Visit, photo: Path) -> None:
+    visit.drop("limits-photo", photo)
+    expect(visit.page.locator("#limits-about")).to_contain_text("waves.png 800×600 pixels, made smaller to 512×384")
+    visit.settled()
+    visit.compare("original", "input")
+    seen = {}
+    for strength in (10, 50):
+        visit.turn(strength)
+        clean, noisy = visit.pictures()
+        assert clean.shape == noisy.shape == (384, 512, 3)
+        inside = (clean > 100) & (clean < 155)  # where clipping is rare
+        assert np.std(noisy[inside].astype(float) - clean[inside]) == pytest.approx(strength, rel=0.04)
+        assert number(visit.card("input")) == pytest.approx(likeness(clean, noisy), abs=0.006)
+        restored = np.rint(blurred(noisy)).astype(np.uint8)
+        assert number(visit.card("mean")) == pytest.approx(likeness(clean, restored), abs=0.02)
+        seen[strength] = noisy, visit.card("mean"), visit.page.locator("#caption").inner_text()
+    assert not np.array_equal(seen[10][0], seen[50][0])
+    assert "seen in training" in seen[10][1]
+    assert "unseen: another strength" in seen[50][1]
+    assert seen[10][2] != seen[50][2]
+    visit.compare("mean", "input")
+    shown, noisy = visit.pictures()
+    assert np.abs(shown - blurred(noisy)).max() <= 0.51
+    assert "0.00 dB better than the input" in visit.card("<b>same</b>")
+    assert "what it saw is not known" in visit.card("<b>same</b>")
+
+
+def test_another_distortion_is_made_by_its_codec(visit: Visit, photo: Path) -> None:
+    visit.drop("limits-photo", photo)
+    expect(visit.page.locator("#limits-about")).to_contain_text("waves.png")
+    strip = visit.page.locator("#seen li")
+    expect(strip.first).to_have_text("mean saw 5 to 20")
+    bar, seen = (strip.first.locator(part).bounding_box() for part in (".bar", ".bar i"))
+    assert bar is not None
+    assert seen is not None
+    assert (seen["x"] - bar["x"]) / bar["width"] == pytest.approx(5 / 75, abs=0.01)
+    assert seen["width"] / bar["width"] == pytest.approx(15 / 75, abs=0.01)
+    visit.compare("original", "input")
+    visit.choose("kind", "JPEG compression")
+    expect(strip.first).to_have_text("mean never saw this")
+    visit.turn(90)
+    clean, coded = visit.pictures()
+    with io.BytesIO() as file:
+        Image.fromarray(clean).save(file, "JPEG", quality=10)
+        assert np.array_equal(coded, np.array(Image.open(file)))
+    assert "unseen: another distortion" in visit.card("mean")
+
+
+def test_the_curve_is_of_this_photo_and_points_at_the_strength(visit: Visit, photo: Path) -> None:
+    markers = visit.page.locator("#chart .line-1 use")  # one a point
+    expect(markers).to_have_count(9, timeout=PATIENCE * 1000)
+    before = markers.nth(4).get_attribute("y") or ""
+    visit.drop("limits-photo", photo)
+    expect(markers.nth(4)).not_to_have_attribute("y", before, timeout=PATIENCE * 1000)
+    expect(markers).to_have_count(9, timeout=PATIENCE * 1000)
+
+    def pointer() -> float:
+        box = visit.page.locator("#pointer i").bounding_box()
+        assert box is not None
+        return box["x"] + box["width"] / 2
+
+    axis = visit.page.locator('#chart g[id="curve-matplotlib.axis_1"] text')
+    ticks = {}
+    for strength in (20, 60):
+        box = axis.filter(has_text=re.compile(f"^{strength}$")).bounding_box()
+        assert box is not None
+        ticks[strength] = box["x"] + box["width"] / 2
+    for strength in (20, 60):
+        visit.turn(strength)
+        assert pointer() == pytest.approx(ticks[strength], abs=2)
+
+
+def test_a_bad_photo_is_restored_to_a_file_of_its_depth(visit: Visit, tmp_path: Path) -> None:
+    wide = np.random.default_rng(0).integers(0, 2**16, (300, 333)).astype(np.uint16)
+    Image.fromarray(wide).save(tmp_path / "noise.png")
+    visit.page.get_by_role("tab", name="Restore a photo").click()
+    visit.drop("repair-photo", tmp_path / "noise.png")
+    about = visit.page.locator("#repair-about")
+    expect(about).to_contain_text("noise.png PNG, 333×300 pixels, 16 bits, gray", timeout=PATIENCE * 1000)
+    expect(about).to_contain_text("gray levels of 255")
+    with visit.page.expect_download() as download:
+        visit.page.click("#download")
+    assert download.value.suggested_filename == "noise-restored.png"
+    with Image.open(download.value.path()) as image:
+        assert image.mode == "I;16"
+        assert np.abs(np.array(image) - np.rint(blurred(wide))).max() <= 1
+    close = visit.pictures("repaired")
+    assert {picture.shape for picture in close} == {(300, 333, 3)}
+    visit.choose("model", "<b>same</b>")
+    expect(about).to_contain_text("The network changed nothing", timeout=PATIENCE * 1000)
+    left, right = visit.pictures("repaired")
+    assert np.array_equal(left, right)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG file that claims a size, and holds none of its pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+
+
+@pytest.mark.parametrize(
+    ("tab", "field", "place"),
+    [("Seen", "limits-photo", "limits-wrong"), ("Restore", "repair-photo", "repair-about")],
+)
+def test_what_cannot_be_used_gets_a_friendly_message(
+    visit: Visit, tmp_path: Path, tab: str, field: str, place: str
+) -> None:
+    Image.new("L", (10_000, 6_000)).save(tmp_path / "huge.png")
+    (tmp_path / "words.png").write_text("Not a picture <img src=x onerror=alert(1)>.")
+    (tmp_path / "bomb.png").write_bytes(png_header(60_000, 60_000))
+    (tmp_path / "empty.jpg").touch()
+    visit.page.get_by_role("tab", name=tab).click()
+    notice = visit.page.locator(f"#{place} .notice")
+    for name, words in (
+        ("huge.png", "60 megapixels, and this page takes up to 24; in a terminal, unseen restore"),
+        ("words.png", "not a"),
+        ("bomb.png", ""),
+        ("empty.jpg", "empty"),
+    ):
+        visit.drop(field, tmp_path / name)
+        expect(notice).to_contain_text(f"This cannot be used: {name}", timeout=PATIENCE * 1000)
+        expect(notice).to_contain_text(words)
+        assert "Traceback" not in visit.page.content()
+    if tab == "Seen":
+        assert number(visit.card("input")) > 0  # what was there before still is
+
+
+def test_two_visitors_do_not_meet(browser: Browser, server: Server, visit: Visit, photo: Path) -> None:
+    other = Visit.of(browser, server)
+    visit.drop("limits-photo", photo)
+    expect(visit.page.locator("#limits-about")).to_contain_text("waves.png")
+    for strength in range(5, 60, 9):  # both turn at once
+        for one in (visit, other):
+            one.page.locator("#strength input[type=range]").fill(str(strength))
+    for one in (visit, other):
+        one.turn(40)
+    expect(other.page.locator("#limits-about")).to_contain_text("chelsea")
+    assert {picture.shape for picture in visit.pictures()} == {(384, 512, 3)}
+    assert {picture.shape for picture in other.pictures()} == {(300, 451, 3)}
+    assert visit.card("input") != other.card("input")
+    other.close()
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_nothing_overflows(browser: Browser, server: Server, width: int) -> None:
+    visit = Visit.of(browser, server, width)
+    for tab in ("Seen", "Restore"):
+        visit.page.get_by_role("tab", name=tab).click()
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    visit.close()
+
+
+# ---------------------------------------------------------------------------------------- around it
+
+
+def answer(url: str, **headers: str) -> int:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=PATIENCE) as found:
+            return int(found.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_only_its_own_pages_are_answered(server: Server) -> None:
+    port = server.url.rpartition(":")[2]
+    assert answer(server.url) == 200
+    assert answer(server.url, Host=f"localhost:{port}") == 200
+    assert answer(server.url, Origin=server.url) == 200
+    assert answer(server.url, Host="evil.example") == 403
+    assert answer(server.url, Host="127.0.0.1:1") == 403
+    assert answer(server.url, Origin="http://evil.example") == 403
+    assert answer(server.url, Origin="null") == 403
+    for path in ("/etc/passwd", Path(__file__), Path.cwd() / "README.md"):
+        assert answer(f"{server.url}/gradio_api/file={path}") in (403, 404)
+    with pytest.raises(ConnectionRefusedError):  # as any address but the one
+        socket.create_connection(("127.0.0.2", int(port)), timeout=PATIENCE)
+
+
+def test_its_files_are_in_one_folder_that_others_cannot_look_into(server: Server, visit: Visit, photo: Path) -> None:
+    visit.drop("limits-photo", photo)
+    expect(visit.page.locator("#limits-about")).to_contain_text("waves.png")
+    visit.turn(30)
+    (folder,) = server.folder.iterdir()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert not list(folder.rglob("waves.png"))  # it was read, and is not kept
+    before = len(list(folder.rglob("*.png")))
+    for strength in range(31, 36):
+        visit.turn(strength)
+    assert len(list(folder.rglob("*.png"))) <= before + 4
+
+
+def test_it_ends_while_it_works_and_leaves_nothing(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory, photo: Path
+) -> None:
+    server = started(tmp_path_factory, "slow")
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(server.url)
+    page.get_by_role("tab", name="Restore a photo").click()
+    page.set_input_files("#repair-photo input[type=file]", photo)
+    expect(page.locator("#repaired")).to_contain_text("%", timeout=PATIENCE * 1000)  # it is at work
+    assert server.end(signal.SIGTERM) < 20
+    assert list(server.folder.iterdir()) == []
+    assert "Traceback" not in server.errors
+    context.close()
+
+
+def test_a_port_that_is_taken_is_refused() -> None:
+    with listening(0) as first, listening(0) as second:
+        taken = first.getsockname()[1]
+        assert second.getsockname()[1] > taken
+        with pytest.raises(UserError, match=f"port: .*{taken}.* give another --port"):
+            serve({}, taken, open_browser=False)
+
+
+@pytest.mark.parametrize("port", [99999, 65536, -1])
+def test_what_is_no_port_is_refused(port: int) -> None:
+    with pytest.raises(UserError, match=f"^port: {port} is not within 0 to 65535$"):
+        serve({}, port, open_browser=False)
+
+
+def test_without_gradio_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(UserError, match=r"pip install 'unseen\[studio\]'"):
+        serve({}, open_browser=False)
+
+
+@pytest.mark.parametrize(
+    ("names", "right"), [(["erm", "denoiser"], 3), (["erm", "ceiling"], 2), (["denoiser", "erm"], 2), ([], 1)]
+)
+def test_it_begins_with_the_denoiser_or_else_the_first_network(tmp_path: Path, names: list[str], right: int) -> None:
+    from unseen.studio.page import build
+
+    models = {name: Model(name, lambda images: images, Reach(0)) for name in names}
+    models["double"] = Model("double", lambda images: images, Reach(0, 1, 2))  # which is not compared
+    page = build(models, in_small_tiles, tmp_path, Event())
+    values = {getattr(block, "elem_id", None): getattr(block, "value", None) for block in page.blocks.values()}
+    assert values["right"] == right
+    assert values["model"] == ("denoiser" if "denoiser" in names else next(iter(models)))
+
+
+# ---------------------------------------------------------------------------------------- remarks
+
+
+def remarks(path: Path, folder: Path, card: Card | None) -> tuple[str, ...]:
+    model = Model("same", lambda images: images.clone(), Reach(0), card)
+    return restore_to_file(path, model, in_small_tiles(model), folder, Event(), lambda share: None).remarks
+
+
+def test_the_noise_is_read_where_restore_reads_it_and_told_once(tmp_path: Path) -> None:
+    """In a photograph that is noisy everywhere but in the middle."""
+    pixels = np.random.default_rng(0).normal(128, 20, (900, 1200, 3))
+    pixels[200:700, 300:900] = 128
+    path = tmp_path / "frame.png"
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+    reading = estimate_noise(open_picture(path).crops(PLACES, SIDE))
+    levels = [
+        Quality("seen", "gaussian_noise", float(noise), "set", 5, 20.0, 22.0, 2.0, 1.0, 3.0, noise)
+        for noise in (reading + 1, reading + 2)
+    ]
+    told = f"reads about {reading:.1f} gray levels"
+    assert told in remarks(path, tmp_path, None)[0]
+    assert told in remarks(path, tmp_path, card_of())[0]
+    careful = remarks(path, tmp_path, replace(card_of(), quality=tuple(levels)))
+    assert [line.count(f"{reading:.1f} gray") for line in careful] == [1, 0]
+    assert careful[0].startswith("Careful: ")
+    assert careful[1] == "The network changed nothing."
+
+
+# ---------------------------------------------------------------------------------------- distortions
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_every_strength_can_be_made_and_more_is_stronger(kind: Kind) -> None:
+    rows, columns = np.mgrid[:64, :64]
+    wave = 0.5 + 0.4 * np.sin(rows / 2) * np.cos(columns / 3)
+    clean = torch.from_numpy(wave).float().expand(1, 3, 64, 64)
+    errors = []
+    for strength in map(kind.nearest, np.linspace(kind.lowest - 1, kind.highest + 1, 7).tolist()):
+        distortion = kind.at(strength)
+        draws = torch.Generator().manual_seed(0)
+        errors.append(float((distortion.apply(clean, distortion.sample(draws, 1)) - clean).square().mean()))
+        if strength:
+            assert kind.strength(kind.degree(strength)) == pytest.approx(strength)
+    assert errors == sorted(errors)
+    assert kind.lowest <= kind.first <= kind.highest
+
+
+def test_photon_noise_is_of_the_stated_deviation_at_white() -> None:
+    kind = kind_named("poisson_noise")
+    white = torch.ones(1, 3, 128, 128)
+    distortion = kind.at(20)
+    darker = distortion.apply(white / 2, distortion.sample(torch.Generator().manual_seed(0), 1)) * 255
+    assert float(darker.std()) == pytest.approx(20 * 0.5**0.5, rel=0.02)
+
+
+def card_of(method: str = "erm", protocol: str = "denoise", digits: str = "") -> Card:
+    config = {"backbone": "plain", "method": method, "protocol": protocol, "seed": 0, "budget": 1}
+    return Card("0", config, digits or load_protocol("denoise").hash(), 1)
+
+
+def test_what_a_network_saw_is_told_by_its_card() -> None:
+    gaussian, jpeg = kind_named("gaussian_noise"), kind_named("jpeg")
+    for method, highest in (("erm", 20), ("ceiling", 50)):
+        learnt = learnt_by(card_of(method))
+        assert learnt is not None
+        assert gaussian.span(learnt) == (5, highest)
+        assert jpeg.span(learnt) is None
+    for card in (None, card_of(digits="0" * 12), card_of(protocol="/etc/mine.yaml")):
+        assert learnt_by(card) is None
+    blind = learnt_by(card_of(protocol="blind-denoise", digits=load_protocol("blind-denoise").hash()))
+    assert blind is not None
+    assert gaussian.span(blind) == (2, 50)
+    assert jpeg.span(blind) is None  # it saw JPEG after noise, and not alone
+
+
+def test_seen_ends_where_the_training_did() -> None:
+    gaussian, jpeg = kind_named("gaussian_noise"), kind_named("jpeg")
+    model = Model("none", lambda images: images, Reach(0))
+    known = Candidate("erm", model, learnt_by(card_of()))
+    standings = [known.standing(gaussian, strength) for strength in (4, 5, 20, 21)]
+    assert standings == ["unseen", "seen", "seen", "unseen"]
+    assert known.standing(jpeg, 50) == "unseen kind"
+    assert Candidate("other", model, None).standing(gaussian, 10) == "not known"

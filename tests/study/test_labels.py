@@ -1,0 +1,27 @@
+"""What lines of tables are called."""
+
+from __future__ import annotations
+
+import pytest
+
+from unseen.study.entry_names import label_of
+
+OWN = "plain:features=16,depth=6"
+
+
+@pytest.mark.parametrize(
+    ("backbone", "label"),
+    [
+        (OWN, "erm"),
+        ("plain:features=16,depth=6,bias=false", "erm @ bias=false"),
+        ("plain:depth=6, features=16,bias=false", "erm @ bias=false"),
+        ("plain:depth=6,features=16", "erm"),
+        ("plain:features=8,depth=6", "erm @ plain:features=8,depth=6"),
+        ("plain:bias=false", "erm @ plain:bias=false"),
+        ("plain", "erm @ plain"),
+        ("plain_ne:features=16,depth=6", "erm @ plain_ne"),
+        ("unet:features=16,widths=[1,2]", "erm @ unet:features=16,widths=[1,2]"),
+    ],
+)
+def test_a_backbone_is_named_by_what_differs(backbone: str, label: str) -> None:
+    assert label_of("erm", backbone, OWN) == label

@@ -1,0 +1,107 @@
+"""Ranks across protocols, worked out by hand."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from test_tables import make_rows
+
+from unseen.core.errors import UserError
+from unseen.evaluation.results import Row, write_rows
+from unseen.study.ranking import markdown_ranks, print_ranks, ranks, read_studies
+from unseen.study.summary import Study
+
+
+def rows_of(protocol: str, **psnr: float) -> list[Row]:
+    """A study in which methods have these PSNR everywhere, and a ceiling that is above all."""
+    methods = {**psnr, "ceiling": 50.0}
+    rows = make_rows(tuple(methods))
+    return [replace(row, protocol=protocol, psnr=methods[row.method]) for row in rows]
+
+
+def study_of(protocol: str, **psnr: float) -> Study:
+    return Study(rows_of(protocol, **psnr))
+
+
+def test_the_best_unseen_mean_is_first_and_ceilings_do_not_compete() -> None:
+    found = ranks({"p": study_of("p", erm=20, dil=25, sam=22), "q": study_of("q", erm=20, dil=25, sam=15)})
+    assert found.by_protocol == {"p": {"erm": 3, "dil": 1, "sam": 2}, "q": {"erm": 2, "dil": 1, "sam": 3}}
+    assert found.mean == {"dil": 1, "erm": 2.5, "sam": 2.5}
+    assert found.lines == ["dil", "erm", "sam"]
+
+
+def test_ties_by_the_printed_digits_share_the_mean_rank() -> None:
+    found = ranks({"p": study_of("p", a=20.001, b=20.002, c=25, d=20.004, e=1)})
+    assert found.by_protocol["p"] == {"a": 3, "b": 3, "c": 1, "d": 3, "e": 5}
+
+
+def test_a_line_that_a_protocol_lacks_is_blank_and_its_mean_is_over_the_others() -> None:
+    found = ranks({"p": study_of("p", erm=20, dil=25), "q": study_of("q", erm=20, dil=15, sam=30)})
+    assert found.mean == {"erm": 2, "dil": 2, "sam": 1}
+    _, p, q = found.columns
+    assert [column.cells["sam"].text for column in (p, q)] == ["", "1"]
+    assert [column.under for column in (p, q)] == ["of 2", "of 3"]
+    assert "Blank: not in that study" in " ".join(found.remarks)
+    assert not any(cell.best for cell in found.columns[0].cells.values())  # the first was not everywhere
+    everywhere = ranks({"p": study_of("p", erm=20, dil=25), "q": study_of("q", erm=20, dil=25)})
+    assert [name for name, cell in everywhere.columns[0].cells.items() if cell.best] == ["dil"]
+    assert "Blank" not in " ".join(everywhere.remarks)
+
+
+def test_what_is_no_number_has_no_rank_and_infinity_is_the_best() -> None:
+    found = ranks({"p": study_of("p", erm=20, broken=math.nan, exact=math.inf)})
+    assert found.by_protocol["p"] == {"erm": 2, "exact": 1}
+    assert found.lines == ["exact", "erm", "broken"]
+    assert found.columns[0].cells["broken"].text == ""
+
+
+@pytest.mark.parametrize(("change", "what"), [({"select": "oracle"}, "select"), ({"tuned": 4}, "tune")])
+def test_studies_that_chose_in_different_ways_are_not_ranked_together(change: dict[str, object], what: str) -> None:
+    other = Study([replace(row, **change) for row in rows_of("q", erm=20, dil=25)])  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=rf"\({what}\)"):
+        ranks({"p": study_of("p", erm=20, dil=25), "q": other})
+
+
+def test_an_oracle_is_said_loudly_and_budgets_by_protocol() -> None:
+    oracle = Study([replace(row, select="oracle") for row in rows_of("p", erm=20, dil=25)])
+    other = Study([replace(row, select="oracle", budget="30 min") for row in rows_of("q", erm=20, dil=25)])
+    found = ranks({"p": oracle, "q": other})
+    assert "ORACLE" in found.title
+    assert found.remarks[0].startswith("ORACLE")
+    assert "p 12000 gradient evaluations, q 30 min" in " ".join(found.remarks)
+    assert "ORACLE" in markdown_ranks(found).splitlines()[0]
+
+
+def test_nothing_and_a_study_without_unseen_levels_are_refused() -> None:
+    with pytest.raises(UserError, match="nothing to rank"):
+        ranks({})
+    seen = Study([row for row in rows_of("p", erm=20) if row.split == "seen"])
+    with pytest.raises(UserError, match="p: nothing was tested on unseen levels"):
+        ranks({"p": seen})
+
+
+def test_studies_are_read_from_folders_or_files_and_printed(tmp_path: Path) -> None:
+    for name, dil in (("p", 25), ("a-protocol-of-a-long-name", 15)):
+        write_rows(tmp_path / name / "results.jsonl", rows_of(name, erm=20, dil=dil))
+    paths = [tmp_path / "p", tmp_path / "a-protocol-of-a-long-name" / "results.jsonl"]
+    file = io.StringIO()
+    print_ranks(paths, Console(file=file, width=40))
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 40
+    assert next(line for line in lines if line.startswith(" dil")).split() == ["dil", "1.50", "1", "2"]
+    assert "(ORACLE" not in file.getvalue()
+    with pytest.raises(UserError, match=r"are both of p: a protocol counts once"):
+        read_studies([paths[0], paths[0]])
+    with pytest.raises(UserError, match=r"absent"):
+        read_studies([tmp_path / "absent"])
+
+
+def test_markdown_holds_the_same_ranks() -> None:
+    text = markdown_ranks(ranks({"p": study_of("p", erm=20, dil=25)}))
+    assert "| method | mean rank | p of 2 |" in text
+    assert "| dil | **1.00** | 1 |" in text

@@ -1,0 +1,459 @@
+"""`unseen evaluate` and `unseen compare` as a user meets them, and parts of the user's own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from support.commandline import TINY, CommandLine, json_lines, leftovers, photographs, saved_config
+
+from unseen.cli.main import main
+from unseen.evaluation.results import read_rows, write_rows
+from unseen.models.checkpoint import CHECKPOINT
+from unseen.protocols.loading import load_protocol
+
+FIELDS = [
+    "run", "protocol", "protocol_hash", "data", "convention", "method", "backbone", "seed", "budget", "select", "tuned",
+    "split", "distortion", "degree", "dataset", "image", "psnr", "ssim", "input_psnr", "input_ssim", "invariance",
+]  # fmt: skip
+SPLITS = {5: "seen", 10: "seen", 15: "seen", 20: "seen", 25: "held-out", 30: "unseen", 40: "unseen", 50: "unseen"}
+
+OWN = """
+from pathlib import Path
+from torch import nn
+from unseen.methods import ERM
+
+(Path(__file__).parent / "was-imported").touch()
+
+class Method(ERM):
+    def __init__(self, strength: float = 1.0):
+        self.strength = strength
+
+    def gradient(self, objective, params, episode):
+        found = super().gradient(objective, params, episode)
+        return {name: self.strength * value for name, value in found.items()}
+
+class Net(nn.Module):
+    def __init__(self, width: int = 4):
+        super().__init__()
+        self.layer = nn.Conv2d(3, 3, width - 1, padding=1)
+
+    def forward(self, x):
+        return self.layer(x)
+"""
+
+
+@pytest.fixture(scope="module")
+def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run that no test changes."""
+    out = tmp_path_factory.mktemp("runs") / "a-run"
+    assert main(["train", *TINY, "--data", str(photos), "--seed", "2", "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a module `own` that leaves a mark there when it is imported."""
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / "own.py").write_text(OWN)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "own", raising=False)
+    return folder
+
+
+def evaluate(unseen: CommandLine, checkpoint: Path, out: Path, *words: object, code: int = 0) -> list[dict[str, Any]]:
+    unseen("evaluate", checkpoint, "--threads", "1", "--out", out, *words, code=code)
+    return json_lines(out / "results.jsonl")
+
+
+def test_evaluate_gives_a_row_for_each_image_and_level(
+    unseen: CommandLine, run: Path, tests: Path, tmp_path: Path
+) -> None:
+    rows = evaluate(unseen, run, tmp_path / "out", "--test", f"q={tests}")
+    assert {tuple(row) for row in rows} == {tuple(FIELDS)}
+    assert {(row["image"], row["degree"]): row["split"] for row in rows} == {
+        (image, degree): split for image in ("e.png", "f.png") for degree, split in SPLITS.items()
+    }
+    assert len(rows) == 2 * len(SPLITS)
+    denoise = load_protocol("denoise")
+    constant = ["run", "protocol", "protocol_hash", "convention", "method", "seed", "budget", "distortion", "dataset"]
+    assert {tuple(row[name] for name in constant) for row in rows} == {
+        (
+            "a-run",
+            "denoise",
+            denoise.hash(),
+            denoise.convention.hash(),
+            "dil_sf",
+            2,
+            "16 gradient evaluations",
+            "gaussian_noise",
+            "q",
+        )
+    }
+    inputs = [row["input_psnr"] for row in rows if row["image"] == "e.png"]
+    assert inputs == sorted(inputs, reverse=True)  # stronger noise, worse input
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.jsonl", "report.html"}
+    assert leftovers(tmp_path) == []
+
+
+def test_evaluate_twice_and_by_folder_or_file_gives_equal_numbers(
+    unseen: CommandLine, run: Path, tests: Path, tmp_path: Path
+) -> None:
+    first = evaluate(unseen, run, tmp_path / "first", "--test", f"q={tests}")
+    assert evaluate(unseen, run, tmp_path / "second", "--test", f"q={tests}") == first
+    assert evaluate(unseen, run / CHECKPOINT, tmp_path / "third", "--test", f"q={tests}") == first
+    other = evaluate(unseen, run, tmp_path / "fourth", "--test", f"q={tests}", "--seed", "1")
+    assert [row["psnr"] for row in other] != [row["psnr"] for row in first]
+
+
+def test_evaluate_on_two_sets(unseen: CommandLine, run: Path, tests: Path, tmp_path: Path) -> None:
+    rows = evaluate(
+        unseen, run, tmp_path / "out", "--test", f"one={tests}", "embedded", "--images", "2", "--crop", "20"
+    )
+    assert len({(row["dataset"], row["image"]) for row in rows}) == 2 + 2
+    assert {row["dataset"] for row in rows} == {"one", "embedded"}
+    again = tmp_path / "again"
+    refusal = unseen.refusal("evaluate", run, "--test", f"one={tests}", f"one={tests}", "--out", again)
+    assert refusal.startswith("test: two sets have one name (one, one)")
+    assert not again.exists()
+
+
+def test_a_broken_test_image_is_named_and_the_others_are_tested(
+    unseen: CommandLine, run: Path, tests: Path, tmp_path: Path
+) -> None:
+    whole = evaluate(unseen, run, tmp_path / "whole", "--test", f"q={tests}")
+    mixed = photographs(tmp_path / "mixed", "e.png", "f.png", size=(20, 22))
+    (mixed / "broken.png").write_text("no picture")
+    out = tmp_path / "out"
+    told = unseen("evaluate", run, "--threads", "1", "--test", f"q={mixed}", "--out", out, code=1)
+    assert "not tested: q/broken.png: " in told.err
+    assert json_lines(out / "results.jsonl") == whole
+
+
+@pytest.mark.parametrize("damage", ["missing", "text", "foreign", "cut", "state", "empty", "folder", "card", "misfit"])
+def test_what_is_no_checkpoint_is_refused_by_name(damage: str, unseen: CommandLine, run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "file.safetensors"
+    whole, weights = (run / CHECKPOINT).read_bytes(), load_file(run / CHECKPOINT)
+    with safe_open(run / CHECKPOINT, framework="pt") as file:
+        card = json.loads(file.metadata()["unseen"])
+    if damage == "card":
+        card["config"].pop("method")
+    card["config"]["backbone"] = "plain:features=5,depth=2" if damage == "misfit" else card["config"]["backbone"]
+    content = {
+        "text": b"no weights",
+        "cut": whole[:-100],
+        "empty": b"",
+        "state": (run / "resume.safetensors").read_bytes(),
+    }
+    if damage in content:
+        path.write_bytes(content[damage])
+    elif damage == "folder":
+        path.mkdir()
+    elif damage != "missing":
+        save_file(weights, path, metadata={} if damage == "foreign" else {"unseen": json.dumps(card)})
+    refusal = unseen.refusal("evaluate", path, "--out", tmp_path / "out")
+    assert refusal.startswith(f"{path}")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_evaluation_is_not_replaced_unasked(unseen: CommandLine, run: Path, tests: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = evaluate(unseen, run, out, "--test", f"q={tests}")
+    assert "holds an evaluation" in unseen.refusal("evaluate", run, "--test", f"other={tests}", "--out", out)
+    assert json_lines(out / "results.jsonl") == first
+    rows = evaluate(unseen, run, out, "--test", f"other={tests}", "--overwrite")
+    assert {row["dataset"] for row in rows} == {"other"}
+    assert "cannot be written" in unseen.refusal("evaluate", run, "--out", out / "results.jsonl" / "deeper")
+
+
+def test_code_that_a_checkpoint_names_runs_only_once_confirmed(
+    own: Path, unseen: CommandLine, photos: Path, tests: Path, tmp_path: Path
+) -> None:
+    run, mark = tmp_path / "run", own / "was-imported"
+    unseen("train", *TINY, "--backbone", "own.Net:width=4", "--data", photos, "--out", run)
+    mark.unlink()
+    del sys.modules["own"]
+    words = ["evaluate", run, "--threads", "1", "--test", f"q={tests}", "--out", tmp_path / "out"]
+    for confirmation in ([], ["--backbone", "own.Net"], ["--backbone", "plain"]):
+        refusal = unseen.refusal(*words, *confirmation)
+        assert refusal.startswith(f"{run / CHECKPOINT}: backbone: 'own.Net:width=4' is code of your own")
+        assert not mark.exists()
+    unseen(*words, "--backbone", "own.Net:width=4")
+    assert mark.exists()
+
+
+@pytest.fixture
+def study(unseen: CommandLine, photos: Path, tests: Path, tmp_path: Path) -> list[object]:
+    """The words of a study of two methods."""
+    words = ["compare", *TINY, "--data", photos, "--test", f"q={tests}", "--methods", "erm", "ceiling"]
+    return [*words, "--out", tmp_path / "study"]
+
+
+def times(folder: Path) -> dict[str, int]:
+    """When each run of a study last wrote its state."""
+    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("*/resume.safetensors")}
+
+
+def test_a_study_trains_each_method_and_seed_once(unseen: CommandLine, study: list[object], tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    said = " ".join(unseen(*study, "--seeds", "2").out.split())
+    rows = json_lines(out / "results.jsonl")
+    assert {(row["run"], row["method"], row["seed"]) for row in rows} == {
+        (f"{method}-{seed}", method, seed) for method in ("erm", "ceiling") for seed in (0, 1)
+    }
+    assert len(rows) == 2 * 2 * 2 * len(SPLITS)
+    assert {row["budget"] for row in rows} == {"16 gradient evaluations"}
+    assert {row["backbone"] for row in rows} == {"plain:features=4,depth=2"}
+    assert all(math.isfinite(row["invariance"]) for row in rows)
+    for name in ("erm-0", "erm-1", "ceiling-0", "ceiling-1"):
+        assert json_lines(out / name / "log.jsonl")[-1]["evaluations"] == 16
+    assert "ceiling: trained on the unseen levels too; it bounds the others and does not compete." in said
+    assert "± half-width of the 95 % interval over 2 seeds" in said
+    page = (out / "report.html").read_text()
+    assert page.count("<svg") > 0
+    assert "data:image/" in page
+    assert {path.name for path in out.iterdir() if path.is_file()} == {
+        "config.yaml", "results.jsonl", "runs.jsonl", "report.html", "summary.csv", "summary.tex", "summary.md",
+    }  # fmt: skip
+
+    before, results = times(out), (out / "results.jsonl").read_bytes()
+    unseen(*study, "--seeds", "2")
+    assert times(out) == before
+    assert (out / "results.jsonl").read_bytes() == results
+    assert leftovers(tmp_path) == []
+
+
+def test_seeds_may_be_added_but_what_runs_share_may_not_change(
+    unseen: CommandLine, study: list[object], tmp_path: Path
+) -> None:
+    out = tmp_path / "study"
+    unseen(*study)
+    one = json_lines(out / "results.jsonl")
+    before = times(out)
+    for change in (["--budget", "32"], ["--lr", "0.01"], ["--seed", "1"]):
+        refusal = unseen.refusal(*study, *change)
+        assert refusal.startswith(f"{out / 'config.yaml'}: {change[0][2:]} is ")
+    unseen(*study, "--seeds", "2")
+    assert {name: time for name, time in times(out).items() if name in before} == before
+    assert set(times(out)) == {"erm-0", "ceiling-0", "erm-1", "ceiling-1"}
+    two = json_lines(out / "results.jsonl")
+    assert [row for row in two if row["seed"] == 0] == one
+    assert len(two) == 2 * len(one)
+
+
+def test_overwrite_makes_the_study_anew(unseen: CommandLine, study: list[object], tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    unseen(*study)
+    unseen(*study, "--budget", "8", "--overwrite")
+    unseen(*study, "--budget", "8", "--out", tmp_path / "fresh")
+    assert (out / "results.jsonl").read_bytes() == (tmp_path / "fresh" / "results.jsonl").read_bytes()
+    assert all(json_lines(out / name / "log.jsonl")[-1]["evaluations"] == 8 for name in ("erm-0", "ceiling-0"))
+
+
+def test_runs_that_an_overwritten_study_left_are_not_taken_for_its_own(
+    unseen: CommandLine, study: list[object], tmp_path: Path
+) -> None:
+    unseen(*study, "--seeds", "2")
+    unseen(*study, "--lr", "0.01", "--overwrite")
+    unseen(*study, "--lr", "0.01", "--seeds", "2")
+    runs = ["erm-0", "erm-1", "ceiling-0", "ceiling-1"]
+    assert {saved_config(tmp_path / "study" / name)["lr"] for name in runs} == {0.01}
+
+
+def test_rows_are_taken_up_unless_the_network_is_younger(
+    unseen: CommandLine, study: list[object], tmp_path: Path
+) -> None:
+    unseen(*study)
+    file = tmp_path / "study" / "results.jsonl"
+    measured = read_rows(file)
+    marked = [replace(row, psnr=99.0) for row in measured]
+    write_rows(file, marked)
+    unseen(*study)
+    assert read_rows(file) == marked  # not measured again
+    later = file.stat().st_mtime_ns + 10**9
+    os.utime(tmp_path / "study" / "erm-0" / "checkpoint.safetensors", ns=(later, later))
+    unseen(*study)
+    expected = [true if true.run == "erm-0" else mark for true, mark in zip(measured, marked, strict=True)]
+    assert read_rows(file) == expected
+
+
+def test_rows_alone_stand_for_a_finished_run(unseen: CommandLine, study: list[object], tmp_path: Path) -> None:
+    """A study goes on elsewhere from its configuration and rows, without the folders of its runs."""
+    out, moved = tmp_path / "study", tmp_path / "moved"
+    unseen(*study)
+    moved.mkdir()
+    marked = [replace(row, psnr=99.0) for row in read_rows(out / "results.jsonl") if row.method == "erm"]
+    write_rows(moved / "results.jsonl", marked)
+    (moved / "config.yaml").write_text((out / "config.yaml").read_text())
+    assert "lr is 0.001 there" in unseen.refusal(*study[:-1], moved, "--lr", "0.5")
+    unseen(*study[:-1], moved)
+    assert set(times(moved)) == {"ceiling-0"}  # the only one that was trained
+    found, expected = read_rows(moved / "results.jsonl"), read_rows(out / "results.jsonl")
+    assert [row for row in found if row.method == "erm"] == marked
+    assert [row for row in found if row.method == "ceiling"] == [row for row in expected if row.method == "ceiling"]
+
+    fewer = marked[1:]  # the rows of a run that was not tested to its end stand for nothing
+    write_rows(moved / "results.jsonl", [row for row in fewer if row.image != marked[0].image])
+    unseen(*study[:-1], moved)
+    assert set(times(moved)) == {"erm-0", "ceiling-0"}
+
+
+def test_rows_of_other_test_images_of_the_same_names_do_not_stand(
+    unseen: CommandLine, study: list[object], tests: Path, tmp_path: Path
+) -> None:
+    unseen(*study)
+    before = read_rows(tmp_path / "study" / "results.jsonl")
+    others = photographs(tmp_path / "others", "a.png", "e.png", "f.png", size=(20, 22))  # a.png is drawn as e.png was
+    (others / "e.png").unlink()
+    (others / "a.png").rename(others / "e.png")
+    exchanged = [str(word).replace(str(tests), str(others)) for word in study]
+    unseen(*exchanged)
+    after = read_rows(tmp_path / "study" / "results.jsonl")
+    changed = {row.image for row, old in zip(after, before, strict=True) if row.input_psnr != old.input_psnr}
+    assert changed == {"f.png"}
+
+
+def test_a_study_does_not_mix_training_photographs(
+    unseen: CommandLine, photos: Path, tests: Path, tmp_path: Path
+) -> None:
+    mine = photographs(tmp_path / "mine", "1.png", "2.png", "3.png")
+    words = ["compare", *TINY, "--data", mine, "--test", f"q={tests}", "--out", tmp_path / "study", "--methods", "erm"]
+    unseen(*words)
+    for path in mine.iterdir():
+        path.write_bytes((photos / "d.png").read_bytes() if path.name == "1.png" else path.read_bytes())
+    refusal = unseen.refusal(*words, "dil_sf")
+    assert refusal.startswith(f"{tmp_path / 'study' / 'erm-0'}: trained before what is in {mine} changed")
+
+
+def test_rows_without_their_configuration_are_refused(unseen: CommandLine, study: list[object], tmp_path: Path) -> None:
+    unseen(*study)
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (tmp_path / "study" / "results.jsonl").rename(moved / "results.jsonl")
+    assert "is there without its config.yaml" in unseen.refusal(*study[:-1], moved)
+
+
+def test_rows_of_methods_that_are_not_asked_for_stay(unseen: CommandLine, study: list[object], tmp_path: Path) -> None:
+    unseen(*study)
+    before = read_rows(tmp_path / "study" / "results.jsonl")
+    said = unseen(*study, "--methods", "ceiling").out
+    assert "erm" not in said
+    after = read_rows(tmp_path / "study" / "results.jsonl")
+    assert sorted(after, key=str) == sorted(before, key=str)
+
+
+def test_a_card_that_tells_no_data_leaves_the_overlap_unchecked(
+    unseen: CommandLine, photos: Path, tests: Path, tmp_path: Path
+) -> None:
+    mine = photographs(tmp_path / "mine", "1.png", "2.png", "3.png")
+    run = tmp_path / "run"
+    unseen("train", *TINY, "--data", mine, "--out", run)
+    words = ["evaluate", run, "--threads", "1", "--out", tmp_path / "out", "--overwrite", "--test"]
+    assert "was not checked" not in " ".join(unseen(*words, f"q={tests}").out.split())
+    assert "is the training photograph" in unseen.refusal(*words, f"q={mine}")
+    (mine / "1.png").write_bytes((photos / "d.png").read_bytes())
+    assert "was not checked" in " ".join(unseen(*words, f"q={tests}").out.split())
+
+
+def test_methods_and_protocols_that_a_card_names_are_not_imported_on_its_word(
+    own: Path, unseen: CommandLine, photos: Path, tests: Path, tmp_path: Path
+) -> None:
+    run, mark = tmp_path / "run", own / "was-imported"
+    unseen("train", *TINY, "--method", "own.Method", "--data", photos, "--out", run)
+    mark.unlink()
+    del sys.modules["own"]
+    said = unseen("evaluate", run, "--threads", "1", "--test", f"q={tests}", "--out", tmp_path / "out").out
+    assert "was not checked" in " ".join(said.split())
+    assert not mark.exists()
+
+
+def test_a_protocol_that_changed_under_a_study_is_refused(
+    unseen: CommandLine, study: list[object], tmp_path: Path
+) -> None:
+    path = own_protocol(tmp_path, seen=["gaussian_noise:5"])
+    unseen(*study, "--protocol", path)
+    own_protocol(tmp_path, seen=["gaussian_noise:15"])
+    unseen.refusal(*study, "--protocol", path)
+
+
+def own_protocol(folder: Path, seen: list[str]) -> Path:
+    path = folder / "mine.yaml"
+    levels = {"seen": seen, "held_out": ["gaussian_noise:25"], "unseen": ["gaussian_noise:30"]}
+    path.write_text(yaml.safe_dump({"name": "mine", "version": 1, "about": "a test", **levels}))
+    return path
+
+
+def test_method_backbone_and_protocol_of_one_s_own(
+    own: Path, unseen: CommandLine, photos: Path, tests: Path, tmp_path: Path
+) -> None:
+    protocol = own_protocol(tmp_path, seen=["gaussian_noise:[2,8]"])
+    words = ["compare", *TINY, "--data", photos, "--test", f"q={tests}", "--out", tmp_path / "study"]
+    unseen(*words, "--protocol", protocol, "--backbone", "own.Net", "--methods", "erm", "own.Method", "own.Method:0.0")
+    rows = json_lines(tmp_path / "study" / "results.jsonl")
+    assert {(row["split"], row["degree"]) for row in rows} == {("seen", "2-8"), ("held-out", 25), ("unseen", 30)}
+    assert {row["protocol"] for row in rows} == {"mine"}
+    psnr = {name: [row["psnr"] for row in rows if row["method"] == name] for name in {row["method"] for row in rows}}
+    assert psnr["own.Method"] == psnr["erm"]
+    assert psnr["own.Method:0.0"] != psnr["erm"]  # the setting arrived: nothing was learned
+
+
+def test_the_study_s_own_backbone_is_the_one_it_was_given(
+    unseen: CommandLine, study: list[object], tmp_path: Path
+) -> None:
+    other = "erm @ plain:features=4,depth=3"
+    unseen(*study, "--methods", other, "dil_sf", "--gap", "true")
+    with (tmp_path / "study" / "summary.csv").open() as file:
+        lines = [line["line"] for line in csv.DictReader(file)]
+    assert lines[1:] == ["erm @ plain:features=4,depth=3", "dil_sf", "erm", "ceiling"]
+    ranked = unseen("rank", tmp_path / "study").out
+    assert "erm @" in ranked
+
+
+def test_what_an_overwritten_study_measured_is_gone_even_if_the_new_one_fails(
+    unseen: CommandLine, study: list[object], tmp_path: Path
+) -> None:
+    unseen(*study)
+    unseen(*study, "--methods", "erm", "--lr", "1e30", "--overwrite", code=1)
+    told = unseen(*study, "--methods", "erm", "--lr", "1e30", code=1)
+    assert "left out erm-0" in told.err
+    assert not (tmp_path / "study" / "results.jsonl").exists()
+
+
+def test_rows_that_say_another_training_do_not_stand(unseen: CommandLine, study: list[object], tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    unseen(*study)
+    file = out / "results.jsonl"
+    measured = read_rows(file)
+    write_rows(file, [replace(row, psnr=99.0, select="oracle") if row.method == "erm" else row for row in measured])
+    unseen(*study)
+    assert read_rows(file) == measured
+
+
+def test_a_record_keeps_the_machine_that_it_was_made_on(
+    unseen: CommandLine, study: list[object], tmp_path: Path
+) -> None:
+    unseen(*study)
+    file = tmp_path / "study" / "runs.jsonl"
+    file.write_text(file.read_text().replace('"machine": "', '"machine": "another, '))
+    os.utime(tmp_path / "study" / "results.jsonl")
+    unseen(*study)
+    assert file.read_text().count('"machine": "another, ') == 2
+
+
+def test_a_backbone_that_is_not_there_is_refused_before_any_training(
+    unseen: CommandLine, study: list[object], tmp_path: Path
+) -> None:
+    assert "'unett'" in unseen.refusal(*study, "--methods", "erm", "erm @ unett")
+    assert not (tmp_path / "study").exists()
+    assert "lacks a method or a backbone" in unseen.refusal(*study, "--methods", "erm @")

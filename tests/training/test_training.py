@@ -1,0 +1,331 @@
+"""Training: resume against never stopping, two processes against one, budgets, and pinned losses."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from typing import get_args
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from unseen.core.config import Select, TrainConfig
+from unseen.core.errors import UserError
+from unseen.core.progress import progress_bar
+from unseen.methods import METHODS
+from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, load_state
+from unseen.training.distributed import Processes
+from unseen.training.loop import LOG, Position, Run, affordable, holds_a_run, is_finished, load, lr_factor, spent, train
+
+TINY = TrainConfig(
+    device="cpu",
+    threads=1,
+    data=["embedded"],
+    backbone="plain:features=4,depth=2",
+    budget=64,
+    batch=2,
+    patch=12,
+    validations=4,
+)
+
+
+class StopAfter(Event):
+    """Set once it has been asked so many times: a Ctrl-C at a chosen step."""
+
+    def __init__(self, steps: int):
+        super().__init__()
+        self.left = steps
+
+    def is_set(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def trained(config: TrainConfig, stop: Event | None = None, resume: bool = False) -> Position:
+    with progress_bar() as bar:
+        return train(config, stop or Event(), bar, resume=resume)
+
+
+def without_times(log: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{k: v for k, v in line.items() if k not in ("seconds", "waiting")} for line in log]
+
+
+@pytest.mark.parametrize(
+    ("method", "select"), [*((m, "last") for m in METHODS), *(("dil_sf", s) for s in get_args(Select) if s != "last")]
+)
+def test_resume_equals_never_having_stopped(method: str, select: Select, tmp_path: Path) -> None:
+    config = replace(TINY, method=method, select=select, out=str(tmp_path / "whole"))
+    whole = trained(config)
+    parts = replace(config, out=str(tmp_path / "parts"))
+    stops = [1, 1, 0, 1]  # before the first validation, after it, at once, and again
+    position = trained(parts, StopAfter(stops[0]))
+    for steps in stops[1:]:
+        position = trained(parts, StopAfter(steps), resume=True)
+        assert not position.finished
+        load_checkpoint(parts.folder)  # usable after every stop
+    position = trained(parts, resume=True)
+    assert position.finished
+    assert without_times(position.log) == without_times(whole.log)
+    assert (position.step, position.images) == (whole.step, whole.images)
+    for name in (CHECKPOINT, "resume.safetensors"):
+        expected, found = load_file(config.folder / name), load_file(parts.folder / name)
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(expected[key], found[key]) for key in expected), name
+
+
+def test_a_finished_run_that_is_resumed_stays_as_it_is(tmp_path: Path) -> None:
+    config = replace(TINY, out=str(tmp_path))
+    first = trained(config)
+    weights = load_file(tmp_path / CHECKPOINT)
+    again = trained(config, resume=True)
+    assert is_finished(tmp_path)
+    assert again.step == first.step
+    assert all(torch.equal(value, weights[key]) for key, value in load_file(tmp_path / CHECKPOINT).items())
+
+
+@pytest.mark.parametrize(
+    ("method", "steps"), [("erm", 64), ("dil_sf", 16), ("dil_pf", 12), ("dil_ss", 4), ("dil_ps", 4)]
+)
+def test_no_method_spends_more_than_the_budget(method: str, steps: int, tmp_path: Path) -> None:
+    config = replace(TINY, method=method, out=str(tmp_path))
+    position = trained(config)
+    assert position.step == steps
+    assert spent(position, config) <= 64
+    assert position.log[-1]["step"] == steps
+    assert len({line["step"] for line in position.log}) == len(position.log) <= 4
+
+
+@pytest.mark.parametrize("cost", [1, 5, 7])
+def test_the_last_step_that_fits_is_taken(cost: int) -> None:
+    config = replace(TINY, budget=2000, batch=3)
+    position = Position()
+    while affordable(position, config):
+        position.step += 1
+        position.images += cost * 3
+    assert position.step == 2000 // cost
+
+
+def test_the_ceiling_alone_trains_on_unseen_levels() -> None:
+    names = {method: [c.name for c in Run.of(replace(TINY, method=method)).confounders] for method in METHODS}
+    assert names.pop("ceiling")[-3:] == ["gaussian_noise:30", "gaussian_noise:40", "gaussian_noise:50"]
+    for seen in names.values():
+        assert seen == [f"gaussian_noise:{sigma}" for sigma in (5, 10, 15, 20)]
+
+
+@pytest.mark.parametrize(("select", "split"), [("seen", "seen"), ("held-out", "held_out"), ("oracle", "unseen")])
+def test_selecting_keeps_the_best_and_not_the_last(select: Select, split: str, tmp_path: Path) -> None:
+    # A rate that is far too high makes the run worse towards its end.
+    config = replace(TINY, method="erm", lr=0.5, seed=2, schedule="constant", select=select, out=str(tmp_path))
+    position = trained(config)
+    assert all(("unseen_psnr" in line) == (select == "oracle") for line in position.log)
+    curve = [line[f"{split}_psnr"] for line in position.log]
+    assert max(curve) > curve[-1]
+    _, card = load_checkpoint(tmp_path)
+    assert card.evaluations == position.log[curve.index(max(curve))]["evaluations"]
+
+
+def test_divergence_is_told_in_one_line_and_keeps_what_was_saved(tmp_path: Path) -> None:
+    config = replace(TINY, method="dil_sf:inner_lr=1e30", out=str(tmp_path))
+    with pytest.raises(UserError, match=r"lr: .*diverged at step \d+.*lower lr or inner_lr"):
+        trained(config)
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_schedules() -> None:
+    assert [lr_factor("cosine", p) for p in (0, 0.5, 1)] == pytest.approx([1, 0.5, 0])
+    assert [lr_factor("published", p) for p in (0, 0.6, 0.7)] == [1, 1, 0.5]
+    assert lr_factor("constant", 0.9) == 1
+
+
+# The losses of a run, validation by validation. A change here is a change of what every published number
+# means: make it on purpose, and say so.
+PINNED: dict[str, list[float]] = {
+    "erm": [0.039482, 0.036194, 0.040828, 0.037813],
+    "ceiling": [0.071597, 0.061044, 0.073674, 0.07146],
+    "dil_sf": [0.042379, 0.040052, 0.040695, 0.039066],
+    "dil_pf": [0.042719, 0.039044, 0.041273, 0.040366],
+    "dil_ss": [0.036915, 0.036603, 0.04785, 0.049876],
+    "dil_ps": [0.040997, 0.042329, 0.045876],
+    "balanced_erm": [0.042666, 0.040433, 0.040905, 0.039219],
+    "group_dro": [0.042666, 0.040434, 0.040905, 0.039219],
+    "vrex": [0.042628, 0.040615, 0.041008, 0.039064],
+    "irm": [0.042668, 0.040552, 0.040965, 0.039219],
+    "mldg": [0.04087, 0.040696, 0.043385, 0.040443],
+    "fish": [0.042559, 0.040361, 0.040862, 0.03919],
+    "fishr": [0.042666, 0.040433, 0.040905, 0.039213],
+    "coral": [0.042677, 0.040492, 0.040961, 0.039268],
+    "sam": [0.050497, 0.048315, 0.040101, 0.047095],
+    "ema": [0.039482, 0.036194, 0.040828, 0.037813],
+    "swa": [0.039482, 0.036194, 0.040828, 0.037813],
+    "feature_dropout": [0.041926, 0.038156, 0.042093, 0.039388],
+    "input_masking": [0.1865, 0.165049, 0.17342, 0.144474],
+    "mixup": [0.042144, 0.035481, 0.037876, 0.037816],
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_losses_are_the_pinned_ones(method: str, tmp_path: Path) -> None:
+    position = trained(replace(TINY, method=method, out=str(tmp_path)))
+    assert [line["loss"] for line in position.log] == pytest.approx(PINNED[method], rel=1e-4)
+
+
+def test_an_average_of_weights_is_what_is_tested_and_kept(tmp_path: Path) -> None:
+    """The checkpoint holds the average, and what resumes holds the weights that are trained."""
+    config = replace(TINY, method="ema:decay=0.5", out=str(tmp_path / "ema"))
+    trained(config)
+    erm = replace(TINY, method="erm", out=str(tmp_path / "erm"))
+    trained(erm)
+    averaged, last = load_file(config.folder / CHECKPOINT), load_file(erm.folder / CHECKPOINT)
+    resumed, _ = load_state(config.folder / "resume.safetensors")
+    for name, value in last.items():
+        assert torch.equal(resumed["network"][name], value)  # it trains as ERM does
+    assert any(not torch.equal(averaged[name], value) for name, value in last.items())
+
+
+def test_diagnoses_are_taken_beside_the_budget_and_change_nothing(tmp_path: Path) -> None:
+    plain = trained(replace(TINY, out=str(tmp_path / "plain")))
+    looked = trained(replace(TINY, diagnose=4, out=str(tmp_path / "looked")))
+    assert without_times(looked.log) == without_times(plain.log)
+    lines = [json.loads(line) for line in (tmp_path / "looked" / "diagnostics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [4, 8, 12, 16]
+    assert [line["evaluations"] for line in lines] == [16, 32, 48, 64]
+    distances = [line["distance"] for line in lines]
+    assert distances[0] > 0
+    assert all(len(line["losses"]) == len(line["net_biases"]) == 4 for line in lines)
+    assert all(line["virtual_step"] > 0 for line in lines)
+    assert not (tmp_path / "plain" / "diagnostics.jsonl").exists()
+
+
+def test_what_a_run_takes_is_known(tmp_path: Path) -> None:
+    found = []
+    for i, batch in enumerate((2, 64, 2)):
+        config = replace(TINY, method="erm", batch=batch, patch=32, budget=4, out=str(tmp_path / str(i)))
+        found.append(trained(config))
+    assert all(position.seconds > 0 for position in found)
+    if Path("/proc/self/clear_refs").exists():
+        small, large, again = (position.memory for position in found)
+        assert large > small + 5  # MiB: images and features of 62 more patches
+        assert again < large - 5  # what one training took is not counted to the next
+
+
+def test_an_oracle_needs_unseen_levels_that_can_be_made() -> None:
+    with pytest.raises(UserError, match="select: oracle needs unseen levels that can be made"):
+        Run.of(replace(TINY, protocol="derain", select="oracle"))
+
+
+def test_a_method_that_cannot_work_with_the_confounders_is_refused_in_one_line(tmp_path: Path) -> None:
+    one = tmp_path / "one.yaml"
+    one.write_text(
+        "{name: one, version: 1, about: a test, seen: ['gaussian_noise:5'], held_out: ['gaussian_noise:25'], "
+        "unseen: ['gaussian_noise:30']}"
+    )
+    with pytest.raises(UserError, match=r"method: 'mldg' under one: MLDG: needs more than 1 confounders"):
+        trained(replace(TINY, method="mldg", protocol=str(one), out=str(tmp_path / "run")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_curvature_is_logged_for_second_order(tmp_path: Path) -> None:
+    position = trained(replace(TINY, method="dil_ss:inner_lr=1e-2", out=str(tmp_path)))
+    assert all(line["curvature"] > 0 for line in position.log[:3])
+
+
+TWO = """
+import json, sys
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from typing import get_args
+from unseen.config import Select, TrainConfig
+from unseen.progress import progress_bar
+from unseen.training import train
+config = TrainConfig(**json.loads(sys.argv[1]))
+with progress_bar() as bar:
+    train(config, Event(), bar, resume="resume" in sys.argv)
+"""
+
+
+def test_two_processes_equal_one_that_averages_their_gradients(tmp_path: Path) -> None:
+    """Real processes under torchrun, against one process that draws both ranks' episodes itself."""
+    config = replace(TINY, method="dil_ps", budget=52, validations=2, lr=1e-2, out=str(tmp_path / "two"))
+    script = tmp_path / "two.py"
+    script.write_text(TWO)
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "--standalone",
+        str(script),
+    ]
+    values = json.dumps(config.__dict__)
+    subprocess.run([*command, values], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True)
+
+    run = Run.of(config)
+    parameters = dict(run.network.named_parameters())
+    from unseen.protocols.confounder import draw_episode
+
+    for step in range(2):  # thirteen evaluations for each of two processes: two steps in a budget of 52
+        gradients = []
+        for rank in (0, 1):
+            episode = draw_episode(
+                run.confounders, run.patches, 2, "counterfactual", (0, rank, step), torch.device("cpu")
+            )
+            gradients.append(run.method.gradient(run.objective, parameters, episode))
+        for name, parameter in parameters.items():
+            parameter.grad = (gradients[0][name] + gradients[1][name]) / 2
+        run.outer.param_groups[0]["lr"] = config.lr * lr_factor("cosine", step / 2)
+        run.outer.step()
+    found, facts = load_state(tmp_path / "two" / "resume.safetensors")
+    other, _ = load_state(tmp_path / "two" / "resume-1.safetensors")
+    assert facts["step"] == 2
+    for name, value in run.network.state_dict().items():
+        torch.testing.assert_close(found["network"][name], value, rtol=1e-6, atol=1e-8)
+        assert torch.equal(other["network"][name], found["network"][name])
+
+
+def test_whatever_trains_on_unseen_levels_is_called_ceiling() -> None:
+    with pytest.raises(UserError, match="trains on unseen levels"):
+        Run.of(replace(TINY, method="unseen.methods.Ceiling"))
+
+
+def test_a_refused_run_leaves_the_earlier_one_as_it_was(tmp_path: Path) -> None:
+    trained(replace(TINY, out=str(tmp_path)))
+    weights = (tmp_path / CHECKPOINT).read_bytes()
+    with pytest.raises(UserError, match="budget"):
+        trained(replace(TINY, budget=1, out=str(tmp_path)))
+    assert (tmp_path / CHECKPOINT).read_bytes() == weights
+    assert is_finished(tmp_path)
+
+
+def test_a_run_does_not_go_on_with_other_photographs(tmp_path: Path) -> None:
+    config = replace(TINY, out=str(tmp_path))
+    trained(config, StopAfter(2))
+    run = replace(Run.of(config), data="other")
+    with pytest.raises(UserError, match="was begun with other photographs in embedded"):
+        load(run, Processes())
+
+
+def test_a_budget_below_one_step_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="budget: 15 is below one step of dil_ss, which takes 16"):
+        trained(replace(TINY, method="dil_ss", budget=15, out=str(tmp_path)))
+    assert not holds_a_run(tmp_path)  # so that the same folder serves for the next try
+
+
+def test_another_number_of_processes_cannot_go_on(tmp_path: Path) -> None:
+    config = replace(TINY, out=str(tmp_path))
+    trained(config, StopAfter(2))
+    run = Run.of(config)
+    with pytest.raises(UserError, match=r"resume\.safetensors: is of 1 processes, and 2 cannot go on"):
+        load(run, Processes(0, 2))
+
+
+def test_the_log_tells_the_share_of_time_spent_waiting(tmp_path: Path) -> None:
+    trained(replace(TINY, out=str(tmp_path)))
+    lines = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    assert all(0 < line["waiting"] < 1 for line in lines)
