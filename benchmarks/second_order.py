@@ -24,11 +24,11 @@ from torch import nn
 from torch.func import functional_call, grad, jvp
 
 from unseen.core.registry import build
-from unseen.evaluation.evaluate import on_device
 from unseen.methods import Batch, Params, objective_for
 from unseen.methods.gradients import difference, finite_difference_product, gradient, hessian_vector_product, norm
 from unseen.methods.second_order import TINY, SecondOrderError, check_second_order
 from unseen.models.backbones import BACKBONES
+from unseen.models.inference import on_device
 
 STEPS = (1e-2, 1e-3, 1e-4, 1e-5)
 SHORTEST = 1e-9

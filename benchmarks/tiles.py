@@ -26,8 +26,8 @@ from torch import nn
 
 from unseen.core.memory import Memory
 from unseen.core.registry import build
-from unseen.evaluation.evaluate import on_device, restore
 from unseen.models.backbones import BACKBONES
+from unseen.models.inference import on_device, restore
 from unseen.models.loading import Model
 from unseen.models.receptive_field import reach_of
 from unseen.restoration.tiles import restore_tiled, tiling_for

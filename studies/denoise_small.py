@@ -18,12 +18,12 @@ from matplotlib.figure import Figure
 
 from unseen.core.atomic import replacing, write_text
 from unseen.evaluation.results import ROWS, read_rows
-from unseen.study.entry_names import AT
+from unseen.study.entry_names import AT, BASELINE, CEILING, INPUT, is_ceiling
 from unseen.study.report.columns import difference_columns, gap_columns, level_columns, split_columns
 from unseen.study.report.notes import remarks
 from unseen.study.report.table import Cell, Column, markdown
 from unseen.study.runs import RECORDS, read_records
-from unseen.study.summary import BASELINE, CEILING, INPUT, Study, is_ceiling
+from unseen.study.summary import Study
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs" / "results"

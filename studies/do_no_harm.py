@@ -25,19 +25,21 @@ from numpy.typing import NDArray
 
 from unseen.core.atomic import write_text
 from unseen.core.errors import UserError
+from unseen.core.grouping import grouped
 from unseen.core.progress import progress_bar, track
-from unseen.data.patches import to_tensor
+from unseen.core.statistics import estimate
 from unseen.data.photo import Photo
 from unseen.data.sources import load_test_set
+from unseen.data.tensors import to_tensor
 from unseen.evaluation.benchmark_sets import spread
-from unseen.evaluation.evaluate import distort
-from unseen.evaluation.metrics import Convention, psnr
+from unseen.evaluation.inputs import distort
+from unseen.evaluation.metrics import psnr
+from unseen.evaluation.noise import Crop, estimate_noise
 from unseen.models.card import Envelope, envelope
 from unseen.models.loading import Model, load_model
 from unseen.protocols.confounder import Confounder, parse_confounder
-from unseen.restoration.self_check import Crop, estimate_noise, harmless_share, outside
-from unseen.study.entry_results import estimate
-from unseen.study.summary import grouped
+from unseen.protocols.convention import Convention
+from unseen.restoration.self_check import harmless_share, outside
 
 DOCS = Path(__file__).parents[1] / "docs" / "results"
 PAGE, ROWS = DOCS / "do-no-harm.md", DOCS / "do-no-harm.jsonl"

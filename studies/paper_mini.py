@@ -13,10 +13,11 @@ from statistics import fmean
 import yaml
 
 from unseen.core.atomic import write_text
+from unseen.core.grouping import grouped
 from unseen.evaluation.results import Row, read_rows
 from unseen.protocols.loading import load_protocol
 from unseen.protocols.protocol import Reported
-from unseen.study.summary import check_comparable, grouped
+from unseen.study.summary import check_comparable
 
 HERE = Path(__file__).parent / "paper-mini"
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "paper-mini.md"

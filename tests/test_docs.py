@@ -24,13 +24,14 @@ from torch import nn
 from unseen.cli.main import COMMANDS, main, parse
 from unseen.core.config import save_config
 from unseen.core.registry import build
-from unseen.evaluation.results import SPLITS, read_rows
+from unseen.evaluation.results import read_rows
 from unseen.methods import METHODS, Batch, Episode, objective_for
 from unseen.models.backbones import BACKBONES
+from unseen.protocols.levels import SPLITS
 from unseen.protocols.loading import load_protocol
 from unseen.study.entry_names import AT
 from unseen.study.summary import Study
-from unseen.training.loop import LOG
+from unseen.training.state import LOG
 
 ROOT = Path(__file__).parents[1]
 README, CONTRIBUTING = ROOT / "README.md", ROOT / "CONTRIBUTING.md"

@@ -27,13 +27,13 @@ from support.commandline import (
 )
 
 from unseen import __version__
+from unseen.cli.listing import KINDS
 from unseen.cli.main import COMMANDS, main, spelling
-from unseen.cli.train import KINDS
-from unseen.core.config import TrainConfig
 from unseen.distortions import DISTORTIONS
 from unseen.methods import METHODS
 from unseen.models.backbones import BACKBONES
 from unseen.protocols.loading import load_protocol, protocol_names
+from unseen.training.config import TrainConfig
 
 HELP = """
 import sys, time

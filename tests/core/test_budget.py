@@ -8,11 +8,12 @@ from threading import Event
 
 import pytest
 
-from unseen.core.config import TrainConfig
 from unseen.core.errors import UserError
 from unseen.core.progress import progress_bar
 from unseen.core.units import Budget
-from unseen.training.loop import Position, affordable, due, train, used
+from unseen.training.config import TrainConfig
+from unseen.training.loop import due, train
+from unseen.training.state import Position, affordable, used
 
 TINY = TrainConfig(
     device="cpu", threads=1, data=["embedded"], backbone="plain:features=4,depth=2", batch=2, patch=12, validations=3

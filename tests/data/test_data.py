@@ -19,7 +19,9 @@ from PIL import Image
 from unseen.core.errors import UserError
 from unseen.data import embedded as embedded_module
 from unseen.data.embedded import embedded_photos
-from unseen.data.photo import SMALLEST_WINDOW, Photo, UnreadableImage, find_photos, load_photos, read_photo
+from unseen.data.loading import SMALLEST_WINDOW, load_photos
+from unseen.data.photo import Photo
+from unseen.data.reading import UnreadableImage, find_photos, read_photo
 
 Pixels = NDArray[np.uint8]
 

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from unseen.data.embedded import embedded_photos
+from unseen.data.loading import SMALLEST_WINDOW, load_photos
 from unseen.data.overlap import SAME, detail, likeness, overlaps, thumbnail
 from unseen.data.pairs import load_pairs
-from unseen.data.photo import SMALLEST_WINDOW, THUMBNAIL, Photo, Pixels, load_photos
+from unseen.data.photo import THUMBNAIL, Photo, Pixels
 
 ALL = [*embedded_photos("train"), *embedded_photos("validation"), *embedded_photos("test")]
 

@@ -17,7 +17,8 @@ from unseen.data.pairs import expanded, load_pairs, split_source
 from unseen.data.patches import Patches
 from unseen.data.photo import Photo, Pixels
 from unseen.data.sources import load_test_set
-from unseen.protocols.confounder import Recorded, mixture, parse_confounder
+from unseen.protocols.confounder import Recorded, parse_confounder
+from unseen.training.episodes import mixture
 
 
 def places(height: int, width: int, scale: int = 1) -> Photo:

@@ -11,8 +11,9 @@ from PIL import Image
 
 from unseen.core.errors import UserError
 from unseen.data import sources as module
+from unseen.data.loading import SMALLEST_WINDOW, load_photos
 from unseen.data.pairs import load_pairs
-from unseen.data.photo import SMALLEST_WINDOW, Photo, Pixels, load_photos
+from unseen.data.photo import Photo, Pixels
 from unseen.data.sources import Clean, load_test_set, recorded_pairs, training_photos, trimmed, without
 
 

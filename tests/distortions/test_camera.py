@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from support.contract import check_contract
 
 from unseen.core.randomness import generator
-from unseen.data.patches import to_tensor
-from unseen.data.photo import load_photos
+from unseen.data.loading import load_photos
+from unseen.data.tensors import to_tensor
 from unseen.distortions import Range, normal_fields
 from unseen.distortions.camera import (
     DEMOSAICKED,

@@ -19,10 +19,11 @@ from skimage import metrics as skimage_metrics
 from support.commandline import CommandLine, json_lines, leftovers, photographs
 from torch import Tensor
 
-from unseen.data.photo import Photo, Pixels, read_photo
+from unseen.data.photo import Photo, Pixels
+from unseen.data.reading import read_photo
 from unseen.distortions import Distortion, Parameters
 from unseen.distortions import copies as degradation
-from unseen.distortions.copies import Record, append, read_records, to_parameters
+from unseen.distortions.sidecar import Record, append, read_records, to_parameters
 from unseen.evaluation import grid
 from unseen.protocols.loading import load_protocol
 

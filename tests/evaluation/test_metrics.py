@@ -15,7 +15,8 @@ from skimage import metrics as skimage_metrics
 from torch import Tensor
 
 from unseen.core.errors import UserError
-from unseen.evaluation.metrics import Convention, prepare, psnr, ssim
+from unseen.evaluation.metrics import prepare, psnr, ssim
+from unseen.protocols.convention import Convention
 
 Array = npt.NDArray[Any]
 

@@ -16,7 +16,6 @@ from test_dil import Sampling, parallel_objective, serial_objective
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from unseen.core.config import TrainConfig
 from unseen.core.errors import UserError
 from unseen.core.progress import progress_bar
 from unseen.core.registry import build
@@ -24,6 +23,7 @@ from unseen.methods import DIL, METHODS, Batch, Method, Params, objective_for, s
 from unseen.methods.gradients import finite_difference_product, gradient, hessian_vector_product
 from unseen.methods.second_order import SecondOrderError, check_finite_differences, check_second_order
 from unseen.models.backbones import BACKBONES
+from unseen.training.config import TrainConfig
 from unseen.training.loop import train
 
 pytestmark = pytest.mark.filterwarnings("ignore:'saved_variables' is deprecated")  # spandrel's NAFNet

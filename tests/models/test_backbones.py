@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from unseen.core.config import TrainConfig
 from unseen.core.errors import UserError
 from unseen.core.registry import build as build_part
 from unseen.models.backbones import BACKBONES, RRDB, ZOO, NormalisationEquivariantCNN, PlainCNN, UNet, rrdb_small
-from unseen.models.checkpoint import CHECKPOINT, Card, load_checkpoint, save_checkpoint
+from unseen.models.card import Card
+from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from unseen.training.config import TrainConfig
 
 
 def tiny_rrdb(bias: bool = True) -> RRDB:

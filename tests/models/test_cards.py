@@ -18,16 +18,17 @@ from scipy import stats
 from support.commandline import TINY, CommandLine, json_lines
 from test_rows import ROW
 
-from unseen.core.config import EvaluateConfig
+from unseen.cli.card_text import card_text
 from unseen.core.errors import UserError
 from unseen.evaluation import benchmark_sets as testing
-from unseen.evaluation.evaluate import distort
-from unseen.evaluation.quality import read_noise
-from unseen.evaluation.results import Level
-from unseen.models.card import UNDISTORTED, VALIDATION, Quality, card_text, envelope, quality_of, safety
+from unseen.evaluation.config import EvaluateConfig
+from unseen.evaluation.inputs import distort
+from unseen.evaluation.noise import estimate_noise
+from unseen.evaluation.quality import quality_of, read_noise
+from unseen.models.card import VALIDATION, Quality, envelope, safety
 from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, read_card, with_quality
+from unseen.protocols.levels import UNDISTORTED, Level
 from unseen.protocols.loading import load_protocol
-from unseen.restoration.self_check import estimate_noise
 
 LEVEL: Level = ("unseen", "gaussian_noise", 30.0)
 

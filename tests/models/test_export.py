@@ -13,13 +13,14 @@ import torch
 from support.commandline import leftovers
 from torch import Tensor, nn
 
-from unseen.core.config import TrainConfig
 from unseen.core.errors import UserError
 from unseen.core.registry import build
 from unseen.models.backbones import BACKBONES
-from unseen.models.checkpoint import Card, save_checkpoint
+from unseen.models.card import Card
+from unseen.models.checkpoint import save_checkpoint
 from unseen.models.loading import load_model
 from unseen.models.onnx_export import SIZES, TOLERANCE, export, lines
+from unseen.training.config import TrainConfig
 
 SMALL = ["plain:features=4,depth=3", "plain_ne:features=4,depth=3", "unet:features=4,levels=3,bias=false"]
 SMALL += [f"rrdb:features=4,growth=4,blocks=1,scale={scale},bias={bias}" for scale, bias in ((1, "false"), (4, "true"))]

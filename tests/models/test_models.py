@@ -25,14 +25,15 @@ from spandrel.architectures.LaMa import LaMa
 from spandrel.architectures.SwinIR import SwinIR
 from torch import Tensor, nn
 
-from unseen.core.config import TrainConfig
 from unseen.core.errors import UserError
 from unseen.core.registry import build
 from unseen.models import loading as models
 from unseen.models.backbones import BACKBONES, PlainCNN
-from unseen.models.checkpoint import CHECKPOINT, Card, save_checkpoint, save_state
+from unseen.models.card import Card
+from unseen.models.checkpoint import CHECKPOINT, save_checkpoint, save_state
 from unseen.models.loading import load_model, load_network, model_of
 from unseen.models.receptive_field import Reach
+from unseen.training.config import TrainConfig
 
 ODD = [(1, 3, 33, 29), (2, 3, 7, 5), (1, 3, 1, 1)]
 

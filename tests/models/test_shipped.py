@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from unseen.core.config import load_config
-from unseen.models.card import UNDISTORTED, Quality, envelope
+from unseen.models.card import Quality, envelope
 from unseen.models.checkpoint import read_card
 from unseen.models.loading import DEFAULT, load_model, shipped
-from unseen.study.report.columns import level_name
+from unseen.protocols.levels import UNDISTORTED, level_name
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,13 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from unseen.core.config import TrainConfig
 from unseen.core.errors import UserError
 from unseen.core.registry import build
-from unseen.evaluation.evaluate import on_device
 from unseen.models.backbones import BACKBONES, ZOO, Padded, UNet
 from unseen.models.backbones.padded import extend
-from unseen.models.checkpoint import CHECKPOINT, Card, load_checkpoint, save_checkpoint
+from unseen.models.card import Card
+from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from unseen.models.inference import on_device
+from unseen.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
 SMALL: dict[str, str] = runpy.run_path(str(ROOT / "benchmarks" / "zoo.py"))["SMALL"]

@@ -12,10 +12,13 @@ import torch
 
 from unseen.core.errors import UserError
 from unseen.core.randomness import derive, generator
-from unseen.data.patches import Patches, to_tensor
+from unseen.data.patches import Patches
 from unseen.data.photo import Photo
+from unseen.data.tensors import to_tensor
 from unseen.distortions import DISTORTIONS, GaussianNoise, Sequence
-from unseen.protocols.confounder import draw_episode, mixture, parse_confounder, parse_distortion
+from unseen.distortions.spec import parse_distortion
+from unseen.protocols.confounder import parse_confounder
+from unseen.training.episodes import draw_episode, mixture
 
 SEEN = [parse_confounder(f"gaussian_noise:{sigma}", "seen") for sigma in (5, 10, 15, 20)]
 CPU = torch.device("cpu")

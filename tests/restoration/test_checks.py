@@ -16,10 +16,11 @@ from torch.nn import functional as F
 
 from unseen.core.errors import UserError
 from unseen.data.embedded import embedded_photos
+from unseen.evaluation.noise import estimate_noise
 from unseen.models.card import Envelope, Quality
 from unseen.models.loading import Model
 from unseen.models.receptive_field import Reach
-from unseen.restoration.self_check import estimate_noise, harmless_share, outside
+from unseen.restoration.self_check import harmless_share, outside
 
 Image = NDArray[np.float32]
 QUALITY = Quality("seen", "gaussian_noise", 5.0, "set", 3, 30, 31, 1, 0.5, 1.5, 5)

@@ -21,7 +21,7 @@ from PIL import Image, ImageCms
 from support.programs import magick, program, set_tags, tags
 
 from unseen.core.errors import UserError
-from unseen.data.photo import UnreadableImage
+from unseen.data.reading import UnreadableImage
 from unseen.restoration.imagefiles.picture import Picture, open_picture, save
 from unseen.restoration.imagefiles.tiff_exif import exif_of_tiff
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 from support.programs import magick, program, set_tags, tags
 
 from unseen.core.errors import UserError
-from unseen.data.photo import UnreadableImage
+from unseen.data.reading import UnreadableImage
 from unseen.restoration.imagefiles.picture import Picture, open_picture, save
 
 Strips = Iterator[NDArray[np.float32]]

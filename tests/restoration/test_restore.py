@@ -22,9 +22,9 @@ from PIL import Image
 from support.commandline import TINY, CommandLine, Told, leftovers, photographs
 
 from unseen.cli.main import main
-from unseen.core.config import parse_bytes
 from unseen.core.errors import UserError
 from unseen.core.progress import progress_bar
+from unseen.core.units import parse_bytes
 from unseen.models.card import Quality
 from unseen.models.checkpoint import with_quality
 from unseen.models.loading import Model, load_model

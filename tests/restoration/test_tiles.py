@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from unseen.core.errors import UserError
 from unseen.core.registry import build
-from unseen.evaluation.evaluate import restore
 from unseen.models.backbones import BACKBONES, NormalisationEquivariantCNN, Padded, PlainCNN, UNet, rrdb_small
+from unseen.models.inference import restore
 from unseen.models.loading import Model
 from unseen.models.receptive_field import Reach, measured_reach, reach_of
 from unseen.restoration.tiles import (

@@ -35,13 +35,12 @@ from scipy.ndimage import uniform_filter
 from skimage.metrics import peak_signal_noise_ratio
 
 from unseen.core.errors import UserError
-from unseen.models.card import Quality
-from unseen.models.checkpoint import Card
+from unseen.evaluation.noise import PLACES, SIDE, estimate_noise
+from unseen.models.card import Card, Quality
 from unseen.models.loading import Model
 from unseen.models.receptive_field import Reach
 from unseen.protocols.loading import load_protocol
 from unseen.restoration.imagefiles.picture import open_picture
-from unseen.restoration.self_check import PLACES, SIDE, estimate_noise
 from unseen.studio import serve
 from unseen.studio.kinds import KINDS, Candidate, Kind, kind_named, learnt_by
 from unseen.studio.repair import restore_to_file

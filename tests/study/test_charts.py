@@ -12,8 +12,9 @@ from support.fake_study import CAMERAS, MANY, METHODS, NOISE, study
 from test_report import charts_of, make_report, whole
 from test_tables import make_rows
 
+from unseen.study.entry_names import INPUT
 from unseen.study.report.html_page import shown_first
-from unseen.study.summary import INPUT, Study
+from unseen.study.summary import Study
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ import pytest
 from test_tables import make_record, make_rows
 
 from unseen.evaluation.results import Row
-from unseen.study.report.export import csv_table, tex, tex_table, write_summary
-from unseen.study.report.terminal import markdown_tables
-from unseen.study.summary import INPUT, Study
+from unseen.study.entry_names import INPUT
+from unseen.study.report.export import csv_table, markdown_tables, tex, tex_table, write_summary
+from unseen.study.summary import Study
 
 HOSTILE = 'a_b & "50%", {$x^2$} #~\\\n<c>'
 

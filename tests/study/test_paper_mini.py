@@ -8,7 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from unseen.evaluation.results import Row, Split
+from unseen.evaluation.results import Row
+from unseen.protocols.levels import Split
 from unseen.protocols.loading import load_protocol
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from test_tables import METHODS, make_rows, printed
 
-from unseen.evaluation.results import Split
+from unseen.protocols.levels import Split
 from unseen.protocols.protocol import Reported
 from unseen.study.report.gallery import Picture
 from unseen.study.report.html_page import write_report

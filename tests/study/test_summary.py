@@ -13,9 +13,11 @@ import pytest
 from scipy import stats
 
 from unseen.core.errors import UserError
-from unseen.evaluation.results import Level, Row
+from unseen.evaluation.results import Row
+from unseen.protocols.levels import Level
+from unseen.study.entry_names import INPUT, is_ceiling
 from unseen.study.runs import Record
-from unseen.study.summary import INPUT, Study, check_comparable, is_ceiling
+from unseen.study.summary import Study, check_comparable
 
 ROW = Row(
     run="run-1",

@@ -12,24 +12,27 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
+from unseen.cli.protocol_text import print_reported_tables
 from unseen.core.errors import UserError
-from unseen.evaluation.results import Row, Split
+from unseen.evaluation.results import Row
+from unseen.protocols.levels import Split, level_name
 from unseen.protocols.loading import load_protocol
+from unseen.study.entry_names import INPUT
 from unseen.study.report.columns import (
     by_level,
     difference_columns,
     duration,
     gap_columns,
     level_columns,
-    level_name,
     signed,
     split_columns,
     winners,
 )
+from unseen.study.report.export import markdown_table
 from unseen.study.report.notes import remarks
-from unseen.study.report.terminal import markdown_table, print_reported_tables, print_table, text_tables
+from unseen.study.report.terminal import print_table, text_tables
 from unseen.study.runs import Record
-from unseen.study.summary import INPUT, Study
+from unseen.study.summary import Study
 
 METHODS = ("erm", "dil_sf", "ceiling")
 LEVELS: tuple[tuple[Split, float], ...] = (

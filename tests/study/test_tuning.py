@@ -11,11 +11,11 @@ import pytest
 import torch
 from support.commandline import TINY, CommandLine, json_lines
 
-from unseen.core.config import CompareConfig, Entry
 from unseen.core.errors import UserError
 from unseen.evaluation.results import read_rows
 from unseen.methods import DIL
 from unseen.methods.search_space import LogUniform, Uniform
+from unseen.study.config import CompareConfig, Entry
 from unseen.study.tuning import AROUND, Trial, candidates, read_trials, write_trials
 
 ENTRY = Entry("dil_sf", "dil_sf", "plain", 1e-3, "dil_sf")

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from unseen.evaluation.results import Level, Row
+from unseen.evaluation.results import Row
+from unseen.protocols.levels import Level
 from unseen.study.report.gallery import Picture
 from unseen.study.runs import Record
 from unseen.study.summary import Study

@@ -15,13 +15,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from unseen.core.config import Select, TrainConfig
 from unseen.core.errors import UserError
 from unseen.core.progress import progress_bar
 from unseen.methods import METHODS
 from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, load_state
+from unseen.training.config import Select, TrainConfig
 from unseen.training.distributed import Processes
-from unseen.training.loop import LOG, Position, Run, affordable, holds_a_run, is_finished, load, lr_factor, spent, train
+from unseen.training.loop import lr_factor, train
+from unseen.training.run import Run
+from unseen.training.state import LOG, Position, affordable, holds_a_run, is_finished, load, spent
 
 TINY = TrainConfig(
     device="cpu",
@@ -268,7 +270,7 @@ def test_two_processes_equal_one_that_averages_their_gradients(tmp_path: Path) -
 
     run = Run.of(config)
     parameters = dict(run.network.named_parameters())
-    from unseen.protocols.confounder import draw_episode
+    from unseen.training.episodes import draw_episode
 
     for step in range(2):  # thirteen evaluations for each of two processes: two steps in a budget of 52
         gradients = []

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from ..core.atomic import require_writable
-from ..core.config import RestoreConfig, StudioConfig
+from ..core.config import Machine
 from ..core.errors import UserError
-from .train import DONE, INTERRUPTED, PARTLY, REFUSED
+from ..restoration.config import MODEL, RestoreConfig
+from .exit_codes import DONE, INTERRUPTED, PARTLY, REFUSED
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -111,10 +113,10 @@ def card(config: None, told: Namespace) -> int:
     """What a checkpoint says of itself."""
     from rich.console import Console
 
-    from ..models.card import card_text
     from ..models.checkpoint import read_card
     from ..models.loading import located
     from ..models.onnx_file import open_onnx
+    from .card_text import card_text
 
     path = located(told.checkpoint)
     found = open_onnx(path, "cpu").card if path.suffix.lower() == ".onnx" else read_card(path)
@@ -150,3 +152,13 @@ def studio(config: StudioConfig, told: Namespace) -> int:
     torch.set_num_threads(config.threads)
     serve({name: load_model(name, config.device) for name in config.models}, config.port, not told.no_browser)
     return DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudioConfig(Machine):
+    """The page to look at what models do."""
+
+    models: Annotated[list[str], f"side by side, each {MODEL}"] = field(
+        default_factory=lambda: ["erm", "dil_sf", "denoiser"]
+    )
+    port: Annotated[int, "port on 127.0.0.1; 0 takes the first free one from 7860 on"] = 0

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 10_000
+
 CONFIDENCE = 0.95
 
 K = TypeVar("K")
@@ -103,3 +104,26 @@ def holm(p: Mapping[K, float]) -> dict[K, float]:
         least = max(least, min(1.0, (len(p) - i) * value))
         corrected[name] = least
     return {name: corrected[name] for name in p}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds, and the half-width of its 95 % interval (Student's t, seeds - 1 degrees of freedom).
+
+    `spread`, the half-width, is None where it does not exist: one seed, or a mean that is not finite.
+    """
+
+    mean: float
+    spread: float | None = None
+
+
+def estimate(by_seed: Sequence[float] | NDArray[np.float64]) -> Estimate:
+    """The estimate from one number a seed; nan where there is none."""
+    from scipy.special import stdtrit  # slow to import, and only tables need it
+
+    values = np.asarray(by_seed, dtype=np.float64)
+    mean = float(values.mean()) if len(values) else math.nan
+    if len(values) < 2 or not np.isfinite(values).all():
+        return Estimate(mean)
+    quantile = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2))
+    return Estimate(mean, quantile * float(values.std(ddof=1)) / math.sqrt(len(values)))

@@ -8,6 +8,21 @@ from typing import Literal, Self
 
 from .errors import UserError
 
+UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def parse_bytes(text: str, name: str) -> int:
+    """`512MiB` or `2GB` as bytes. Raises UserError, naming the field `name`, for anything else."""
+    found = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?)\s*([A-Za-z]*)", text.strip())
+    try:
+        amount = int(float(found[1]) * UNITS[found[2].upper()]) if found else 0
+    except (ValueError, KeyError, OverflowError):
+        amount = 0
+    if amount <= 0:
+        raise UserError(f"{name}: {text!r} is no amount of memory; give one such as 512MiB or 2GiB")
+    return amount
+
+
 SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
 
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from ..core.errors import UserError
 from ..core.progress import track
 from .embedded import embedded_photos
-from .photo import Photo, Pixels, generator_for
+from .loading import generator_for
+from .photo import Photo, Pixels
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from ..core.errors import UserError
-from .photo import Photo, read_photo
+from .photo import Photo
+from .reading import read_photo
 
 Part = Literal["train", "validation", "test"]
 

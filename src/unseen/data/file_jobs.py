@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import UserError
-from .photo import find_photos
+from .reading import find_photos
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ import yaml
 
 from ..core.errors import UserError
 from ..core.registry import nearest
+from .loading import in_threads
 from .pair_names import match_pairs, scene_name
 from .pairs import expanded, split_source
-from .photo import UnreadableImage, decode, find_photos, in_threads, no_pillow_warnings
+from .reading import UnreadableImage, decode, find_photos, no_pillow_warnings
 
 NOT_STATED = "not stated"
 SHOWN = 10

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..core.errors import UserError
-from .photo import find_photos
+from .reading import find_photos
 
 # What names of public sets say of a picture's part in its pair, and not of its scene.
 _ROLE = re.compile(

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import UserError
+from .loading import load_fitting
 from .pair_names import match_pairs
-from .photo import Fingerprint, Found, Photo, Pixels, Skipped, UnreadableImage, decode, load_fitting
+from .photo import Fingerprint, Photo, Pixels
+from .reading import Found, Skipped, UnreadableImage, decode
 
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 
@@ -105,8 +107,7 @@ def _matched(distorted: Pixels, clean: Pixels, enlarge: int) -> Pixels:
 
 
 def _enlarged(pixels: Pixels, scale: int) -> Pixels:
-    from ..distortions.enlarged import enlarge
-    from .patches import to_tensor
+    from .tensors import enlarge, to_tensor
 
     large = (enlarge(to_tensor(pixels), scale)[0] * 255).round().permute(1, 2, 0)
     return np.ascontiguousarray(large.byte().numpy())

@@ -72,8 +72,3 @@ def _padded(pixels: Pixels, size: int) -> Tensor:
     if any(short):
         pixels = np.pad(pixels, [(0, short[0]), (0, short[1]), (0, 0)], mode="symmetric")
     return torch.from_numpy(pixels)
-
-
-def to_tensor(pixels: Pixels) -> Tensor:
-    """uint8 (H, W, 3) to float32 (1, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 255

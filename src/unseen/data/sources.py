@@ -13,8 +13,10 @@ from ..core.errors import UserError
 from ..core.registry import nearest
 from .dead_leaves import dead_leaves_photos
 from .embedded import embedded_photos
+from .loading import load_photos
 from .pairs import expanded, load_pairs, split_source
-from .photo import Photo, Skipped, load_photos
+from .photo import Photo
+from .reading import Skipped
 
 
 @dataclass(frozen=True)

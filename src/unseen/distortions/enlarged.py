@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from ..data.tensors import enlarge
 from .distortion import Distortion, Parameters, Range
 
 
@@ -37,8 +37,3 @@ class Enlarged(Distortion):
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         return enlarge(self.distortion.apply(clean, parameters), self.distortion.scale)
-
-
-def enlarge(images: Tensor, scale: int) -> Tensor:
-    """(n, C, H, W) to (n, C, scale·H, scale·W) by bicubic interpolation, clipped to [0, 1]."""
-    return F.interpolate(images, scale_factor=scale, mode="bicubic", align_corners=False).clamp(0, 1)

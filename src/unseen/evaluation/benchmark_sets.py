@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..core.config import Testing
 from ..core.errors import UserError
 from ..core.registry import nearest
 from ..data.overlap import overlaps
@@ -13,7 +12,8 @@ from ..data.photo import Photo
 from ..data.sources import load_test_set
 from ..protocols.confounder import Recorded
 from ..protocols.protocol import Protocol
-from .evaluate import levels_of
+from .config import Testing
+from .inputs import levels_of
 
 CROP = 160  # side of a picture in the report, pixels
 

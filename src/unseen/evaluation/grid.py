@@ -15,13 +15,16 @@ from matplotlib.figure import Figure
 from ..core.atomic import replacing
 from ..core.errors import UserError
 from ..data.file_jobs import Job
-from ..data.patches import to_tensor
-from ..data.photo import Photo, Pixels, read_photo
+from ..data.photo import Photo, Pixels
+from ..data.reading import read_photo
+from ..data.tensors import to_tensor
 from ..distortions.copies import Outcome, degrade, draws_of, one_by_one
-from ..protocols.confounder import Synthetic, parse_distortion
+from ..distortions.spec import parse_distortion
+from ..protocols.confounder import Synthetic
+from ..protocols.convention import Convention
 from ..protocols.loading import load_protocol
-from .evaluate import at_size_of
-from .metrics import Convention, psnr
+from .inputs import at_size_of
+from .metrics import psnr
 
 ENDING = "-grid.png"
 CROP = 256  # side of what is shown of a photograph, pixels

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 
-from torch import Tensor
-
+from ..core.grouping import grouped
 from ..core.progress import track
-from ..data.patches import to_tensor
 from ..data.photo import Photo
-from ..models.card import UNDISTORTED, mean_reading
+from ..models.card import Quality
+from ..protocols.levels import UNDISTORTED, Level
 from ..protocols.protocol import Protocol
-from ..restoration.self_check import noise_of
-from .evaluate import distort, levels_of
-from .results import Level
-
-
-def inputs_of(photo: Photo, dataset: str, protocol: Protocol, seed: int) -> dict[Level, Tensor]:
-    """What networks are given of a photograph, float (1, 3, h, w) in [0, 1], by level; itself first.
-
-    The images are those of `evaluation.distort`. Where networks enlarge, the photograph itself is no input.
-    """
-    found = {UNDISTORTED: to_tensor(photo.pixels)} if protocol.scale == 1 else {}
-    for split, confounder in levels_of(photo, dataset, protocol):
-        level = (split, confounder.kind, confounder.degree)
-        found[level] = distort(photo, confounder, protocol.convention, seed, dataset)
-    return found
+from .inputs import inputs_of
+from .noise import noise_of
+from .results import Row
 
 
 def read_noise(photos: Sequence[tuple[str, Photo]], protocol: Protocol, seed: int) -> dict[tuple[str, Level], float]:
@@ -38,3 +27,24 @@ def read_noise(photos: Sequence[tuple[str, Photo]], protocol: Protocol, seed: in
         for level, image in inputs_of(photo, dataset, protocol, seed).items():
             readings.setdefault((dataset, level), []).append(noise_of(image))
     return {key: mean_reading(values) for key, values in readings.items()}
+
+
+def quality_of(rows: Iterable[Row], noise: Mapping[tuple[str, Level], float]) -> list[Quality]:
+    """From the rows of one network, and what `readings.read_noise` read on the same tests; by data set and level."""
+    found = [
+        Quality.of(level, dataset, [(row.input_psnr, row.psnr) for row in group], noise.get((dataset, level), math.nan))
+        for (dataset, level), group in grouped(rows, lambda row: (row.dataset, row.level)).items()
+    ]
+    sets = {quality.dataset: quality.images for quality in found}
+    clean = [
+        Quality.of(UNDISTORTED, name, [(math.inf, math.nan)] * images, noise[name, UNDISTORTED])
+        for name, images in sets.items()
+        if (name, UNDISTORTED) in noise
+    ]
+    return found + clean
+
+
+def mean_reading(readings: Iterable[float]) -> float:
+    """Over the images that could be read; nan if there is none."""
+    known = [reading for reading in readings if not math.isnan(reading)]
+    return fmean(known) if known else math.nan

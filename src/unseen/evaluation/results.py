@@ -10,16 +10,13 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 from ..core.atomic import write_text
 from ..core.errors import UserError
+from ..protocols.levels import SPLITS, Level, Split
 
 ROWS = "results.jsonl"
-Split: TypeAlias = Literal["seen", "held-out", "unseen"]
-SPLITS: tuple[Split, ...] = get_args(Split)
-Level: TypeAlias = tuple[Split, str, float | str]
-"""(split, distortion, degree): one column of a per-level table."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,7 @@ class Row:
 
 # Annotations are strings here (from __future__), so that the fields of Row are written down only once.
 _KINDS = {field.name: str(field.type) for field in fields(Row)}
+
 _EXPECTED = {
     "str": "text",
     "int": "a whole number",

@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import groupby
+from pathlib import Path
 from statistics import fmean
-from types import UnionType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
+from .. import __version__
+from ..core.errors import UserError
+from ..core.jsonl import NUMBER, Kind, _to_json, require_kinds
+from ..core.statistics import estimate
+from ..protocols.levels import Level, Split, read_level
 
-from ..evaluation.results import SPLITS, Level, Row, Split
-from ..study.entry_results import estimate
-from ..study.summary import grouped, is_ceiling
-
-if TYPE_CHECKING:  # a checkpoint holds what is here
-    from .checkpoint import Card
+if TYPE_CHECKING:
+    from ..protocols.protocol import Protocol
+    from ..training.config import TrainConfig
 
 VALIDATION = "validation"
 """The `dataset` of what was measured on photographs of the training side."""
-
-Kind: TypeAlias = type | UnionType
-NUMBER: Kind = int | float
-"""As JSON has them."""
-
-UNDISTORTED: Level = ("unseen", "undistorted", "")
-"""No level of any protocol: the clean photographs themselves, that nothing can improve."""
 
 
 @dataclass(frozen=True)
@@ -98,56 +88,6 @@ class Quality:
         return found
 
 
-def read_level(values: Sequence[Any]) -> Level:
-    """A level out of JSON. Raises ValueError, naming the field, or TypeError for anything else."""
-    split, distortion, degree = values
-    if split not in SPLITS:
-        raise ValueError(f"split: {split!r:.40} is none of {', '.join(SPLITS)}")
-    require_kinds({"distortion": distortion, "degree": degree}, {"distortion": str, "degree": NUMBER | str})
-    return split, distortion, degree
-
-
-def require_kinds(values: Mapping[str, Any], kinds: Mapping[str, Kind], of: str = "") -> None:
-    """That fields out of JSON are there, and of these kinds; `of` goes before their names.
-
-    Raises ValueError that names the field, also for truth values and for integers beyond floating point.
-    """
-    for name, kind in kinds.items():
-        if name not in values:
-            raise ValueError(f"{of}{name}: not told")
-        value = values[name]
-        beyond = isinstance(value, int) and abs(value) > sys.float_info.max
-        if not isinstance(value, kind) or isinstance(value, bool) or beyond:
-            raise ValueError(f"{of}{name}: {value!r:.40} is of another kind")
-
-
-def _to_json(value: object) -> object:
-    if not isinstance(value, float) or math.isfinite(value):
-        return value
-    return None if math.isnan(value) else str(value)
-
-
-def quality_of(rows: Iterable[Row], noise: Mapping[tuple[str, Level], float]) -> list[Quality]:
-    """From the rows of one network, and what `readings.read_noise` read on the same tests; by data set and level."""
-    found = [
-        Quality.of(level, dataset, [(row.input_psnr, row.psnr) for row in group], noise.get((dataset, level), math.nan))
-        for (dataset, level), group in grouped(rows, lambda row: (row.dataset, row.level)).items()
-    ]
-    sets = {quality.dataset: quality.images for quality in found}
-    clean = [
-        Quality.of(UNDISTORTED, name, [(math.inf, math.nan)] * images, noise[name, UNDISTORTED])
-        for name, images in sets.items()
-        if (name, UNDISTORTED) in noise
-    ]
-    return found + clean
-
-
-def mean_reading(readings: Iterable[float]) -> float:
-    """Over the images that could be read; nan if there is none."""
-    known = [reading for reading in readings if not math.isnan(reading)]
-    return fmean(known) if known else math.nan
-
-
 @dataclass(frozen=True)
 class Envelope:
     """Readings of the noise estimator between which a network is safe, ends included, gray levels of 255.
@@ -193,81 +133,79 @@ def safety(qualities: Sequence[Quality]) -> str:
     )
 
 
-def card_text(card: Card) -> Group:
-    """The whole card for a terminal: who, what, how, how good, where safe, and what it was never tested on."""
-    facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for name, value in _facts(card):
-        facts.add_row(Text(name, style="bold"), Text(value))
-    return Group(facts, Text(), *_quality_tables(card.quality), *(Text(f"{line}\n") for line in _remarks(card)))
-
-
-def _facts(card: Card) -> Iterable[tuple[str, str]]:
-    config = card.config
-    yield "network", config["backbone"]
-    ceiling = ", which trains on the unseen levels too: a yardstick" if is_ceiling(config["method"]) else ""
-    yield "method", f"{config['method']}{ceiling}"
-    yield "protocol", f"{config['protocol']} ({card.protocol_hash})"
-    for split in SPLITS:
-        names = [_named(level) for level in card.levels if level[0] == split]
-        yield split, ", ".join(names) or ("none" if card.levels else "not recorded")
-    sources = ", ".join([*config.get("data", ()), *config.get("pairs", ())]) or "not recorded"
-    count = f"; {card.photographs} photographs" if card.photographs else ""
-    yield "trained on", f"{sources}{count}; digest {card.data or 'not recorded'}"
-    recipe = [f"{name} {config[name]}" for name in ("batch", "patch", "loss", "lr", "select", "seed") if name in config]
-    yield "budget", f"{config['budget']}: {card.evaluations:g} gradient evaluations spent; {', '.join(recipe)}"
-    yield "written by", f"unseen {card.version}"
-
-
-def _quality_tables(qualities: Sequence[Quality]) -> Iterable[Table]:
-    """One for each data set, narrow enough for a terminal."""
-    for dataset, found in grouped(qualities, lambda quality: quality.dataset).items():
-        counts = sorted({quality.images for quality in found})
-        images = (
-            f"{counts[0]} image{'s' * (counts[-1] > 1)}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} images"
-        )
-        table = Table(
-            box=SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-            title=f"{dataset}, {images}",
-            title_justify="left",
-            title_style="bold",
-        )
-        table.add_column("PSNR in dB")
-        table.add_column("")
-        for heading in ("input", "output", "gain", "95 % interval", "reads", "safe"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for q in found:
-            interval = "" if math.isnan(q.low) else f"[{_number(q.low, '+.2f')}, {_number(q.high, '+.2f')}]"
-            measured = (_number(q.input_psnr, ".2f"), _number(q.psnr, ".2f"), _number(q.gain, "+.2f"), interval)
-            cells = (_named(q.level), "" if q.level == UNDISTORTED else q.split, *measured, _number(q.noise, ".1f"))
-            table.add_row(*map(Text, cells), Text("yes" if q.safe else "", style="bold green"))
-        yield table
-
-
-def _remarks(card: Card) -> Iterable[str]:
-    yield safety(card.quality)
-    if any(q.dataset == VALIDATION for q in card.quality):
-        chosen = card.config.get("select", "last")
-        also = "" if chosen == "last" else f" The weights were chosen on some of them (select: {chosen})."
-        yield (
-            "Measured at the end of the training on centres of validation photographs, which are few and of the "
-            f"training side; they chose nothing else.{also} `unseen evaluate --card true` measures it on test sets."
-        )
-    tested = {q.level for q in card.quality}
-    untested = [_named(level) for level in card.levels if level not in tested]
-    listed = f"{', '.join(untested)}; nor on " if untested and card.quality else ""
-    if card.quality:
-        yield f"Never tested on {listed}any distortion, degree or camera that is not in the table."
-    else:
-        yield "On what it was tested is not recorded."
-
-
 def _named(level: Level) -> str:
     """`gaussian noise 25`."""
-    from ..study.report.columns import level_name
+    from ..protocols.levels import level_name
 
     return level_name(level, " ").strip()
 
 
-def _number(value: float, form: str) -> str:
-    return "" if math.isnan(value) else format(value, form).replace("-", "−").replace("inf", "∞")
+TOLD: dict[str, Kind] = {
+    "version": str,
+    "config": dict,
+    "protocol_hash": str,
+    "evaluations": NUMBER,
+    "data": str,
+    "photographs": int,
+    "levels": list | tuple,
+    "quality": list | tuple,
+}
+"""What a card tells, as JSON has it."""
+
+CONFIGURED: dict[str, Kind] = {"backbone": str, "method": str, "protocol": str, "seed": int, "budget": int | str}
+"""Of the configuration, what evaluation needs."""
+
+SOURCES: dict[str, Kind] = {"data": list, "pairs": list}
+"""Of the configuration, lists of text that may be missing."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a checkpoint says about itself.
+
+    version: of the package that wrote it. config: the resolved configuration of the run. protocol_hash:
+    of the protocol it was trained under. evaluations: gradient evaluations spent up to these weights. data: the digest
+    of the photographs it was trained on, and photographs: how many these are, validation left out. levels: what the
+    protocol calls seen, held out and unseen. quality: what was measured of these weights, by level. Empty, or 0, where
+    that was not recorded: the last three are younger than the rest.
+    """
+
+    version: str
+    config: dict[str, Any]
+    protocol_hash: str
+    evaluations: float
+    data: str = ""
+    photographs: int = 0
+    levels: tuple[Level, ...] = ()
+    quality: tuple[Quality, ...] = ()
+
+    @classmethod
+    def of(cls, config: TrainConfig, protocol: Protocol, evaluations: float, data: str, photographs: int) -> Self:
+        """Of a training; what its weights are worth is measured when it has ended."""
+        levels = tuple((split, c.kind, c.degree) for split, c in protocol.levels())
+        return cls(__version__, asdict(config), protocol.hash(), evaluations, data, photographs, levels)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"quality": [quality.to_json() for quality in self.quality]}
+
+
+def card_from(raw: Any, path: Path) -> Card:
+    """A card from its JSON, with the fields that evaluation needs: files come from elsewhere, and from other versions.
+
+    path: for messages. Raises UserError where a field is missing, unknown or of another kind.
+    """
+    try:
+        card = Card(**raw)
+        require_kinds(vars(card), TOLD)
+        sources = {name: card.config.get(name, []) for name in SOURCES}
+        require_kinds(card.config | sources, CONFIGURED | SOURCES, of="config.")
+        for name, found in sources.items():
+            for source in found:
+                require_kinds({name: source}, {name: str}, of="config.")
+        levels = tuple(map(read_level, raw.get("levels", ())))
+        quality = tuple(map(Quality.from_json, raw.get("quality", ())))
+    except ValueError as error:
+        raise UserError(f"{path}: its card: {error}") from error
+    except TypeError as error:
+        raise UserError(f"{path}: not a checkpoint of unseen {__version__}: its card has other fields") from error
+    return replace(card, levels=levels, quality=quality)

@@ -5,75 +5,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from .. import __version__
 from ..core.atomic import replacing
 from ..core.errors import UserError
 from ..core.registry import build, name_of
-from ..evaluation.results import Level
 from .backbones import BACKBONES
-from .card import NUMBER, Kind, Quality, read_level, require_kinds
-
-if TYPE_CHECKING:  # protocols know distortions
-    from ..core.config import TrainConfig
-    from ..protocols.protocol import Protocol
+from .card import Card, Quality, card_from
 
 CHECKPOINT = "checkpoint.safetensors"
-
-TOLD: dict[str, Kind] = {
-    "version": str,
-    "config": dict,
-    "protocol_hash": str,
-    "evaluations": NUMBER,
-    "data": str,
-    "photographs": int,
-    "levels": list | tuple,
-    "quality": list | tuple,
-}
-"""What a card tells, as JSON has it."""
-CONFIGURED: dict[str, Kind] = {"backbone": str, "method": str, "protocol": str, "seed": int, "budget": int | str}
-"""Of the configuration, what evaluation needs."""
-SOURCES: dict[str, Kind] = {"data": list, "pairs": list}
-"""Of the configuration, lists of text that may be missing."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a checkpoint says about itself.
-
-    version: of the package that wrote it. config: the resolved configuration of the run. protocol_hash:
-    of the protocol it was trained under. evaluations: gradient evaluations spent up to these weights. data: the digest
-    of the photographs it was trained on, and photographs: how many these are, validation left out. levels: what the
-    protocol calls seen, held out and unseen. quality: what was measured of these weights, by level. Empty, or 0, where
-    that was not recorded: the last three are younger than the rest.
-    """
-
-    version: str
-    config: dict[str, Any]
-    protocol_hash: str
-    evaluations: float
-    data: str = ""
-    photographs: int = 0
-    levels: tuple[Level, ...] = ()
-    quality: tuple[Quality, ...] = ()
-
-    @classmethod
-    def of(cls, config: TrainConfig, protocol: Protocol, evaluations: float, data: str, photographs: int) -> Self:
-        """Of a training; what its weights are worth is measured when it has ended."""
-        levels = tuple((split, c.kind, c.degree) for split, c in protocol.levels())
-        return cls(__version__, asdict(config), protocol.hash(), evaluations, data, photographs, levels)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"quality": [quality.to_json() for quality in self.quality]}
 
 
 def save_checkpoint(path: Path, weights: Mapping[str, Tensor], card: Card) -> None:
@@ -133,28 +81,6 @@ def _file_of(path: Path) -> Path:
     if runs and not (path / CHECKPOINT).exists():
         raise UserError(f"{path}: holds {len(runs)} runs; give one of them, such as {runs[0]}")
     return path / CHECKPOINT if path.is_dir() else path
-
-
-def card_from(raw: Any, path: Path) -> Card:
-    """A card from its JSON, with the fields that evaluation needs: files come from elsewhere, and from other versions.
-
-    path: for messages. Raises UserError where a field is missing, unknown or of another kind.
-    """
-    try:
-        card = Card(**raw)
-        require_kinds(vars(card), TOLD)
-        sources = {name: card.config.get(name, []) for name in SOURCES}
-        require_kinds(card.config | sources, CONFIGURED | SOURCES, of="config.")
-        for name, found in sources.items():
-            for source in found:
-                require_kinds({name: source}, {name: str}, of="config.")
-        levels = tuple(map(read_level, raw.get("levels", ())))
-        quality = tuple(map(Quality.from_json, raw.get("quality", ())))
-    except ValueError as error:
-        raise UserError(f"{path}: its card: {error}") from error
-    except TypeError as error:
-        raise UserError(f"{path}: not a checkpoint of unseen {__version__}: its card has other fields") from error
-    return replace(card, levels=levels, quality=quality)
 
 
 def save_state(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], facts: Mapping[str, Any]) -> None:

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from ..core.errors import UserError
 from ..core.registry import nearest
-from ..evaluation.evaluate import on_device, restore
-from .checkpoint import Card, load_checkpoint
+from .card import Card
+from .checkpoint import load_checkpoint
+from .inference import on_device, restore
 from .onnx_file import open_onnx
 from .receptive_field import Reach, reach_of
 from .spandrel_weights import WEIGHTS, is_ours, load_weights

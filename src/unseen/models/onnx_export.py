@@ -19,7 +19,7 @@ from .. import __version__
 from ..core.atomic import replacing
 from ..core.errors import UserError
 from .backbones.padded import Padded, next_multiple
-from .checkpoint import Card
+from .card import Card
 from .loading import load_network, model_of
 from .onnx_file import CARD, REACH, SMALLEST, open_onnx
 from .receptive_field import Reach

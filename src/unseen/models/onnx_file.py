@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..core.errors import UserError
 from .backbones.padded import Padded
-from .checkpoint import Card, card_from
+from .card import Card, card_from
 from .receptive_field import Reach
 from .spandrel_weights import Adapted
 

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import re
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from .. import distortions
 from ..core.errors import UserError
-from ..core.randomness import generator
-from ..core.registry import build, name_of
+from ..core.registry import name_of
 from ..data.patches import Patches
-from ..distortions import DISTORTIONS, Distortion, Enlarged
+from ..distortions import Distortion, Enlarged
 from ..distortions.distortion import in_words
-from ..methods import Batch, Episode
-
-Content = Literal["counterfactual", "independent"]
-PAIRS = "pairs"
-COMPOSITIONS: dict[str, Callable[[tuple[Distortion, ...]], Distortion]] = {
-    " > ": distortions.Sequence,
-    " & ": distortions.RandomOrder,
-    " | ": distortions.Choice,
-}
-"""How a line of a protocol joins distortions: in order, in an order drawn for each image, or one of them."""
+from ..distortions.spec import COMPOSITIONS, PAIRS, parse_distortion
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,111 +112,8 @@ def parse_confounder(spec: str, field: str) -> Confounder:
     return Synthetic(spec, parse_distortion(spec, field))
 
 
-def parse_distortion(spec: str, field: str) -> Distortion:
-    """As `parse_confounder`, distortions alone."""
-    padded = f" {spec} "  # so that a sign at either end is one with nothing beside it
-    signs = [sign for sign in COMPOSITIONS if sign in padded]
-    if not signs:
-        return _single(spec, field)
-    if len(signs) > 1:
-        raise UserError(f"{field}: {spec!r}: joins in two ways at once,{signs[0]}and{signs[1]}; keep to one")
-    sign = signs[0].strip()
-    parts = [part.strip() for part in re.split(rf"(?<= ){re.escape(sign)}(?= )", padded)]
-    if not all(parts):
-        raise UserError(f"{field}: {spec!r}: a distortion is missing beside {sign}")
-    made = tuple(_single(part, field) for part in parts)
-    try:
-        return COMPOSITIONS[signs[0]](made)
-    except ValueError as error:
-        raise UserError(f"{field}: {spec!r}: {error}") from error
-
-
-def _single(spec: str, field: str) -> Distortion:
-    if name_of(spec) == PAIRS:
-        raise UserError(f"{field}: {spec!r}: recorded pairs are there already, and cannot be made of other photographs")
-    sign = next((sign for sign in COMPOSITIONS if sign.strip() in spec), None)
-    if sign is None:
-        return build(spec, DISTORTIONS, field, Distortion)
-    hint = f"between distortions, put spaces around {sign.strip()}: one{sign}other"
-    if sign.strip() in name_of(spec):
-        raise UserError(f"{field}: {spec!r}: {hint}")
-    try:
-        return build(spec, DISTORTIONS, field, Distortion)
-    except UserError as error:  # and not before: a part of one's own may have a setting with such a sign in it
-        raise UserError(f"{error}; {hint}") from error
-
-
 def enlarged(confounder: Confounder) -> Confounder:
     """The same confounder with its output brought back to the size of the clean image, bicubically."""
     if isinstance(confounder, Synthetic):
         return replace(confounder, distortion=Enlarged(confounder.distortion))
     return confounder
-
-
-class DrawnEpisode(Episode):
-    """An episode whose batches are drawn when they are asked for; `seconds` says how long that took."""
-
-    def __init__(
-        self,
-        confounders: Sequence[Callable[[], Batch]],
-        query: Callable[[], Batch],
-        generator: torch.Generator,
-    ):
-        super().__init__([self._timed(make) for make in confounders], self._timed(query), generator)
-        self.seconds = 0.0
-
-    def _timed(self, make: Callable[[], Batch]) -> Callable[[], Batch]:
-        def timed() -> Batch:
-            started = time.perf_counter()
-            batch = make()
-            self.seconds += time.perf_counter() - started
-            return batch
-
-        return timed
-
-
-def draw_episode(
-    confounders: Sequence[Confounder],
-    patches: Patches,
-    batch: int,
-    content: Content,
-    key: tuple[int, int, int],
-    device: torch.device,
-) -> DrawnEpisode:
-    """The episode of one step: a batch under every confounder, and the mixture batch.
-
-    content: `counterfactual` gives every confounder the same clean patches, as the paper's principle asks;
-        `independent` gives each its own, as the published code did. The noise is independent either way, and
-        recorded pairs bring their own content.
-    key: (seed, rank, step), from which everything random here descends, each batch by itself.
-    """
-    seed, rank, step = key
-
-    @cache
-    def clean(purpose: str | int) -> Tensor:
-        return patches.draw(batch, generator(seed, "content", rank, step, purpose)).to(device)
-
-    def under(i: int) -> Batch:
-        draws = generator(seed, "distortion", rank, step, i)
-        pair = confounders[i].pair(clean(0 if content == "counterfactual" else i), draws)
-        return Batch(*pair, confounders[i].name)
-
-    def query() -> Batch:
-        return mixture(confounders, clean("query"), generator(seed, "distortion", rank, step, "query"))
-
-    makers = [partial(under, i) for i in range(len(confounders))]
-    return DrawnEpisode(makers, query, generator(seed, "method", rank, step))
-
-
-def mixture(confounders: Sequence[Confounder], clean: Tensor, draws: torch.Generator) -> Batch:
-    """The batch I_d: each image of n (n, C, H, W) under a confounder drawn evenly."""
-    picks = torch.randint(len(confounders), (len(clean),), generator=draws).to(clean.device)
-    places, pairs = [], []
-    for i, confounder in enumerate(confounders):
-        (chosen,) = torch.nonzero(picks == i, as_tuple=True)
-        if len(chosen):
-            places.append(chosen)
-            pairs.append(confounder.pair(clean[chosen], draws))
-    order = torch.cat(places).argsort()
-    distorted, originals = (torch.cat(images)[order] for images in zip(*pairs, strict=True))
-    return Batch(distorted, originals)

@@ -14,8 +14,8 @@ from ..core.errors import UserError
 from ..core.registry import name_of, nearest
 from ..core.yaml12 import PlainLoader, load_plain
 from ..distortions.distortion import ends, in_words, meet
-from ..evaluation.metrics import Convention
 from .confounder import Confounder, Synthetic, parse_confounder
+from .convention import Convention
 from .protocol import Protocol, Reported
 
 DERIVED = ("enlarged_by",)

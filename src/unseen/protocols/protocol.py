@@ -6,9 +6,9 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 
-from ..evaluation.metrics import Convention
-from ..evaluation.results import Split
 from .confounder import Confounder, Recorded, enlarged
+from .convention import Convention
+from .levels import Split
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,13 @@ from torch import Tensor
 
 from ..core.errors import UserError
 from ..data.file_jobs import Job, identity
-from ..data.photo import Skipped, UnreadableImage
+from ..data.reading import Skipped, UnreadableImage
+from ..evaluation.noise import PLACES, SIDE, estimate_noise
 from ..models.card import Envelope
 from ..models.loading import Model
 from .imagefiles.decode import FileFormat
 from .imagefiles.picture import Picture, open_picture, save
-from .self_check import HALF_A_LEVEL, PLACES, SIDE, estimate_noise, harmless_share, outside
+from .self_check import HALF_A_LEVEL, harmless_share, outside
 from .tiles import Tiling, count_tiles, restore_tiled, restored_strips, tiling_effect
 
 MOST_AT_ONCE = 32

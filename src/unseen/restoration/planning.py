@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..core.config import Format
 from ..core.errors import UserError
 from ..data.file_jobs import Job, found_in, jobs_for, refuse_outputs
-from ..data.photo import SUFFIXES, Skipped
+from ..data.reading import SUFFIXES, Skipped
+from .config import Format
 from .imagefiles.decode import FileFormat
 
 FORMATS: dict[str, FileFormat] = {

@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..core.config import Machine, parse_bytes
+from ..core.config import Machine
 from ..core.errors import UserError
+from ..core.units import parse_bytes
 from ..models.loading import DEFAULT, Model, load_model
 from .tiles import Tiling, restore_tiled, tiling_for
 

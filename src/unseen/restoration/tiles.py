@@ -20,7 +20,7 @@ from torch import Tensor
 from ..core.errors import UserError
 from ..core.memory import MIB, Memory
 from ..data.embedded import embedded_photos
-from ..data.patches import to_tensor
+from ..data.tensors import to_tensor
 from ..models.backbones.padded import next_multiple
 from ..models.loading import Model
 from ..models.receptive_field import Reach

@@ -15,7 +15,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from ..core.errors import UserError
-from ..data.photo import Pixels, UnreadableImage
+from ..data.photo import Pixels
+from ..data.reading import UnreadableImage
 from ..models.loading import Model
 from ..restoration.tiles import Tiling
 from . import curve, views

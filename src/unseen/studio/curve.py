@@ -9,8 +9,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from ..study.entry_names import INPUT
 from ..study.report.drawing import finite, legend, looks_of, new_figure, plot, printable, styled, svg
-from ..study.summary import INPUT
 from .kinds import Candidate, Kind, Span
 from .specimen import Point
 

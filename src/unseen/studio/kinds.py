@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from ..core.errors import UserError
 from ..distortions import Distortion, ends
-from ..models.checkpoint import Card
+from ..distortions.spec import parse_distortion
+from ..models.card import Card
 from ..models.loading import Model
-from ..protocols.confounder import Confounder, Synthetic, parse_distortion
+from ..protocols.confounder import Confounder, Synthetic
 from ..protocols.loading import load_protocol, protocol_names
-from ..study.summary import is_ceiling
+from ..study.entry_names import is_ceiling
 
 Span = tuple[float, float]
 

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..data.photo import Pixels
+from ..evaluation.noise import PLACES, SIDE, estimate_noise
 from ..models.card import envelope, safety
 from ..models.loading import Model
 from ..restoration.imagefiles.decode import FileFormat
 from ..restoration.imagefiles.picture import Picture, open_picture, save
-from ..restoration.self_check import PLACES, SIDE, estimate_noise, outside
+from ..restoration.self_check import outside
 from ..restoration.tiles import Tiling, count_tiles, restored_strips
 from .specimen import middle, require_fitting
 

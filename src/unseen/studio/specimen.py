@@ -14,11 +14,12 @@ from torch import Tensor
 
 from ..core.randomness import generator
 from ..data.embedded import embedded_photos
-from ..data.patches import to_tensor
-from ..data.photo import Pixels, UnreadableImage, header_size, read_photo
-from ..evaluation.evaluate import as_levels, to_pixels
-from ..evaluation.metrics import Convention, psnr
+from ..data.photo import Pixels
+from ..data.reading import UnreadableImage, header_size, read_photo
+from ..data.tensors import as_levels, to_pixels, to_tensor
+from ..evaluation.metrics import psnr
 from ..models.loading import Model
+from ..protocols.convention import Convention
 from .kinds import Candidate, Kind
 
 SIDE = 512

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,28 +10,30 @@ from threading import Event
 from rich.progress import Progress, TaskID
 from torch import nn
 
-from ..core.config import CONFIG, CompareConfig, Entry, EvaluateConfig, Machine, TrainConfig, load_config, save_config
+from ..core.config import CONFIG, Machine, load_config, save_config
 from ..core.errors import UserError
 from ..core.provenance import command_line, machine_line
 from ..core.registry import build
 from ..evaluation.benchmark_sets import Tests
-from ..evaluation.evaluate import Trained, evaluate, judge_input, levels_of
-from ..evaluation.results import ROWS, Level, Row, read_rows, write_rows
+from ..evaluation.evaluate import Trained, evaluate
+from ..evaluation.results import ROWS, Row
 from ..methods import METHODS, Method
 from ..models.backbones import BACKBONES
-from ..models.checkpoint import CHECKPOINT, Card, load_checkpoint
+from ..models.card import Card
+from ..models.checkpoint import CHECKPOINT, load_checkpoint
 from ..protocols.protocol import Protocol
-from ..training.loop import Diverged, holds_a_run, is_finished, is_of, position_of, spent, train
+from ..training.config import TrainConfig
+from ..training.loop import Diverged, train
+from ..training.state import holds_a_run, is_finished, is_of, position_of, spent
 from ..training.training_data import materials, protocol_of
-from .report.chosen import pictures
+from .config import CompareConfig
+from .ledger import TEST_SEED, Book, Run, expected_of, standing_rows, told_of
 from .report.export import write_summary
-from .report.html_page import write_report
-from .runs import RECORDS, Record, read_records, write_records
-from .summary import Study, grouped
+from .report.gallery import pictures
+from .report.html_page import REPORT, definitions, write_report
+from .runs import RECORDS, Record
+from .summary import Study
 from .tuning import TRIALS, read_trials, tuned
-
-REPORT = "report.html"
-TEST_SEED = 0  # of the test distortions in a study: one for all, so that every network is given the same
 
 
 @dataclass(frozen=True)
@@ -161,60 +162,6 @@ def settle(plan: Plan, run: Run, book: Book, stop: Event, bar: Progress, whole: 
     return True
 
 
-@dataclass(frozen=True)
-class Run:
-    """One training of a study: the entry that it is of, and its configuration."""
-
-    entry: Entry
-    training: TrainConfig
-
-    @property
-    def folder(self) -> Path:
-        """Where it is trained."""
-        return self.training.folder
-
-    @property
-    def name(self) -> str:
-        """What its rows and its record call it."""
-        return self.folder.name
-
-
-class Book:
-    """The rows and records of a study's folder, by run, in the order in which they were entered.
-
-    Those of runs that are not asked for stay in the files. `written`: when what is there was written, 0 if nothing
-    is; rows cannot be of a network that is younger, as a run may have been trained again and stopped before its test.
-    """
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        there = (folder / ROWS).exists()
-        self.written = (folder / ROWS).stat().st_mtime_ns if there else 0
-        self._rows = grouped(read_rows(folder / ROWS) if there else [], lambda row: row.run)
-        self.records = {record.run: record for record in read_records(folder / RECORDS)}
-
-    def rows_of(self, run: str) -> list[Row]:
-        """The rows of a run, none if it has not been tested."""
-        return self._rows.get(run, [])
-
-    def enter(self, rows: list[Row], record: Record) -> None:
-        """Take up a run that is finished, and write all that is known."""
-        self._rows[record.run], self.records[record.run] = rows, record
-        write_rows(self.folder / ROWS, [row for of_run in self._rows.values() for row in of_run])
-        write_records(self.folder / RECORDS, self.records.values())
-
-
-def told_of(row: Row) -> tuple[object, ...]:
-    """What a row says of its training."""
-    return (row.method, row.backbone, row.seed, row.budget, row.select, row.tuned)
-
-
-def expected_of(run: Run, config: CompareConfig) -> tuple[object, ...]:
-    """What the rows of a run must say of their training."""
-    training = run.training
-    return (run.entry.method, training.backbone, training.seed, str(training.limit), training.select, config.tune)
-
-
 def record_of(run: Run, machine: Machine) -> Record:
     """What a finished run was and what it took."""
     position = position_of(run.folder)
@@ -233,27 +180,6 @@ def record_of(run: Run, machine: Machine) -> Record:
         curve=position.log,
         diagnoses=position.diagnoses,
     )
-
-
-def standing_rows(rows: Sequence[Row], protocol: Protocol, tests: Tests, data: str) -> list[Row]:
-    """These rows of a run, if they are of these very tests, levels and training photographs; else none.
-
-    Whether a test image is still the same is seen by what it measures undone, under one of its levels.
-    """
-    found = [row for row in rows if (row.protocol_hash, row.data) == (protocol.hash(), data)]
-    inputs = {(row.dataset, row.image, row.level): row.input_psnr for row in found}
-    wanted = [
-        (dataset, photo, [(split, c.kind, c.degree) for split, c in levels_of(photo, dataset, protocol)])
-        for dataset, photo in tests.photos
-    ]
-    if inputs.keys() != {(dataset, photo.name, level) for dataset, photo, levels in wanted for level in levels}:
-        return []
-    for dataset, photo, levels in wanted:
-        _, confounder = levels_of(photo, dataset, protocol)[0]
-        measured, _ = judge_input(photo, confounder, protocol.convention, TEST_SEED, dataset)
-        if not math.isclose(measured, inputs[dataset, photo.name, levels[0]], abs_tol=1e-3):  # dB
-            return []
-    return found
 
 
 def report(plan: Plan, finished: Sequence[Run], study: Study, title: str, notes: Sequence[str]) -> None:
@@ -275,36 +201,6 @@ def report(plan: Plan, finished: Sequence[Run], study: Study, title: str, notes:
         machine=machine_line(config),
         notes=[*notes, *[gone] * bool(missing)],
         trials=read_trials(out / TRIALS) if config.tune else [],
-        reported=protocol.reported,
-        definitions=definitions(protocol),
-    )
-
-
-def definitions(protocol: Protocol) -> dict[Level, str]:
-    """Every level as the protocol has it, with all its settings."""
-    return {(split, c.kind, c.degree): c.name for split, c in protocol.levels()}
-
-
-def write_evaluation(
-    rows: Sequence[Row],
-    trained: Trained,
-    protocol: Protocol,
-    tests: Tests,
-    config: EvaluateConfig,
-    notes: Sequence[str],
-) -> None:
-    """The rows and the page of one network."""
-    out, study = Path(config.out), Study(rows)
-    write_rows(out / ROWS, rows)
-    write_report(
-        out / REPORT,
-        study,
-        pictures([(trained.method, trained.network)], study, protocol, tests, config.device, config.seed),
-        title=f"{trained.method} under {protocol.name}",
-        command=command_line(),
-        machine=machine_line(config),
-        notes=notes,
-        trials=[],
         reported=protocol.reported,
         definitions=definitions(protocol),
     )

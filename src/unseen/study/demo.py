@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core.config import CompareConfig, DemoConfig
+from .config import CompareConfig, DemoConfig
 
 TITLE = "Known noise, unknown noise: ERM, DIL and the ceiling"
 NOTES = (

@@ -27,3 +27,15 @@ def label_of(method: str, backbone: str, own: str) -> str:
 def _taken_apart(spec: str) -> tuple[str, list[str]]:
     name, _, settings = spec.partition(":")
     return name.strip(), [item.strip() for item in re.split(r",(?![^\[]*\])", settings) if item.strip()]
+
+
+BASELINE = "erm"
+
+CEILING = "ceiling"
+
+INPUT = "input (no restoration)"
+
+
+def is_ceiling(line: str) -> bool:
+    """Whether a method trained on the unseen levels too, on whatever backbone: it bounds and does not compete."""
+    return line.partition(AT)[0].casefold() == CEILING

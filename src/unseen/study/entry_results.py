@@ -4,41 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.statistics import CONFIDENCE, Resampled, paired_bootstrap
-from ..evaluation.results import Level, Row
+from ..core.statistics import Resampled, paired_bootstrap
+from ..evaluation.results import Row
+from ..protocols.levels import Level
 
 Measure: TypeAlias = Literal["psnr", "ssim"]
+
 Figure: TypeAlias = Literal["psnr", "ssim", "input_psnr", "input_ssim", "invariance"]
+
 FIGURES: tuple[Figure, ...] = ("psnr", "ssim", "input_psnr", "input_ssim", "invariance")
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds, and the half-width of its 95 % interval (Student's t, seeds - 1 degrees of freedom).
-
-    `spread`, the half-width, is None where it does not exist: one seed, or a mean that is not finite.
-    """
-
-    mean: float
-    spread: float | None = None
-
-
-def estimate(by_seed: Sequence[float] | NDArray[np.float64]) -> Estimate:
-    """The estimate from one number a seed; nan where there is none."""
-    from scipy.special import stdtrit  # slow to import, and only tables need it
-
-    values = np.asarray(by_seed, dtype=np.float64)
-    mean = float(values.mean()) if len(values) else math.nan
-    if len(values) < 2 or not np.isfinite(values).all():
-        return Estimate(mean)
-    quantile = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2))
-    return Estimate(mean, quantile * float(values.std(ddof=1)) / math.sqrt(len(values)))
 
 
 class Line:

@@ -16,7 +16,8 @@ from ..core.errors import UserError
 from ..evaluation.results import ROWS, read_rows
 from .report.columns import DECIMALS
 from .report.notes import in_style, oracle, selection, tuning, warning
-from .report.table import NARROW, Cell, Column, escaped, markdown, packed, room, text_table
+from .report.table import NARROW, Cell, Column, escaped, markdown
+from .report.terminal import packed, room, text_table
 from .summary import Study
 
 

@@ -6,25 +6,25 @@ Everything printed, plotted or published is computed here, so that no table can 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from statistics import fmean
 from typing import TypeVar
 
 from ..core.errors import UserError
-from ..core.statistics import Resampled, holm
-from ..evaluation.results import SPLITS, Level, Row, Split
-from .entry_names import AT, label_of
-from .entry_results import Estimate, Line, Measure, estimate
+from ..core.grouping import grouped
+from ..core.statistics import Estimate, Resampled, estimate, holm
+from ..evaluation.results import Row
+from ..protocols.levels import SPLITS, Level, Split
+from .entry_names import BASELINE, CEILING, INPUT, is_ceiling, label_of
+from .entry_results import Line, Measure
 from .runs import Record
 
 T = TypeVar("T")
+
 K = TypeVar("K")
 
-BASELINE = "erm"
-CEILING = "ceiling"
-INPUT = "input (no restoration)"
 SMALLEST_GAP = 0.1
 """dB between baseline and ceiling below which a share of that gap would be mostly chance."""
 
@@ -51,19 +51,6 @@ class Cost:
     steps: float
     seconds: float
     memory: float
-
-
-def is_ceiling(line: str) -> bool:
-    """Whether a method trained on the unseen levels too, on whatever backbone: it bounds and does not compete."""
-    return line.partition(AT)[0].casefold() == CEILING
-
-
-def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
-    """The items by key, both in order of appearance."""
-    groups: dict[K, list[T]] = {}
-    for item in items:
-        groups.setdefault(key(item), []).append(item)
-    return groups
 
 
 def levels_of(rows: Iterable[Row]) -> list[Level]:

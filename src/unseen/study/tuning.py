@@ -12,13 +12,16 @@ from threading import Event
 from rich.progress import Progress, TaskID
 
 from ..core.atomic import write_text
-from ..core.config import CompareConfig, Entry, TrainConfig, slug
+from ..core.config import slug
 from ..core.errors import UserError
 from ..core.randomness import generator
 from ..core.registry import build, settings_of
 from ..methods import METHODS, Method
 from ..methods.search_space import LogUniform, Range
-from ..training.loop import CHOSEN_ON, Diverged, is_finished, is_of, position_of, train
+from ..training.config import CHOSEN_ON, TrainConfig
+from ..training.loop import Diverged, train
+from ..training.state import is_finished, is_of, position_of
+from .config import CompareConfig, Entry
 
 TRIALS = "tuning.jsonl"
 APART = 1_000_000

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
-from ..core.config import Recipe
 from ..core.errors import UserError
 from ..core.registry import build, name_of
 from ..data.patches import Patches
 from ..data.photo import Photo
 from ..data.sources import Clean, recorded_pairs, training_photos, without
 from ..methods import METHODS, Method
-from ..models.checkpoint import Card
+from ..models.card import Card
 from ..protocols.confounder import Confounder, Recorded
 from ..protocols.loading import load_protocol, protocol_names
 from ..protocols.protocol import Protocol
+from .config import Recipe
 
 
 def protocol_of(config: Recipe) -> Protocol:

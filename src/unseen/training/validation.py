@@ -8,17 +8,18 @@ from pathlib import Path
 
 from torch import nn
 
-from ..data.patches import to_tensor
 from ..data.photo import Photo
 from ..data.sources import trimmed
-from ..evaluation.evaluate import at_size_of, distort, levels_of, on_device, restore
+from ..data.tensors import to_tensor
+from ..evaluation.inputs import at_size_of, distort, inputs_of, levels_of
 from ..evaluation.metrics import psnr
-from ..evaluation.quality import inputs_of
-from ..evaluation.results import Level, Split
-from ..models.card import VALIDATION, Quality, mean_reading
+from ..evaluation.noise import noise_of
+from ..evaluation.quality import mean_reading
+from ..models.card import VALIDATION, Quality
 from ..models.checkpoint import load_checkpoint, with_quality
+from ..models.inference import on_device, restore
+from ..protocols.levels import Level, Split
 from ..protocols.protocol import Protocol
-from ..restoration.self_check import noise_of
 
 
 @dataclass(frozen=True)

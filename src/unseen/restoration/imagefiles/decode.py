@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from PIL.BmpImagePlugin import BmpImageFile
 
-from ...data.photo import UnreadableImage
+from ...data.reading import UnreadableImage
 
 if TYPE_CHECKING:  # libvips takes a moment to load, and `unseen --help` has no need of it
     import pyvips

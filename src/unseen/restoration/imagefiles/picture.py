@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ...core.atomic import replacing
 from ...core.errors import UserError
-from ...data.photo import UnreadableImage
+from ...data.reading import UnreadableImage
 from .decode import (
     DEPTHS,
     GRAYS,

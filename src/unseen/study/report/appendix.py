@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..entry_results import Estimate
+from ...core.statistics import Estimate
 from ..summary import Study
 
 if TYPE_CHECKING:  # what trains knows torch, and curves know matplotlib

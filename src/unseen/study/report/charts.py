@@ -12,10 +12,12 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from ...evaluation.results import Level, Split
+from ...core.grouping import grouped
+from ...protocols.levels import Level, Split, degree_of, in_words, level_name
+from ..entry_names import CEILING, is_ceiling
 from ..entry_results import Measure
-from ..summary import CEILING, Study, grouped, is_ceiling
-from .columns import UNITS, degree_of, in_words, level_name
+from ..summary import Study
+from .columns import UNITS
 from .drawing import (
     COLOURS,
     FONT,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from ...evaluation.results import Level
-from ..entry_results import Estimate, Measure
-from ..summary import BASELINE, CEILING, INPUT, Difference, Study, is_ceiling
+from ...core.statistics import Estimate
+from ...protocols.levels import SPOKEN, degree_of, in_words, level_name
+from ..entry_names import BASELINE, CEILING, INPUT, is_ceiling
+from ..entry_results import Measure
+from ..summary import Difference, Study
 from .table import Cell, Column
 
 DECIMALS: dict[Measure, int] = {"psnr": 2, "ssim": 3}
+
 UNITS: dict[Measure, str] = {"psnr": "PSNR (dB)", "ssim": "SSIM"}
-SPOKEN = {"pairs": "recorded pairs"}
-"""Kinds of confounder whose name is no distortion's."""
 
 
 def cell(estimate: Estimate, measure: Measure, best: bool = False) -> Cell:
@@ -167,22 +168,6 @@ def cost_columns(study: Study) -> list[Column]:
     return [_column(study, *headings, cells) for headings, cells in found.items() if cells]
 
 
-def degree_of(level: Level) -> str:
-    """The level's degree as a heading shows it."""
-    return level[2] if isinstance(level[2], str) else f"{level[2]:g}"
-
-
-def in_words(distortion: str) -> str:
-    """A distortion in plain words; a dotted path to one of the user's own stays as it is."""
-    words = distortion.split(" ")  # of a composition: names, and signs between them
-    return SPOKEN.get(distortion) or " ".join(word if "." in word else word.replace("_", " ") for word in words)
-
-
-def level_name(level: Level, between: str = "\n") -> str:
-    """The level's distortion in plain words, and its degree."""
-    return f"{in_words(level[1])}{between}{degree_of(level)}"
-
-
 def by_level(study: Study, measure: Measure) -> str:
     """The title of a table whose columns are levels."""
     if len(study.distortions) > 1:
@@ -190,3 +175,7 @@ def by_level(study: Study, measure: Measure) -> str:
     (distortion,) = study.distortions
     kind = "set" if distortion in SPOKEN else "degree"
     return f"{UNITS[measure]} by {kind} of {in_words(distortion)}"
+
+
+def behaviour_title(study: Study) -> str:
+    return "Against ERM" if BASELINE in study.methods else "Harm, invariance and cost"

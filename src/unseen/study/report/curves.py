@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from ..entry_results import Estimate, estimate
+from ...core.grouping import grouped
+from ...core.statistics import Estimate, estimate
 from ..runs import Record
-from ..summary import grouped
 from .drawing import INCHES, SMALL, Captioned, Looks, band, finite, new_figure, not_beyond, plot, styled, svg
 
 COSTS = {"evaluations": "gradient evaluations", "seconds": "seconds of training"}

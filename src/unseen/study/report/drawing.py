@@ -20,8 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from ..entry_names import AT
-from ..summary import INPUT, is_ceiling
+from ..entry_names import AT, INPUT, is_ceiling
 
 Captioned: TypeAlias = tuple[str, Markup]
 

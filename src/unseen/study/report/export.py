@@ -11,20 +11,37 @@ from pathlib import Path
 from typing import TypeAlias, get_args
 
 from ...core.atomic import write_text
-from ...evaluation.results import Level, Split
+from ...core.statistics import Estimate
+from ...evaluation.results import Row
+from ...protocols.levels import Level, Split, degree_of
 from ..entry_names import AT
-from ..entry_results import Estimate, Measure
+from ..entry_results import Measure
+from ..runs import Record
 from ..summary import Difference, Study
-from .columns import degree_of, difference_columns, gap_columns, split_columns, worst_columns
-from .notes import comparison, conditions, intervals, oracle
-from .table import Cell
-from .terminal import markdown_tables
+from .columns import (
+    behaviour_columns,
+    behaviour_title,
+    by_level,
+    cost_columns,
+    difference_columns,
+    gap_columns,
+    gap_level_columns,
+    level_columns,
+    split_columns,
+    worst_columns,
+)
+from .notes import comparison, conditions, intervals, oracle, remarks, warning
+from .table import Cell, escaped, markdown
 
 SUMMARY = "summary"
+
 MEASURES: tuple[Measure, ...] = get_args(Measure)
+
 Plain: TypeAlias = str | int | float | None
+
 Columns: TypeAlias = Mapping[str, Mapping[str, Plain]]
 """By heading and line."""
+
 TEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
@@ -163,3 +180,30 @@ def _tex_cell(cell: Cell) -> str:
 def tex(text: str) -> str:
     """Text for LaTeX: its special characters escaped, signs as mathematics, line breaks as spaces."""
     return "".join(TEX.get(character, character) for character in " ".join(text.split()))
+
+
+def markdown_table(rows: Sequence[Row], records: Sequence[Record] = ()) -> str:
+    """`markdown_tables` of the study of these rows. Raises UserError where `check_comparable` does."""
+    return markdown_tables(Study(rows, records))
+
+
+def markdown_tables(study: Study) -> str:
+    """The same tables as Markdown, each after its caption, remarks at the end; ends in a newline."""
+    captioned = {
+        "Mean by split": [
+            *split_columns(study, "psnr"),
+            *worst_columns(study, "psnr"),
+            *split_columns(study, "ssim"),
+            *worst_columns(study, "ssim"),
+            *gap_columns(study),
+        ],
+        behaviour_title(study): [*difference_columns(study), *behaviour_columns(study), *cost_columns(study)],
+        by_level(study, "psnr"): level_columns(study, "psnr"),
+        by_level(study, "ssim"): level_columns(study, "ssim"),
+        "Gap closed by unseen level": gap_level_columns(study),
+    }
+    parts = []
+    for caption, columns in captioned.items():
+        if columns:
+            parts += [f"**{escaped(caption + warning(study))}**", markdown(study.lines, columns)]
+    return "\n\n".join([*parts, " ".join(map(escaped, remarks(study)))]) + "\n"

@@ -1,7 +1,4 @@
-"""The gallery of the page: pictures of test images, to compare any two at any severity.
-
-Each picture is stored once, as text, with an index of what it shows; the page's script puts them into two frames.
-"""
+"""Pictures for the page of a study: what each network makes of the worst and of the median test image."""
 
 from __future__ import annotations
 
@@ -16,15 +13,56 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from torch import nn
 
-from ...evaluation.results import Level, Row, Split
-from ..entry_results import Estimate
-from ..summary import BASELINE, Study, grouped, is_ceiling
-from .columns import cell, degree_of, in_words
+from ...core.grouping import grouped
+from ...core.statistics import Estimate
+from ...data.photo import Photo
+from ...data.tensors import to_pixels
+from ...evaluation.benchmark_sets import Tests
+from ...evaluation.evaluate import measure
+from ...evaluation.inputs import at_size_of, levels_of
+from ...evaluation.results import Row
+from ...protocols.levels import Level, Split, degree_of, in_words
+from ...protocols.protocol import Protocol
+from ..entry_names import BASELINE, is_ceiling
+from ..summary import Study
+from .columns import cell
+
+
+def pictures(
+    networks: Sequence[tuple[str, nn.Module]], study: Study, protocol: Protocol, tests: Tests, device: str, seed: int
+) -> list[Picture]:
+    """Excerpts under every level: clean, input, and every network's output, of the images that `chosen` names."""
+    shown: dict[tuple[str, str], list[Picture]] = {}
+    for dataset, photo in chosen(study, tests, protocol.step):
+        for label, network in networks:
+            levels = levels_of(photo, dataset, protocol)
+            for found in measure(network, photo, levels, protocol.convention, device, seed, dataset):
+                name = f"{dataset}/{photo.name}"
+                about = (name, found.confounder.kind, found.confounder.degree, found.split)
+                strip = shown.setdefault((name, found.confounder.name), [])
+                if not strip:
+                    strip.append(Picture(*about, "clean", None, photo.pixels))
+                    given = at_size_of(found.restored, found.distorted)
+                    strip.append(Picture(*about, "input", found.input_psnr, to_pixels(given)))
+                strip.append(Picture(*about, label, found.psnr, to_pixels(found.restored)))
+    return [picture for strip in shown.values() for picture in strip]
+
+
+def chosen(study: Study, tests: Tests, step: int) -> list[tuple[str, Photo]]:
+    """The centres of two images of each set, the first two by `worst_then_median`."""
+    photos = {(name, photo.name): photo for name, photo in tests.excerpts(step)}
+    known = [image for image in worst_then_median(study.rows) if image in photos]
+    sets = grouped(known, lambda image: image[0]).values()
+    return [(image[0], photos[image]) for images in sets for image in images[:2]]
+
 
 CLEAN, GIVEN = "clean", "input"
+
 ROOM = 7_000_000
 """Characters that all pictures of a page may take. Where they need more, they are stored with loss."""
+
 QUALITIES = (95, 90, 85, 80, 75, 70, 60, 50)
 """Of JPEG, best first; colours at full resolution, or noise in them would be taken away (as lossy WebP does)."""
 

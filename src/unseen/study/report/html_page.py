@@ -17,25 +17,66 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.atomic import write_text
-from ...evaluation.results import Level
-from ..entry_names import AT
-from ..entry_results import Estimate
-from ..summary import BASELINE, CEILING, INPUT, Study, is_ceiling
+from ...core.provenance import command_line, machine_line
+from ...core.statistics import Estimate
+from ...evaluation.benchmark_sets import Tests
+from ...evaluation.config import EvaluateConfig
+from ...evaluation.evaluate import Trained
+from ...evaluation.results import ROWS, Row, write_rows
+from ...protocols.levels import Level
+from ...protocols.protocol import Protocol
+from ..entry_names import AT, BASELINE, CEILING, INPUT, is_ceiling
+from ..summary import Study
 from . import appendix as numbers
+from . import columns as tables
 from . import notes as remarks
-from . import terminal as tables
-from .gallery import Picture, gallery
+from .gallery import Picture, gallery, pictures
 
-if TYPE_CHECKING:  # these know torch
+if TYPE_CHECKING:
     from ...protocols.protocol import Reported
     from ..tuning import Trial
+
+REPORT = "report.html"
+
+
+def definitions(protocol: Protocol) -> dict[Level, str]:
+    """Every level as the protocol has it, with all its settings."""
+    return {(split, c.kind, c.degree): c.name for split, c in protocol.levels()}
+
+
+def write_evaluation(
+    rows: Sequence[Row],
+    trained: Trained,
+    protocol: Protocol,
+    tests: Tests,
+    config: EvaluateConfig,
+    notes: Sequence[str],
+) -> None:
+    """The rows and the page of one network."""
+    out, study = Path(config.out), Study(rows)
+    write_rows(out / ROWS, rows)
+    write_report(
+        out / REPORT,
+        study,
+        pictures([(trained.method, trained.network)], study, protocol, tests, config.device, config.seed),
+        title=f"{trained.method} under {protocol.name}",
+        command=command_line(),
+        machine=machine_line(config),
+        notes=notes,
+        trials=[],
+        reported=protocol.reported,
+        definitions=definitions(protocol),
+    )
+
 
 __all__ = ["Picture", "write_report"]
 
 ONE_SEED_MOVES = 0.5
 """dB that another seed may move a mean of a short training; below it, one seed settles nothing."""
+
 LEGIBLE = 8
 """How many lines a chart shows to begin with, without a choice among them."""
+
 SCRIPTS = ("gallery.js", "tables.js", "lines.js")
 
 

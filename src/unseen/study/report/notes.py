@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from ..entry_names import AT
-from ..summary import BASELINE, Study, grouped, is_ceiling
-from .columns import level_name
+from ...core.grouping import grouped
+from ...protocols.levels import level_name
+from ..entry_names import AT, BASELINE, is_ceiling
+from ..summary import Study
 
 CEILING_NOTE = "trained on the unseen levels too"
 SEEDS_TOO = "images (bootstrap) and seeds (t), paired by both"

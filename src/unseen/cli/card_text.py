@@ -1,0 +1,93 @@
+"""A model card for a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from ..core.grouping import grouped
+from ..models.card import VALIDATION, Quality, _named, safety
+from ..protocols.levels import SPLITS, UNDISTORTED
+from ..study.entry_names import is_ceiling
+
+if TYPE_CHECKING:
+    from ..models.card import Card
+
+
+def card_text(card: Card) -> Group:
+    """The whole card for a terminal: who, what, how, how good, where safe, and what it was never tested on."""
+    facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in _facts(card):
+        facts.add_row(Text(name, style="bold"), Text(value))
+    return Group(facts, Text(), *_quality_tables(card.quality), *(Text(f"{line}\n") for line in _remarks(card)))
+
+
+def _facts(card: Card) -> Iterable[tuple[str, str]]:
+    config = card.config
+    yield "network", config["backbone"]
+    ceiling = ", which trains on the unseen levels too: a yardstick" if is_ceiling(config["method"]) else ""
+    yield "method", f"{config['method']}{ceiling}"
+    yield "protocol", f"{config['protocol']} ({card.protocol_hash})"
+    for split in SPLITS:
+        names = [_named(level) for level in card.levels if level[0] == split]
+        yield split, ", ".join(names) or ("none" if card.levels else "not recorded")
+    sources = ", ".join([*config.get("data", ()), *config.get("pairs", ())]) or "not recorded"
+    count = f"; {card.photographs} photographs" if card.photographs else ""
+    yield "trained on", f"{sources}{count}; digest {card.data or 'not recorded'}"
+    recipe = [f"{name} {config[name]}" for name in ("batch", "patch", "loss", "lr", "select", "seed") if name in config]
+    yield "budget", f"{config['budget']}: {card.evaluations:g} gradient evaluations spent; {', '.join(recipe)}"
+    yield "written by", f"unseen {card.version}"
+
+
+def _quality_tables(qualities: Sequence[Quality]) -> Iterable[Table]:
+    """One for each data set, narrow enough for a terminal."""
+    for dataset, found in grouped(qualities, lambda quality: quality.dataset).items():
+        counts = sorted({quality.images for quality in found})
+        images = (
+            f"{counts[0]} image{'s' * (counts[-1] > 1)}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} images"
+        )
+        table = Table(
+            box=SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            title=f"{dataset}, {images}",
+            title_justify="left",
+            title_style="bold",
+        )
+        table.add_column("PSNR in dB")
+        table.add_column("")
+        for heading in ("input", "output", "gain", "95 % interval", "reads", "safe"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for q in found:
+            interval = "" if math.isnan(q.low) else f"[{_number(q.low, '+.2f')}, {_number(q.high, '+.2f')}]"
+            measured = (_number(q.input_psnr, ".2f"), _number(q.psnr, ".2f"), _number(q.gain, "+.2f"), interval)
+            cells = (_named(q.level), "" if q.level == UNDISTORTED else q.split, *measured, _number(q.noise, ".1f"))
+            table.add_row(*map(Text, cells), Text("yes" if q.safe else "", style="bold green"))
+        yield table
+
+
+def _remarks(card: Card) -> Iterable[str]:
+    yield safety(card.quality)
+    if any(q.dataset == VALIDATION for q in card.quality):
+        chosen = card.config.get("select", "last")
+        also = "" if chosen == "last" else f" The weights were chosen on some of them (select: {chosen})."
+        yield (
+            "Measured at the end of the training on centres of validation photographs, which are few and of the "
+            f"training side; they chose nothing else.{also} `unseen evaluate --card true` measures it on test sets."
+        )
+    tested = {q.level for q in card.quality}
+    untested = [_named(level) for level in card.levels if level not in tested]
+    listed = f"{', '.join(untested)}; nor on " if untested and card.quality else ""
+    if card.quality:
+        yield f"Never tested on {listed}any distortion, degree or camera that is not in the table."
+    else:
+        yield "On what it was tested is not recorded."
+
+
+def _number(value: float, form: str) -> str:
+    return "" if math.isnan(value) else format(value, form).replace("-", "−").replace("inf", "∞")

@@ -1,0 +1,91 @@
+"""The command `unseen degrade`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from ..core.atomic import require_writable
+from ..core.config import Machine
+from ..core.errors import UserError
+from .exit_codes import DONE, INTERRUPTED, PARTLY
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
+
+
+def degrade(config: DegradeConfig, told: Namespace) -> int:
+    """Degraded copies, the same once more from their sidecar, or pictures of several degrees."""
+    import torch
+
+    from ..core.interruption import interruptible
+    from ..core.progress import progress_bar
+    from ..data.file_jobs import refuse_existing, refuse_outputs
+    from ..distortions import copies
+    from ..distortions.sidecar import read_records
+
+    config.check(told.grid)
+    photos, out = [Path(name) for name in told.photo], Path(config.out)
+    require_writable(out)
+    config = config.resolved()
+    torch.set_num_threads(config.threads)
+    if config.replay:
+        records = read_records(Path(config.replay), config.distortion)
+        jobs = copies.plan_replay(photos, records)
+        work = partial(copies.replay_copies, jobs, records)
+    elif told.grid:
+        from ..evaluation import grid
+
+        levels = grid.levels_from(config.distortion, config.protocol)
+        if config.protocol and (line := grid.left_out(config.protocol)):
+            print(line, file=sys.stderr)
+        jobs = copies.plan(photos, grid.ENDING)
+        work = partial(grid.make_grids, jobs, levels, seed=config.seed)
+    else:
+        jobs = copies.plan(photos)
+        work = partial(copies.make_copies, jobs, config.distortion[0], seed=config.seed)
+    refuse_outputs(photos, jobs, out)
+    if not told.overwrite:
+        refuse_existing(jobs, out)
+    with interruptible() as stop, progress_bar():
+        outcome = work(out=out, device=config.device, stop=stop)
+    for skipped in outcome.skipped:
+        print(f"skipped {skipped.name}: {skipped.reason}", file=sys.stderr)
+    print(f"{out}: {outcome.written} of {outcome.wanted} {'grids' if told.grid else 'copies'}")
+    if stop.is_set():
+        print("interrupted: the same command with --overwrite makes them all")
+        return INTERRUPTED
+    return PARTLY if outcome.skipped else DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class DegradeConfig(Machine):
+    """Degraded copies of photographs. On one thread unless told otherwise, so that cores make no difference."""
+
+    device: Annotated[str, "cpu, cuda, cuda:1, mps, or auto; equal bits need an equal one"] = "cpu"
+    threads: Annotated[int, "processor threads; 0 takes all; equal bits need equally many"] = 1
+    distortion: Annotated[list[str], "what to do, such as gaussian_noise:30, or 'gaussian_blur:2 > jpeg:40'"] = field(
+        default_factory=list
+    )
+    protocol: Annotated[str, "with --grid, in place of distortions: all that this protocol makes"] = ""
+    replay: Annotated[str, "make the copies again that this copies.jsonl describes"] = ""
+    seed: Annotated[int, "seed of what is drawn"] = 0
+    out: Annotated[str, "folder for the copies and copies.jsonl, or for the grids"] = ""
+
+    def check(self, grid: bool) -> None:
+        """Raises UserError, naming the field, for what cannot be, or cannot be together."""
+        if not self.out:
+            raise UserError("out: no folder given")
+        if self.replay and grid:
+            raise UserError("give --replay or --grid, not both")
+        if self.protocol and not grid:
+            raise UserError("protocol: is for --grid; for copies, give a --distortion")
+        if self.protocol and self.distortion:
+            raise UserError("give --protocol or --distortion, not both")
+        if not (self.distortion or self.protocol or self.replay):
+            raise UserError("distortion: none given; one is gaussian_noise:30, unseen list distortions has them all")
+        if len(self.distortion) > 1 and not (grid or self.replay):
+            raise UserError("distortion: several given; ' > ' joins them to one for a copy, --grid shows each")

@@ -1,0 +1,80 @@
+"""The command `unseen evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.atomic import require_writable
+from ..core.errors import UserError
+from ..core.units import Budget
+from ..evaluation.config import EvaluateConfig
+from .exit_codes import DONE, INTERRUPTED, PARTLY
+from .study import _show
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
+
+ANOTHER_PROTOCOL = (
+    "Trained under another protocol, or another version of this one: what is called seen and unseen here may not "
+    "be what this network saw."
+)
+
+UNCHECKED = "Whether a test image is among the photographs that this network was trained on was not checked: {reason}."
+
+UNFINISHED = "The training was interrupted: {spent:g} of {amount:g} gradient evaluations were spent."
+
+
+def evaluate(config: EvaluateConfig, told: Namespace) -> int:
+    """A checkpoint on test photographs."""
+    from ..core.interruption import interruptible
+    from ..core.progress import progress_bar
+    from ..evaluation.benchmark_sets import Tests
+    from ..evaluation.evaluate import Trained
+    from ..evaluation.evaluate import evaluate as evaluate_network
+    from ..evaluation.quality import quality_of, read_noise
+    from ..evaluation.results import ROWS
+    from ..models.checkpoint import load_checkpoint, with_quality
+    from ..protocols.loading import load_protocol, protocol_names
+    from ..study.report.html_page import REPORT, write_evaluation
+    from ..training.training_data import trained_on
+
+    config = config.resolved()
+    out = Path(config.out)
+    require_writable(out)
+    if (out / ROWS).exists() and not told.overwrite:
+        raise UserError(f"out: {out} holds an evaluation; give --overwrite, or another --out")
+    network, card = load_checkpoint(Path(told.checkpoint), config.backbone)
+    if not config.protocol and card.config["protocol"] not in protocol_names():
+        raise UserError(f"protocol: trained under a file, {card.config['protocol']}; confirm it with --protocol")
+    protocol = load_protocol(config.protocol or card.config["protocol"])
+    protocol = protocol.enlarged() if card.config.get("enlarge") else protocol
+    if config.card and protocol.hash() != card.protocol_hash:
+        raise UserError("card: what another protocol calls seen is not what this network saw; test it under its own")
+    notes = [] if protocol.hash() == card.protocol_hash else [ANOTHER_PROTOCOL]
+    limit = Budget.parse(card.config["budget"])
+    if (
+        limit.unit == "evaluations"
+        and card.config.get("select", "last") == "last"
+        and card.evaluations < 0.9 * limit.amount
+    ):
+        notes.append(UNFINISHED.format(spent=card.evaluations, amount=limit.amount))
+    learnt = trained_on(card, config.protocol, config.method)
+    notes += [] if isinstance(learnt, list) else [UNCHECKED.format(reason=learnt)]
+    tests = Tests.load(config, protocol, learnt if isinstance(learnt, list) else [])
+    file = Path(told.checkpoint).resolve()
+    run = file.name if file.is_dir() else file.parent.name
+    trained = Trained(network, card, run, card.config["method"])
+    with interruptible() as stop, progress_bar() as bar:
+        rows = evaluate_network(trained, protocol, tests, config, config.seed, stop, bar)
+        if config.card and not stop.is_set():
+            with_quality(Path(told.checkpoint), quality_of(rows, read_noise(tests.photos, protocol, config.seed)))
+    if rows:
+        write_evaluation(rows, trained, protocol, tests, config, notes)
+    _show(rows, [], tests.skipped, protocol, notes)
+    if rows:
+        print(f"{out / REPORT}, {out / ROWS}")
+    if stop.is_set():
+        print(f"interrupted: {len({(row.dataset, row.image) for row in rows})} of {len(tests.photos)} images")
+        return INTERRUPTED
+    return PARTLY if tests.skipped else DONE

@@ -1,0 +1,71 @@
+"""A protocol for a terminal, and what others reported under it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from ..protocols.protocol import Protocol, Reported
+
+
+def print_reported_tables(tables: Sequence[Reported], datasets: Collection[str], console: Console) -> None:
+    """Print what others reported on the test sets that were used, each table by itself; of the rest, say so once."""
+    for reported in tables:
+        if rows := _rows_on(reported, datasets):
+            console.print(_reported_table(reported, rows))
+            console.print(Text(reported.source, style="dim"))
+    elsewhere = dict.fromkeys(reported.source for reported in tables if not _rows_on(reported, datasets))
+    if elsewhere:
+        said = f"Reported on other test sets than these, so not beside these numbers: {'; '.join(elsewhere)}"
+        console.print(Text(said, style="dim"))
+
+
+def _rows_on(reported: Reported, datasets: Collection[str]) -> list[Sequence[str]]:
+    names = {name.casefold() for name in datasets}
+    return [row for row in reported.rows if names & {cell.casefold() for cell in row}]
+
+
+def _reported_table(reported: Reported, rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(title=Text("Reported by the authors, other training scale"), title_justify="left", box=SIMPLE_HEAD)
+    for column in reported.columns:
+        table.add_column(Text(column))
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def print_protocol(protocol: Protocol, console: Console) -> None:
+    """Print an experiment: its levels, how it is measured, what was chosen and why, and what was reported."""
+    console.print(Text(f"{protocol.name}, version {protocol.version} ({protocol.hash()})", style="bold"))
+    console.print(Text(protocol.about))
+    levels = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for split, confounder in protocol.levels():
+        levels.add_row(Text(split), Text(confounder.name))
+    console.print(levels)
+    convention = protocol.convention
+    rounded = {"input": convention.round_input, "output": convention.round_output, "Y": convention.round_y}
+    rounding = " and ".join(what for what, on in rounded.items() if on)
+    measure = [
+        "RGB" if convention.channels == "rgb" else "Y (BT.601, studio range)",
+        f"{convention.border} border pixels left out" if convention.border else "whole images",
+        f"{rounding} rounded to 8 bits" if rounding else "nothing rounded",
+        f"restored at {protocol.scale} times the input's size" if protocol.scale > 1 else "",
+    ]
+    console.print(Text("measured: " + ", ".join(filter(None, measure))))
+    for name in protocol.tests:
+        folders = "INPUT_DIR:TARGET_DIR" if name in protocol.recorded() else "DIR"
+        console.print(Text(f"test: --test {name}={folders}"))
+    for confounder in protocol.seen + protocol.held_out:
+        if confounder.kind == "pairs":
+            console.print(Text(f"training: --pairs {confounder.degree}=INPUT_DIR:TARGET_DIR"))
+    for note in protocol.notes:
+        console.print(Text(f"- {note}"))
+    for reported in protocol.reported:
+        console.print(_reported_table(reported, reported.rows))
+        console.print(Text(reported.source, style="dim"))

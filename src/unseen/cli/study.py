@@ -1,0 +1,83 @@
+"""The commands `unseen demo`, `unseen compare` and `unseen rank`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.atomic import require_writable
+from ..study.config import CompareConfig, DemoConfig
+from .exit_codes import DONE, INTERRUPTED, PARTLY
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
+
+    from ..evaluation.results import Row
+    from ..protocols.protocol import Protocol
+    from ..study.runs import Record
+
+
+def demo(config: DemoConfig, told: Namespace) -> int:
+    """ERM, DIL_sf and the ceiling on embedded photographs."""
+    from ..study.demo import NOTES, TITLE, study_config
+
+    return _compare(study_config(config), told.overwrite, TITLE, NOTES)
+
+
+def compare(config: CompareConfig, told: Namespace) -> int:
+    """Methods and seeds under one protocol."""
+    names = ", ".join(config.methods)
+    return _compare(config, told.overwrite, f"{names} under {Path(config.protocol).stem}", ())
+
+
+def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence[str]) -> int:
+    from ..core.interruption import interruptible
+    from ..core.progress import progress_bar
+    from ..evaluation.results import ROWS
+    from ..protocols.loading import load_protocol
+    from ..study import compare as runner
+    from ..study.report.html_page import REPORT
+
+    require_writable(Path(config.out))
+    with interruptible() as stop, progress_bar() as bar:
+        outcome = runner.compare(config.resolved(), stop, bar, title=title, notes=notes, overwrite=overwrite)
+    _show(outcome.rows, outcome.records, outcome.skipped, load_protocol(config.protocol), notes)
+    if outcome.rows:
+        print(f"{config.out}/{REPORT}, {config.out}/{ROWS}")
+    for line in outcome.failed:
+        print(f"left out {line}", file=sys.stderr)
+    if not outcome.complete:
+        print(f"interrupted: the same command{' without --overwrite' * overwrite} goes on from here")
+        return INTERRUPTED
+    return PARTLY if outcome.skipped or outcome.failed else DONE
+
+
+def rank(config: None, told: Namespace) -> int:
+    """Studies side by side: every line's place in each, and its mean place."""
+    from rich.console import Console
+
+    from ..study.ranking import print_ranks
+
+    print_ranks([Path(name) for name in told.studies], Console(highlight=False, markup=False))
+    return DONE
+
+
+def _show(
+    rows: list[Row], records: list[Record], skipped: Iterable[str], protocol: Protocol, notes: Iterable[str]
+) -> None:
+    """Tables of what was measured; apart from them, what others reported; in words, what it is worth."""
+    from rich.console import Console
+
+    from ..study.report.terminal import print_table
+    from .protocol_text import print_reported_tables
+
+    console = Console(highlight=False, markup=False)
+    if rows:
+        print_table(rows, console, records)
+    print_reported_tables(protocol.reported, {row.dataset for row in rows}, console)
+    for note in notes:
+        console.print(f"\n{note}")
+    for line in skipped:
+        print(f"not tested: {line}", file=sys.stderr)

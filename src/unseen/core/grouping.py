@@ -1,0 +1,15 @@
+"""Items grouped by a key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ..study.summary import K, T
+
+
+def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """The items by key, both in order of appearance."""
+    groups: dict[K, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups

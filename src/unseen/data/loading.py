@@ -1,0 +1,141 @@
+"""Load folders of photographs, whole or in windows, within a bound of memory."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from ..core.errors import UserError
+from ..core.progress import track
+from .photo import Photo
+from .reading import Found, Skipped, UnreadableImage, decode, find_photos, header_size, no_pillow_warnings
+
+T = TypeVar("T")
+
+R = TypeVar("R")
+
+SMALLEST_WINDOW = 64
+"""Side in pixels below which windows are refused: the usual training patch would no longer fit in one."""
+
+
+def generator_for(seed: int, name: str) -> np.random.Generator:
+    """A generator that depends on (seed, name) alone: not on what else there is, nor on the order."""
+    # Names of files need not be valid UTF-8; hash() is no choice, it differs from process to process.
+    digest = hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogateescape")).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big"))
+
+
+# --------------------------------------------------------------------------------------------- loading
+
+
+def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> Found:
+    """Read all photographs of `folder` (see `find_photos`) into at most `memory` bytes of pixels.
+
+    Returns the photographs and the files that could not be read, both sorted by name. If the whole
+    photographs would take more than `memory` bytes, each gives one window in their place, at random but fixed
+    by (seed, name): every photograph takes part, and none is decoded a second time during training. All
+    windows have the same side, the largest that fits; a photograph that is narrower or lower than this
+    keeps its full extent in that direction, so that only the others are square.
+
+    Raises UserError if nothing can be read, or if windows would be narrower than `SMALLEST_WINDOW`.
+    """
+    root = folder.parent if folder.is_file() else folder
+
+    def read(path: Path) -> Found:
+        name = path.relative_to(root).as_posix()
+        try:
+            return [Photo(name, decode(path))], []
+        except UnreadableImage as error:
+            return [], [Skipped(name, error.reason)]
+
+    photos, skipped = load_fitting(dict.fromkeys(find_photos(folder), 1), read, root, memory, seed)
+    if not photos:
+        first = skipped[0]
+        count = f"none of {len(skipped)} photographs can be read"
+        raise UserError(f"{folder}: {count}; the first, {first.name}: {first.reason}")
+    return photos, skipped
+
+
+def load_fitting(
+    pictures: Mapping[Path, int], read: Callable[[Path], Found], folder: Path, memory: int, seed: int
+) -> Found:
+    """Photographs, sorted by name, and files left out; windows in place of the whole where `memory` asks for them.
+
+    pictures: clean pictures within `folder`, each with the number of arrays of its size that `read` makes of it.
+    read: the photographs that share this clean picture, and the files to leave out. Their windows are of one place.
+    Raises UserError as `load_photos` does.
+    """
+    paths = list(pictures)
+    with no_pillow_warnings():
+        sizes = in_threads(try_header, paths, "measuring photographs")
+        counted = zip(sizes, pictures.values(), strict=True)  # what cannot be read is told below
+        side = _window_side([size for size, n in counted if isinstance(size, tuple) for _ in range(n)], memory, folder)
+
+        def read_windows(path: Path) -> Found:
+            photos, skipped = read(path)
+            if side is not None and photos:
+                photos = _windows(photos, side, generator_for(seed, path.relative_to(folder).as_posix()))
+            return photos, skipped
+
+        found = in_threads(read_windows, paths, "reading photographs")
+    photos = [photo for some, _ in found for photo in some]
+    return sorted(photos, key=lambda photo: photo.name), [one for _, skipped in found for one in skipped]
+
+
+def in_threads(work: Callable[[T], R], items: Sequence[T], description: str) -> list[R]:
+    """Map in order; Pillow's decoders release the interpreter lock."""
+    pool = ThreadPoolExecutor(max_workers=min(16, (os.cpu_count() or 1) + 1))
+    try:
+        return list(track(pool.map(work, items), description, total=len(items)))
+    finally:
+        # Without this an interrupt from the keyboard would first wait for every photograph.
+        pool.shutdown(cancel_futures=True)
+
+
+def try_header(path: Path) -> tuple[int, int] | UnreadableImage:
+    try:
+        return header_size(path)
+    except UnreadableImage as error:
+        return error
+
+
+def _windows(photos: Sequence[Photo], side: int, generator: np.random.Generator) -> list[Photo]:
+    """Copies, at most side x side, of one place anywhere in the clean picture that all the photographs share."""
+    step = math.lcm(*(photo.scale for photo in photos))
+    height, width = photos[0].pixels.shape[:2]
+    top, left = (int(generator.integers(max(length - side, 0) + 1)) // step * step for length in (height, width))
+    side = max(side // step, 1) * step
+    parts = [photo.window(top, left, side, side) for photo in photos]
+    clean = parts[0].pixels.copy()  # a view would keep the whole alive
+    return [
+        replace(part, pixels=clean, recorded=None if part.recorded is None else part.recorded.copy()) for part in parts
+    ]
+
+
+def _window_side(sizes: Sequence[tuple[int, int]], memory: int, folder: Path) -> int | None:
+    """The largest side at which one window of each photograph fits; None if the whole photographs do."""
+
+    def total(side: int) -> int:
+        return sum(3 * min(side, height) * min(side, width) for height, width in sizes)
+
+    low, high = 0, max((max(size) for size in sizes), default=0)
+    if total(high) <= memory:
+        return None
+    while high - low > 1:  # total(low) fits and total(high) does not
+        middle = (low + high) // 2
+        low, high = (middle, high) if total(middle) <= memory else (low, middle)
+    if low < SMALLEST_WINDOW:
+        least = -(-total(SMALLEST_WINDOW) // 2**20)
+        raise UserError(
+            f"{folder}: {memory} bytes of memory leave a window of {low} pixels for each of {len(sizes)} "
+            f"photographs; allow at least {least} MiB, or give fewer photographs"
+        )
+    return low

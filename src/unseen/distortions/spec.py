@@ -1,0 +1,54 @@
+"""A distortion from its spec, such as `gaussian_blur:2 > jpeg:40`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from .. import distortions
+from ..core.errors import UserError
+from ..core.registry import build, name_of
+from . import DISTORTIONS, Distortion
+
+PAIRS = "pairs"
+
+COMPOSITIONS: dict[str, Callable[[tuple[Distortion, ...]], Distortion]] = {
+    " > ": distortions.Sequence,
+    " & ": distortions.RandomOrder,
+    " | ": distortions.Choice,
+}
+"""How a line of a protocol joins distortions: in order, in an order drawn for each image, or one of them."""
+
+
+def parse_distortion(spec: str, field: str) -> Distortion:
+    """As `parse_confounder`, distortions alone."""
+    padded = f" {spec} "  # so that a sign at either end is one with nothing beside it
+    signs = [sign for sign in COMPOSITIONS if sign in padded]
+    if not signs:
+        return _single(spec, field)
+    if len(signs) > 1:
+        raise UserError(f"{field}: {spec!r}: joins in two ways at once,{signs[0]}and{signs[1]}; keep to one")
+    sign = signs[0].strip()
+    parts = [part.strip() for part in re.split(rf"(?<= ){re.escape(sign)}(?= )", padded)]
+    if not all(parts):
+        raise UserError(f"{field}: {spec!r}: a distortion is missing beside {sign}")
+    made = tuple(_single(part, field) for part in parts)
+    try:
+        return COMPOSITIONS[signs[0]](made)
+    except ValueError as error:
+        raise UserError(f"{field}: {spec!r}: {error}") from error
+
+
+def _single(spec: str, field: str) -> Distortion:
+    if name_of(spec) == PAIRS:
+        raise UserError(f"{field}: {spec!r}: recorded pairs are there already, and cannot be made of other photographs")
+    sign = next((sign for sign in COMPOSITIONS if sign.strip() in spec), None)
+    if sign is None:
+        return build(spec, DISTORTIONS, field, Distortion)
+    hint = f"between distortions, put spaces around {sign.strip()}: one{sign}other"
+    if sign.strip() in name_of(spec):
+        raise UserError(f"{field}: {spec!r}: {hint}")
+    try:
+        return build(spec, DISTORTIONS, field, Distortion)
+    except UserError as error:  # and not before: a part of one's own may have a setting with such a sign in it
+        raise UserError(f"{error}; {hint}") from error

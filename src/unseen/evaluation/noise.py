@@ -1,0 +1,69 @@
+"""The noise level of an image, estimated from the image alone."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+Crop = NDArray[np.float32]
+"""(h, w, 3) in [0, 1]."""
+
+BLOCK = 64
+"""Side of a block that is read by itself, pixels."""
+
+SMALLEST = 16
+"""Side in pixels below which nothing is read: the median would be that of a few dozen coefficients."""
+
+CLIPPED = 0.5
+"""Share of black or white values (0 or 1) above which a block is left out: noise cannot be seen where it is clipped."""
+
+PLACES, SIDE = 9, 256
+"""At how many places of a photograph, of which side in pixels, it is looked at."""
+
+
+def estimate_noise(crops: Iterable[Crop]) -> float:
+    """The reading: σ of white Gaussian noise in gray levels of 255, nan where there is nothing to read it from.
+
+    Per block of at most 64×64 pixels, the median absolute wavelet coefficient at the finest scale, divided by that of
+    a standard normal (Donoho & Johnstone, Ideal spatial adaptation by wavelet shrinkage, Biometrika 1994, section 4.2;
+    scikit-image's `estimate_sigma`), averaged over channels. Texture adds to that and never takes away, so the lower
+    quartile over blocks is what is read. Signal-dependent noise is read between its extremes; noise that is
+    correlated, as after JPEG or demosaicking, is read too low.
+
+    crops: float32 (h, w, 3) in [0, 1]; parts with a side below 16 pixels, and blocks that are mostly black or white,
+    are left out.
+    """
+    found = [_read(block) for crop in crops for block in _blocks(crop)]
+    return 255 * float(np.quantile(found, 0.25)) if found else math.nan
+
+
+def _read(block: Crop) -> float:
+    """σ in the mean over channels, in units of the range; 0 for a channel without any detail."""
+    # Importing it takes a second.
+    from skimage.restoration import estimate_sigma
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the median of no coefficient, where all are exactly zero
+        by_channel: list[float] = estimate_sigma(block, channel_axis=-1)  # type: ignore[no-untyped-call]
+    return float(np.mean(np.nan_to_num(by_channel)))
+
+
+def _blocks(crop: Crop) -> Iterator[Crop]:
+    height, width = crop.shape[:2]
+    if min(height, width) < SMALLEST:
+        return
+    for top in range(0, max(1, height - BLOCK + 1), BLOCK):
+        for left in range(0, max(1, width - BLOCK + 1), BLOCK):
+            block = crop[top : top + BLOCK, left : left + BLOCK]
+            if np.mean((block <= 0) | (block >= 1)) <= CLIPPED:
+                yield block
+
+
+def noise_of(image: Tensor) -> float:
+    """The reading of one image, float (1, 3, H, W) in [0, 1]."""
+    return estimate_noise([image[0].permute(1, 2, 0).numpy()])

@@ -1,0 +1,22 @@
+"""A network on a device, and what it makes of a batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def on_device(network: nn.Module, device: str) -> nn.Module:
+    """The network where it is to compute, channels last in memory: half again as fast on a CPU."""
+    network = network.to(device)
+    for parameter in network.parameters():
+        if parameter.ndim == 4:  # Module.to would stumble over those of five dimensions
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
+@torch.inference_mode()
+def restore(network: nn.Module, distorted: Tensor, device: str) -> Tensor:
+    """The network's output, on the CPU, for float (B, 3, H, W) in [0, 1]."""
+    restored: Tensor = network(distorted.to(device))
+    return restored.cpu()

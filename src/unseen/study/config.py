@@ -1,0 +1,83 @@
+"""What competes in a study: what `unseen compare` can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Annotated
+
+from ..core.config import Machine, slug
+from ..core.errors import UserError
+from ..evaluation.config import Testing
+from ..training.config import Recipe, TrainConfig
+from .entry_names import AT, label_of
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What competes in a study: a method that trains a backbone.
+
+    name: the line of the tables. lr: the outer learning rate. spec: the method with the settings that it is trained
+    with, which may have been chosen for it.
+    """
+
+    name: str
+    method: str
+    backbone: str
+    lr: float
+    spec: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig(Recipe, Testing):
+    """Several methods and seeds under one protocol, at one budget."""
+
+    methods: Annotated[list[str], "methods, each with settings if need be; on a backbone of its own: 'erm @ unet'"] = (
+        field(default_factory=lambda: ["erm", "dil_sf", "ceiling"])
+    )
+    gap: Annotated[bool, "report gap closed: erm and ceiling compete too, listed or not"] = False
+    seeds: Annotated[int, "how many seeds a method"] = 1
+    seed: Annotated[int, "the first of the seeds"] = 0
+    tune: Annotated[int, "first try so many settings of every method, and keep the best on held-out levels"] = 0
+    out: Annotated[str, "folder of the study"] = "runs/study"
+
+    def check(self) -> None:
+        """Also for a study of nothing, and for two methods that would share a folder."""
+        super().check()
+        if self.seeds < 1:
+            raise UserError(f"seeds: {self.seeds} is below 1")
+        if self.tune < 0 or self.tune == 1:
+            raise UserError(f"tune: {self.tune} is no choice of settings; give 2 or more, or 0 to try none")
+        if not self.methods:
+            raise UserError("methods: none given")
+        self.check_tests()
+        folders = [slug(entry.name) for entry in self.entries()]
+        twice = next((entry.name for entry in self.entries() if folders.count(slug(entry.name)) > 1), None)
+        if twice is not None:
+            raise UserError(f"methods: {twice!r} is there twice")
+
+    def entries(self) -> list[Entry]:
+        """What competes, in order; with `gap`, erm and ceiling on the study's backbone are among them."""
+        found = [self._entry(given) for given in self.methods]
+        ends = [self._entry(name) for name in ("erm", "ceiling") if self.gap]
+        return found + [end for end in ends if end.name not in [entry.name for entry in found]]
+
+    def _entry(self, given: str) -> Entry:
+        """Raises UserError for a method without its backbone, or the other way round."""
+        method, at, other = (part.strip() for part in given.partition(AT.strip()))
+        if at and not (method and other):
+            raise UserError(f"methods: {given!r} lacks a method or a backbone; it is METHOD @ BACKBONE")
+        backbone = other or self.backbone
+        return Entry(label_of(method, backbone, self.backbone), method, backbone, self.lr, method)
+
+    def run(self, entry: Entry, seed: int) -> TrainConfig:
+        """The training run of one entry and seed, in a folder of its own inside the study."""
+        recipe = {f.name: getattr(self, f.name) for f in fields(Recipe)} | {"backbone": entry.backbone, "lr": entry.lr}
+        return TrainConfig(**recipe, method=entry.spec, seed=seed, out=f"{self.out}/{slug(entry.name)}-{seed}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig(Machine):
+    """The demonstration: everything but the machine, the seed and the folder is settled."""
+
+    seed: Annotated[int, "seed of everything random"] = 0
+    out: Annotated[str, "folder for report.html and results.jsonl"] = "demo"

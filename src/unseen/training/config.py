@@ -1,0 +1,83 @@
+"""How to train: what `unseen train` can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from ..core.config import Machine, slug
+from ..core.errors import UserError
+from ..core.units import Budget
+from ..protocols.levels import Split
+
+Select: TypeAlias = Literal["last", "seen", "held-out", "oracle"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Machine):
+    """How to train, whatever the method."""
+
+    protocol: Annotated[str, "a protocol by name (see `unseen list protocols`) or a YAML file"] = "denoise"
+    backbone: Annotated[str, "network, with settings: rrdb_small:features=24,blocks=3"] = "rrdb_small"
+    data: Annotated[list[str], "folders of clean photos; or embedded, dead_leaves, dead_leaves:500"] = field(
+        default_factory=lambda: ["embedded"]
+    )
+    pairs: Annotated[list[str], "recorded pairs that the protocol trains on: NAME=INPUT_DIR:TARGET_DIR"] = field(
+        default_factory=list
+    )
+    enlarge: Annotated[
+        bool, "of a protocol that enlarges: enlarge the input bicubically, keep sizes in the network"
+    ] = False
+    budget: Annotated[
+        int | str, "gradient evaluations (forward and backward passes of one batch), or time in training: 30min"
+    ] = 10_000
+    batch: Annotated[int, "images in a batch"] = 8
+    patch: Annotated[int, "side of a training patch, pixels"] = 40
+    content: Annotated[
+        Literal["counterfactual", "independent"], "same clean patches under every distortion, or each its own"
+    ] = "counterfactual"
+    loss: Annotated[Literal["l1", "l2", "huber"], "what is minimised"] = "l1"
+    lr: Annotated[float, "learning rate of the outer Adam"] = 1e-3
+    schedule: Annotated[
+        Literal["cosine", "constant", "published"], "cosine to zero; constant; halved after two thirds"
+    ] = "cosine"
+    select: Annotated[
+        Select, "keep the last weights, or the best on seen or held-out levels; oracle: on unseen ones, and said so"
+    ] = "last"
+    validations: Annotated[int, "how often to validate, and to save for --resume, in a run"] = 10
+    diagnose: Annotated[int, "look at gradients and net bias every so many steps, beside the budget; 0 never does"] = 0
+
+    @property
+    def limit(self) -> Budget:
+        """The budget. Raises UserError for what is none."""
+        return Budget.parse(self.budget)
+
+    def check(self) -> None:
+        """Raises UserError, naming the field, for a number that cannot be."""
+        _ = self.limit
+        for name, least in {"batch": 1, "patch": 1, "validations": 1, "diagnose": 0}.items():
+            if getattr(self, name) < least:
+                raise UserError(f"{name}: {getattr(self, name)} is below {least}")
+        if not self.lr > 0:
+            raise UserError(f"lr: {self.lr} is not above zero")
+        if not self.data or not all(self.data):  # an empty name would be the current folder
+            raise UserError("data: no folder given; leave it out for the embedded photographs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Recipe):
+    """One network by one method."""
+
+    method: Annotated[str, "training method, with settings: dil_sf:inner_lr=1e-4"] = "dil_sf"
+    seed: Annotated[int, "seed of everything random"] = 0
+    out: Annotated[str, "folder of the run; runs/PROTOCOL-METHOD-SEED if left out"] = ""
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is written."""
+        return Path(self.out or f"runs/{Path(self.protocol).stem}-{slug(self.method)}-{self.seed}")
+
+
+CHOSEN_ON: dict[Select, Split] = {"seen": "seen", "held-out": "held-out", "oracle": "unseen"}
+"""By which levels the kept weights are chosen; `last` chooses nothing."""

@@ -1,0 +1,87 @@
+"""Episodes: a batch under every confounder, and the mixture batch, drawn step by step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..core.randomness import generator
+from ..data.patches import Patches
+from ..methods import Batch, Episode
+from ..protocols.confounder import Confounder
+
+Content = Literal["counterfactual", "independent"]
+
+
+class DrawnEpisode(Episode):
+    """An episode whose batches are drawn when they are asked for; `seconds` says how long that took."""
+
+    def __init__(
+        self,
+        confounders: Sequence[Callable[[], Batch]],
+        query: Callable[[], Batch],
+        generator: torch.Generator,
+    ):
+        super().__init__([self._timed(make) for make in confounders], self._timed(query), generator)
+        self.seconds = 0.0
+
+    def _timed(self, make: Callable[[], Batch]) -> Callable[[], Batch]:
+        def timed() -> Batch:
+            started = time.perf_counter()
+            batch = make()
+            self.seconds += time.perf_counter() - started
+            return batch
+
+        return timed
+
+
+def draw_episode(
+    confounders: Sequence[Confounder],
+    patches: Patches,
+    batch: int,
+    content: Content,
+    key: tuple[int, int, int],
+    device: torch.device,
+) -> DrawnEpisode:
+    """The episode of one step: a batch under every confounder, and the mixture batch.
+
+    content: `counterfactual` gives every confounder the same clean patches, as the paper's principle asks;
+        `independent` gives each its own, as the published code did. The noise is independent either way, and
+        recorded pairs bring their own content.
+    key: (seed, rank, step), from which everything random here descends, each batch by itself.
+    """
+    seed, rank, step = key
+
+    @cache
+    def clean(purpose: str | int) -> Tensor:
+        return patches.draw(batch, generator(seed, "content", rank, step, purpose)).to(device)
+
+    def under(i: int) -> Batch:
+        draws = generator(seed, "distortion", rank, step, i)
+        pair = confounders[i].pair(clean(0 if content == "counterfactual" else i), draws)
+        return Batch(*pair, confounders[i].name)
+
+    def query() -> Batch:
+        return mixture(confounders, clean("query"), generator(seed, "distortion", rank, step, "query"))
+
+    makers = [partial(under, i) for i in range(len(confounders))]
+    return DrawnEpisode(makers, query, generator(seed, "method", rank, step))
+
+
+def mixture(confounders: Sequence[Confounder], clean: Tensor, draws: torch.Generator) -> Batch:
+    """The batch I_d: each image of n (n, C, H, W) under a confounder drawn evenly."""
+    picks = torch.randint(len(confounders), (len(clean),), generator=draws).to(clean.device)
+    places, pairs = [], []
+    for i, confounder in enumerate(confounders):
+        (chosen,) = torch.nonzero(picks == i, as_tuple=True)
+        if len(chosen):
+            places.append(chosen)
+            pairs.append(confounder.pair(clean[chosen], draws))
+    order = torch.cat(places).argsort()
+    distorted, originals = (torch.cat(images)[order] for images in zip(*pairs, strict=True))
+    return Batch(distorted, originals)
