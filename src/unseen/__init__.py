@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from .core.version import __version__
+
 __all__ = ["Restorer", "__version__"]
 
 if TYPE_CHECKING:

@@ -90,8 +90,8 @@ def test_describe_tells_all_of_a_protocol(protocol: str, unseen: CommandLine) ->
     told = load_protocol(protocol)
     for words in (protocol, told.hash(), told.about, *told.notes, *(table.source for table in told.reported)):
         assert " ".join(words.split()) in said
-    for split, confounder in told.levels():
-        assert f"{split} {confounder.name}" in said
+    for level, confounder in told.levels():
+        assert f"{level.split} {confounder.name}" in said
     assert all(f"--test {name}=" in said for name in told.tests)
     assert [f"--pairs {c.degree}=" in said for c in told.seen] == [c.kind == "pairs" for c in told.seen]
 

@@ -11,7 +11,7 @@ from unseen.core.config import load_config
 from unseen.models.card import Quality, envelope
 from unseen.models.checkpoint import read_card
 from unseen.models.loading import DEFAULT, load_model, shipped
-from unseen.protocols.levels import UNDISTORTED, level_name
+from unseen.protocols.levels import UNDISTORTED
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +45,7 @@ def row_of(quality: Quality) -> str:
     numbers = (
         f"{quality.input_psnr:.2f} | {quality.psnr:.2f} | {quality.gain:+.2f} [{quality.low:+.2f}, {quality.high:+.2f}]"
     )
-    return f"| {level_name(quality.level, ' ')} | {quality.split} | {numbers.replace('-', '−')} |"
+    return f"| {quality.level.name} | {quality.split} | {numbers.replace('-', '−')} |"
 
 
 def test_the_readme_s_table_is_the_card_s() -> None:

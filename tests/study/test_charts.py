@@ -12,6 +12,7 @@ from support.fake_study import CAMERAS, MANY, METHODS, NOISE, study
 from test_report import charts_of, make_report, whole
 from test_tables import make_rows
 
+from unseen.protocols.levels import Level
 from unseen.study.entry_names import INPUT
 from unseen.study.report.html_page import shown_first
 from unseen.study.summary import Study
@@ -82,7 +83,10 @@ def test_gap_closed_is_bars_or_a_reason(tmp_path: Path) -> None:
 def test_long_names_stay_inside_their_chart(tmp_path: Path) -> None:
     """matplotlib leaves room for them: no text begins left of the figure, or ends below it."""
     names = (*METHODS, "a method with a very long name of its own")
-    levels = [*CAMERAS, *((split, "hybrid", f"a long name of degree {i}") for i, (split, _, _) in enumerate(CAMERAS))]
+    levels = [
+        *CAMERAS,
+        *(Level(split, "hybrid", f"a long name of degree {i}") for i, (split, _, _) in enumerate(CAMERAS)),
+    ]
     for label, chart in charts_of(make_report(tmp_path / "report.html", study(names, levels=levels, recorded=False))):
         box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', chart)
         assert box is not None

@@ -261,8 +261,8 @@ def test_a_difference_is_paired_by_image_and_seed() -> None:
 
 def test_a_difference_is_that_of_the_means_whatever_images_a_level_has() -> None:
     generator = np.random.default_rng(0)
-    places: list[tuple[Level, str]] = [(("unseen", "a", 1.0), f"{i}") for i in range(7)]
-    places += [(("unseen", "b", 1.0), f"{i}") for i in range(2)] + [(("unseen", "pairs", "set"), "other")]
+    places: list[tuple[Level, str]] = [(Level("unseen", "a", 1.0), f"{i}") for i in range(7)]
+    places += [(Level("unseen", "b", 1.0), f"{i}") for i in range(2)] + [(Level("unseen", "pairs", "set"), "other")]
     rows = [
         row(method, seed, image, generator.normal(20, 1), distortion=level[1], degree=level[2])
         for method in ("erm", "dil")

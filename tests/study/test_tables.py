@@ -15,7 +15,7 @@ from scipy import stats
 from unseen.cli.protocol_text import print_reported_tables
 from unseen.core.errors import UserError
 from unseen.evaluation.results import Row
-from unseen.protocols.levels import Split, level_name
+from unseen.protocols.levels import Split
 from unseen.protocols.loading import load_protocol
 from unseen.study.entry_names import INPUT
 from unseen.study.report.columns import (
@@ -275,7 +275,7 @@ def test_distortions_are_named_in_plain_words_and_one_s_own_as_they_are(distorti
     rows = [replace(row, distortion=distortion) for row in make_rows()]
     kind = "set" if distortion == "pairs" else "degree"
     assert by_level(Study(rows), "psnr") == f"PSNR (dB) by {kind} of {words}"
-    assert level_name(rows[0].level, " ") == f"{words} 5"
+    assert rows[0].level.name == f"{words} 5"
 
 
 def test_differences_are_written_with_a_sign_and_zero_without() -> None:

@@ -15,16 +15,16 @@ from unseen.study.runs import Record
 from unseen.study.summary import Study
 
 NOISE: tuple[Level, ...] = (
-    *(("seen", "gaussian_noise", float(sigma)) for sigma in (5, 10, 15, 20)),
-    ("held-out", "gaussian_noise", 25.0),
-    *(("unseen", "gaussian_noise", float(sigma)) for sigma in (30, 40, 50)),
+    *(Level("seen", "gaussian_noise", float(sigma)) for sigma in (5, 10, 15, 20)),
+    Level("held-out", "gaussian_noise", 25.0),
+    *(Level("unseen", "gaussian_noise", float(sigma)) for sigma in (30, 40, 50)),
 )
 CAMERAS: tuple[Level, ...] = (
-    ("seen", "camera_noise", "0-25.13"),
-    ("seen", "camera_noise", "1.25-13.88"),
-    ("held-out", "camera_noise", "15.63-24.21"),
-    ("unseen", "pairs", "a test set with a long name"),
-    ("unseen", "pairs", "cc15"),
+    Level("seen", "camera_noise", "0-25.13"),
+    Level("seen", "camera_noise", "1.25-13.88"),
+    Level("held-out", "camera_noise", "15.63-24.21"),
+    Level("unseen", "pairs", "a test set with a long name"),
+    Level("unseen", "pairs", "cc15"),
 )
 METHODS = ("erm", "dil_sf", "ceiling")
 MANY = (

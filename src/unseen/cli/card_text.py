@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..core.grouping import grouped
-from ..models.card import VALIDATION, Quality, _named, safety
+from ..models.card import VALIDATION, Quality, safety
 from ..protocols.levels import SPLITS, UNDISTORTED
 from ..study.entry_names import is_ceiling
 
@@ -35,7 +35,7 @@ def _facts(card: Card) -> Iterable[tuple[str, str]]:
     yield "method", f"{config['method']}{ceiling}"
     yield "protocol", f"{config['protocol']} ({card.protocol_hash})"
     for split in SPLITS:
-        names = [_named(level) for level in card.levels if level[0] == split]
+        names = [level.name for level in card.levels if level.split == split]
         yield split, ", ".join(names) or ("none" if card.levels else "not recorded")
     sources = ", ".join([*config.get("data", ()), *config.get("pairs", ())]) or "not recorded"
     count = f"; {card.photographs} photographs" if card.photographs else ""
@@ -66,7 +66,7 @@ def _quality_tables(qualities: Sequence[Quality]) -> Iterable[Table]:
         for q in found:
             interval = "" if math.isnan(q.low) else f"[{_number(q.low, '+.2f')}, {_number(q.high, '+.2f')}]"
             measured = (_number(q.input_psnr, ".2f"), _number(q.psnr, ".2f"), _number(q.gain, "+.2f"), interval)
-            cells = (_named(q.level), "" if q.level == UNDISTORTED else q.split, *measured, _number(q.noise, ".1f"))
+            cells = (q.level.name, "" if q.level == UNDISTORTED else q.split, *measured, _number(q.noise, ".1f"))
             table.add_row(*map(Text, cells), Text("yes" if q.safe else "", style="bold green"))
         yield table
 
@@ -81,7 +81,7 @@ def _remarks(card: Card) -> Iterable[str]:
             f"training side; they chose nothing else.{also} `unseen evaluate --card true` measures it on test sets."
         )
     tested = {q.level for q in card.quality}
-    untested = [_named(level) for level in card.levels if level not in tested]
+    untested = [level.name for level in card.levels if level not in tested]
     listed = f"{', '.join(untested)}; nor on " if untested and card.quality else ""
     if card.quality:
         yield f"Never tested on {listed}any distortion, degree or camera that is not in the table."

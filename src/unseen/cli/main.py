@@ -12,9 +12,9 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from .. import __version__
 from ..core.config import Machine
 from ..core.errors import UserError
+from ..core.version import __version__
 from ..evaluation.config import EvaluateConfig
 from ..restoration.config import RestoreConfig
 from ..study.config import CompareConfig, DemoConfig
@@ -145,6 +145,7 @@ COMMANDS = {
 def make_parser(values: Mapping[str, Any]) -> Parser:
     """The whole command line, with `values` of a file in place of the defaults."""
     parser = Parser(
+        COMMANDS,
         prog="unseen",
         description="Train image-restoration networks to hold up on distortions they have never seen.",
     )

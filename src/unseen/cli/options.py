@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
@@ -15,7 +15,6 @@ from ..core.config import Machine, load_config
 from ..core.errors import UserError
 from ..core.registry import as_given, nearest
 from ..core.units import Budget
-from .main import COMMANDS
 
 
 class Parser(ArgumentParser):
@@ -24,14 +23,15 @@ class Parser(ArgumentParser):
     An abbreviated option would not be found among the explicit ones (see `parse`).
     """
 
-    def __init__(self, **settings: Any):
+    def __init__(self, commands: Iterable[str] = (), **settings: Any):
+        self.commands = tuple(commands)
         super().__init__(allow_abbrev=False, formatter_class=argparse.HelpFormatter, **settings)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise UserError(one_line(message, [action.dest for action in self._actions]))
+        raise UserError(one_line(message, [action.dest for action in self._actions], self.commands))
 
 
-def one_line(message: str, known: Sequence[str]) -> str:
+def one_line(message: str, known: Sequence[str], commands: Sequence[str]) -> str:
     """The one line, out of a parser's several, that says what was wrong."""
     message = " ".join(message.split())
     unknown = re.search(r"unrecognized arguments: (\S+)|[oO]ption '([\w.-]+)'", message)
@@ -46,7 +46,7 @@ def one_line(message: str, known: Sequence[str]) -> str:
         choices = [name.strip("'") for name in choice[3].split(", ")]
         return f"{choice[1]}: {choice[2]!r} is none of {', '.join(choices)}{nearest(choice[2], choices)}"
     if "but it was not provided" in message:
-        return f"give a command: {', '.join(COMMANDS)}; unseen --help says more"
+        return f"give a command: {', '.join(commands)}; unseen --help says more"
     missing = re.search(r"arguments are required: (\w+)\.(\w+)", message)
     if missing:
         article = "" if missing[2].endswith("s") else "a "

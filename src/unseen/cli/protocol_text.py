@@ -45,8 +45,8 @@ def print_protocol(protocol: Protocol, console: Console) -> None:
     console.print(Text(f"{protocol.name}, version {protocol.version} ({protocol.hash()})", style="bold"))
     console.print(Text(protocol.about))
     levels = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for split, confounder in protocol.levels():
-        levels.add_row(Text(split), Text(confounder.name))
+    for level, confounder in protocol.levels():
+        levels.add_row(Text(level.split), Text(confounder.name))
     console.print(levels)
     convention = protocol.convention
     rounded = {"input": convention.round_input, "output": convention.round_output, "Y": convention.round_y}

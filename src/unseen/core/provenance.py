@@ -8,7 +8,7 @@ import sys
 
 import torch
 
-from .. import __version__
+from ..core.version import __version__
 from .config import Machine
 
 

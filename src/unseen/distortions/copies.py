@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .. import __version__
 from ..core.atomic import replacing
 from ..core.progress import track
 from ..core.randomness import generator
+from ..core.version import __version__
 from ..data.file_jobs import Job, found_in, jobs_for
 from ..data.photo import Pixels
 from ..data.reading import Skipped, UnreadableImage, read_photo

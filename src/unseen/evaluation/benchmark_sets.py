@@ -81,7 +81,7 @@ def refuse_untestable(tests: Sequence[tuple[str, Photo]], protocol: Protocol) ->
             known = protocol.recorded()
             lines = f"pairs for {', '.join(known)} alone{nearest(name, known)}" if known else "no line for pairs"
             raise UserError(f"test: {name} is of recorded pairs, and {protocol.name} has {lines}")
-        splits |= {split for split, _ in levels}
+        splits |= {level.split for level, _ in levels}
     if "unseen" not in splits:
         sets = [c.degree for c in protocol.unseen if isinstance(c, Recorded)]
         give = f"--test {sets[0]}=INPUT_DIR:TARGET_DIR" if sets else "clean photographs, --test NAME=DIR"

@@ -23,7 +23,7 @@ from ..models.card import Card
 from ..models.inference import on_device, restore
 from ..protocols.confounder import Confounder
 from ..protocols.convention import Convention
-from ..protocols.levels import Split
+from ..protocols.levels import Level
 from ..protocols.protocol import Protocol
 from .inputs import distort, judge, judge_input, levels_of
 from .metrics import psnr
@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 class Measurement:
     """One image under one confounder: the four numbers, and the images, float (1, 3, H, W)."""
 
-    split: Split
-    confounder: Confounder
+    level: Level
     psnr: float
     ssim: float
     input_psnr: float
@@ -50,14 +49,14 @@ class Measurement:
 def measure(
     network: nn.Module,
     photo: Photo,
-    levels: Iterable[tuple[Split, Confounder]],
+    levels: Iterable[tuple[Level, Confounder]],
     convention: Convention,
     device: str,
     seed: int,
     dataset: str,
 ) -> Iterator[Measurement]:
     """Restore one photograph (H, W, 3) under each of the levels."""
-    for split, confounder in levels:
+    for level, confounder in levels:
         distorted = distort(photo, confounder, convention, seed, dataset)
         restored = restore(network, distorted, device)
         if restored.shape[-2:] != photo.pixels.shape[:2]:
@@ -67,7 +66,7 @@ def measure(
             )
         before = judge_input(photo, confounder, convention, seed, dataset)
         after = judge(restored, to_tensor(photo.pixels), convention)
-        yield Measurement(split, confounder, *after, *before, distorted, restored)
+        yield Measurement(level, *after, *before, distorted, restored)
 
 
 @dataclass(frozen=True)
@@ -111,9 +110,9 @@ def evaluate(
                     budget=str(Budget.parse(card.config["budget"])),
                     select=card.config.get("select", "last"),
                     tuned=trained.tuned,
-                    split=found.split,
-                    distortion=found.confounder.kind,
-                    degree=found.confounder.degree,
+                    split=found.level.split,
+                    distortion=found.level.distortion,
+                    degree=found.level.degree,
                     dataset=dataset,
                     image=photo.name,
                     psnr=found.psnr,

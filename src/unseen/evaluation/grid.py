@@ -61,7 +61,7 @@ def levels_from(specs: Sequence[str], protocol: str) -> list[Level]:
     """
     if not protocol:
         return [Level(Synthetic(spec, parse_distortion(spec, "distortion"))) for spec in specs]
-    found = [Level(c, split) for split, c in load_protocol(protocol).levels() if isinstance(c, Synthetic)]
+    found = [Level(c, level.split) for level, c in load_protocol(protocol).levels() if isinstance(c, Synthetic)]
     if not found:
         raise UserError(f"protocol: {protocol} makes no distortion: all of its pairs are recorded")
     return found

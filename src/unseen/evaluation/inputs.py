@@ -11,16 +11,16 @@ from ..data.photo import Photo
 from ..data.tensors import as_levels, enlarge, to_tensor
 from ..protocols.confounder import Confounder, Recorded, Synthetic
 from ..protocols.convention import Convention
-from ..protocols.levels import UNDISTORTED, Level, Split
+from ..protocols.levels import UNDISTORTED, Level
 from ..protocols.protocol import Protocol
 from .metrics import psnr, ssim
 
 
-def levels_of(photo: Photo, dataset: str, protocol: Protocol) -> list[tuple[Split, Confounder]]:
+def levels_of(photo: Photo, dataset: str, protocol: Protocol) -> list[tuple[Level, Confounder]]:
     """The levels that a photograph is tested under: the made ones if it is clean, its own if it was recorded."""
     if photo.recorded is None:
-        return [(split, c) for split, c in protocol.levels() if isinstance(c, Synthetic)]
-    return [(split, c) for split, c in protocol.levels() if isinstance(c, Recorded) and c.degree == dataset]
+        return [(level, c) for level, c in protocol.levels() if isinstance(c, Synthetic)]
+    return [(level, c) for level, c in protocol.levels() if isinstance(c, Recorded) and c.degree == dataset]
 
 
 def distort(photo: Photo, confounder: Confounder, convention: Convention, seed: int, dataset: str) -> Tensor:
@@ -61,7 +61,6 @@ def inputs_of(photo: Photo, dataset: str, protocol: Protocol, seed: int) -> dict
     The images are those of `evaluation.distort`. Where networks enlarge, the photograph itself is no input.
     """
     found = {UNDISTORTED: to_tensor(photo.pixels)} if protocol.scale == 1 else {}
-    for split, confounder in levels_of(photo, dataset, protocol):
-        level = (split, confounder.kind, confounder.degree)
+    for level, confounder in levels_of(photo, dataset, protocol):
         found[level] = distort(photo, confounder, protocol.convention, seed, dataset)
     return found

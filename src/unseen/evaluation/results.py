@@ -56,7 +56,7 @@ class Row:
     @property
     def level(self) -> Level:
         """The confounder that this row measures, with its role in the protocol."""
-        return (self.split, self.distortion, self.degree)
+        return Level(self.split, self.distortion, self.degree)
 
 
 # Annotations are strings here (from __future__), so that the fields of Row are written down only once.

@@ -10,15 +10,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Self
 
-from .. import __version__
 from ..core.errors import UserError
 from ..core.jsonl import NUMBER, Kind, _to_json, require_kinds
 from ..core.statistics import estimate
+from ..core.version import __version__
 from ..protocols.levels import Level, Split, read_level
 
 if TYPE_CHECKING:
-    from ..protocols.protocol import Protocol
-    from ..training.config import TrainConfig
+    pass
 
 VALIDATION = "validation"
 """The `dataset` of what was measured on photographs of the training side."""
@@ -59,7 +58,7 @@ class Quality:
 
     @property
     def level(self) -> Level:
-        return (self.split, self.distortion, self.degree)
+        return Level(self.split, self.distortion, self.degree)
 
     @property
     def safe(self) -> bool:
@@ -128,16 +127,9 @@ def safety(qualities: Sequence[Quality]) -> str:
     least = min(q.images for q in qualities if found.low <= q.noise <= found.high)
     return (
         f"Safe where the noise reads {found.low:.1f} to {found.high:.1f} gray levels of 255, from "
-        f"{_named(found.lowest.level)} to {_named(found.highest.level)}: the gain over the input is above zero, by "
+        f"{found.lowest.level.name} to {found.highest.level.name}: the gain over the input is above zero, by "
         f"the lower end of its 95 % interval, at every tested level that reads so ({least} images or more a level)."
     )
-
-
-def _named(level: Level) -> str:
-    """`gaussian noise 25`."""
-    from ..protocols.levels import level_name
-
-    return level_name(level, " ").strip()
 
 
 TOLD: dict[str, Kind] = {
@@ -178,12 +170,6 @@ class Card:
     photographs: int = 0
     levels: tuple[Level, ...] = ()
     quality: tuple[Quality, ...] = ()
-
-    @classmethod
-    def of(cls, config: TrainConfig, protocol: Protocol, evaluations: float, data: str, photographs: int) -> Self:
-        """Of a training; what its weights are worth is measured when it has ended."""
-        levels = tuple((split, c.kind, c.degree) for split, c in protocol.levels())
-        return cls(__version__, asdict(config), protocol.hash(), evaluations, data, photographs, levels)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"quality": [quality.to_json() for quality in self.quality]}

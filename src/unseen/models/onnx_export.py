@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import __version__
 from ..core.atomic import replacing
 from ..core.errors import UserError
+from ..core.version import __version__
 from .backbones.padded import Padded, next_multiple
 from .card import Card
 from .loading import load_network, model_of

@@ -14,6 +14,7 @@ from ..data.patches import Patches
 from ..distortions import Distortion, Enlarged
 from ..distortions.distortion import in_words
 from ..distortions.spec import COMPOSITIONS, PAIRS, parse_distortion
+from .levels import Level, Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,10 @@ class Confounder(ABC):
     @abstractmethod
     def degree(self) -> float | str:
         """The degree as a table shows it: a number, or words."""
+
+    def level(self, split: Split) -> Level:
+        """The level that this confounder is in a protocol where its role is `split`."""
+        return Level(split, self.kind, self.degree)
 
     @abstractmethod
     def overlaps(self, other: Confounder) -> bool:

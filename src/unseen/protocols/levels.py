@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from ..core.jsonl import NUMBER, require_kinds
 
@@ -11,10 +11,37 @@ Split: TypeAlias = Literal["seen", "held-out", "unseen"]
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 
-Level: TypeAlias = tuple[Split, str, float | str]
-"""(split, distortion, degree): one column of a per-level table."""
 
-UNDISTORTED: Level = ("unseen", "undistorted", "")
+class Level(NamedTuple):
+    """One distortion at one degree, with its role in a protocol: one column of a per-level table.
+
+    Attributes:
+        split: the role: seen, held-out or unseen.
+        distortion: the name of the distortion, `pairs` for a set of recorded pairs.
+        degree: the number on the x axis of a curve, or words where no single number tells the severity.
+    """
+
+    split: Split
+    distortion: str
+    degree: float | str
+
+    @property
+    def degree_text(self) -> str:
+        """The degree as a heading shows it: `25`, `4, area`."""
+        return self.degree if isinstance(self.degree, str) else f"{self.degree:g}"
+
+    @property
+    def name(self) -> str:
+        """The distortion in plain words and its degree: `gaussian noise 25`."""
+        return f"{plain_words(self.distortion)} {self.degree_text}".strip()
+
+    @property
+    def heading(self) -> str:
+        """`name` in two lines, as the heading of a column."""
+        return f"{plain_words(self.distortion)}\n{self.degree_text}"
+
+
+UNDISTORTED = Level("unseen", "undistorted", "")
 """No level of any protocol: the clean photographs themselves, that nothing can improve."""
 
 
@@ -24,24 +51,14 @@ def read_level(values: Sequence[Any]) -> Level:
     if split not in SPLITS:
         raise ValueError(f"split: {split!r:.40} is none of {', '.join(SPLITS)}")
     require_kinds({"distortion": distortion, "degree": degree}, {"distortion": str, "degree": NUMBER | str})
-    return split, distortion, degree
+    return Level(split, distortion, degree)
 
 
 SPOKEN = {"pairs": "recorded pairs"}
 """Kinds of confounder whose name is no distortion's."""
 
 
-def degree_of(level: Level) -> str:
-    """The level's degree as a heading shows it."""
-    return level[2] if isinstance(level[2], str) else f"{level[2]:g}"
-
-
-def in_words(distortion: str) -> str:
+def plain_words(distortion: str) -> str:
     """A distortion in plain words; a dotted path to one of the user's own stays as it is."""
     words = distortion.split(" ")  # of a composition: names, and signs between them
     return SPOKEN.get(distortion) or " ".join(word if "." in word else word.replace("_", " ") for word in words)
-
-
-def level_name(level: Level, between: str = "\n") -> str:
-    """The level's distortion in plain words, and its degree."""
-    return f"{in_words(level[1])}{between}{degree_of(level)}"

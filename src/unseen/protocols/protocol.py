@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from .confounder import Confounder, Recorded, enlarged
 from .convention import Convention
-from .levels import Split
+from .levels import Level, Split
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class Protocol:
     notes: tuple[str, ...] = ()
     reported: tuple[Reported, ...] = ()
 
-    def levels(self) -> list[tuple[Split, Confounder]]:
-        """Every confounder with its split, seen first."""
+    def levels(self) -> list[tuple[Level, Confounder]]:
+        """Every confounder with its level, seen levels first."""
         splits: list[tuple[Split, tuple[Confounder, ...]]] = [
             ("seen", self.seen),
             ("held-out", self.held_out),
             ("unseen", self.unseen),
         ]
-        return [(split, confounder) for split, confounders in splits for confounder in confounders]
+        return [(c.level(split), c) for split, confounders in splits for c in confounders]
 
     def recorded(self) -> list[str]:
         """The names of the sets of recorded pairs among its confounders."""

@@ -81,8 +81,7 @@ def standing_rows(rows: Sequence[Row], protocol: Protocol, tests: Tests, data: s
     found = [row for row in rows if (row.protocol_hash, row.data) == (protocol.hash(), data)]
     inputs = {(row.dataset, row.image, row.level): row.input_psnr for row in found}
     wanted = [
-        (dataset, photo, [(split, c.kind, c.degree) for split, c in levels_of(photo, dataset, protocol)])
-        for dataset, photo in tests.photos
+        (dataset, photo, [level for level, _ in levels_of(photo, dataset, protocol)]) for dataset, photo in tests.photos
     ]
     if inputs.keys() != {(dataset, photo.name, level) for dataset, photo, levels in wanted for level in levels}:
         return []

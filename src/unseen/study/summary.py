@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from statistics import fmean
-from typing import TypeVar
 
 from ..core.errors import UserError
 from ..core.grouping import grouped
@@ -20,10 +19,6 @@ from ..protocols.levels import SPLITS, Level, Split
 from .entry_names import BASELINE, CEILING, INPUT, is_ceiling, label_of
 from .entry_results import Line, Measure
 from .runs import Record
-
-T = TypeVar("T")
-
-K = TypeVar("K")
 
 SMALLEST_GAP = 0.1
 """dB between baseline and ceiling below which a share of that gap would be mostly chance."""
@@ -150,7 +145,7 @@ class Study:
 
     def levels_in(self, split: Split) -> list[Level]:
         """The levels of one split."""
-        return [level for level in self.levels if level[0] == split]
+        return [level for level in self.levels if level.split == split]
 
     @property
     def rivals(self) -> list[str]:

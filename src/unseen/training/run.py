@@ -10,14 +10,13 @@ from torch import nn
 
 from ..core.errors import UserError
 from ..core.randomness import derive
-from ..core.registry import build
+from ..core.registry import build, name_of
 from ..data.patches import Patches
 from ..methods import METHODS, Batch, Method, Objective, objective_for
 from ..models.backbones import BACKBONES
 from ..models.inference import on_device
 from ..protocols.confounder import Confounder, Synthetic
 from ..protocols.protocol import Protocol
-from ..study.entry_names import is_ceiling
 from .config import TrainConfig
 from .training_data import Material, protocol_of
 from .validation import Validation
@@ -48,7 +47,7 @@ class Run:
         torch.backends.cudnn.deterministic = True
         protocol = protocol_of(config)
         method = build(config.method, METHODS, "method", Method)
-        if method.sees_unseen and not is_ceiling(config.method):
+        if method.sees_unseen and name_of(config.method).casefold() != "ceiling":
             raise UserError(f"method: {config.method!r} trains on unseen levels; only `ceiling` is labelled so")
         torch.manual_seed(derive(config.seed, "weights"))
         network = build(config.backbone, BACKBONES, "backbone", nn.Module)

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..core.atomic import write_text
 from ..core.config import CONFIG, load_config, save_config
 from ..core.errors import UserError
+from ..core.version import __version__
 from ..models.card import Card
 from ..models.checkpoint import CHECKPOINT, load_optimiser, load_state, optimiser_tensors, save_checkpoint, save_state
 from .config import TrainConfig
@@ -77,9 +77,16 @@ def save(run: Run, position: Position, processes: Processes, kept: bool) -> None
         if position.diagnoses:
             write_text(config.folder / DIAGNOSES, "".join(json.dumps(line) + "\n" for line in position.diagnoses))
         if kept or not (config.folder / CHECKPOINT).exists():
-            card = Card.of(config, run.protocol, spent(position, config), run.data, run.photographs)
+            card = card_of(run, position)
             save_checkpoint(config.folder / CHECKPOINT, tested_network(run).state_dict(), card)
     save_state(state_file(config.folder, processes.rank), groups, asdict(position))  # last: it says the rest is there
+
+
+def card_of(run: Run, position: Position) -> Card:
+    """The card of a training run. `quality` stays empty until the run has ended and is measured."""
+    levels = tuple(level for level, _ in run.protocol.levels())
+    evaluations = spent(position, run.config)
+    return Card(__version__, asdict(run.config), run.protocol.hash(), evaluations, run.data, run.photographs, levels)
 
 
 def begin(run: Run, processes: Processes) -> None:

@@ -54,11 +54,11 @@ class Validation:
         found: dict[Split, list[float]] = {}
         for dataset, crop in self.crops:
             clean = to_tensor(crop.pixels)
-            for split, confounder in levels_of(crop, dataset, self.protocol):
-                if split != "unseen" or self.oracle:
+            for level, confounder in levels_of(crop, dataset, self.protocol):
+                if level.split != "unseen" or self.oracle:
                     distorted = distort(crop, confounder, convention, 0, dataset)
                     value = float(psnr(restore(network, distorted, device), clean, convention))
-                    found.setdefault(split, []).append(value)
+                    found.setdefault(level.split, []).append(value)
         return {split: sum(values) / len(values) for split, values in found.items()}
 
     def quality(self, network: nn.Module, device: str) -> list[Quality]:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from ...core.grouping import grouped
-from ...protocols.levels import Level, Split, degree_of, in_words, level_name
+from ...protocols.levels import Level, Split, plain_words
 from ..entry_names import CEILING, is_ceiling
 from ..entry_results import Measure
 from ..summary import Study
@@ -82,17 +82,17 @@ class _Panel:
 
 def _panels(study: Study) -> list[_Panel]:
     """One panel a distortion of two levels or more; those of a single one share the last."""
-    groups = grouped(study.levels, lambda level: level[1]).values()
+    groups = grouped(study.levels, lambda level: level.distortion).values()
     panels = [_panel(levels) for levels in groups if len(levels) > 1]
     alone = [level for levels in groups for level in levels if len(levels) == 1]
-    title = level_name(alone[0], " ") if len(alone) == 1 else "distortions of a single level"
+    title = alone[0].name if len(alone) == 1 else "distortions of a single level"
     return panels + [_Panel(title, "", alone, range(len(alone)))] * bool(alone)
 
 
 def _panel(levels: list[Level]) -> _Panel:
-    kind, title = levels[0][1], in_words(levels[0][1])
+    kind, title = levels[0].distortion, plain_words(levels[0].distortion)
     axis = DEGREES.get(kind, f"degree of {title}")
-    degrees = {level: level[2] for level in levels if not isinstance(level[2], str)}
+    degrees = {level: level.degree for level in levels if not isinstance(level.degree, str)}
     if len(degrees) < len(levels) or len(set(degrees.values())) == 1:
         return _Panel(title, axis, levels, range(len(levels)))
     ordered = sorted(levels, key=degrees.__getitem__)
@@ -147,7 +147,7 @@ def _mark_splits(axes: Axes, panel: _Panel) -> None:
         if split != "held-out":
             axes.axvspan(low - pad, high + pad, facecolor=COLOURS[split], edgecolor="none", zorder=0.5)
     for level, place in zip(panel.levels, panel.places, strict=True):
-        if level[0] == "held-out" and panel.scaled:
+        if level.split == "held-out" and panel.scaled:
             axes.axvline(place, color=MUTED, linewidth=1, linestyle=":", zorder=0.6)
     for split, low, high in regions:
         height = 1.08 if split == "held-out" and panel.scaled else 1.02  # its names would touch the others
@@ -159,7 +159,7 @@ def _label_levels(axes: Axes, panel: _Panel) -> None:
     """Name the levels on the axis: all positions get a tick, and a name where there is room for it."""
     left, right = axes.get_xlim()
     points = 0.85 * INCHES[0] * 72 / (right - left)  # of one step on the axis
-    names = [degree_of(level) if panel.axis else level_name(level, " ") for level in panel.levels]
+    names = [level.degree_text if panel.axis else level.name for level in panel.levels]
     steep = not panel.scaled and max(map(len, names)) * 0.6 * FONT > points
     shown, free = [], -math.inf
     for place, name in zip(panel.places, names, strict=True):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from ...core.statistics import Estimate
-from ...protocols.levels import SPOKEN, degree_of, in_words, level_name
+from ...protocols.levels import SPOKEN, Level, plain_words
 from ..entry_names import BASELINE, CEILING, INPUT, is_ceiling
 from ..entry_results import Measure
 from ..summary import Difference, Study
@@ -77,11 +77,16 @@ def split_columns(study: Study, measure: Measure) -> list[Column]:
     ]
 
 
+def _heading(study: Study, level: Level) -> str:
+    """The degree of a level, under its distortion where the study has several distortions."""
+    return level.degree_text if len(study.distortions) == 1 else level.heading
+
+
 def level_columns(study: Study, measure: Measure) -> list[Column]:
     """One column a level; the heading names its distortion only where there are several."""
-    name = degree_of if len(study.distortions) == 1 else level_name
     return [
-        _of_estimates(study, measure, study.estimates(measure, level), name(level), level[0]) for level in study.levels
+        _of_estimates(study, measure, study.estimates(measure, level), _heading(study, level), level.split)
+        for level in study.levels
     ]
 
 
@@ -106,8 +111,10 @@ def gap_level_columns(study: Study) -> list[Column]:
     """Gap closed at each unseen level; "undefined" where the ceiling is not clearly above ERM there."""
     if BASELINE not in study.methods or CEILING not in study.methods:
         return []
-    name = degree_of if len(study.distortions) == 1 else level_name
-    return [_of_shares(study, study.gap_at(level), name(level), level[0]) for level in study.levels_in("unseen")]
+    return [
+        _of_shares(study, study.gap_at(level), _heading(study, level), level.split)
+        for level in study.levels_in("unseen")
+    ]
 
 
 def _of_shares(study: Study, shares: Mapping[str, float], heading: str, under: str) -> Column:
@@ -174,7 +181,7 @@ def by_level(study: Study, measure: Measure) -> str:
         return f"{UNITS[measure]} by level"
     (distortion,) = study.distortions
     kind = "set" if distortion in SPOKEN else "degree"
-    return f"{UNITS[measure]} by {kind} of {in_words(distortion)}"
+    return f"{UNITS[measure]} by {kind} of {plain_words(distortion)}"
 
 
 def behaviour_title(study: Study) -> str:

@@ -13,7 +13,7 @@ from typing import TypeAlias, get_args
 from ...core.atomic import write_text
 from ...core.statistics import Estimate
 from ...evaluation.results import Row
-from ...protocols.levels import Level, Split, degree_of
+from ...protocols.levels import Level, Split
 from ..entry_names import AT
 from ..entry_results import Measure
 from ..runs import Record
@@ -92,7 +92,7 @@ def _quality(study: Study) -> Columns:
     """PSNR, SSIM and gap closed, by split and by level."""
     found: dict[str, Mapping[str, Plain]] = {}
     places: dict[str, Split | Level] = {split: split for split in study.splits}
-    places |= {f"{level[0]} {level[1]} {degree_of(level)}": level for level in study.levels}
+    places |= {f"{level.split} {level.distortion} {level.degree_text}": level for level in study.levels}
     for words, where in places.items():
         for measure in MEASURES:
             found |= _estimates(f"{measure} {words}", study.estimates(measure, where))
@@ -102,7 +102,7 @@ def _quality(study: Study) -> Columns:
     for measure in MEASURES:
         at = {level: study.estimates(measure, level) for level in worst.values()}
         found |= _estimates(f"{measure} worst unseen", {name: at[level][name] for name, level in worst.items()})
-    found["worst unseen"] = {name: f"{level[1]} {degree_of(level)}" for name, level in worst.items()}
+    found["worst unseen"] = {name: f"{level.distortion} {level.degree_text}" for name, level in worst.items()}
     return {**found, "gap closed": study.gap}
 
 

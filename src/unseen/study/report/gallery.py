@@ -23,7 +23,7 @@ from ...evaluation.benchmark_sets import Tests
 from ...evaluation.evaluate import measure
 from ...evaluation.inputs import at_size_of, levels_of
 from ...evaluation.results import Row
-from ...protocols.levels import Level, Split, degree_of, in_words
+from ...protocols.levels import Level, Split, plain_words
 from ...protocols.protocol import Protocol
 from ..entry_names import BASELINE, is_ceiling
 from ..summary import Study
@@ -34,14 +34,14 @@ def pictures(
     networks: Sequence[tuple[str, nn.Module]], study: Study, protocol: Protocol, tests: Tests, device: str, seed: int
 ) -> list[Picture]:
     """Excerpts under every level: clean, input, and every network's output, of the images that `chosen` names."""
-    shown: dict[tuple[str, str], list[Picture]] = {}
+    shown: dict[tuple[str, Level], list[Picture]] = {}
     for dataset, photo in chosen(study, tests, protocol.step):
         for label, network in networks:
             levels = levels_of(photo, dataset, protocol)
             for found in measure(network, photo, levels, protocol.convention, device, seed, dataset):
                 name = f"{dataset}/{photo.name}"
-                about = (name, found.confounder.kind, found.confounder.degree, found.split)
-                strip = shown.setdefault((name, found.confounder.name), [])
+                about = (name, found.level.distortion, found.level.degree, found.level.split)
+                strip = shown.setdefault((name, found.level), [])
                 if not strip:
                     strip.append(Picture(*about, "clean", None, photo.pixels))
                     given = at_size_of(found.restored, found.distorted)
@@ -92,7 +92,7 @@ class Picture:
     @property
     def level(self) -> Level:
         """The confounder that it was taken under."""
-        return (self.split, self.distortion, self.degree)
+        return Level(self.split, self.distortion, self.degree)
 
 
 def worst_then_median(rows: Sequence[Row]) -> dict[tuple[str, str], str]:
@@ -180,10 +180,13 @@ def gallery(study: Study, pictures: Sequence[Picture]) -> Gallery | None:
         shown = Shown(place[source], _decibels(picture.psnr), width, height)
         found[images.index(picture.image)][levels.index(picture.level)][picture.label] = shown
     left, right = _rivals(study, labels)
-    unseen = [i for i, level in enumerate(levels) if level[0] == "unseen"]
+    unseen = [i for i, level in enumerate(levels) if level.split == "unseen"]
     return Gallery(
         images=[{"name": name, "note": f" ({said[name]})" if said.get(name) else ""} for name in images],
-        levels=[{"split": level[0], "distortion": in_words(level[1]), "degree": degree_of(level)} for level in levels],
+        levels=[
+            {"split": level.split, "distortion": plain_words(level.distortion), "degree": level.degree_text}
+            for level in levels
+        ],
         labels=labels,
         pictures=found,
         sources=sources,

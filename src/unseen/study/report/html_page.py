@@ -41,7 +41,7 @@ REPORT = "report.html"
 
 def definitions(protocol: Protocol) -> dict[Level, str]:
     """Every level as the protocol has it, with all its settings."""
-    return {(split, c.kind, c.degree): c.name for split, c in protocol.levels()}
+    return {level: confounder.name for level, confounder in protocol.levels()}
 
 
 def write_evaluation(
@@ -123,7 +123,7 @@ def write_report(
         gallery=gallery(study, pictures),
         trials=trials,
         seconds={name: cost.seconds for name, cost in study.costs.items()},
-        groups=[(split, len(list(run))) for split, run in groupby(level[0] for level in study.levels)],
+        groups=[(split, len(list(run))) for split, run in groupby(level.split for level in study.levels)],
         definitions={level: text for level, text in (definitions or {}).items() if level in study.levels},
         reported=reported,
         command=command,

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from ...core.grouping import grouped
-from ...protocols.levels import level_name
 from ..entry_names import AT, BASELINE, is_ceiling
 from ..summary import Study
 
@@ -105,7 +104,7 @@ def _of_columns(study: Study) -> Iterator[str]:
 
 
 def _worst(study: Study) -> str:
-    by_level = grouped(study.methods, lambda name: level_name(study.worst[name][0], " "))
+    by_level = grouped(study.methods, lambda name: study.worst[name][0].name)
     if len(by_level) == 1:
         return f"{next(iter(by_level))}, for every method"
     return "; ".join(f"{level} for {', '.join(names)}" for level, names in by_level.items())
