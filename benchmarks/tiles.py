@@ -27,9 +27,9 @@ from torch import nn
 from unseen.core.memory import Memory
 from unseen.core.registry import build
 from unseen.models.backbones import BACKBONES
-from unseen.models.inference import on_device, restore
+from unseen.models.inference import on_device, restore_batch
 from unseen.models.loading import Model
-from unseen.models.receptive_field import reach_of
+from unseen.models.receptive_field import receptive_field_of
 from unseen.restoration.tiles import restore_tiled, tiling_for
 
 SUBJECTS = ["plain_ne:features=32,depth=10", "unet:features=24,levels=2,bias=false"]
@@ -52,7 +52,8 @@ def main() -> None:
         return
     for backbone in told.backbone:
         model = made(backbone)
-        print(f"{backbone}: radius {model.reach.radius}, stride {model.reach.stride}, {told.threads} threads")
+        field = model.receptive_field
+        print(f"{backbone}: radius {field.radius}, stride {field.stride}, {told.threads} threads")
         if told.batch:
             show_batches(model, told.tile, told.batch, told.rounds)
         else:
@@ -66,9 +67,9 @@ def made(backbone: str) -> Model:
         for parameter in network.parameters():
             if not parameter.any():  # residual weights that start from zero, and hide what they are multiplied with
                 parameter.normal_(std=0.1)
-    reach = reach_of(network)
+    reach = receptive_field_of(network)
     network = on_device(network, "cpu")
-    return Model(backbone, lambda images: restore(network, images, "cpu"), reach)
+    return Model(backbone, lambda images: restore_batch(network, images, "cpu"), reach)
 
 
 def show_tiles(model: Model, side: int, tiles: list[int], rounds: int) -> None:
@@ -122,8 +123,8 @@ def show_reaches() -> None:
         height, width = (2 * tiling.overlap + size * tiling.tile + odd for size, odd in ((1, 5), (2, 11)))
         image = torch.rand(1, 3, height, width)
         off = 255 * (restore_tiled(model, image, tiling) - model.run(image)).abs().max()
-        radius = "whole image" if model.reach.radius is None else model.reach.radius
-        print(f"| `{name}` | {radius} | {model.reach.stride} | {off:.2g} levels |", flush=True)
+        radius = "whole image" if model.receptive_field.radius is None else model.receptive_field.radius
+        print(f"| `{name}` | {radius} | {model.receptive_field.stride} | {off:.2g} levels |", flush=True)
 
 
 if __name__ == "__main__":

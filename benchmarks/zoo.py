@@ -19,7 +19,7 @@ from itertools import chain
 import torch
 from torch import nn
 
-from unseen.core.registry import about, build
+from unseen.core.registry import build, summary_line
 from unseen.methods.second_order import TINY, SecondOrderError, check_second_order
 from unseen.models.backbones import BACKBONES, Padded
 
@@ -96,7 +96,7 @@ def row(name: str) -> list[str]:
     small, full = made(name, SMALL[name]), made(name, "")
     return [
         f"`{name}`",
-        about(BACKBONES[name]).removesuffix("."),
+        summary_line(BACKBONES[name]).removesuffix("."),
         ", ".join(map(str, scales(name))),
         taken(full),
         count(full),

@@ -17,19 +17,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from unseen.core.atomic import replacing, write_text
-from unseen.evaluation.results import ROWS, read_rows
-from unseen.study.entry_names import AT, BASELINE, CEILING, INPUT, is_ceiling
+from unseen.evaluation.results import RESULTS, read_results
+from unseen.study.entry_names import BASELINE, CEILING, INPUT, SEPARATOR, is_ceiling
 from unseen.study.report.columns import difference_columns, gap_columns, level_columns, split_columns
-from unseen.study.report.notes import remarks
+from unseen.study.report.notes import study_notes
 from unseen.study.report.table import Cell, Column, markdown
-from unseen.study.runs import RECORDS, read_records
-from unseen.study.summary import Study
+from unseen.study.runs import RUNS, read_runs
+from unseen.study.summary import StudySummary
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs" / "results"
 PAGE = DOCS / "denoise-small.md"
 PLAIN, RRDB = "denoise-small", "denoise-small-rrdb"
-FREE, EQUIVARIANT = f"{AT}bias=false", f"{AT}plain_ne"
+FREE, EQUIVARIANT = f"{SEPARATOR}bias=false", f"{SEPARATOR}plain_ne"
 VISIBLE = 0.01  # dB; what is less is no difference to speak of, however sure
 DIL = ("dil_sf", "dil_pf", "dil_ss", "dil_ps")
 
@@ -48,16 +48,16 @@ paragraphs too.
 """
 
 
-def read_study(name: str) -> Study | None:
+def read_study(name: str) -> StudySummary | None:
     """The study as far as it is finished for every line, None where nothing is: only seeds that all lines have."""
     folder = HERE / name
-    rows = read_rows(folder / ROWS) if (folder / ROWS).exists() else []
+    rows = read_results(folder / RESULTS) if (folder / RESULTS).exists() else []
     lines = {(row.method, row.backbone) for row in rows}
     seeds = [{row.seed for row in rows if (row.method, row.backbone) == line} for line in lines]
     common = set.intersection(*seeds) if seeds else set()
-    records = [record for record in read_records(folder / RECORDS) if record.seed in common]
+    records = [record for record in read_runs(folder / RUNS) if record.seed in common]
     own = yaml.safe_load((HERE / f"{name}.yaml").read_text())["backbone"]
-    return Study([row for row in rows if row.seed in common], records, own) if common else None
+    return StudySummary([row for row in rows if row.seed in common], records, own) if common else None
 
 
 def page() -> str:
@@ -69,7 +69,7 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def section(name: str, study: Study) -> Iterator[str]:
+def section(name: str, study: StudySummary) -> Iterator[str]:
     """What was found, figures, tables, and how it was made."""
     yield " ".join(verdict(study)) + "\n"
     if name == PLAIN:
@@ -86,24 +86,24 @@ def section(name: str, study: Study) -> Iterator[str]:
     yield markdown(order, behaviour(study)) + "\n"
     yield "PSNR in dB by σ:\n"
     yield markdown(order, level_columns(study, "psnr")) + "\n"
-    yield " ".join(remarks(study)) + "\n"
+    yield " ".join(study_notes(study)) + "\n"
     yield how(name, study)
 
 
-def by_unseen(study: Study) -> list[str]:
+def by_unseen(study: StudySummary) -> list[str]:
     """The lines, the highest mean PSNR on unseen levels first."""
     found = study.estimates("psnr", "unseen")
-    return sorted(study.lines, key=lambda line: -found[line].mean)
+    return sorted(study.entries, key=lambda line: -found[line].mean)
 
 
-def verdict(study: Study) -> Iterator[str]:
+def verdict(study: StudySummary) -> Iterator[str]:
     """The ends, and who of those on the study's own backbone is above ERM."""
     unseen = study.estimates("psnr", "unseen")
     yield (
         f"On unseen noise ERM restores to {unseen[BASELINE].mean:.2f} dB and the ceiling to "
         f"{unseen[CEILING].mean:.2f} dB; the noisy images stand at {unseen[INPUT].mean:.2f} dB."
     )
-    own = {line: d for line, d in study.differences.items() if AT not in line and not is_ceiling(line)}
+    own = {line: d for line, d in study.differences.items() if SEPARATOR not in line and not is_ceiling(line)}
     above = sorted((n for n, d in own.items() if d.low > 0 and d.mean >= VISIBLE), key=lambda n: -own[n].mean)
     below = sorted((n for n, d in own.items() if d.high < 0 and d.mean <= -VISIBLE), key=lambda n: own[n].mean)
     yield f"Of {len(own)} methods on the same network, {said(study, above, 'above')}; {said(study, below, 'below')}."
@@ -120,7 +120,7 @@ def verdict(study: Study) -> Iterator[str]:
         yield f"The best of them, {best}, closes {share(study, best)} of the gap, at {cost(study, best)} on seen noise."
 
 
-def said(study: Study, lines: Sequence[str], where: str) -> str:
+def said(study: StudySummary, lines: Sequence[str], where: str) -> str:
     """`3 are above ERM, by an interval that leaves out zero (a +0.31 dB, ...)`."""
     if not lines:
         return f"none is {where} ERM by an interval that leaves out zero"
@@ -129,7 +129,7 @@ def said(study: Study, lines: Sequence[str], where: str) -> str:
     return f"{count} {where} ERM by an interval that leaves out zero ({found})"
 
 
-def architectures(study: Study) -> Iterator[str]:
+def architectures(study: StudySummary) -> Iterator[str]:
     """What the network itself does, trained by ERM."""
     for line, what in (
         (BASELINE + EQUIVARIANT, "The normalisation-equivariant network"),
@@ -144,10 +144,11 @@ def architectures(study: Study) -> Iterator[str]:
     on_top = [line for line in (f"{name}{EQUIVARIANT}" for name in DIL) if line in study.differences_there]
     for line in on_top:
         d = study.differences_there[line]
-        yield f"On top of it, {line.partition(AT)[0]} is {d.mean:+.2f} dB from ERM ({d.low:+.2f} to {d.high:+.2f})."
+        method = line.partition(SEPARATOR)[0]
+        yield f"On top of it, {method} is {d.mean:+.2f} dB from ERM ({d.low:+.2f} to {d.high:+.2f})."
 
 
-def kin(study: Study) -> Iterator[str]:
+def kin(study: StudySummary) -> Iterator[str]:
     """DIL, and what it is beside its nearest kin: the same batches without virtual steps."""
     found = [f"{name} {study.differences[name].mean:+.2f} dB ({share(study, name)})" for name in DIL]
     yield f"DIL against ERM, with the share of the gap: {', '.join(found)}."
@@ -157,12 +158,12 @@ def kin(study: Study) -> Iterator[str]:
             yield f"{one} is {unseen[one].mean - unseen[other].mean:+.2f} dB from {other}, its kin."
 
 
-def share(study: Study, line: str) -> str:
+def share(study: StudySummary, line: str) -> str:
     """Gap closed in words."""
     return f"{100 * study.gap[line]:.0f} %".replace("-", "−") if line in study.gap else "an undefined share"
 
 
-def cost(study: Study, line: str) -> str:
+def cost(study: StudySummary, line: str) -> str:
     """`a cost of 0.30 dB`, or a gain."""
     mean = study.seen_cost[line].mean
     return f"a {'cost' if mean >= 0 else 'gain'} of {abs(mean):.2f} dB"
@@ -173,7 +174,7 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def behaviour(study: Study) -> list[Column]:
+def behaviour(study: StudySummary) -> list[Column]:
     """Seen cost, harm, invariance, steps, time and memory."""
     costs = study.costs
     cells: dict[str, dict[str, Cell]] = {
@@ -185,19 +186,19 @@ def behaviour(study: Study) -> list[Column]:
         "seconds": {n: Cell(f"{c.seconds:.0f}") for n, c in costs.items()},
         "net bias at σ 20": {n: Cell(f"{value:.3f}") for n, value in net_biases(study).items()},
     }
-    return [Column(h, "", {line: found.get(line, Cell("")) for line in study.lines}) for h, found in cells.items()]
+    return [Column(h, "", {line: found.get(line, Cell("")) for line in study.entries}) for h, found in cells.items()]
 
 
-def excerpt(study: Study) -> str:
+def excerpt(study: StudySummary) -> str:
     """The table of the README: the ends, the best rival, DIL, the architectures."""
-    best = max((line for line in study.gap if AT not in line and line not in DIL), key=study.gap.__getitem__)
+    best = max((line for line in study.gap if SEPARATOR not in line and line not in DIL), key=study.gap.__getitem__)
     wanted = [INPUT, BASELINE, best, *DIL, BASELINE + FREE, BASELINE + EQUIVARIANT, "dil_sf" + EQUIVARIANT, CEILING]
     columns = [*split_columns(study, "psnr"), *gap_columns(study)]
     bare = [Column(c.heading, c.under, {n: replace(v, best=False) for n, v in c.cells.items()}) for c in columns]
     return markdown(present(study, wanted), bare)
 
 
-def net_biases(study: Study) -> dict[str, float]:
+def net_biases(study: StudySummary) -> dict[str, float]:
     """By line, the last net bias that was seen in training, under the strongest seen noise, over seeds."""
     by_line: dict[str, list[float]] = {}
     for record in study.records:
@@ -207,7 +208,7 @@ def net_biases(study: Study) -> dict[str, float]:
     return {line: fmean(values) for line, values in by_line.items()}
 
 
-def how(name: str, study: Study) -> str:
+def how(name: str, study: StudySummary) -> str:
     """The command, the machine, and the time of all trainings together."""
     config = yaml.safe_load((HERE / f"{name}.yaml").read_text())
     seeds = sorted({row.seed for row in study.rows})
@@ -238,7 +239,7 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def draw(study: Study) -> None:
+def draw(study: StudySummary) -> None:
     """The figures of the plain network, as SVG."""
     with matplotlib.rc_context(STYLE):
         for name, figure in (("gains", gains(study)), ("severity", severity(study))):
@@ -247,10 +248,10 @@ def draw(study: Study) -> None:
                 figure.savefig(temporary, format="svg", bbox_inches="tight", metadata={"Date": None})
 
 
-def gains(study: Study) -> Figure:
+def gains(study: StudySummary) -> Figure:
     """Dots with intervals: a row a method, a colour a backbone."""
     found = study.differences
-    methods = sorted({line.partition(AT)[0] for line in found}, key=lambda m: found[m].mean if m in found else 0)
+    methods = sorted({line.partition(SEPARATOR)[0] for line in found}, key=lambda m: found[m].mean if m in found else 0)
     figure = Figure(figsize=(6.4, 0.26 * len(methods) + 1))
     axes = figure.subplots()
     for ending, colour, shift, name in (
@@ -271,7 +272,7 @@ def gains(study: Study) -> Figure:
     return figure
 
 
-def severity(study: Study) -> Figure:
+def severity(study: StudySummary) -> Figure:
     """PSNR by σ, the seen range shaded."""
     figure = Figure(figsize=(6.4, 4))
     axes = figure.subplots()
@@ -291,12 +292,12 @@ def severity(study: Study) -> Figure:
 COLOURS = ("#626c77", "#0072b2", "#d55e00", "#c28100", "#00835f", "#b0568f", "#1b2026")
 
 
-def present(study: Study, lines: Iterable[str]) -> list[str]:
+def present(study: StudySummary, lines: Iterable[str]) -> list[str]:
     """Those of the lines that the study has."""
-    return [line for line in lines if line in study.lines]
+    return [line for line in lines if line in study.entries]
 
 
-def curve(axes: Axes, study: Study, line: str, colour: str, degrees: Sequence[float]) -> None:
+def curve(axes: Axes, study: StudySummary, line: str, colour: str, degrees: Sequence[float]) -> None:
     """One line with its interval over seeds."""
     found = [study.estimates("psnr", level)[line] for level in study.levels]
     means = [e.mean for e in found]

@@ -14,7 +14,7 @@ import yaml
 
 from unseen.core.atomic import write_text
 from unseen.core.grouping import grouped
-from unseen.evaluation.results import Row, read_rows
+from unseen.evaluation.results import ImageResult, read_results
 from unseen.protocols.loading import load_protocol
 from unseen.protocols.protocol import Reported
 from unseen.study.summary import check_comparable
@@ -83,19 +83,19 @@ def page() -> str:
     parts = [HEAD]
     for table in TABLES:
         path = HERE / table.study / "results.jsonl"
-        rows = with_common_seeds(read_rows(path) if path.exists() else [])
+        rows = with_common_seeds(read_results(path) if path.exists() else [])
         text = "\n".join(section(table, rows)) if rows else "Not run yet."
         parts.append(f"## {table.title}\n\n{text}\n")
     return "\n".join(parts)
 
 
-def with_common_seeds(rows: Sequence[Row]) -> list[Row]:
+def with_common_seeds(rows: Sequence[ImageResult]) -> list[ImageResult]:
     """Those of seeds that every method has: an unfinished study is shown as far as it is fair."""
     seeds = [{row.seed for row in rows if row.method == method} for method in METHODS]
     return [row for row in rows if row.seed in set.intersection(*seeds)]
 
 
-def section(table: Table, rows: Sequence[Row]) -> Iterator[str]:
+def section(table: Table, rows: Sequence[ImageResult]) -> Iterator[str]:
     """What agrees, the table, and its caption."""
     check_comparable(rows)
     config = yaml.safe_load((HERE / f"{table.study}.yaml").read_text())
@@ -124,7 +124,7 @@ def section(table: Table, rows: Sequence[Row]) -> Iterator[str]:
     )
 
 
-def level_name(row: Row) -> str:
+def level_name(row: ImageResult) -> str:
     """A level as a table shows it; the seen ones are taken together."""
     if row.split != "unseen":
         return row.split
@@ -132,19 +132,19 @@ def level_name(row: Row) -> str:
     return "recorded pairs" if row.distortion == "pairs" else f"{row.distortion.replace('_', ' ')} {degree}"
 
 
-def by_seed(rows: Sequence[Row]) -> list[float]:
+def by_seed(rows: Sequence[ImageResult]) -> list[float]:
     """Mean PSNR of each seed, every level with the same weight."""
     seeds = grouped(rows, lambda row: row.seed).values()
     return [fmean(fmean(r.psnr for r in level) for level in grouped(s, lambda row: row.level).values()) for s in seeds]
 
 
-def figures(rows: Sequence[Row]) -> str:
+def figures(rows: Sequence[ImageResult]) -> str:
     """`27.31 (0.12) / 0.801`: mean over seeds, half the distance between the outermost, SSIM."""
     psnr = by_seed(rows)
     return f"{fmean(psnr):.2f} ({(max(psnr) - min(psnr)) / 2:.2f}) / {fmean(row.ssim for row in rows):.3f}"
 
 
-def paper_figures(table: Table, reported: Reported, dataset: str, row: Row, names: Sequence[str]) -> list[str]:
+def paper_figures(table: Table, reported: Reported, dataset: str, row: ImageResult, names: Sequence[str]) -> list[str]:
     """What the paper reports for the nearest test set at this level; blanks where it has none."""
     wanted = {table.first or table.sets.get(dataset, "")} | ({table.sets.get(dataset, "")} if table.first else set())
     degree = row.degree if isinstance(row.degree, str) else f"{row.degree:g}"
@@ -166,7 +166,7 @@ def same(cell: str, degree: str) -> bool:
         return cell == degree
 
 
-def verdict(rows: Sequence[Row], reported: Reported | None) -> str:
+def verdict(rows: Sequence[ImageResult], reported: Reported | None) -> str:
     """One paragraph, contradictions first: DIL against ERM on the unseen levels, and what it costs on the seen ones."""
     unseen = {method: by_seed([r for r in rows if r.method == method and r.split == "unseen"]) for method in METHODS}
     seen = {method: fmean(by_seed([r for r in rows if r.method == method and r.split == "seen"])) for method in METHODS}
@@ -198,13 +198,13 @@ def verdict(rows: Sequence[Row], reported: Reported | None) -> str:
     return " ".join(said)
 
 
-def unseen_lines(rows: Sequence[Row]) -> list[list[Row]]:
+def unseen_lines(rows: Sequence[ImageResult]) -> list[list[ImageResult]]:
     """The rows of each unseen line of the table."""
     unseen = [row for row in rows if row.split == "unseen"]
     return list(grouped(unseen, lambda row: (row.dataset, row.level)).values())
 
 
-def levels_of(rows: Sequence[Row]) -> list[list[Row]]:
+def levels_of(rows: Sequence[ImageResult]) -> list[list[ImageResult]]:
     """The rows of each unseen level."""
     return list(grouped([row for row in rows if row.split == "unseen"], lambda row: row.level).values())
 

@@ -24,13 +24,13 @@ from torch import nn
 from unseen.cli.main import COMMANDS, main, parse
 from unseen.core.config import save_config
 from unseen.core.registry import build
-from unseen.evaluation.results import read_rows
+from unseen.evaluation.results import read_results
 from unseen.methods import METHODS, Batch, Episode, objective_for
 from unseen.models.backbones import BACKBONES
 from unseen.protocols.levels import SPLITS
 from unseen.protocols.loading import load_protocol
-from unseen.study.entry_names import AT
-from unseen.study.summary import Study
+from unseen.study.entry_names import SEPARATOR
+from unseen.study.summary import StudySummary
 from unseen.training.state import LOG
 
 ROOT = Path(__file__).parents[1]
@@ -81,7 +81,7 @@ def test_every_command_is_understood(command: list[str], tmp_path: Path, monkeyp
     for field, known in (("method", METHODS), ("methods", METHODS), ("backbone", BACKBONES)):
         given = getattr(config, field, None) or []
         for spec in [given] if isinstance(given, str) else given:
-            name, _, backbone = spec.partition(AT)
+            name, _, backbone = spec.partition(SEPARATOR)
             if not spec.startswith("my_"):
                 build(name, known, field, object)
             if backbone:
@@ -179,7 +179,7 @@ def test_parts_of_one_s_own_train_and_are_evaluated(workplace: Path) -> None:
         assert main([*command, *short[command[0]], *machine]) == 0, words_of(command)
     log = [json.loads(line) for line in (workplace / "runs/mine" / LOG).read_text().splitlines()]
     assert [(line["step"], line["evaluations"]) for line in log] == [(4, 8), (8, 16)]  # two seen levels, two a step
-    rows = read_rows(workplace / "runs/mine-test/results.jsonl")
+    rows = read_results(workplace / "runs/mine-test/results.jsonl")
     assert [(row.split, row.degree) for row in rows] == [
         ("seen", 0.02),
         ("seen", 0.05),
@@ -229,7 +229,7 @@ def test_the_miniature_of_the_paper_is_what_its_rows_say(monkeypatch: pytest.Mon
     ],
 )
 def test_the_comparison_of_data_is_what_the_published_rows_say(source: str, rows: str) -> None:
-    study = Study(read_rows(ROOT / "docs" / "results" / f"{rows}.jsonl"))
+    study = StudySummary(read_results(ROOT / "docs" / "results" / f"{rows}.jsonl"))
     means = [study.estimates("psnr", split)[method] for method in ("erm", "ceiling") for split in SPLITS]
     cells = [f"{mean.mean:.2f} ±{mean.spread:.2f}" for mean in means]
     line = f"| {source} | {' | '.join(cells)} | {study.seeds['erm']} |"

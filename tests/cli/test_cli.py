@@ -27,7 +27,7 @@ from support.commandline import (
 )
 
 from unseen import __version__
-from unseen.cli.listing import KINDS
+from unseen.cli.listing import LISTABLE
 from unseen.cli.main import COMMANDS, main, spelling
 from unseen.distortions import DISTORTIONS
 from unseen.methods import METHODS
@@ -54,7 +54,7 @@ def test_help_answers_at_once_without_torch(command: str) -> None:
     text, _, seconds = answer.stdout.rpartition("seconds")
     assert float(seconds) < 1  # of the processor: a busy machine is not our fault
     config = COMMANDS[command].config if command else None
-    kinds = {"": tuple(COMMANDS), "list": KINDS}.get(command, ())
+    kinds = {"": tuple(COMMANDS), "list": LISTABLE}.get(command, ())
     expected = [f"--{field.name} " for field in fields(config)] if config else kinds
     assert [word for word in expected if word not in text] == []
     assert not re.search(r"Literal|type: |null|\['|default: \)", text)  # words for people alone

@@ -13,7 +13,7 @@ from unseen.core.progress import progress_bar
 from unseen.core.units import Budget
 from unseen.training.config import TrainConfig
 from unseen.training.loop import due, train
-from unseen.training.state import Position, affordable, used
+from unseen.training.state import TrainingState, affordable, used
 
 TINY = TrainConfig(
     device="cpu", threads=1, data=["embedded"], backbone="plain:features=4,depth=2", batch=2, patch=12, validations=3
@@ -45,7 +45,7 @@ def test_what_is_no_budget_is_refused(given: int | str) -> None:
 
 def test_time_is_used_up_step_by_step() -> None:
     config = replace(TINY, budget="60s")
-    position = Position()
+    position = TrainingState()
     found = []
     while affordable(position, config):
         position.step += 1

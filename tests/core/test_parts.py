@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from unseen.core.errors import UserError
-from unseen.core.registry import about, build, nearest, signature
+from unseen.core.registry import build, did_you_mean, signature, summary_line
 from unseen.methods import DIL, METHODS, SGD, Adam, Method
 
 
@@ -109,9 +109,9 @@ def test_a_part_of_another_kind_is_refused() -> None:
 
 
 def test_lists_show_the_first_sentence_and_the_settings() -> None:
-    assert about(two) == "Two lines that are one."
+    assert summary_line(two) == "Two lines that are one."
     assert signature(METHODS["dil_sf"]) == "inner_lr=0.0001"
     assert signature(two) == "first, second=[1,2], rest, third=true, more"
     assert signature(Choosy) == "way, n=null, ratio=4:2:0"
-    assert nearest("sed", ["seed", "device"]) == " (did you mean 'seed'?)"
-    assert nearest("xyz", ["seed"]) == ""
+    assert did_you_mean("sed", ["seed", "device"]) == " (did you mean 'seed'?)"
+    assert did_you_mean("xyz", ["seed"]) == ""

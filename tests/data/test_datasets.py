@@ -12,7 +12,7 @@ from PIL import Image
 
 from unseen.core.errors import UserError
 from unseen.data import known_sets as module
-from unseen.data.known_sets import check_data, check_data_source, datasets, expand, parse_datasets
+from unseen.data.known_sets import check_data_source, check_set, datasets, expand, parse_datasets
 from unseen.data.pair_names import match_pairs, scene_name
 from unseen.protocols.loading import load_protocol, protocol_names
 
@@ -336,23 +336,23 @@ def test_a_good_folder_passes_and_is_told(set5: Path) -> None:
 
 def test_what_is_missing_is_named(set5: Path) -> None:
     (set5 / "head.png").unlink()
-    assert check_data("set5", set5).problems == ("number: 4 pictures, expected 5", "missing: head")
+    assert check_set("set5", set5).problems == ("number: 4 pictures, expected 5", "missing: head")
 
 
 def test_what_does_not_belong_is_named(set5: Path) -> None:
     (set5 / "head.png").rename(set5 / "face.png")
-    assert check_data("set5", set5).problems == ("missing: head", "not of this set: face")
+    assert check_set("set5", set5).problems == ("missing: head", "not of this set: face")
 
 
 def test_too_many_are_too_many(set5: Path) -> None:
     save(set5, "baby.bmp", size=SET5["baby"])
-    assert check_data("set5", set5).problems == ("number: 6 pictures, expected 5",)
+    assert check_set("set5", set5).problems == ("number: 6 pictures, expected 5",)
 
 
 def test_names_of_another_set_are_not_taken_for_this_one(set5: Path) -> None:
     for i, name in enumerate(SET5):
         (set5 / f"{name}.png").rename(set5 / f"other{i}.png")
-    (problem,) = check_data("set5", set5).problems
+    (problem,) = check_set("set5", set5).problems
     assert problem.startswith("names: none is like baby;")
 
 
@@ -360,24 +360,24 @@ def test_other_known_names_and_suffixes_are_taken(set5: Path) -> None:
     for i, name in enumerate(SET5, 1):
         Image.open(set5 / f"{name}.png").save(set5 / f"img_{i:03}_HR.bmp")
         (set5 / f"{name}.png").unlink()
-    assert not check_data("set5", set5).problems
+    assert not check_set("set5", set5).problems
 
 
 def test_a_wrong_size_is_named(set5: Path) -> None:
     save(set5, "bird.png", size=(287, 288))
-    (problem,) = check_data("set5", set5).problems
+    (problem,) = check_set("set5", set5).problems
     assert problem == "size: expected 512×512, 288×288, 256×256, 280×280, 228×344, not bird.png 287×288"
 
 
 def test_a_wrong_longer_side_is_named(tmp_path: Path) -> None:
     save(tmp_path, *(f"{i:04}.png" for i in range(801, 900)), size=(2, 2040))
     save(tmp_path, "0900.png", size=(1020, 2))
-    assert check_data("div2k", tmp_path).problems == ("size: expected longer side 2040, not 0900.png 1020×2",)
+    assert check_set("div2k", tmp_path).problems == ("size: expected longer side 2040, not 0900.png 1020×2",)
 
 
 def test_what_cannot_be_read_is_named(set5: Path) -> None:
     (set5 / "bird.png").write_text("no picture")
-    (problem,) = check_data("set5", set5).problems
+    (problem,) = check_set("set5", set5).problems
     assert problem.startswith(f"cannot be read: {set5 / 'bird.png'}: ")
 
 
@@ -393,7 +393,7 @@ def test_what_is_cut_short_is_noticed_though_its_header_is_sound(suffix: str, tm
     for path in (parts["in"][1], parts["gt"][2], parts["gt"][3]):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         assert Image.open(path).size == (60, 40)
-    check = check_data("rain30", tmp_path / "in", tmp_path / "gt")
+    check = check_set("rain30", tmp_path / "in", tmp_path / "gt")
     broken = [problem for problem in check.problems if problem.startswith("cannot be read: ")]
     assert [problem.count(str(tmp_path)) for problem in broken] == [1, 2]
     assert ", 57 of 60 decoded: 57 of 60×40" in check.summary
@@ -404,12 +404,12 @@ def test_pictures_are_checked_upright(set5: Path) -> None:
     turned.getexif()[0x0112] = 6  # shown a quarter turned
     (set5 / "woman.png").unlink()
     turned.save(set5 / "woman.jpg", exif=turned.getexif())
-    assert not check_data("set5", set5).problems
+    assert not check_set("set5", set5).problems
 
 
 def test_many_files_are_counted_after_the_tenth(tmp_path: Path) -> None:
     save(tmp_path, *(f"img_{i:03}.png" for i in range(1, 81)))
-    problems = check_data("urban100", tmp_path).problems
+    problems = check_set("urban100", tmp_path).problems
     some = ", ".join(f"img_{i:03}" for i in range(81, 91))
     assert problems == ("number: 80 pictures, expected 100", f"missing: {some} and 10 more")
 
@@ -450,9 +450,9 @@ def test_inputs_of_a_scale_are_so_much_smaller(tmp_path: Path) -> None:
     for camera in ("Canon", "Nikon"):
         save(tmp_path / "lr", *(f"{camera}_{i:03}_LR4.png" for i in range(1, 51)), size=(3, 2))
         save(tmp_path / "hr", *(f"{camera}_{i:03}_HR.png" for i in range(1, 51)), size=(12, 8))
-    assert not check_data("realsr", tmp_path / "lr", tmp_path / "hr").problems
+    assert not check_set("realsr", tmp_path / "lr", tmp_path / "hr").problems
     save(tmp_path / "lr", "Nikon_050_LR4.png", size=(12, 8))
-    (problem,) = check_data("realsr", tmp_path / "lr", tmp_path / "hr").problems
+    (problem,) = check_set("realsr", tmp_path / "lr", tmp_path / "hr").problems
     assert problem == "size: an input must be 1/4 of its target, each way, not Nikon_050_LR4.png 12×8 for 12×8"
 
 
@@ -460,9 +460,9 @@ def test_every_target_has_as_many_inputs(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "datasets", lambda: parse_datasets(TOY))
     inputs = save(tmp_path / "in", *(f"{i}_{j}.jpg" for i in (1, 2) for j in (1, 2, 3)))
     targets = save(tmp_path / "gt", "1.jpg", "2.jpg")
-    assert not check_data("toy", inputs, targets).problems
+    assert not check_set("toy", inputs, targets).problems
     (inputs / "2_3.jpg").rename(inputs / "1_4.jpg")
-    assert check_data("toy", inputs, targets).problems == (
+    assert check_set("toy", inputs, targets).problems == (
         "number: 3 inputs belong to a target, not as for 1.jpg (4), 2.jpg (2)",
     )
 
@@ -496,9 +496,9 @@ def test_folders_to_check_may_begin_with_a_tilde(set5: Path, monkeypatch: pytest
 
 def test_a_set_of_pairs_has_two_folders_and_others_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"rain30 is of pairs .*: rain30=INPUT_DIR:TARGET_DIR"):
-        check_data("rain30", tmp_path)
+        check_set("rain30", tmp_path)
     with pytest.raises(UserError, match=r"dnd is of inputs alone, .*: dnd=DIR"):
-        check_data("dnd", tmp_path, tmp_path)
+        check_set("dnd", tmp_path, tmp_path)
 
 
 def test_a_colon_may_be_of_the_folder_s_own_name(set5: Path) -> None:
@@ -530,8 +530,8 @@ def test_real_sets_pass(name: str, folders: list[str], real_images: Path) -> Non
 
 
 def test_a_real_part_is_not_the_whole(real_images: Path) -> None:
-    assert check_data("urban100", real_images / "test" / "urban20").problems[0] == "number: 20 pictures, expected 100"
-    problems = check_data("bsds200", real_images / "test" / "cbsd68").problems
+    assert check_set("urban100", real_images / "test" / "urban20").problems[0] == "number: 20 pictures, expected 100"
+    problems = check_set("bsds200", real_images / "test" / "cbsd68").problems
     assert [problem.partition(":")[0] for problem in problems] == ["number", "names"]
 
 
@@ -539,5 +539,5 @@ def test_real_pairs_of_another_scale_are_matched_and_refused(real_images: Path) 
     lr, hr = real_images / "test" / "set5_x4" / "lr", real_images / "test" / "set5_x4" / "hr"
     assert matched(lr, hr) == {f"img_00{i}.png": f"img_00{i}.png" for i in range(1, 6)}
     assert any(
-        "as large as its target, not img_001.png 128×128 for 512×512" in p for p in check_data("cc15", lr, hr).problems
+        "as large as its target, not img_001.png 128×128 for 512×512" in p for p in check_set("cc15", lr, hr).problems
     )

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from unseen.data.embedded import embedded_photos
 from unseen.data.loading import SMALLEST_WINDOW, load_photos
-from unseen.data.overlap import SAME, detail, likeness, overlaps, thumbnail
+from unseen.data.overlap import SAME, correlation, detail, overlaps, thumbnail
 from unseen.data.pairs import load_pairs
 from unseen.data.photo import THUMBNAIL, Photo, Pixels
 
@@ -127,7 +127,7 @@ def test_pages_of_text_are_told_apart_and_found_again(layout: tuple[int, int, in
     pages = [page(seed, *layout) for seed in range(6)]
     for one, other in combinations(pages, 2):
         assert float(thumbnail(one) @ thumbnail(other)) > SAME  # else nothing would be tested
-        assert likeness(detail(one, THUMBNAIL), detail(other, THUMBNAIL)) < 0.4
+        assert correlation(detail(one, THUMBNAIL), detail(other, THUMBNAIL)) < 0.4
     assert not overlaps(pages[:3], pages[3:])
     for again in (compressed(pages[0]), brighter(pages[0]), compressed(fraction(pages[0], 2))):
         assert [overlap.second for overlap in overlaps([again], pages)] == [pages[0]]
@@ -191,5 +191,5 @@ def test_every_photograph_at_hand_is_found_again(change: Callable[[Photo], Photo
     found = {overlap.first: overlap.second for overlap in overlaps(again, train)}
     assert [found.get(photo) for photo in again] == train
     sides = [min(THUMBNAIL, *photo.pixels.shape[:2]) for photo in again]
-    alike = [likeness(detail(a, n), detail(b, n)) for a, b, n in zip(again, train, sides, strict=True)]
+    alike = [correlation(detail(a, n), detail(b, n)) for a, b, n in zip(again, train, sides, strict=True)]
     assert min(alike) > 0.68

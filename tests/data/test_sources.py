@@ -14,7 +14,7 @@ from unseen.data import sources as module
 from unseen.data.loading import SMALLEST_WINDOW, load_photos
 from unseen.data.pairs import load_pairs
 from unseen.data.photo import Photo, Pixels
-from unseen.data.sources import Clean, load_test_set, recorded_pairs, training_photos, trimmed, without
+from unseen.data.sources import PhotoSplit, load_test_set, recorded_pairs, training_photos, trimmed, without
 
 
 def make_folder(folder: Path, n: int) -> Path:
@@ -48,9 +48,9 @@ def test_what_validates_never_trains_under_another_name_either(tmp_path: Path) -
 def test_the_digest_changes_with_a_photograph_and_with_its_side(tmp_path: Path) -> None:
     clean = training_photos([str(make_folder(tmp_path / "photos", 4))])
     assert clean.digest() == training_photos([str(tmp_path / "photos")]).digest()
-    swapped = Clean(clean.validation, clean.train, [])
-    fewer = Clean(clean.train[1:], clean.validation, [])
-    moved = Clean(clean.train[:-1], [clean.train[-1], *clean.validation], [])
+    swapped = PhotoSplit(clean.validation, clean.train, [])
+    fewer = PhotoSplit(clean.train[1:], clean.validation, [])
+    moved = PhotoSplit(clean.train[:-1], [clean.train[-1], *clean.validation], [])
     assert len({c.digest() for c in (clean, swapped, fewer, moved)}) == 4
 
 

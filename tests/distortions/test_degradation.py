@@ -23,7 +23,7 @@ from unseen.data.photo import Photo, Pixels
 from unseen.data.reading import read_photo
 from unseen.distortions import Distortion, Parameters
 from unseen.distortions import copies as degradation
-from unseen.distortions.sidecar import Record, append, read_records, to_parameters
+from unseen.distortions.sidecar import CopyRecord, append, read_sidecar, to_parameters
 from unseen.evaluation import grid
 from unseen.protocols.loading import load_protocol
 
@@ -154,7 +154,7 @@ def test_the_last_line_of_a_copy_that_was_replaced_counts(tree: Path, unseen: Co
     sidecar.write_bytes(sidecar.read_bytes().removesuffix(b"\n"))  # as by an editor
     unseen(*words, "--distortion", "jpeg:20", "--overwrite")
     assert len(json_lines(sidecar)) == 6
-    assert {record.distortion for record in read_records(sidecar, ()).values()} == {"jpeg:20"}
+    assert {record.distortion for record in read_sidecar(sidecar, ()).values()} == {"jpeg:20"}
     unseen("degrade", tree, "--replay", sidecar, "--out", tmp_path / "again")
     assert (tmp_path / "again" / "a.png").read_bytes() == (out / "a.png").read_bytes()
 
@@ -317,7 +317,7 @@ def test_a_damaged_sidecar_is_refused_by_file_line_and_field(
 )
 def test_a_file_that_is_no_sidecar(text: str, line: str, tree: Path, unseen: CommandLine, tmp_path: Path) -> None:
     sidecar = tmp_path / "degradation.jsonl"
-    record = Record("a.png", "a.png", "0", "0", "jpeg:20", "0.1.0", {"quality": 20})
+    record = CopyRecord("a.png", "a.png", "0", "0", "jpeg:20", "0.1.0", {"quality": 20})
     append(sidecar, record)
     whole = sidecar.read_text()
     sidecar.write_text(text.replace("WHOLE", whole).replace("CUT", whole[:30]))
@@ -355,7 +355,7 @@ class Odd(Distortion):
 def test_drawn_numbers_survive_the_sidecar_exactly(tmp_path: Path) -> None:
     drawn = Odd().sample(torch.Generator().manual_seed(1), 1)
     values = {name: value[0].tolist() for name, value in drawn.items()}
-    append(tmp_path / "sidecar", Record("a.png", "a", "0", "0", "odd", "0", values))
+    append(tmp_path / "sidecar", CopyRecord("a.png", "a", "0", "0", "odd", "0", values))
     (line,) = json_lines(tmp_path / "sidecar")
     found = to_parameters(line["parameters"], Odd())
     assert found.keys() == drawn.keys()
@@ -413,7 +413,7 @@ def test_labels_lie_within_the_picture_and_apart() -> None:
     remark = "PSNR 24.13 dB · pixels ×4 · held-out"
     sizes = [(10 + 60 * i, 250 - 50 * i, 3) for i in range(len(titles))]
     figure = grid.draw(
-        [grid.Panel(np.zeros(size, np.uint8), title, remark) for size, title in zip(sizes, titles, strict=True)]
+        [grid.GridPanel(np.zeros(size, np.uint8), title, remark) for size, title in zip(sizes, titles, strict=True)]
     )
     texts = [text.get_window_extent() for text in figure.texts]
     images: list[Any] = figure.images  # get_extent is that of a FigureImage
@@ -429,7 +429,7 @@ def test_labels_lie_within_the_picture_and_apart() -> None:
 
 
 def test_no_label_is_broken_at_a_hyphen() -> None:
-    panel = grid.Panel(np.zeros((8, 8, 3), np.uint8), "jpeg:1", "PSNR 24.13 dB · pixels ×4 · held-out")
+    panel = grid.GridPanel(np.zeros((8, 8, 3), np.uint8), "jpeg:1", "PSNR 24.13 dB · pixels ×4 · held-out")
     for width in range(100, 400, 10):
         lines = [line for line, _ in grid._lines(panel, width)]
         assert any("held-out" in line for line in lines), width

@@ -13,9 +13,9 @@ import pytest
 
 from unseen.core.atomic import write_text
 from unseen.core.errors import UserError
-from unseen.evaluation.results import Row, read_rows, write_rows
+from unseen.evaluation.results import ImageResult, read_results, write_results
 
-ROW = Row(
+ROW = ImageResult(
     run="run-1",
     protocol="noise-1",
     protocol_hash="p1",
@@ -40,12 +40,12 @@ ROW = Row(
 )
 
 
-def row(method: str = "erm", seed: int = 0, image: str = "a", psnr: float = 20.0, **others: Any) -> Row:
+def row(method: str = "erm", seed: int = 0, image: str = "a", psnr: float = 20.0, **others: Any) -> ImageResult:
     return replace(ROW, method=method, seed=seed, image=image, psnr=psnr, **others)
 
 
 def test_the_fields_come_in_the_agreed_order() -> None:
-    assert " ".join(field.name for field in fields(Row)) == (
+    assert " ".join(field.name for field in fields(ImageResult)) == (
         "run protocol protocol_hash data convention method backbone seed budget select tuned split distortion degree "
         "dataset image psnr ssim input_psnr input_ssim invariance"
     )
@@ -58,13 +58,13 @@ def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
         row(image="b", psnr=math.inf, split="held-out"),
         row(image="c", psnr=1 / 3, split="seen", degree=5),
     ]
-    write_rows(tmp_path / "new" / "rows.jsonl", rows)
-    assert read_rows(tmp_path / "new" / "rows.jsonl") == rows
+    write_results(tmp_path / "new" / "rows.jsonl", rows)
+    assert read_results(tmp_path / "new" / "rows.jsonl") == rows
 
 
 def test_infinity_and_nan_are_valid_json(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    write_rows(path, [row(psnr=math.inf, ssim=math.nan, invariance=math.nan)])
+    write_results(path, [row(psnr=math.inf, ssim=math.nan, invariance=math.nan)])
     text = path.read_text()
     assert "Infinity" not in text
     assert "NaN" not in text
@@ -72,7 +72,7 @@ def test_infinity_and_nan_are_valid_json(tmp_path: Path) -> None:
     assert written["psnr"] == "inf"
     assert written["ssim"] is None
     assert written["invariance"] is None
-    (read,) = read_rows(path)
+    (read,) = read_results(path)
     assert read.psnr == math.inf
     assert math.isnan(read.ssim)
     assert math.isnan(read.invariance)
@@ -80,26 +80,26 @@ def test_infinity_and_nan_are_valid_json(tmp_path: Path) -> None:
 
 def test_a_degree_without_place_on_an_axis_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="gaussian_noise"):
-        write_rows(tmp_path / "rows.jsonl", [row(degree=math.nan)])
+        write_results(tmp_path / "rows.jsonl", [row(degree=math.nan)])
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    write_rows(path, [ROW])
+    write_results(path, [ROW])
 
-    def broken() -> Iterator[Row]:
+    def broken() -> Iterator[ImageResult]:
         yield row(image="b")
         raise RuntimeError("the network failed")
 
     with pytest.raises(RuntimeError):
-        write_rows(path, broken())
-    assert read_rows(path) == [ROW]
+        write_results(path, broken())
+    assert read_results(path) == [ROW]
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_write_that_cannot_be_finished_removes_its_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "rows.jsonl"
-    write_rows(path, [ROW])
+    write_results(path, [ROW])
 
     def refuse(self: Path, target: Path) -> Path:
         assert self.parent == target.parent  # a rename is atomic only within one file system
@@ -109,20 +109,20 @@ def test_a_write_that_cannot_be_finished_removes_its_part(tmp_path: Path, monkey
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(UserError, match=r"rows\.jsonl: cannot be written: disk full"):
         write_text(path, "new")
-    assert read_rows(path) == [ROW]
+    assert read_results(path) == [ROW]
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_written_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
-    write_rows(tmp_path / "rows.jsonl", [ROW])
+    write_results(tmp_path / "rows.jsonl", [ROW])
     assert (tmp_path / "rows.jsonl").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_blank_lines_are_skipped(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text("\n" + json.dumps(asdict(ROW)) + "\r\n\n")
-    assert read_rows(path) == [ROW]
+    assert read_results(path) == [ROW]
 
 
 @pytest.mark.parametrize(
@@ -147,32 +147,32 @@ def test_a_bad_line_is_named_with_file_number_and_field(tmp_path: Path, change: 
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps(asdict(ROW)) + "\n" + json.dumps({**asdict(ROW), **change}) + "\n")
     with pytest.raises(UserError) as error:
-        read_rows(path)
+        read_results(path)
     message = str(error.value)
     assert f"{path}, line 2" in message
     assert f"'{field}'" in message
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Row)])
+@pytest.mark.parametrize("name", [field.name for field in fields(ImageResult)])
 def test_a_missing_field_is_named(tmp_path: Path, name: str) -> None:
     values = asdict(ROW)
     del values[name]
     (tmp_path / "rows.jsonl").write_text(json.dumps(values))
     with pytest.raises(UserError, match=f"line 1: field '{name}' is missing"):
-        read_rows(tmp_path / "rows.jsonl")
+        read_results(tmp_path / "rows.jsonl")
 
 
 @pytest.mark.parametrize("line", ["{", "[1]", '{"psnr": NaN}', '{"psnr": Infinity}', "[" * 100_000])
 def test_what_is_no_json_object_is_refused(tmp_path: Path, line: str) -> None:
     (tmp_path / "rows.jsonl").write_text(line)
     with pytest.raises(UserError, match=r"rows\.jsonl, line 1: "):
-        read_rows(tmp_path / "rows.jsonl")
+        read_results(tmp_path / "rows.jsonl")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"absent\.jsonl"):
-        read_rows(tmp_path / "absent.jsonl")
+        read_results(tmp_path / "absent.jsonl")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\xff\xfe")
     with pytest.raises(UserError, match=r"picture\.png: not a file of rows"):
-        read_rows(tmp_path / "picture.png")
+        read_results(tmp_path / "picture.png")

@@ -24,7 +24,7 @@ from unseen.evaluation import benchmark_sets as testing
 from unseen.evaluation.config import EvaluateConfig
 from unseen.evaluation.inputs import distort
 from unseen.evaluation.noise import estimate_noise
-from unseen.evaluation.quality import quality_of, read_noise
+from unseen.evaluation.quality import noise_by_level, quality_of
 from unseen.models.card import VALIDATION, Quality, envelope, safety
 from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, read_card, with_quality
 from unseen.protocols.levels import UNDISTORTED, Level
@@ -344,8 +344,8 @@ def test_the_card_in_words_tells_good_and_bad_and_untested(run: Path) -> None:
 
 def test_readings_are_of_the_images_that_are_restored(tests: Path) -> None:
     protocol = load_protocol("denoise")
-    found = testing.Tests.load(EvaluateConfig(test=[f"mine={tests}"]), protocol, [])
-    readings = read_noise(found.photos, protocol, 7)
+    found = testing.BenchmarkSets.load(EvaluateConfig(test=[f"mine={tests}"]), protocol, [])
+    readings = noise_by_level(found.photos, protocol, 7)
     assert set(readings) == {("mine", UNDISTORTED)} | {("mine", level) for level, _ in protocol.levels()}
     level, confounder = protocol.levels()[-1]
     each = []

@@ -19,7 +19,7 @@ from unseen.models.backbones import BACKBONES
 from unseen.models.card import Card
 from unseen.models.checkpoint import save_checkpoint
 from unseen.models.loading import load_model
-from unseen.models.onnx_export import SIZES, TOLERANCE, export, lines
+from unseen.models.onnx_export import SIZES, TOLERANCE, export_checkpoint, lines
 from unseen.training.config import TrainConfig
 
 SMALL = ["plain:features=4,depth=3", "plain_ne:features=4,depth=3", "unet:features=4,levels=3,bias=false"]
@@ -38,17 +38,17 @@ def test_an_exported_network_restores_as_pytorch_does(
     backbone: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
 ) -> None:
     ours = load_model(checkpoint(tmp_path / "a.safetensors", backbone))
-    found = export(str(tmp_path / "a.safetensors"), tmp_path / "a.onnx")
+    found = export_checkpoint(str(tmp_path / "a.safetensors"), tmp_path / "a.onnx")
     assert (*capfd.readouterr(), *recwarn.list) == ("", "")
     assert list(found) == list(SIZES)
     assert max(found.values()) <= TOLERANCE
     assert not leftovers(tmp_path)
 
     exported = load_model(str(tmp_path / "a.onnx"))
-    assert (exported.reach, exported.card) == (ours.reach, ours.card)
+    assert (exported.receptive_field, exported.card) == (ours.receptive_field, ours.card)
     session = onnxruntime.InferenceSession(tmp_path / "a.onnx")  # as other programs see it
     (given,), (made,) = session.get_inputs(), session.get_outputs()
-    scale = f"{ours.reach.scale}*" if ours.reach.scale > 1 else ""
+    scale = f"{ours.receptive_field.scale}*" if ours.receptive_field.scale > 1 else ""
     assert (given.name, given.type, given.shape) == ("image", "tensor(float)", ["batch", 3, "height", "width"])
     assert (made.name, made.shape) == ("restored", ["batch", 3, f"{scale}height", f"{scale}width"])
     told = session.get_modelmeta().custom_metadata_map
@@ -99,7 +99,7 @@ def test_a_graph_that_is_not_right_at_all_sizes_is_not_kept(
     save_checkpoint(tmp_path / "a.safetensors", network().state_dict(), card)
     (tmp_path / "a.onnx").write_text("an older one")
     with pytest.raises(UserError, match=f"^{tmp_path / 'a.onnx'}: not written: {reason}") as error:
-        export(str(tmp_path / "a.safetensors"), tmp_path / "a.onnx", spec)
+        export_checkpoint(str(tmp_path / "a.safetensors"), tmp_path / "a.onnx", spec)
     assert "\n" not in str(error.value)
     assert (tmp_path / "a.onnx").read_text() == "an older one"
     assert not leftovers(tmp_path)
@@ -107,7 +107,7 @@ def test_a_graph_that_is_not_right_at_all_sizes_is_not_kept(
 
 def test_another_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a\.pth: an ONNX file ends in \.onnx"):
-        export("denoiser", tmp_path / "a.pth")
+        export_checkpoint("denoiser", tmp_path / "a.pth")
 
 
 def test_without_the_extra_nothing_is_written(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from unseen.models.backbones import BACKBONES, PlainCNN
 from unseen.models.card import Card
 from unseen.models.checkpoint import CHECKPOINT, save_checkpoint, save_state
 from unseen.models.loading import load_model, load_network, model_of
-from unseen.models.receptive_field import Reach
+from unseen.models.receptive_field import ReceptiveField
 from unseen.training.config import TrainConfig
 
 ODD = [(1, 3, 33, 29), (2, 3, 7, 5), (1, 3, 1, 1)]
@@ -60,7 +60,7 @@ def test_a_checkpoint_and_its_folder_are_the_network(tmp_path: Path) -> None:
     network = checkpoint(tmp_path / "run" / CHECKPOINT)
     for spec in (tmp_path / "run", tmp_path / "run" / CHECKPOINT):
         model = load_model(str(spec))
-        assert (model.name, model.reach) == (str(spec), Reach(2))
+        assert (model.name, model.receptive_field) == (str(spec), ReceptiveField(2))
         assert model.card is not None
         assert model.card.config["backbone"] == "plain:features=4,depth=2"
         for size in ODD:
@@ -73,8 +73,8 @@ def test_a_shipped_name_goes_before_a_file_of_that_name(tmp_path: Path, monkeypa
     checkpoint(tmp_path / "shipped.safetensors")
     checkpoint(tmp_path / "denoiser", "plain:features=4,depth=3")
     monkeypatch.setattr(models, "shipped", lambda: {"denoiser": tmp_path / "shipped.safetensors"})
-    assert load_model("denoiser").reach == Reach(2)
-    assert load_model("./denoiser").reach == Reach(3)
+    assert load_model("denoiser").receptive_field == ReceptiveField(2)
+    assert load_model("./denoiser").receptive_field == ReceptiveField(3)
     with pytest.raises(UserError, match=r"'densoier' is no file and no shipped model \(denoiser\) \(did you mean"):
         load_model("densoier")
     with pytest.raises(UserError, match=r"'gone\.onnx' is no file"):
@@ -95,7 +95,7 @@ def test_a_network_of_one_s_own_must_be_confirmed(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match=r"--backbone unseen\.backbones"):
         load_model(str(tmp_path / "a.safetensors"))
-    assert load_model(str(tmp_path / "a.safetensors"), backbone=spec).reach == Reach(6)
+    assert load_model(str(tmp_path / "a.safetensors"), backbone=spec).receptive_field == ReceptiveField(6)
 
 
 @pytest.mark.parametrize("name", ["a.safetensors", "a.pth", "a.pt", "a.ckpt", "a.onnx", "a.txt"])
@@ -120,7 +120,7 @@ def test_any_network_becomes_a_model() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 5, padding=2), nn.Dropout(), nn.Conv2d(4, 12, 3, padding=1))
     network.append(nn.PixelShuffle(2))
     model = model_of(network, "mine")
-    assert model.reach == Reach(3, 1, 2)
+    assert model.receptive_field == ReceptiveField(3, 1, 2)
     images = torch.rand(2, 3, 9, 8)
     assert torch.equal(model.run(images), model.run(images))  # no dropout
     assert model.run(images).shape == (2, 3, 18, 16)
@@ -150,7 +150,7 @@ def test_weights_that_spandrel_knows_restore_as_it_does(tmp_path: Path, name: st
     state = Compact(num_feat=8, num_conv=2, upscale=2).state_dict()
     WRAPPED[name](state, tmp_path / name)
     model = load_model(str(tmp_path / name))
-    assert (model.reach, model.card) == (Reach(4, 1, 2), None)
+    assert (model.receptive_field, model.card) == (ReceptiveField(4, 1, 2), None)
     descriptor: Any = spandrel.ModelLoader().load_from_state_dict(state)
     for size in ODD:
         images = torch.rand(size)
@@ -305,7 +305,7 @@ DOUBLED = [
 @pytest.mark.parametrize("batch", [1, "batch"])
 def test_an_onnx_file_of_another_s_restores(tmp_path: Path, batch: Any, channels: Any) -> None:
     model = load_model(onnx_file(tmp_path / "a.onnx", BLUR, [batch, channels, "h", "w"]))
-    assert (model.reach, model.card) == (Reach(1), None)
+    assert (model.receptive_field, model.card) == (ReceptiveField(1), None)
     for size in ODD:
         images = torch.rand(size)
         torch.testing.assert_close(model.run(images), nn.functional.avg_pool2d(images, 3, 1, 1), rtol=0, atol=1e-6)
@@ -314,7 +314,7 @@ def test_an_onnx_file_of_another_s_restores(tmp_path: Path, batch: Any, channels
 def test_an_onnx_file_tells_by_trial_which_sizes_it_takes_and_its_scale(tmp_path: Path) -> None:
     scales = np.array([1, 1, 2, 2], np.float32)
     model = load_model(onnx_file(tmp_path / "a.onnx", DOUBLED, ANY, scales=scales))
-    assert (model.reach.stride, model.reach.scale) == (4, 2)
+    assert (model.receptive_field.stride, model.receptive_field.scale) == (4, 2)
     images = torch.rand(1, 3, 67, 30)
     assert torch.equal(model.run(images), nn.functional.interpolate(images, scale_factor=2))
 
@@ -335,8 +335,10 @@ def ours(path: Path, reach: Any, smallest: Any = 1) -> str:
 
 
 def test_what_our_onnx_files_tell_is_believed_where_it_can_be(tmp_path: Path) -> None:
-    assert load_model(ours(tmp_path / "a.onnx", {"radius": 3, "stride": 2, "scale": 1}, 8)).reach == Reach(3, 2)
-    assert load_model(ours(tmp_path / "a.onnx", {"radius": None})).reach == Reach(None)
+    assert load_model(
+        ours(tmp_path / "a.onnx", {"radius": 3, "stride": 2, "scale": 1}, 8)
+    ).receptive_field == ReceptiveField(3, 2)
+    assert load_model(ours(tmp_path / "a.onnx", {"radius": None})).receptive_field == ReceptiveField(None)
     for reach, smallest, reason in (
         ({"radius": 1, "stride": 0}, 1, "stride: 0 is no"),
         ({"radius": "x"}, 1, "radius: 'x' is no"),

@@ -19,7 +19,7 @@ from unseen.data.embedded import embedded_photos
 from unseen.evaluation.noise import estimate_noise
 from unseen.models.card import Envelope, Quality
 from unseen.models.loading import Model
-from unseen.models.receptive_field import Reach
+from unseen.models.receptive_field import ReceptiveField
 from unseen.restoration.self_check import harmless_share, outside
 
 Image = NDArray[np.float32]
@@ -42,7 +42,7 @@ def photo(side: int = 256) -> Image:
 
 
 def model(run: Callable[[Tensor], Tensor], scale: int = 1) -> Model:
-    return Model("a filter", run, Reach(None, 1, scale))
+    return Model("a filter", run, ReceptiveField(None, 1, scale))
 
 
 def blur(image: Tensor, side: int = 3) -> Tensor:

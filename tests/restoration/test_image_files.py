@@ -22,7 +22,7 @@ from support.programs import magick, program, set_tags, tags
 
 from unseen.core.errors import UserError
 from unseen.data.reading import UnreadableImage
-from unseen.restoration.imagefiles.picture import Picture, open_picture, save
+from unseen.restoration.imagefiles.picture import ImageFile, open_image, save
 from unseen.restoration.imagefiles.tiff_exif import exif_of_tiff
 
 PHOTO = ["-size", "61x47", "-seed", "3", "plasma:red-blue", "-depth", "8"]
@@ -37,14 +37,14 @@ DESCRIPTION = {
 }  # fmt: skip
 
 
-def strips_of(picture: Picture, height: int = 10) -> Iterator[NDArray[np.float32]]:
+def strips_of(picture: ImageFile, height: int = 10) -> Iterator[NDArray[np.float32]]:
     read = picture.reader()
     for top in range(0, picture.height, height):
         yield read(top, min(top + height, picture.height))
 
 
 def copied(path: Path, out: Path, **options: Any) -> Path:
-    picture = open_picture(path)
+    picture = open_image(path)
     save(picture, out, strips_of(picture), **options)
     return out
 
@@ -165,7 +165,7 @@ def test_the_thumbnail_of_what_was_is_dropped(tmp_path: Path) -> None:
 def test_broken_exif_costs_no_picture(exif: bytes, tmp_path: Path) -> None:
     Image.new("RGB", (9, 9), "red").save(tmp_path / "in.jpg", exif=exif)
     for format in ("jpeg", "tiff", "png"):
-        assert open_picture(copied(tmp_path / "in.jpg", tmp_path / f"out.{format}", format=format)).width == 9
+        assert open_image(copied(tmp_path / "in.jpg", tmp_path / f"out.{format}", format=format)).width == 9
 
 
 @pytest.mark.parametrize("beyond", [2**31, 2**62, 2**63 - 1, 2**63, 2**64 - 16])
@@ -223,14 +223,14 @@ def test_any_name_that_a_file_can_have(tmp_path: Path) -> None:
         path = tmp_path / os.fsdecode(name)
         photo(tmp_path / "in.tif").rename(path)
         out = copied(path, tmp_path / "out" / path.name)
-        assert open_picture(out).format == "tiff"
+        assert open_image(out).format == "tiff"
 
 
 def test_the_content_says_what_it_is(tmp_path: Path) -> None:
     path = photo(tmp_path / "in.png").rename(tmp_path / "in.JPG")
-    picture = open_picture(path)
+    picture = open_image(path)
     assert (picture.format, picture.suffix) == ("png", ".png")
-    assert open_picture(photo(tmp_path / "in.TIFF")).suffix == ".TIFF"
+    assert open_image(photo(tmp_path / "in.TIFF")).suffix == ".TIFF"
 
 
 # ------------------------------------------------------------------------------------------ files of no use
@@ -265,7 +265,7 @@ def png_of(width: int, height: int, *chunks: bytes) -> bytes:
 def test_a_file_of_no_use_is_told_at_once(name: str, content: bytes, reason: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UnreadableImage) as refusal:
-        open_picture(tmp_path / name)
+        open_image(tmp_path / name)
     assert reason in refusal.value.reason
     assert "\n" not in str(refusal.value)
 
@@ -279,15 +279,15 @@ def test_what_is_no_file_is_told_at_once(tmp_path: Path) -> None:
         (tmp_path / "pipe.png", "not a file"),
     ):
         with pytest.raises(UnreadableImage, match=reason):
-            open_picture(path)
+            open_image(path)
 
 
 def test_a_limit_on_pixels_can_be_lifted_and_lowered(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png_of(60000, 60000))
-    assert open_picture(tmp_path / "a.png", most_pixels=2**40).width == 60000
+    assert open_image(tmp_path / "a.png", most_pixels=2**40).width == 60000
     for name in ("b.png", "b.bmp", "b.tif"):
         with pytest.raises(UnreadableImage, match="claims 61×47 pixels, more than 1000:"):
-            open_picture(photo(tmp_path / name), most_pixels=1000)
+            open_image(photo(tmp_path / name), most_pixels=1000)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "bmp"])
@@ -374,7 +374,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "tiff", "webp", "bmp"])
 def test_whatever_the_network_raises_comes_through(format: Any, tmp_path: Path) -> None:
-    picture = open_picture(photo(tmp_path / "in.png"))
+    picture = open_image(photo(tmp_path / "in.png"))
     out = tmp_path / "out" / "a"
     out.parent.mkdir()
     out.write_bytes(b"precious")
@@ -398,4 +398,4 @@ def test_sides_that_a_format_cannot_hold(format: Any, side: int, tmp_path: Path)
     with pytest.raises(UserError, match=f"a side of {side} pixels, and {format} holds {side - 1}"):
         copied(tmp_path / "in.png", tmp_path / "out", format=format)
     Image.new("RGB", (side - 1, 1)).save(tmp_path / "in.png")
-    assert open_picture(copied(tmp_path / "in.png", tmp_path / "out", format=format)).width == side - 1
+    assert open_image(copied(tmp_path / "in.png", tmp_path / "out", format=format)).width == side - 1

@@ -18,7 +18,7 @@ from support.programs import magick, program, set_tags, tags
 
 from unseen.core.errors import UserError
 from unseen.data.reading import UnreadableImage
-from unseen.restoration.imagefiles.picture import Picture, open_picture, save
+from unseen.restoration.imagefiles.picture import ImageFile, open_image, save
 
 Strips = Iterator[NDArray[np.float32]]
 
@@ -37,7 +37,7 @@ FLOATING = [
 ALPHA = ["-alpha", "set", "-channel", "A", "-fx", "i/w", "+channel"]
 
 
-def strips_of(picture: Picture, height: int = 10) -> Strips:
+def strips_of(picture: ImageFile, height: int = 10) -> Strips:
     """What a network that changes nothing would give."""
     read = picture.reader()
     for top in range(0, picture.height, height):
@@ -46,12 +46,12 @@ def strips_of(picture: Picture, height: int = 10) -> Strips:
 
 def copied(path: Path, out: Path, **options: Any) -> Path:
     """Through a network that changes nothing."""
-    picture = open_picture(path, options.pop("page", None))
+    picture = open_image(path, options.pop("page", None))
     save(picture, out, strips_of(picture), **options)
     return out
 
 
-def whole(picture: Picture) -> NDArray[np.float32]:
+def whole(picture: ImageFile) -> NDArray[np.float32]:
     return np.concatenate(list(strips_of(picture)))
 
 
@@ -92,11 +92,11 @@ def kind(name: str) -> tuple[str, bool, bool]:
 @pytest.mark.parametrize("name", MADE_BY_MAGICK)
 def test_a_network_that_changes_nothing_changes_nothing(name: str, tmp_path: Path) -> None:
     magick(*MADE_BY_MAGICK[name], tmp_path / name)
-    picture = open_picture(tmp_path / name)
+    picture = open_image(tmp_path / name)
     assert (picture.depth, picture.gray, picture.alpha) == kind(name)
     out = copied(tmp_path / name, tmp_path / f"out-{name}")
     assert seen_by_magick(out) == seen_by_magick(tmp_path / name)
-    assert open_picture(out).format == picture.format
+    assert open_image(out).format == picture.format
     depth, gray, alpha = kind(name)
     channels = (1 if gray else 3) + alpha
     found = tags(out, "BitDepth", "BitsPerSample", "ColorType", "SamplesPerPixel")
@@ -137,7 +137,7 @@ def test_floating_point_is_kept_to_the_last_bit(gray: bool, tmp_path: Path) -> N
     values = np.random.default_rng(0).random((33, 20) if gray else (33, 20, 3), dtype=np.float32)
     values.flat[:4] = 0, 1, 1e-30, np.nextafter(np.float32(1), np.float32(0))
     tifffile.imwrite(tmp_path / "in.tif", values, photometric="minisblack" if gray else "rgb")
-    picture = open_picture(tmp_path / "in.tif")
+    picture = open_image(tmp_path / "in.tif")
     assert (picture.depth, picture.gray) == ("float32", gray)
     assert np.array_equal(tifffile.imread(copied(picture.path, tmp_path / "out.tif")), values)
     with tifffile.TiffFile(tmp_path / "out.tif") as file:
@@ -151,8 +151,8 @@ def test_the_smallest_pictures(size: str, suffix: str, tmp_path: Path) -> None:
     magick("-size", size, "xc:rgb(128,128,128)", "-type", "TrueColor", "-depth", "8", path)
     out = copied(path, tmp_path / f"out.{suffix}")
     width, height = map(int, size.split("x"))
-    assert whole(open_picture(out)).shape == (height, width, 3)
-    assert whole(open_picture(out)) == pytest.approx(128 / 255, abs=2 / 255)
+    assert whole(open_image(out)).shape == (height, width, 3)
+    assert whole(open_image(out)) == pytest.approx(128 / 255, abs=2 / 255)
 
 
 # ------------------------------------------------------------------------------------------ conversions
@@ -169,7 +169,7 @@ def test_palettes_and_bits_become_what_they_show(name: str, tmp_path: Path) -> N
         made = ["-monochrome", "-depth", "1"]
     prefix = "PNG8:" if name in ("palette.png", "transparent.png") else ""
     magick(*COLOURED, *made, f"{prefix}{tmp_path / name}")
-    picture = open_picture(tmp_path / name)
+    picture = open_image(tmp_path / name)
     assert (picture.depth, picture.gray, picture.alpha) == ("uint8", "bits" in name, "transparent" in name)
     out = copied(picture.path, tmp_path / f"out{picture.suffix}")
     found, expected = (np.frombuffer(seen_by_magick(path), "<u2") for path in (out, picture.path))
@@ -196,7 +196,7 @@ def test_cmyk_goes_through_its_profile(name: str, cmyk_profile: Path, tmp_path: 
         expected: Any = ImageCms.profileToProfile(
             image, str(cmyk_profile), srgb, outputMode="RGB", renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC
         )
-    picture = open_picture(path)
+    picture = open_image(path)
     assert (picture.depth, picture.gray, picture.alpha) == ("uint8", False, False)
     assert np.abs(whole(picture) * 255 - np.asarray(expected)).max() <= 3
     out = copied(path, tmp_path / f"out{picture.suffix}")
@@ -219,9 +219,9 @@ def test_cmyk_with_a_profile_of_no_use_is_refused(damage: str, cmyk_profile: Pat
     with Image.open(tmp_path / "plain.jpg") as image:
         image.save(tmp_path / "sound.jpg", icc_profile=sound)
         image.save(tmp_path / "in.jpg", icc_profile=profile)
-    assert not open_picture(tmp_path / "sound.jpg").gray
+    assert not open_image(tmp_path / "sound.jpg").gray
     with pytest.raises(UnreadableImage, match="CMYK without a profile of CMYK"):
-        open_picture(tmp_path / "in.jpg")
+        open_image(tmp_path / "in.jpg")
 
 
 def refused(name: str, *made: str) -> tuple[str, list[str]]:
@@ -240,7 +240,7 @@ def refused(name: str, *made: str) -> tuple[str, list[str]]:
 def test_pixels_without_a_known_white_are_refused(name: str, made: list[str], reason: str, tmp_path: Path) -> None:
     magick(*made, tmp_path / name)
     with pytest.raises(UnreadableImage) as refusal:
-        open_picture(tmp_path / name)
+        open_image(tmp_path / name)
     assert reason in refusal.value.reason
 
 
@@ -262,11 +262,11 @@ def test_floats_outside_of_the_unit_range_are_found_on_the_way(bad: float, tmp_p
 def test_another_format_keeps_what_it_can_hold(name: str, format: Any, bits: int, tmp_path: Path) -> None:
     magick(*(MADE_BY_MAGICK.get(name) or [*COLOURED, *FLOATING]), tmp_path / name)
     out = copied(tmp_path / name, tmp_path / f"out.{format}", format=format)
-    picture = open_picture(out)
+    picture = open_image(out)
     assert picture.format == format
     assert picture.alpha == ("rgba" in name)
     assert picture.depth == f"uint{bits}"
-    error = np.abs(whole(picture) - whole(open_picture(tmp_path / name))).max()
+    error = np.abs(whole(picture) - whole(open_image(tmp_path / name))).max()
     assert error <= (0.1 if format == "jpeg" else 0.501 / (2**bits - 1))
 
 
@@ -288,8 +288,8 @@ def test_jpeg_and_lossy_webp_are_written_well(tmp_path: Path) -> None:
         assert np.sqrt((error**2).mean()) < 2
     magick(*COLOURED, tmp_path / "in.png")
     program("cwebp", "-quiet", "-q", "60", tmp_path / "in.png", "-o", tmp_path / "in.webp")
-    assert not open_picture(tmp_path / "in.webp").lossless
-    assert not open_picture(copied(tmp_path / "in.webp", tmp_path / "out.webp")).lossless
+    assert not open_image(tmp_path / "in.webp").lossless
+    assert not open_image(copied(tmp_path / "in.webp", tmp_path / "out.webp")).lossless
 
 
 # ------------------------------------------------------------------------------------------ turned pictures
@@ -309,7 +309,7 @@ def test_the_orientation_is_applied_once(name: str, orientation: int, tmp_path: 
     if orientation in (2, 4, 5, 7):
         expected = expected[:, ::-1]
     expected = np.rot90(expected, {1: 0, 2: 0, 3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}[orientation])
-    picture = open_picture(tmp_path / name)
+    picture = open_image(tmp_path / name)
     assert (picture.height, picture.width) == expected.shape[:2]
     tolerance = 2 if name == "in.jpg" else 0  # decoders of JPEG differ
     assert np.abs(whole(picture) * 255 - expected).max() <= tolerance + 1e-4
@@ -325,7 +325,7 @@ def test_the_orientation_is_applied_once(name: str, orientation: int, tmp_path: 
 def test_values_are_clipped_and_rounded_to_the_nearest_level(tmp_path: Path) -> None:
     levels = np.linspace(-20, 275, 600, dtype=np.float32).reshape(10, 60, 1).repeat(3, axis=2)
     Image.new("RGB", (60, 10)).save(tmp_path / "in.png")
-    picture = open_picture(tmp_path / "in.png")
+    picture = open_image(tmp_path / "in.png")
     save(picture, tmp_path / "out.png", np.split(levels / np.float32(255), [4]))
     found = np.asarray(Image.open(tmp_path / "out.png")).astype(float)
     assert np.abs(found - levels.clip(0, 255)).max() <= 0.5 + 1e-4
@@ -335,7 +335,7 @@ def test_values_are_clipped_and_rounded_to_the_nearest_level(tmp_path: Path) -> 
 
 def test_gray_is_the_mean_of_the_channels(tmp_path: Path) -> None:
     Image.new("L", (8, 8), 7).save(tmp_path / "in.png")
-    picture = open_picture(tmp_path / "in.png")
+    picture = open_image(tmp_path / "in.png")
     strip = np.broadcast_to(np.array([0.2, 0.4, 0.9], np.float32), (8, 8, 3))
     save(picture, tmp_path / "out.png", [strip])
     image = Image.open(tmp_path / "out.png")
@@ -346,7 +346,7 @@ def test_gray_is_the_mean_of_the_channels(tmp_path: Path) -> None:
 def test_a_value_that_is_not_finite_is_no_picture(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "in.png")
     with pytest.raises(UserError, match=r"in\.png: the model gave values that are not finite"):
-        save(open_picture(tmp_path / "in.png"), tmp_path / "out.png", [np.full((8, 8, 3), np.nan, np.float32)])
+        save(open_image(tmp_path / "in.png"), tmp_path / "out.png", [np.full((8, 8, 3), np.nan, np.float32)])
     assert not (tmp_path / "out.png").exists()
 
 
@@ -355,13 +355,13 @@ def test_a_value_that_is_not_finite_is_no_picture(tmp_path: Path) -> None:
 def test_alpha_is_untouched_beside_other_colours(name: str, orientation: int, tmp_path: Path) -> None:
     magick(*MADE_BY_MAGICK[name], tmp_path / name)
     set_tags(tmp_path / name, f"-Orientation#={orientation}")
-    picture = open_picture(tmp_path / name)
+    picture = open_image(tmp_path / name)
     save(picture, tmp_path / f"out-{name}", (1 - strip for strip in strips_of(picture)))
     upright = tmp_path / f"upright{picture.suffix}"
     magick(tmp_path / name, "-rotate", "0" if orientation == 1 else "90", upright)
     assert seen_by_magick(tmp_path / f"out-{name}")[6::8] == seen_by_magick(upright)[6::8]
     assert seen_by_magick(tmp_path / f"out-{name}")[7::8] == seen_by_magick(upright)[7::8]
-    assert np.allclose(whole(open_picture(tmp_path / f"out-{name}")), 1 - whole(picture), atol=1e-6)
+    assert np.allclose(whole(open_image(tmp_path / f"out-{name}")), 1 - whole(picture), atol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [2, 3])
@@ -370,7 +370,7 @@ def test_alpha_is_enlarged_bilinearly(scale: int, tmp_path: Path) -> None:
     rgba = np.dstack([np.zeros((20, 31, 3), np.uint8), alpha])
     Image.fromarray(rgba).save(tmp_path / "in.png")
     strips = (np.full((height * scale, 31 * scale, 3), 0.5, np.float32) for height in (7, 13))
-    save(open_picture(tmp_path / "in.png"), tmp_path / "out.png", strips, scale=scale)
+    save(open_image(tmp_path / "in.png"), tmp_path / "out.png", strips, scale=scale)
     found = np.asarray(Image.open(tmp_path / "out.png"))
     enlarged = torch.nn.functional.interpolate(
         torch.from_numpy(alpha)[None, None].float(), scale_factor=scale, mode="bilinear", align_corners=False
@@ -389,15 +389,15 @@ def test_pages_one_by_one(tmp_path: Path) -> None:
     magick(*GRAY, "-depth", "8", "-resize", "50%", pages[1])
     program("tiffcp", *pages, tmp_path / "both.tif")
     with pytest.raises(UnreadableImage, match=r"holds 2 pages; ask for them page by page \(--pages\), or"):
-        open_picture(tmp_path / "both.tif")
+        open_image(tmp_path / "both.tif")
     for i, page in enumerate(pages):
-        picture = open_picture(tmp_path / "both.tif", i)
+        picture = open_image(tmp_path / "both.tif", i)
         assert (picture.page, picture.pages) == (i, 2)
         out = copied(tmp_path / "both.tif", tmp_path / "out.tif", page=i)
         assert seen_by_magick(out) == seen_by_magick(page)
-        assert open_picture(out).pages == 1
+        assert open_image(out).pages == 1
     with pytest.raises(UnreadableImage):
-        open_picture(tmp_path / "both.tif", 2)
+        open_image(tmp_path / "both.tif", 2)
 
 
 def test_animations_are_refused_with_their_number_of_frames(tmp_path: Path) -> None:
@@ -406,15 +406,15 @@ def test_animations_are_refused_with_their_number_of_frames(tmp_path: Path) -> N
     frames = [tmp_path / f"{colour}.png" for colour in ("red", "green", "blue")]
     program("img2webp", "-lossless", *frames, "-o", tmp_path / "a.webp")
     with pytest.raises(UnreadableImage, match="holds 3 frames"):
-        open_picture(tmp_path / "a.webp")
-    last = open_picture(tmp_path / "a.webp", 2)
+        open_image(tmp_path / "a.webp")
+    last = open_image(tmp_path / "a.webp", 2)
     assert last.lossless
     assert np.allclose(whole(last), [0, 0, 1])
     first, *others = [Image.open(frame) for frame in frames]
     first.save(tmp_path / "a.png", save_all=True, append_images=others)
     for page in (None, 0):
         with pytest.raises(UnreadableImage, match="an animation of 3 frames"):
-            open_picture(tmp_path / "a.png", page)
+            open_image(tmp_path / "a.png", page)
 
 
 @pytest.mark.parametrize(("size", "count", "side", "found"), [
@@ -425,7 +425,7 @@ def test_windows_are_spread_over_the_picture(
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "in.png")
-    crops = open_picture(tmp_path / "in.png").crops(count, side)
+    crops = open_image(tmp_path / "in.png").crops(count, side)
     assert len(crops) == found
     height, width = min(side, size[0]), min(side, size[1])
     every = np.lib.stride_tricks.sliding_window_view(pixels, (height, width, 3))[:, :, 0]
@@ -466,7 +466,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert int(told.stdout) < 140
-    assert open_picture(tmp_path / f"out.{suffix}").width == 5120
+    assert open_image(tmp_path / f"out.{suffix}").width == 5120
 
 
 def test_large_tiff_is_a_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -487,7 +487,7 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     for _ in range(5):
         copied(tmp_path / "in.png", tmp_path / "out.png")
         with pytest.raises(ValueError, match="rows for a picture"):
-            save(open_picture(tmp_path / "in.png"), tmp_path / "out.png", [])
+            save(open_image(tmp_path / "in.png"), tmp_path / "out.png", [])
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 

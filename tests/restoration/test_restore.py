@@ -28,9 +28,9 @@ from unseen.core.units import parse_bytes
 from unseen.models.card import Quality
 from unseen.models.checkpoint import with_quality
 from unseen.models.loading import Model, load_model
-from unseen.models.receptive_field import Reach
-from unseen.restoration.batch import How, restore_files
-from unseen.restoration.planning import plan
+from unseen.models.receptive_field import ReceptiveField
+from unseen.restoration.batch import RestoreOptions, restore_files
+from unseen.restoration.planning import plan_restoration
 from unseen.restoration.tiles import Tiling
 
 RUN = [sys.executable, "-c", "import sys; from unseen.cli.main import main; sys.exit(main())", "restore"]
@@ -349,8 +349,8 @@ def test_a_network_that_fails_costs_the_photograph_alone(tmp_path: Path) -> None
 
     folder = photographs(tmp_path / "photos", "a.png", "b.png", size=(20, 20))
     photographs(folder / "wide", "c.png", size=(20, 40))
-    planned = plan([str(folder)], tmp_path / "out", "input")
-    how = How(Model("mine", only_small, Reach(1)), Tiling(64, 1))
+    planned = plan_restoration([str(folder)], tmp_path / "out", "input")
+    how = RestoreOptions(Model("mine", only_small, ReceptiveField(1)), Tiling(64, 1))
     with progress_bar() as bar:
         outcome = restore_files(planned.jobs, planned.folder, how, Event(), bar)
     assert outcome.restored == 2
@@ -412,21 +412,21 @@ def test_half_a_level_anywhere_is_a_change(tmp_path: Path, difference: float, sa
         nudged[:, 1, 3, 4] += difference / 255
         return nudged
 
-    assert told_equal(Model("mine", nudging, Reach(1)), tmp_path) == same
+    assert told_equal(Model("mine", nudging, ReceptiveField(1)), tmp_path) == same
 
 
 def test_an_output_of_another_size_is_another(tmp_path: Path) -> None:
     def doubled(images: torch.Tensor) -> torch.Tensor:
         return images.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
-    assert not told_equal(Model("mine", doubled, Reach(1, scale=2)), tmp_path)
+    assert not told_equal(Model("mine", doubled, ReceptiveField(1, scale=2)), tmp_path)
 
 
 def told_equal(model: Model, folder: Path) -> bool:
     """Whether it is told of a photograph that its output equals its input."""
-    planned = plan([str(photographs(folder / "photos", "a.png"))], folder / "out", "input")
+    planned = plan_restoration([str(photographs(folder / "photos", "a.png"))], folder / "out", "input")
     with progress_bar() as bar:
-        outcome = restore_files(planned.jobs, planned.folder, How(model, Tiling(64, 1)), Event(), bar)
+        outcome = restore_files(planned.jobs, planned.folder, RestoreOptions(model, Tiling(64, 1)), Event(), bar)
     assert outcome.restored == 1
     return any("equals the input" in remark for _, remark in outcome.remarks)
 

@@ -44,7 +44,9 @@ class Negative(nn.Module):
 
 def restorer_of(network: nn.Module, tile: int = 16) -> Restorer:
     model = model_of(network, "mine")
-    overlap = -(-max(1, model.reach.radius or 0) // model.reach.stride) * model.reach.stride
+    overlap = (
+        -(-max(1, model.receptive_field.radius or 0) // model.receptive_field.stride) * model.receptive_field.stride
+    )
     return Restorer(model, Tiling(tile, overlap))
 
 

@@ -19,9 +19,9 @@ from torch.nn import functional as F
 from unseen.core.errors import UserError
 from unseen.core.registry import build
 from unseen.models.backbones import BACKBONES, NormalisationEquivariantCNN, Padded, PlainCNN, UNet, rrdb_small
-from unseen.models.inference import restore
+from unseen.models.inference import restore_batch
 from unseen.models.loading import Model
-from unseen.models.receptive_field import Reach, measured_reach, reach_of
+from unseen.models.receptive_field import ReceptiveField, measured_receptive_field, receptive_field_of
 from unseen.restoration.tiles import (
     Strip,
     Tiling,
@@ -52,7 +52,7 @@ def small(name: str) -> nn.Module:
 
 
 def model_of(network: nn.Module, name: str = "a network") -> Model:
-    return Model(name, lambda images: restore(network, images, "cpu"), reach_of(network))
+    return Model(name, lambda images: restore_batch(network, images, "cpu"), receptive_field_of(network))
 
 
 OURS: dict[str, Callable[[], nn.Module]] = {
@@ -69,9 +69,9 @@ OURS: dict[str, Callable[[], nn.Module]] = {
 @pytest.mark.parametrize("name", OURS)
 def test_what_is_measured_is_what_our_networks_state(name: str) -> None:
     network = drawn(OURS[name]())
-    stated = reach_of(network)
+    stated = receptive_field_of(network)
     with torch.inference_mode():
-        measured = measured_reach(network)
+        measured = measured_receptive_field(network)
     assert stated.radius is not None
     assert measured.radius is not None
     assert (measured.stride, measured.scale) == (stated.stride, stated.scale)
@@ -97,12 +97,12 @@ class Shifted(nn.Module):
 
 @pytest.mark.parametrize(("across", "down"), [(0, 0), (3, 0), (0, -17), (-63, 5), (64, 0), (9, 200), (0, -255)])
 def test_a_known_radius_is_found_in_every_direction(across: int, down: int) -> None:
-    assert reach_of(Shifted(across, down)) == Reach(max(abs(across), abs(down)), 1, 1)
+    assert receptive_field_of(Shifted(across, down)) == ReceptiveField(max(abs(across), abs(down)), 1, 1)
 
 
 @pytest.mark.parametrize("shift", [256, 1000])
 def test_what_is_farther_than_measured_counts_as_endless(shift: int) -> None:
-    assert reach_of(Shifted(0, shift)).radius is None
+    assert receptive_field_of(Shifted(0, shift)).radius is None
 
 
 class Blocks(nn.Module):
@@ -120,7 +120,7 @@ class Blocks(nn.Module):
 
 @pytest.mark.parametrize(("side", "scale"), [(2, 1), (8, 2), (12, 1), (40, 1), (64, 1), (7, 3)])
 def test_a_known_stride_and_scale_are_found(side: int, scale: int) -> None:
-    found = reach_of(Blocks(side, scale))
+    found = receptive_field_of(Blocks(side, scale))
     assert (found.stride, found.scale) == (side, scale)
     assert found.radius is not None
     assert found.radius < side
@@ -159,7 +159,7 @@ class NotANumber(nn.Module):
 
 @pytest.mark.parametrize("network", [Mean(), Round(), Placed(), Noisy(), NotANumber()], ids=lambda n: type(n).__name__)
 def test_networks_that_tiles_change_have_no_radius(network: nn.Module) -> None:
-    assert reach_of(network).radius is None
+    assert receptive_field_of(network).radius is None
 
 
 FINITE = {"drunet": 8, "swinir": 4, "safmn": 8, "compact": 1, "ditn": 8}
@@ -169,8 +169,8 @@ FINITE = {"drunet": 8, "swinir": 4, "safmn": 8, "compact": 1, "ditn": 8}
 @pytest.mark.parametrize("name", FINITE)
 def test_networks_of_others_with_an_end_are_exact_in_tiles(name: str) -> None:
     model = model_of(small(name))
-    assert model.reach.radius is not None
-    assert model.reach.stride == FINITE[name]
+    assert model.receptive_field.radius is not None
+    assert model.receptive_field.stride == FINITE[name]
     tiling = tiling_for(model, 0, 16)
     image = noise(2 * tiling.overlap + 19, 2 * tiling.overlap + 37)
     assert count_tiles(image.shape[-2], image.shape[-1], tiling) > 3
@@ -179,11 +179,11 @@ def test_networks_of_others_with_an_end_are_exact_in_tiles(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["rcan", "nafnet", "uformer"])
 def test_networks_of_others_that_see_the_whole_image_are_named(name: str) -> None:
-    assert reach_of(small(name)).radius is None
+    assert receptive_field_of(small(name)).radius is None
 
 
 def test_a_smallest_size_is_kept_by_the_stride() -> None:
-    assert reach_of(Padded(Shifted(2, 1), multiple=4, smallest=30)) == Reach(2, 32, 1)
+    assert receptive_field_of(Padded(Shifted(2, 1), multiple=4, smallest=30)) == ReceptiveField(2, 32, 1)
 
 
 def test_measuring_leaves_everything_as_it_was() -> None:
@@ -191,19 +191,19 @@ def test_measuring_leaves_everything_as_it_was() -> None:
     network[2].eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     state = torch.get_rng_state()
-    assert reach_of(network) == Reach(1, 1, 1)
+    assert receptive_field_of(network) == ReceptiveField(1, 1, 1)
     assert [module.training for module in network.modules()] == [True, True, True, False]
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)
-    reach_of(Noisy())
+    receptive_field_of(Noisy())
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_network_that_does_not_restore_is_refused() -> None:
     with pytest.raises(UserError, match=r"^the network makes 1 × 3 × 64 × 32 of 1 × 3 × 128 × 64: "):
-        reach_of(nn.AvgPool2d(2))
+        receptive_field_of(nn.AvgPool2d(2))
     with pytest.raises(UserError, match="three channels"):
-        reach_of(nn.Conv2d(3, 1, 3, padding=1))
+        receptive_field_of(nn.Conv2d(3, 1, 3, padding=1))
 
 
 def noise(height: int, width: int, count: int = 1) -> Tensor:
@@ -289,7 +289,7 @@ class Seen:
 
 def test_what_fits_into_a_window_is_run_as_it_is() -> None:
     seen = Seen()
-    model = Model("a copy", seen, Reach(4))
+    model = Model("a copy", seen, ReceptiveField(4))
     images = noise(24, 20, count=3)
     assert restore_tiled(model, images, Tiling(40, 4)) is images
     in_strips(model, images[:1], Tiling(16, 4))
@@ -299,11 +299,11 @@ def test_what_fits_into_a_window_is_run_as_it_is() -> None:
 def test_no_run_is_larger_than_the_largest_window() -> None:
     seen = Seen()
     images, tiling = noise(20, 30, count=7), Tiling(16, 8)
-    assert torch.equal(restore_tiled(Model("a copy", seen, Reach(8)), images, tiling), images)
+    assert torch.equal(restore_tiled(Model("a copy", seen, ReceptiveField(8)), images, tiling), images)
     assert seen.shapes == [(1, 3, 20, 30)] * 7  # of 600 pixels, two are more than 32×32
     seen.shapes.clear()
     images = noise(10, 300, count=7)
-    assert torch.equal(restore_tiled(Model("a copy", seen, Reach(8)), images, tiling), images)
+    assert torch.equal(restore_tiled(Model("a copy", seen, ReceptiveField(8)), images, tiling), images)
     assert {shape[0] for shape in seen.shapes} == {3, 1}
     assert all(count * height * width <= tiling.window**2 for count, _, height, width in seen.shapes)
 
@@ -316,7 +316,7 @@ def test_only_the_rows_of_a_window_are_read_ahead() -> None:
         return np.zeros((bottom - top, 50, 3), np.float32)
 
     tiling, made = Tiling(16, 4), 0
-    for strip in restored_strips(Model("a copy", Seen(), Reach(4)), read, 1000, 50, tiling):
+    for strip in restored_strips(Model("a copy", Seen(), ReceptiveField(4)), read, 1000, 50, tiling):
         made += len(strip)
         assert sum(read_rows) - made <= tiling.overlap
         assert len(strip) <= tiling.tile + tiling.overlap
@@ -347,19 +347,19 @@ def test_the_effect_of_tiles_is_none_for_a_network_with_an_end_and_that_of_the_m
 
 def test_tiles_set_by_hand_are_rounded_up_to_the_stride() -> None:
     run = Seen()
-    assert tiling_for(Model("a copy", run, Reach(10, 8)), 1, 100) == Tiling(104, 16)
-    assert tiling_for(Model("a copy", run, Reach(0)), 1, 1) == Tiling(1, 1)
-    assert tiling_for(Model("a copy", run, Reach(None, 16)), 1, 100) == Tiling(112, 64)
+    assert tiling_for(Model("a copy", run, ReceptiveField(10, 8)), 1, 100) == Tiling(104, 16)
+    assert tiling_for(Model("a copy", run, ReceptiveField(0)), 1, 1) == Tiling(1, 1)
+    assert tiling_for(Model("a copy", run, ReceptiveField(None, 16)), 1, 100) == Tiling(112, 64)
     assert not run.shapes
     with pytest.raises(UserError, match=r"^tile: -3 "):
-        tiling_for(Model("a copy", run, Reach(0)), 1, -3)
+        tiling_for(Model("a copy", run, ReceptiveField(0)), 1, -3)
 
 
 def test_a_model_that_does_not_enlarge_as_it_says_is_refused_by_name() -> None:
     images = torch.rand(1, 3, 40, 30)
     pixels = images[0].permute(1, 2, 0).numpy()
     for run, scale in ((lambda x: x, 2), (lambda x: F.interpolate(x, scale_factor=2), 1), (lambda x: x[:, :1], 1)):
-        model = Model("liar", run, Reach(1, 1, scale))
+        model = Model("liar", run, ReceptiveField(1, 1, scale))
         with pytest.raises(UserError, match=rf"^liar: makes .*, and tells a scale of {scale}$"):
             list(restored_strips(model, lambda top, bottom: pixels[top:bottom], 40, 30, Tiling(16, 2)))
         for tiling in (Tiling(16, 2), Tiling(64, 2)):
@@ -379,7 +379,7 @@ def test_more_memory_makes_larger_tiles_up_to_a_limit() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process takes")
 def test_too_little_memory_is_refused_with_how_much_would_do() -> None:
     network = PlainCNN(features=16, depth=3).eval()
-    model = Model("far", lambda images: restore(network, images, "cpu"), Reach(200))
+    model = Model("far", lambda images: restore_batch(network, images, "cpu"), ReceptiveField(200))
     with pytest.raises(
         UserError, match=r"^memory: 20MiB is too little for tiles of far, which overlap by 200"
     ) as error:

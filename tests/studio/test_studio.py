@@ -38,11 +38,11 @@ from unseen.core.errors import UserError
 from unseen.evaluation.noise import PLACES, SIDE, estimate_noise
 from unseen.models.card import Card, Quality
 from unseen.models.loading import Model
-from unseen.models.receptive_field import Reach
+from unseen.models.receptive_field import ReceptiveField
 from unseen.protocols.loading import load_protocol
-from unseen.restoration.imagefiles.picture import open_picture
+from unseen.restoration.imagefiles.picture import open_image
 from unseen.studio import serve
-from unseen.studio.kinds import KINDS, Candidate, Kind, kind_named, learnt_by
+from unseen.studio.kinds import SLIDER_KINDS, Candidate, SliderKind, kind_named, learnt_by
 from unseen.studio.repair import restore_to_file
 from unseen.studio.server import in_small_tiles, listening
 
@@ -462,11 +462,11 @@ def test_without_gradio_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     ("names", "right"), [(["erm", "denoiser"], 3), (["erm", "ceiling"], 2), (["denoiser", "erm"], 2), ([], 1)]
 )
 def test_it_begins_with_the_denoiser_or_else_the_first_network(tmp_path: Path, names: list[str], right: int) -> None:
-    from unseen.studio.page import build
+    from unseen.studio.page import build_page
 
-    models = {name: Model(name, lambda images: images, Reach(0)) for name in names}
-    models["double"] = Model("double", lambda images: images, Reach(0, 1, 2))  # which is not compared
-    page = build(models, in_small_tiles, tmp_path, Event())
+    models = {name: Model(name, lambda images: images, ReceptiveField(0)) for name in names}
+    models["double"] = Model("double", lambda images: images, ReceptiveField(0, 1, 2))  # which is not compared
+    page = build_page(models, in_small_tiles, tmp_path, Event())
     values = {getattr(block, "elem_id", None): getattr(block, "value", None) for block in page.blocks.values()}
     assert values["right"] == right
     assert values["model"] == ("denoiser" if "denoiser" in names else next(iter(models)))
@@ -476,7 +476,7 @@ def test_it_begins_with_the_denoiser_or_else_the_first_network(tmp_path: Path, n
 
 
 def remarks(path: Path, folder: Path, card: Card | None) -> tuple[str, ...]:
-    model = Model("same", lambda images: images.clone(), Reach(0), card)
+    model = Model("same", lambda images: images.clone(), ReceptiveField(0), card)
     return restore_to_file(path, model, in_small_tiles(model), folder, Event(), lambda share: None).remarks
 
 
@@ -486,7 +486,7 @@ def test_the_noise_is_read_where_restore_reads_it_and_told_once(tmp_path: Path) 
     pixels[200:700, 300:900] = 128
     path = tmp_path / "frame.png"
     Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
-    reading = estimate_noise(open_picture(path).crops(PLACES, SIDE))
+    reading = estimate_noise(open_image(path).crops(PLACES, SIDE))
     levels = [
         Quality("seen", "gaussian_noise", float(noise), "set", 5, 20.0, 22.0, 2.0, 1.0, 3.0, noise)
         for noise in (reading + 1, reading + 2)
@@ -503,8 +503,8 @@ def test_the_noise_is_read_where_restore_reads_it_and_told_once(tmp_path: Path) 
 # ---------------------------------------------------------------------------------------- distortions
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_every_strength_can_be_made_and_more_is_stronger(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", SLIDER_KINDS, ids=lambda kind: kind.name)
+def test_every_strength_can_be_made_and_more_is_stronger(kind: SliderKind) -> None:
     rows, columns = np.mgrid[:64, :64]
     wave = 0.5 + 0.4 * np.sin(rows / 2) * np.cos(columns / 3)
     clean = torch.from_numpy(wave).float().expand(1, 3, 64, 64)
@@ -549,7 +549,7 @@ def test_what_a_network_saw_is_told_by_its_card() -> None:
 
 def test_seen_ends_where_the_training_did() -> None:
     gaussian, jpeg = kind_named("gaussian_noise"), kind_named("jpeg")
-    model = Model("none", lambda images: images, Reach(0))
+    model = Model("none", lambda images: images, ReceptiveField(0))
     known = Candidate("erm", model, learnt_by(card_of()))
     standings = [known.standing(gaussian, strength) for strength in (4, 5, 20, 21)]
     assert standings == ["unseen", "seen", "seen", "unseen"]

@@ -8,13 +8,13 @@ from typing import Any
 
 from support.fake_study import study
 
-from unseen.study.report.curves import curves_of, diagnostics_of, in_words
-from unseen.study.runs import Record
+from unseen.study.report.curves import curves_of, diagnostics_of, quantity_in_words
+from unseen.study.runs import RunRecord
 
 RECORD = study().records[0]
 
 
-def logged(*lines: dict[str, Any], seed: int = 0, method: str = "erm", logs: str = "curve") -> Record:
+def logged(*lines: dict[str, Any], seed: int = 0, method: str = "erm", logs: str = "curve") -> RunRecord:
     empty: dict[str, Any] = {"curve": [], "diagnoses": [], logs: list(lines)}
     return replace(RECORD, method=method, seed=seed, **empty)
 
@@ -33,8 +33,8 @@ def test_numbers_within_numbers_are_quantities_of_their_own() -> None:
     line = {"evaluations": 1.0, "losses": {"a": 0.5, "b": 0.25}, "curvature": None, "kept": True, "name": "x"}
     found = curves_of([logged(line, logs="diagnoses")], "diagnoses")
     assert list(found) == ["losses: a", "losses: b"]
-    assert in_words("losses: gaussian_noise:5") == "Loss: gaussian noise:5"
-    assert in_words("largest_q") == "Largest q"
+    assert quantity_in_words("losses: gaussian_noise:5") == "Loss: gaussian noise:5"
+    assert quantity_in_words("largest_q") == "Largest q"
 
 
 def test_what_only_some_seeds_or_methods_have_is_kept() -> None:

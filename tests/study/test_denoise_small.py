@@ -27,7 +27,7 @@ def test_the_figures_are_there_and_name_their_axes(name: str) -> None:
 def test_no_line_is_left_out_and_no_ceiling_competes() -> None:
     found = study.read_study(study.PLAIN)
     assert found is not None
-    assert set(study.by_unseen(found)) == set(found.lines)
+    assert set(study.by_unseen(found)) == set(found.entries)
     said = " ".join(study.verdict(found))
     assert "ceiling @" not in said
     assert f"Of {len([n for n in found.rivals if '@' not in n]) - 1} methods" in said

@@ -12,20 +12,20 @@ from pathlib import Path
 import pytest
 from test_tables import make_record, make_rows
 
-from unseen.evaluation.results import Row
+from unseen.evaluation.results import ImageResult
 from unseen.study.entry_names import INPUT
 from unseen.study.report.export import csv_table, markdown_tables, tex, tex_table, write_summary
-from unseen.study.summary import Study
+from unseen.study.summary import StudySummary
 
 HOSTILE = 'a_b & "50%", {$x^2$} #~\\\n<c>'
 
 
-def study_of(rows: list[Row]) -> Study:
-    return Study(rows, [make_record("erm", seed) for seed in (0, 1)])
+def study_of(rows: list[ImageResult]) -> StudySummary:
+    return StudySummary(rows, [make_record("erm", seed) for seed in (0, 1)])
 
 
 @pytest.fixture(scope="module")
-def study() -> Study:
+def study() -> StudySummary:
     rows = make_rows(seeds=2)
     return study_of([*rows, *(replace(row, backbone="other", psnr=row.psnr + 1) for row in rows)])
 
@@ -34,7 +34,7 @@ def lines_of(text: str) -> dict[str, dict[str, str]]:
     return {line["line"]: line for line in csv.DictReader(io.StringIO(text, newline=""))}
 
 
-def test_three_files_are_written(study: Study, tmp_path: Path) -> None:
+def test_three_files_are_written(study: StudySummary, tmp_path: Path) -> None:
     write_summary(tmp_path / "new", study)
     assert {path.name: path.read_text() for path in (tmp_path / "new").iterdir()} == {
         "summary.csv": csv_table(study),
@@ -43,9 +43,9 @@ def test_three_files_are_written(study: Study, tmp_path: Path) -> None:
     }
 
 
-def test_csv_has_a_line_for_every_line_and_plain_numbers(study: Study) -> None:
+def test_csv_has_a_line_for_every_line_and_plain_numbers(study: StudySummary) -> None:
     lines = lines_of(csv_table(study))
-    assert list(lines) == study.lines
+    assert list(lines) == study.entries
     dil = lines["dil_sf"]
     for column, expected in {
         "psnr unseen": 27.05,
@@ -79,7 +79,7 @@ def test_csv_has_a_line_for_every_line_and_plain_numbers(study: Study) -> None:
     assert float(there["from erm on the same backbone"]) == pytest.approx(2)
 
 
-def test_csv_is_empty_where_something_is_undefined(study: Study) -> None:
+def test_csv_is_empty_where_something_is_undefined(study: StudySummary) -> None:
     lines = lines_of(csv_table(study))
     assert lines[INPUT]["seeds"] == lines[INPUT]["method"] == lines[INPUT]["psnr unseen ±"] == ""
     assert lines["erm"]["gap closed"] == lines["erm"]["from erm"] == lines["erm"]["seen cost"] == ""
@@ -87,13 +87,13 @@ def test_csv_is_empty_where_something_is_undefined(study: Study) -> None:
     assert lines["ceiling"]["from erm p"] != ""
     assert lines["dil_sf"]["seconds"] == lines["dil_sf"]["from erm on the same backbone"] == ""
     rows = [replace(row, psnr=math.inf if row.degree == 20 else math.nan, invariance=math.nan) for row in make_rows()]
-    odd = lines_of(csv_table(Study(rows)))["dil_sf"]
+    odd = lines_of(csv_table(StudySummary(rows)))["dil_sf"]
     assert odd["psnr unseen gaussian_noise 20"] == "inf"
     assert odd["psnr unseen"] == odd["invariance"] == odd["gap closed"] == odd["from erm"] == ""
 
 
 def test_csv_survives_any_name() -> None:
-    lines = lines_of(csv_table(Study(make_rows(("erm", HOSTILE)))))
+    lines = lines_of(csv_table(StudySummary(make_rows(("erm", HOSTILE)))))
     assert list(lines) == [INPUT, "erm", HOSTILE]
     assert all(None not in line for line in lines.values())
 
@@ -124,7 +124,7 @@ def test_latex_is_well_formed(methods: tuple[str, ...]) -> None:
     ]
 
 
-def test_latex_marks_the_best_competitor_and_says_how_it_was_made(study: Study) -> None:
+def test_latex_marks_the_best_competitor_and_says_how_it_was_made(study: StudySummary) -> None:
     text = tex_table(study_of(make_rows(seeds=2)))
     row = next(line for line in text.splitlines() if line.startswith(r"dil\_sf &"))
     assert row.count(r"\textbf") == 4  # the splits and the worst level; nobody else has a gap to close
@@ -137,7 +137,7 @@ def test_latex_marks_the_best_competitor_and_says_how_it_was_made(study: Study) 
 
 
 def test_a_choice_on_unseen_levels_is_said_in_every_file() -> None:
-    chosen = Study([replace(row, select="oracle") for row in make_rows()])
+    chosen = StudySummary([replace(row, select="oracle") for row in make_rows()])
     assert r"\caption{ORACLE SELECTION" in tex_table(chosen)
     assert markdown_tables(chosen).count("ORACLE SELECTION") > 5
     assert {line["select"] for line in lines_of(csv_table(chosen)).values()} == {"oracle"}

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from support.fake_study import CAMERAS, METHODS, NOISE, pictures, study
 
-from unseen.evaluation.results import Row
+from unseen.evaluation.results import ImageResult
 from unseen.study.report import gallery as page_pictures
 from unseen.study.report.gallery import by_severity, gallery, worst_then_median
-from unseen.study.summary import Study
+from unseen.study.summary import StudySummary
 
 
 def pixels_of(source: str) -> NDArray[np.uint8]:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))))
 
 
-def with_gains(gains: dict[tuple[str, str], float]) -> list[Row]:
+def with_gains(gains: dict[tuple[str, str], float]) -> list[ImageResult]:
     """Rows of one method and one unseen level in which each image gains so much; the ceiling gains the contrary."""
     erm, ceiling = (next(row for row in study().rows if row.method == name) for name in ("erm", "ceiling"))
     return [
@@ -117,4 +117,4 @@ def test_an_image_that_was_not_taken_under_a_level_has_nothing_there() -> None:
 
 
 def test_no_pictures_make_no_gallery() -> None:
-    assert gallery(Study(study().rows), []) is None
+    assert gallery(StudySummary(study().rows), []) is None

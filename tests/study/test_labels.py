@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from unseen.study.entry_names import label_of
+from unseen.study.entry_names import entry_name
 
 OWN = "plain:features=16,depth=6"
 
@@ -24,4 +24,4 @@ OWN = "plain:features=16,depth=6"
     ],
 )
 def test_a_backbone_is_named_by_what_differs(backbone: str, label: str) -> None:
-    assert label_of("erm", backbone, OWN) == label
+    assert entry_name("erm", backbone, OWN) == label

@@ -15,15 +15,15 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page
 from support.fake_study import CAMERAS, MANY, METHODS, NOISE, pictures, study
 
-from unseen.study.report.gallery import Picture
+from unseen.study.report.gallery import GalleryPicture
 from unseen.study.report.html_page import write_report
-from unseen.study.summary import Study
+from unseen.study.summary import StudySummary
 
 DESK, PHONE = 1440, 375
 EVIL = '</script><script>alert("1")</script><img src=x onerror=alert(2)>'
 
 
-def write(path: Path, of: Study, shown: Sequence[Picture] = (), name: str = "A title") -> Path:
+def write(path: Path, of: StudySummary, shown: Sequence[GalleryPicture] = (), name: str = "A title") -> Path:
     write_report(
         path,
         of,
@@ -332,7 +332,7 @@ def test_no_other_script_runs(visit: Visitor, tmp_path: Path) -> None:
     """Not one that a name brings along, and not one that gets in by other ways."""
     of = study()
     rows = [replace(row, image=row.image + EVIL, distortion=EVIL, method=row.method + EVIL) for row in of.rows]
-    evil = Study(rows)
+    evil = StudySummary(rows)
     page = visit(write(tmp_path / "evil.html", evil, pictures(evil, side=8), name=EVIL))
     assert page["h1"].inner_text() == EVIL
     assert page["#gallery-level"].inner_text().startswith(EVIL)

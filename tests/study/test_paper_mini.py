@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from unseen.evaluation.results import Row
+from unseen.evaluation.results import ImageResult
 from unseen.protocols.levels import Split
 from unseen.protocols.loading import load_protocol
 
@@ -21,11 +21,11 @@ def mini(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("paper_mini")
 
 
-def rows(**psnr: tuple[float, float]) -> list[Row]:
+def rows(**psnr: tuple[float, float]) -> list[ImageResult]:
     """A study of one image under a seen and an unseen level; PSNR on the unseen one by method, for two seeds."""
     splits: list[tuple[Split, float]] = [("seen", 10.0), ("unseen", 30.0)]
     return [
-        Row(
+        ImageResult(
             run=f"{method}-{seed}",
             protocol="denoise",
             protocol_hash="p",
@@ -85,7 +85,7 @@ def test_lines_in_which_the_order_is_clear_are_counted(mini: ModuleType) -> None
         rows(erm=(25.0, 25.1), dil_sf=(26.0, 26.2), dil_ps=(25.0, 25.2)),
         rows(erm=(25.0, 25.1), dil_sf=(24.0, 24.2), dil_ps=(26.0, 26.2)),
     )
-    both = better + [Row(**{**row.__dict__, "dataset": "urban20"}) for row in worse]
+    both = better + [ImageResult(**{**row.__dict__, "dataset": "urban20"}) for row in worse]
     said = mini.verdict(both, None)
     assert "dil_sf is clearly above ERM in 1 and clearly below in 1 of 2 lines." in said
     assert "dil_ps is clearly above ERM in 1 and clearly below in 0 of 2 lines." in said
@@ -101,7 +101,7 @@ def test_the_paper_s_figures_stand_beside_the_right_ones(mini: ModuleType) -> No
         reported = load_protocol("denoise").reported[table.place]
         names = [c for c in reported.columns if c in ("ERM", "DIL", "DIL_sf", "DIL_ps")]
         row = next(r for r in rows(erm=(1, 1)) if r.split == "unseen")
-        row = Row(**{**row.__dict__, "degree": degree})
+        row = ImageResult(**{**row.__dict__, "degree": degree})
         assert mini.paper_figures(table, reported, "cbsd68", row, names) == expected
 
 

@@ -12,20 +12,20 @@ from rich.console import Console
 from test_tables import make_rows
 
 from unseen.core.errors import UserError
-from unseen.evaluation.results import Row, write_rows
+from unseen.evaluation.results import ImageResult, write_results
 from unseen.study.ranking import markdown_ranks, print_ranks, ranks, read_studies
-from unseen.study.summary import Study
+from unseen.study.summary import StudySummary
 
 
-def rows_of(protocol: str, **psnr: float) -> list[Row]:
+def rows_of(protocol: str, **psnr: float) -> list[ImageResult]:
     """A study in which methods have these PSNR everywhere, and a ceiling that is above all."""
     methods = {**psnr, "ceiling": 50.0}
     rows = make_rows(tuple(methods))
     return [replace(row, protocol=protocol, psnr=methods[row.method]) for row in rows]
 
 
-def study_of(protocol: str, **psnr: float) -> Study:
-    return Study(rows_of(protocol, **psnr))
+def study_of(protocol: str, **psnr: float) -> StudySummary:
+    return StudySummary(rows_of(protocol, **psnr))
 
 
 def test_the_best_unseen_mean_is_first_and_ceilings_do_not_compete() -> None:
@@ -62,14 +62,14 @@ def test_what_is_no_number_has_no_rank_and_infinity_is_the_best() -> None:
 
 @pytest.mark.parametrize(("change", "what"), [({"select": "oracle"}, "select"), ({"tuned": 4}, "tune")])
 def test_studies_that_chose_in_different_ways_are_not_ranked_together(change: dict[str, object], what: str) -> None:
-    other = Study([replace(row, **change) for row in rows_of("q", erm=20, dil=25)])  # type: ignore[arg-type]
+    other = StudySummary([replace(row, **change) for row in rows_of("q", erm=20, dil=25)])  # type: ignore[arg-type]
     with pytest.raises(UserError, match=rf"\({what}\)"):
         ranks({"p": study_of("p", erm=20, dil=25), "q": other})
 
 
 def test_an_oracle_is_said_loudly_and_budgets_by_protocol() -> None:
-    oracle = Study([replace(row, select="oracle") for row in rows_of("p", erm=20, dil=25)])
-    other = Study([replace(row, select="oracle", budget="30 min") for row in rows_of("q", erm=20, dil=25)])
+    oracle = StudySummary([replace(row, select="oracle") for row in rows_of("p", erm=20, dil=25)])
+    other = StudySummary([replace(row, select="oracle", budget="30 min") for row in rows_of("q", erm=20, dil=25)])
     found = ranks({"p": oracle, "q": other})
     assert "ORACLE" in found.title
     assert found.remarks[0].startswith("ORACLE")
@@ -80,14 +80,14 @@ def test_an_oracle_is_said_loudly_and_budgets_by_protocol() -> None:
 def test_nothing_and_a_study_without_unseen_levels_are_refused() -> None:
     with pytest.raises(UserError, match="nothing to rank"):
         ranks({})
-    seen = Study([row for row in rows_of("p", erm=20) if row.split == "seen"])
+    seen = StudySummary([row for row in rows_of("p", erm=20) if row.split == "seen"])
     with pytest.raises(UserError, match="p: nothing was tested on unseen levels"):
         ranks({"p": seen})
 
 
 def test_studies_are_read_from_folders_or_files_and_printed(tmp_path: Path) -> None:
     for name, dil in (("p", 25), ("a-protocol-of-a-long-name", 15)):
-        write_rows(tmp_path / name / "results.jsonl", rows_of(name, erm=20, dil=dil))
+        write_results(tmp_path / name / "results.jsonl", rows_of(name, erm=20, dil=dil))
     paths = [tmp_path / "p", tmp_path / "a-protocol-of-a-long-name" / "results.jsonl"]
     file = io.StringIO()
     print_ranks(paths, Console(file=file, width=40))

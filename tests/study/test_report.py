@@ -20,18 +20,18 @@ from test_tables import METHODS, make_rows, printed
 
 from unseen.protocols.levels import Split
 from unseen.protocols.protocol import Reported
-from unseen.study.report.gallery import Picture
+from unseen.study.report.gallery import GalleryPicture
 from unseen.study.report.html_page import write_report
-from unseen.study.runs import Record
-from unseen.study.summary import Study
+from unseen.study.runs import RunRecord
+from unseen.study.summary import StudySummary
 from unseen.study.tuning import Trial
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
-def make_picture(label: str = "clean", psnr: float | None = None, image: str = "coffee.png") -> Picture:
+def make_picture(label: str = "clean", psnr: float | None = None, image: str = "coffee.png") -> GalleryPicture:
     pixels = np.random.default_rng(len(label)).integers(0, 256, (8, 6, 3), dtype=np.uint8)
-    return Picture(image, "gaussian_noise", 40.0, "unseen", label, psnr, pixels)
+    return GalleryPicture(image, "gaussian_noise", 40.0, "unseen", label, psnr, pixels)
 
 
 PICTURES = [
@@ -41,7 +41,7 @@ PICTURES = [
     make_picture("dil_sf", 22.0),
 ]
 RECORDS = [
-    Record(
+    RunRecord(
         run=f"{method}-0",
         method=method,
         backbone="plain",
@@ -65,7 +65,7 @@ REPORTED = Reported("Table 1.", ("method", "σ 30"), (("ERM", "24.90"), ("DIL_sf
 TRIALS = [Trial("erm", 0, "erm", 1e-4, 9, 26.5), Trial("erm", 1, "erm", 3e-4, 9, math.nan)]
 
 
-def make_report(path: Path, of: Study, pictures: Sequence[Picture] = (), **others: Any) -> str:
+def make_report(path: Path, of: StudySummary, pictures: Sequence[GalleryPicture] = (), **others: Any) -> str:
     about: dict[str, Any] = {
         "title": "A title",
         "command": "unseen demo --seeds 1",
@@ -81,7 +81,7 @@ def make_report(path: Path, of: Study, pictures: Sequence[Picture] = (), **other
 def whole(path: Path) -> str:
     """A page with all that a page can have."""
     definitions = {("seen", "gaussian_noise", 5.0): "gaussian_noise:5", ("seen", "jpeg", 5.0): "jpeg:5"}
-    of = Study(make_rows(seeds=2), RECORDS)
+    of = StudySummary(make_rows(seeds=2), RECORDS)
     return make_report(path, of, PICTURES, trials=TRIALS, reported=[REPORTED], definitions=definitions)
 
 
@@ -248,7 +248,7 @@ def test_tables_can_be_sorted(page: Page) -> None:
 
 def test_a_choice_on_unseen_levels_is_said_first(tmp_path: Path) -> None:
     rows = [replace(row, select="oracle") for row in make_rows()]
-    page = Page(make_report(tmp_path / "report.html", Study(rows)))
+    page = Page(make_report(tmp_path / "report.html", StudySummary(rows)))
     assert page.text.index("ORACLE SELECTION") < page.text.index("On levels never seen")
     assert sum("(ORACLE SELECTION)" in caption for caption in page.captions) == 5  # every table of results
 
@@ -272,7 +272,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     ]
     html = make_report(
         tmp_path / "report.html",
-        Study(rows, [replace(record, method=f"a{evil}") for record in RECORDS]),
+        StudySummary(rows, [replace(record, method=f"a{evil}") for record in RECORDS]),
         [replace(make_picture(evil, image=evil + "\udcff"), distortion=evil, degree=evil)],
         title=evil,
         command=evil,
@@ -297,7 +297,7 @@ def test_a_page_of_the_least_and_of_odd_rows(tmp_path: Path) -> None:
     rows += [replace(first, distortion="hybrid", degree=degree, split=split, psnr=math.nan) for degree, split in named]
     rows += [replace(first, distortion="blur", degree=degree, split="unseen", psnr=math.inf) for degree in (1.0, 2.0)]
     rows += [replace(first, distortion=f"weather number {i}", split="held-out") for i in range(9)]
-    html = make_report(tmp_path / "report.html", Study(rows))
+    html = make_report(tmp_path / "report.html", StudySummary(rows))
     page = Page(html)
     assert "∞" in page.text
     assert "n/a" in page.text
@@ -315,6 +315,6 @@ def test_importing_reports_loads_no_drawing_library() -> None:
 
 def test_bad_arguments_are_refused_when_made() -> None:
     with pytest.raises(ValueError, match="uint8"):
-        Picture("a", "b", 1.0, "seen", "clean", None, np.zeros((4, 4, 3), dtype=np.float32))
+        GalleryPicture("a", "b", 1.0, "seen", "clean", None, np.zeros((4, 4, 3), dtype=np.float32))
     with pytest.raises(ValueError, match="uint8"):
-        Picture("a", "b", 1.0, "seen", "clean", None, np.zeros((4, 4), dtype=np.uint8))
+        GalleryPicture("a", "b", 1.0, "seen", "clean", None, np.zeros((4, 4), dtype=np.uint8))

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from support.commandline import TINY, CommandLine, json_lines, leftovers, photographs, saved_config
 
 from unseen.cli.main import main
-from unseen.evaluation.results import read_rows, write_rows
+from unseen.evaluation.results import read_results, write_results
 from unseen.models.checkpoint import CHECKPOINT
 from unseen.protocols.loading import load_protocol
 
@@ -276,16 +276,16 @@ def test_rows_are_taken_up_unless_the_network_is_younger(
 ) -> None:
     unseen(*study)
     file = tmp_path / "study" / "results.jsonl"
-    measured = read_rows(file)
+    measured = read_results(file)
     marked = [replace(row, psnr=99.0) for row in measured]
-    write_rows(file, marked)
+    write_results(file, marked)
     unseen(*study)
-    assert read_rows(file) == marked  # not measured again
+    assert read_results(file) == marked  # not measured again
     later = file.stat().st_mtime_ns + 10**9
     os.utime(tmp_path / "study" / "erm-0" / "checkpoint.safetensors", ns=(later, later))
     unseen(*study)
     expected = [true if true.run == "erm-0" else mark for true, mark in zip(measured, marked, strict=True)]
-    assert read_rows(file) == expected
+    assert read_results(file) == expected
 
 
 def test_rows_alone_stand_for_a_finished_run(unseen: CommandLine, study: list[object], tmp_path: Path) -> None:
@@ -293,18 +293,18 @@ def test_rows_alone_stand_for_a_finished_run(unseen: CommandLine, study: list[ob
     out, moved = tmp_path / "study", tmp_path / "moved"
     unseen(*study)
     moved.mkdir()
-    marked = [replace(row, psnr=99.0) for row in read_rows(out / "results.jsonl") if row.method == "erm"]
-    write_rows(moved / "results.jsonl", marked)
+    marked = [replace(row, psnr=99.0) for row in read_results(out / "results.jsonl") if row.method == "erm"]
+    write_results(moved / "results.jsonl", marked)
     (moved / "config.yaml").write_text((out / "config.yaml").read_text())
     assert "lr is 0.001 there" in unseen.refusal(*study[:-1], moved, "--lr", "0.5")
     unseen(*study[:-1], moved)
     assert set(times(moved)) == {"ceiling-0"}  # the only one that was trained
-    found, expected = read_rows(moved / "results.jsonl"), read_rows(out / "results.jsonl")
+    found, expected = read_results(moved / "results.jsonl"), read_results(out / "results.jsonl")
     assert [row for row in found if row.method == "erm"] == marked
     assert [row for row in found if row.method == "ceiling"] == [row for row in expected if row.method == "ceiling"]
 
     fewer = marked[1:]  # the rows of a run that was not tested to its end stand for nothing
-    write_rows(moved / "results.jsonl", [row for row in fewer if row.image != marked[0].image])
+    write_results(moved / "results.jsonl", [row for row in fewer if row.image != marked[0].image])
     unseen(*study[:-1], moved)
     assert set(times(moved)) == {"erm-0", "ceiling-0"}
 
@@ -313,13 +313,13 @@ def test_rows_of_other_test_images_of_the_same_names_do_not_stand(
     unseen: CommandLine, study: list[object], tests: Path, tmp_path: Path
 ) -> None:
     unseen(*study)
-    before = read_rows(tmp_path / "study" / "results.jsonl")
+    before = read_results(tmp_path / "study" / "results.jsonl")
     others = photographs(tmp_path / "others", "a.png", "e.png", "f.png", size=(20, 22))  # a.png is drawn as e.png was
     (others / "e.png").unlink()
     (others / "a.png").rename(others / "e.png")
     exchanged = [str(word).replace(str(tests), str(others)) for word in study]
     unseen(*exchanged)
-    after = read_rows(tmp_path / "study" / "results.jsonl")
+    after = read_results(tmp_path / "study" / "results.jsonl")
     changed = {row.image for row, old in zip(after, before, strict=True) if row.input_psnr != old.input_psnr}
     assert changed == {"f.png"}
 
@@ -346,10 +346,10 @@ def test_rows_without_their_configuration_are_refused(unseen: CommandLine, study
 
 def test_rows_of_methods_that_are_not_asked_for_stay(unseen: CommandLine, study: list[object], tmp_path: Path) -> None:
     unseen(*study)
-    before = read_rows(tmp_path / "study" / "results.jsonl")
+    before = read_results(tmp_path / "study" / "results.jsonl")
     said = unseen(*study, "--methods", "ceiling").out
     assert "erm" not in said
-    after = read_rows(tmp_path / "study" / "results.jsonl")
+    after = read_results(tmp_path / "study" / "results.jsonl")
     assert sorted(after, key=str) == sorted(before, key=str)
 
 
@@ -434,10 +434,10 @@ def test_rows_that_say_another_training_do_not_stand(unseen: CommandLine, study:
     out = tmp_path / "study"
     unseen(*study)
     file = out / "results.jsonl"
-    measured = read_rows(file)
-    write_rows(file, [replace(row, psnr=99.0, select="oracle") if row.method == "erm" else row for row in measured])
+    measured = read_results(file)
+    write_results(file, [replace(row, psnr=99.0, select="oracle") if row.method == "erm" else row for row in measured])
     unseen(*study)
-    assert read_rows(file) == measured
+    assert read_results(file) == measured
 
 
 def test_a_record_keeps_the_machine_that_it_was_made_on(

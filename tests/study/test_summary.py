@@ -13,13 +13,13 @@ import pytest
 from scipy import stats
 
 from unseen.core.errors import UserError
-from unseen.evaluation.results import Row
+from unseen.evaluation.results import ImageResult
 from unseen.protocols.levels import Level
 from unseen.study.entry_names import INPUT, is_ceiling
-from unseen.study.runs import Record
-from unseen.study.summary import Study, check_comparable
+from unseen.study.runs import RunRecord
+from unseen.study.summary import StudySummary, check_comparable
 
-ROW = Row(
+ROW = ImageResult(
     run="run-1",
     protocol="noise-1",
     protocol_hash="p1",
@@ -44,11 +44,11 @@ ROW = Row(
 )
 
 
-def row(method: str = "erm", seed: int = 0, image: str = "a", psnr: float = 20.0, **others: Any) -> Row:
+def row(method: str = "erm", seed: int = 0, image: str = "a", psnr: float = 20.0, **others: Any) -> ImageResult:
     return replace(ROW, method=method, seed=seed, image=image, psnr=psnr, **others)
 
 
-def compared(**psnr: Sequence[float]) -> list[Row]:
+def compared(**psnr: Sequence[float]) -> list[ImageResult]:
     """Rows of methods by their PSNR for each seed, on four images that lie 1 dB apart around it."""
     return [
         row(method, seed, image, value + offset)
@@ -58,12 +58,12 @@ def compared(**psnr: Sequence[float]) -> list[Row]:
     ]
 
 
-def on_backbone(rows: Sequence[Row], backbone: str) -> list[Row]:
+def on_backbone(rows: Sequence[ImageResult], backbone: str) -> list[ImageResult]:
     return [replace(one, backbone=backbone) for one in rows]
 
 
 def test_an_estimate_is_the_mean_over_seeds_of_means_over_images() -> None:
-    study = Study(
+    study = StudySummary(
         [
             row(seed=0, image="a", psnr=20, ssim=0.5),
             row(seed=0, image="b", psnr=22, ssim=0.7),
@@ -80,27 +80,29 @@ def test_an_estimate_is_the_mean_over_seeds_of_means_over_images() -> None:
     given = study.estimates("psnr", "unseen")[INPUT]
     assert (given.mean, given.spread) == (10.0, None)
     assert study.estimates("ssim", "unseen")[INPUT].mean == 0.25
-    assert (study.seeds, study.images, study.lines) == ({"erm": 2}, 2, [INPUT, "erm"])
+    assert (study.seeds, study.images, study.entries) == ({"erm": 2}, 2, [INPUT, "erm"])
 
 
 def test_the_interval_is_that_of_scipy() -> None:
     psnr = [20.0, 21.5, 20.7]
-    found = Study([row(seed=seed, psnr=value) for seed, value in enumerate(psnr)]).estimates("psnr", "unseen")["erm"]
+    found = StudySummary([row(seed=seed, psnr=value) for seed, value in enumerate(psnr)]).estimates("psnr", "unseen")[
+        "erm"
+    ]
     low, high = stats.ttest_1samp(psnr, 0).confidence_interval(0.95)
     assert found.spread is not None
     assert (found.mean - found.spread, found.mean + found.spread) == pytest.approx((low, high))
 
 
 def test_one_seed_has_no_interval() -> None:
-    assert Study([row(image="a"), row(image="b")]).estimates("psnr", "unseen")["erm"].spread is None
+    assert StudySummary([row(image="a"), row(image="b")]).estimates("psnr", "unseen")["erm"].spread is None
 
 
 def test_methods_may_have_different_numbers_of_seeds() -> None:
-    assert Study([row(seed=0), row(seed=1), row("dil", seed=7)]).seeds == {"erm": 2, "dil": 1}
+    assert StudySummary([row(seed=0), row(seed=1), row("dil", seed=7)]).seeds == {"erm": 2, "dil": 1}
 
 
 def test_every_confounder_of_a_split_weighs_the_same_whatever_its_images() -> None:
-    study = Study(
+    study = StudySummary(
         [
             row(image="a", psnr=30, degree=30),
             row(image="b", psnr=32, degree=30),
@@ -116,7 +118,7 @@ def test_every_confounder_of_a_split_weighs_the_same_whatever_its_images() -> No
 
 
 def test_methods_and_levels_keep_their_order_of_appearance() -> None:
-    study = Study([row(method, degree=degree) for method in ("z", "a") for degree in (50.0, 5.0, "severe")])
+    study = StudySummary([row(method, degree=degree) for method in ("z", "a") for degree in (50.0, 5.0, "severe")])
     assert study.methods == ["z", "a"]
     assert [level[2] for level in study.levels] == [50.0, 5.0, "severe"]
 
@@ -124,7 +126,7 @@ def test_methods_and_levels_keep_their_order_of_appearance() -> None:
 def test_infinity_and_nan_reach_the_mean_and_leave_no_interval() -> None:
     rows = [row("exact", seed=0, psnr=math.inf), row("exact", seed=1)]
     rows += [row("broken", seed=0, psnr=math.nan), row("broken", seed=1)]
-    found = Study(rows).estimates("psnr", "unseen")
+    found = StudySummary(rows).estimates("psnr", "unseen")
     assert (found["exact"].mean, found["exact"].spread) == (math.inf, None)
     assert math.isnan(found["broken"].mean)
     assert found["broken"].spread is None
@@ -143,44 +145,44 @@ def test_infinity_and_nan_reach_the_mean_and_leave_no_interval() -> None:
 )
 def test_rows_that_cannot_be_compared_are_refused(change: dict[str, Any], what: str) -> None:
     rows = [row(), row("dil", **change)]
-    for look in (check_comparable, Study):
+    for look in (check_comparable, StudySummary):
         with pytest.raises(UserError, match=what):
             look(rows)
 
 
 def test_no_rows_are_refused() -> None:
     with pytest.raises(UserError, match="no rows"):
-        Study([])
+        StudySummary([])
 
 
 def test_an_image_counted_twice_is_refused() -> None:
     with pytest.raises(
         UserError, match=r"embedded/a under gaussian_noise 30\.0 \(unseen\) appears twice for erm, seed 0"
     ):
-        Study([row(), row(psnr=21, run="run-2")])
-    Study([row(), row(psnr=21, backbone="another")])
+        StudySummary([row(), row(psnr=21, run="run-2")])
+    StudySummary([row(), row(psnr=21, backbone="another")])
 
 
 def test_two_backbones_under_one_label_are_refused() -> None:
     """What both have in common with the study's own is left out of labels, and may be all that they differ by."""
     rows = [row(backbone=spec) for spec in ("plain:depth=4", "unet:depth=4", "unet")]
     with pytest.raises(UserError, match="erm @ unet would stand for two backbones, unet:depth=4 and unet: keep one"):
-        Study(rows)
+        StudySummary(rows)
 
 
 def test_networks_measured_on_different_images_are_refused() -> None:
     rows = [row(image="a"), row(image="hard"), row("dil", image="a")]
     with pytest.raises(UserError, match=r"dil, seed 0 was not measured on embedded/hard .* but erm, seed 0 was"):
-        Study(rows)
+        StudySummary(rows)
     with pytest.raises(UserError, match="erm, seed 1 was not measured"):
-        Study([row(seed=0, degree=30), row(seed=0, degree=40), row(seed=1, degree=30)])
+        StudySummary([row(seed=0, degree=30), row(seed=0, degree=40), row(seed=1, degree=30)])
     with pytest.raises(UserError, match="erm @ another, seed 0 was not measured"):
-        Study([row(image="a"), row(image="b"), row(image="a", backbone="another")])
+        StudySummary([row(image="a"), row(image="b"), row(image="a", backbone="another")])
 
 
 def test_a_method_on_another_backbone_is_a_line_of_its_own() -> None:
     rows = [row(psnr=20), row("dil", psnr=21), *on_backbone([row(psnr=23), row("dil", psnr=25)], "unet:width=8")]
-    study = Study(rows)
+    study = StudySummary(rows)
     assert study.methods == ["erm", "dil", "erm @ unet:width=8", "dil @ unet:width=8"]
     assert study.backbones["dil @ unet:width=8"] == "unet:width=8"
     assert {one.method for one in study.rows} == set(study.methods)
@@ -190,7 +192,7 @@ def test_a_method_on_another_backbone_is_a_line_of_its_own() -> None:
 def test_the_gap_closed_is_a_share_of_the_way_to_the_ceiling() -> None:
     rows = compared(erm=[20, 20.1], dil=[23, 23.1], worse=[19, 19.1], ceiling=[24, 24.1])
     rows += on_backbone(compared(erm=[22, 22.1], ceiling=[30, 30.1]), "another")
-    study = Study(rows)
+    study = StudySummary(rows)
     assert study.gap == pytest.approx({"dil": 0.75, "worse": -0.25, "erm @ another": 0.5})
     assert study.gap_at(ROW.level) == pytest.approx(study.gap)
     assert study.gap_undefined == ""
@@ -207,7 +209,7 @@ def test_the_gap_of_a_level_is_its_own() -> None:
         for degree, psnr in levels
         for one in compared(**{name: [value, value + 0.1] for name, value in psnr.items()})
     ]
-    study = Study(rows)
+    study = StudySummary(rows)
     first, second, third = study.levels
     assert study.gap_at(first) == pytest.approx({"dil": 1 / 2})
     assert study.gap_at(second) == pytest.approx({"dil": 1 / 4})
@@ -226,19 +228,19 @@ def test_the_gap_of_a_level_is_its_own() -> None:
     ],
 )
 def test_gap_closed_is_undefined_without_a_ceiling_clearly_above_erm(ceiling: list[float], why: str) -> None:
-    study = Study(compared(erm=[20, 20], dil=[23, 23], ceiling=ceiling))
+    study = StudySummary(compared(erm=[20, 20], dil=[23, 23], ceiling=ceiling))
     assert study.gap == {}
     assert re.search(why, study.gap_undefined)
 
 
 @pytest.mark.parametrize("methods", [("erm", "dil"), ("dil", "ceiling"), ("ceiling @ x", "erm")])
 def test_gap_closed_is_not_asked_for_without_both_ends(methods: tuple[str, ...]) -> None:
-    study = Study([row(name, psnr=20 + 3 * i) for i, name in enumerate(methods)])
+    study = StudySummary([row(name, psnr=20 + 3 * i) for i, name in enumerate(methods)])
     assert (study.gap, study.gap_undefined) == ({}, "")
 
 
 def test_a_single_image_of_a_single_seed_defines_no_gap() -> None:
-    assert "not clearly" in Study([row("erm", psnr=20), row("ceiling", psnr=24)]).gap_undefined
+    assert "not clearly" in StudySummary([row("erm", psnr=20), row("ceiling", psnr=24)]).gap_undefined
 
 
 def test_the_ceiling_goes_by_its_name_alone() -> None:
@@ -251,7 +253,7 @@ def test_the_ceiling_goes_by_its_name_alone() -> None:
 
 def test_a_difference_is_paired_by_image_and_seed() -> None:
     """dil is 1 dB above ERM on every image of every seed: a difference without doubt, however far images lie apart."""
-    study = Study(compared(erm=[20, 25], dil=[21, 26]))
+    study = StudySummary(compared(erm=[20, 25], dil=[21, 26]))
     found = study.differences["dil"]
     assert (found.mean, found.low, found.high) == pytest.approx((1, 1, 1))
     assert (found.reference, found.seeds) == ("erm", 2)
@@ -269,24 +271,24 @@ def test_a_difference_is_that_of_the_means_whatever_images_a_level_has() -> None
         for seed in (0, 1, 2)
         for level, image in places
     ]
-    study = Study(rows)
+    study = StudySummary(rows)
     means = study.estimates("psnr", "unseen")
     assert study.differences["dil"].mean == pytest.approx(means["dil"].mean - means["erm"].mean)
 
 
 def test_differences_are_of_the_seeds_that_both_have() -> None:
     rows = compared(erm=[20, 20], dil=[21, 21, 99])
-    assert Study(rows).differences["dil"].mean == pytest.approx(1)
-    assert Study(rows).differences["dil"].seeds == 2
-    assert Study(rows).seen_cost == {}
+    assert StudySummary(rows).differences["dil"].mean == pytest.approx(1)
+    assert StudySummary(rows).differences["dil"].seeds == 2
+    assert StudySummary(rows).seen_cost == {}
     apart = [one for one in rows if one.method == "erm" or one.seed == 2]
-    assert Study(apart).differences == {}
+    assert StudySummary(apart).differences == {}
 
 
 @pytest.mark.parametrize("odd", [math.inf, math.nan])
 def test_of_infinite_and_unknown_psnr_there_is_no_difference(odd: float) -> None:
     rows = compared(erm=[20], dil=[21], other=[22])
-    study = Study([replace(one, psnr=odd) if one.method == "dil" else one for one in rows])
+    study = StudySummary([replace(one, psnr=odd) if one.method == "dil" else one for one in rows])
     assert list(study.differences) == ["other"]
     assert study.comparisons == 1
 
@@ -294,7 +296,7 @@ def test_of_infinite_and_unknown_psnr_there_is_no_difference(odd: float) -> None
 def test_p_is_corrected_for_every_comparison_and_ceilings_do_not_compete() -> None:
     rows = compared(erm=[20, 20.1, 20.2], a=[20.1, 20.1, 20.4], b=[20.4, 20.4, 20.7], ceiling=[24, 24, 24.3])
     rows += on_backbone(compared(erm=[20.2, 20.4, 20.2], a=[20.9, 20.8, 20.6]), "other")
-    study = Study(rows)
+    study = StudySummary(rows)
     assert list(study.differences) == ["a", "b", "ceiling", "erm @ other", "a @ other"]
     assert list(study.differences_there) == ["a @ other"]
     assert study.differences_there["a @ other"].reference == "erm @ other"
@@ -317,32 +319,32 @@ def test_the_worst_level_is_each_line_s_own() -> None:
     ]
     rows = [replace(one, input_psnr=one.degree if isinstance(one.degree, float) else 0) for one in rows]
     rows += [row(name, degree=3.0, psnr=1, split="seen") for name in psnr]
-    worst = {name: (level[2], found.mean) for name, (level, found) in Study(rows).worst.items()}
+    worst = {name: (level[2], found.mean) for name, (level, found) in StudySummary(rows).worst.items()}
     assert worst == {INPUT: (1.0, 1.0), "erm": (2.0, 15), "dil": (1.0, 16)}
     unknown = [replace(one, psnr=math.nan) if one.degree == 1.0 else one for one in rows]
-    assert Study(unknown).worst["erm"][0][2] == 1.0
-    assert Study([row(split="seen")]).worst == {}
+    assert StudySummary(unknown).worst["erm"][0][2] == 1.0
+    assert StudySummary([row(split="seen")]).worst == {}
 
 
 def test_seen_cost_is_what_erm_is_better_by_paired_over_seeds() -> None:
     rows = [replace(one, split="seen") for one in compared(erm=[30, 31, 32], dil=[29, 29.5, 31.2], worse=[20, 21, 22])]
-    found = Study(rows).seen_cost
+    found = StudySummary(rows).seen_cost
     assert list(found) == ["dil", "worse"]
     assert found["dil"].mean == pytest.approx(1.1)
     assert found["dil"].spread == pytest.approx(stats.t.ppf(0.975, 2) * np.std([1, 1.5, 0.8], ddof=1) / math.sqrt(3))
     assert found["worse"].spread == pytest.approx(0)
-    assert Study(compared(dil=[1])).seen_cost == {}
+    assert StudySummary(compared(dil=[1])).seen_cost == {}
 
 
 def test_harm_is_the_share_of_images_below_the_input() -> None:
     rows = [row(image=image, psnr=psnr) for image, psnr in zip("abcd", (9, 9.99, 10, 11), strict=True)]
     rows += [row(image=image, psnr=9, degree=50) for image in "abcd"]
     rows += [row(image="a", psnr=20, split="seen")]
-    assert Study(rows).harm == {"erm": {"seen": 0.0, "unseen": 0.75}}
+    assert StudySummary(rows).harm == {"erm": {"seen": 0.0, "unseen": 0.75}}
     rows[0] = replace(rows[0], psnr=math.nan)
-    assert math.isnan(Study(rows).harm["erm"]["unseen"])
+    assert math.isnan(StudySummary(rows).harm["erm"]["unseen"])
     exact = [row(psnr=math.inf, input_psnr=math.inf), row(image="b", psnr=30, input_psnr=math.inf)]
-    assert Study(exact).harm["erm"]["unseen"] == 0.5
+    assert StudySummary(exact).harm["erm"]["unseen"] == 0.5
 
 
 def test_invariance_is_a_mean_over_levels_that_have_one() -> None:
@@ -353,14 +355,14 @@ def test_invariance_is_a_mean_over_levels_that_have_one() -> None:
         for image, value in zip("abc", values, strict=True)
     ]
     rows += [row(seed=seed, image="pair", distortion="pairs", degree="set", invariance=math.nan) for seed in (0, 1)]
-    found = Study(rows).invariance["erm"]
+    found = StudySummary(rows).invariance["erm"]
     assert found.mean == pytest.approx((32 + 20) / 2 + 0.5)
     assert found.spread == pytest.approx(0.5 * stats.t.ppf(0.975, 1))
-    assert math.isnan(Study([row(invariance=math.nan)]).invariance["erm"].mean)
+    assert math.isnan(StudySummary([row(invariance=math.nan)]).invariance["erm"].mean)
 
 
-def record(method: str, backbone: str, seed: int, seconds: float, memory: float) -> Record:
-    return Record(
+def record(method: str, backbone: str, seed: int, seconds: float, memory: float) -> RunRecord:
+    return RunRecord(
         run=f"{method}-{seed}",
         method=method,
         backbone=backbone,
@@ -380,7 +382,7 @@ def record(method: str, backbone: str, seed: int, seconds: float, memory: float)
 def test_cost_is_the_mean_over_trainings_and_memory_only_where_it_is_known() -> None:
     rows = [row(), row("dil"), row(backbone="another")]
     records = [record("erm", "plain", 0, 10, 200), record("erm", "plain", 1, 20, 0), record("erm", "another", 0, 5, 0)]
-    study = Study(rows, [*records, record("fish", "plain", 0, 1, 1)])
+    study = StudySummary(rows, [*records, record("fish", "plain", 0, 1, 1)])
     assert list(study.costs) == ["erm", "erm @ another"]
     cost = study.costs["erm"]
     assert (cost.trainings, cost.evaluations, cost.steps, cost.seconds, cost.memory) == (2, 100, 50, 15, 200)

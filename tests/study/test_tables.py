@@ -14,7 +14,7 @@ from scipy import stats
 
 from unseen.cli.protocol_text import print_reported_tables
 from unseen.core.errors import UserError
-from unseen.evaluation.results import Row
+from unseen.evaluation.results import ImageResult
 from unseen.protocols.levels import Split
 from unseen.protocols.loading import load_protocol
 from unseen.study.entry_names import INPUT
@@ -29,10 +29,10 @@ from unseen.study.report.columns import (
     winners,
 )
 from unseen.study.report.export import markdown_table
-from unseen.study.report.notes import remarks
+from unseen.study.report.notes import study_notes
 from unseen.study.report.terminal import print_table, text_tables
-from unseen.study.runs import Record
-from unseen.study.summary import Study
+from unseen.study.runs import RunRecord
+from unseen.study.summary import StudySummary
 
 METHODS = ("erm", "dil_sf", "ceiling")
 LEVELS: tuple[tuple[Split, float], ...] = (
@@ -44,13 +44,13 @@ LEVELS: tuple[tuple[Split, float], ...] = (
 )
 
 
-def make_rows(methods: tuple[str, ...] = METHODS, seeds: int = 1) -> list[Row]:
+def make_rows(methods: tuple[str, ...] = METHODS, seeds: int = 1) -> list[ImageResult]:
     """PSNR 40 - degree / 2 for the first method and 2 dB more for each next; seeds 0.1 dB apart.
 
     The input is at 30 - degree / 2.
     """
     return [
-        Row(
+        ImageResult(
             run=f"{method}-{seed}",
             protocol="noise-1",
             protocol_hash="p1",
@@ -80,9 +80,9 @@ def make_rows(methods: tuple[str, ...] = METHODS, seeds: int = 1) -> list[Row]:
     ]
 
 
-def make_record(method: str, seed: int = 0, backbone: str = "plain", machine: str = "two cores") -> Record:
+def make_record(method: str, seed: int = 0, backbone: str = "plain", machine: str = "two cores") -> RunRecord:
     """A training of 100 s and 20 s more for each seed."""
-    return Record(
+    return RunRecord(
         run=f"{method}-{seed}",
         method=method,
         backbone=backbone,
@@ -99,7 +99,7 @@ def make_record(method: str, seed: int = 0, backbone: str = "plain", machine: st
     )
 
 
-def printed(rows: list[Row], width: int = 100, records: Sequence[Record] = ()) -> str:
+def printed(rows: list[ImageResult], width: int = 100, records: Sequence[RunRecord] = ()) -> str:
     console = Console(width=width, file=io.StringIO(), color_system=None)
     print_table(rows, console, records)
     assert isinstance(console.file, io.StringIO)
@@ -176,9 +176,9 @@ def test_budget_selection_and_tuning_are_said() -> None:
 
 def test_a_choice_on_unseen_levels_is_said_above_every_table_and_first_beneath() -> None:
     rows = [replace(row, select="oracle") for row in make_rows()]
-    study = Study(rows)
+    study = StudySummary(rows)
     assert all("ORACLE" in str(table.title) for table in text_tables(study, 80))
-    assert remarks(study)[0].startswith("ORACLE SELECTION")
+    assert study_notes(study)[0].startswith("ORACLE SELECTION")
     captions = [line for line in markdown_table(rows).splitlines() if line.startswith("**")]
     assert len(captions) == 5
     assert all("ORACLE" in caption for caption in captions)
@@ -210,43 +210,45 @@ def test_nothing_is_best_that_is_worse_than_the_input_or_than_erm() -> None:
     assert winners({"a": 29.001, "b": 29.004, "c": 3}, 2) == {"a", "b"}
     assert winners({"a": math.inf, "b": 29}, 2, above=3) == {"a"}
     assert winners({"a": 29}, 2) == set()
-    worse = Study([replace(row, psnr=row.psnr - 20, ssim=row.ssim - 0.6) for row in make_rows()])
+    worse = StudySummary([replace(row, psnr=row.psnr - 20, ssim=row.ssim - 0.6) for row in make_rows()])
     for column in (*split_columns(worse, "psnr"), *split_columns(worse, "ssim"), *level_columns(worse, "psnr")):
         assert not any(cell.best for cell in column.cells.values())
     lost = {"dil_sf": 4, "c": 6.5}  # of the 2 and 4 dB that they are above ERM
     rows = make_rows(("erm", "dil_sf", "c", "ceiling"))
-    (gap,) = gap_columns(Study([replace(row, psnr=row.psnr - lost.get(row.method, 0)) for row in rows]))
+    (gap,) = gap_columns(StudySummary([replace(row, psnr=row.psnr - lost.get(row.method, 0)) for row in rows]))
     assert [gap.cells[name].text for name in lost] == ["−33 %", "−42 %"]
     assert not any(cell.best for cell in gap.cells.values())
 
 
 def test_the_worst_level_is_named_once_or_for_each() -> None:
-    assert "Worst unseen, the level of the lowest PSNR: gaussian noise 40, for every method." in remarks(
-        Study(make_rows())
+    assert "Worst unseen, the level of the lowest PSNR: gaussian noise 40, for every method." in study_notes(
+        StudySummary(make_rows())
     )
     rows = [replace(row, psnr=1) if (row.method, row.degree) == ("erm", 20.0) else row for row in make_rows()]
-    assert "gaussian noise 20 for erm; gaussian noise 40 for dil_sf, ceiling." in " ".join(remarks(Study(rows)))
+    assert "gaussian noise 20 for erm; gaussian noise 40 for dil_sf, ceiling." in " ".join(
+        study_notes(StudySummary(rows))
+    )
 
 
 def test_lines_on_another_backbone_are_compared_twice_and_it_is_said_with_what() -> None:
     rows = make_rows(seeds=2)
     rows += [replace(row, backbone="other", psnr=row.psnr + 1) for row in rows if row.method != "ceiling"]
-    study = Study(rows)
+    study = StudySummary(rows)
     first, p, second, _ = difference_columns(study)
     assert (first.heading, second.heading) == ("from erm", "from erm, same backbone")
     assert (first.cells["dil_sf @ other"].mean, second.cells["dil_sf @ other"].mean) == ("+3.00", "+2.00")
     assert first.cells["erm @ other"].mean == "+1.00"
     assert second.cells["erm @ other"].text == ""
     assert p.cells["ceiling"].text == ""
-    said = " ".join(remarks(study))
+    said = " ".join(study_notes(study))
     assert "p corrected for 4 comparisons (Holm)" in said
     assert "the second from erm on the same backbone" in said
 
 
 def test_times_of_two_machines_are_not_compared() -> None:
     records = [make_record("erm"), make_record("dil_sf", machine="a GPU")]
-    assert "2 different machines" in " ".join(remarks(Study(make_rows(), records)))
-    assert "machines" not in " ".join(remarks(Study(make_rows(), records[:1])))
+    assert "2 different machines" in " ".join(study_notes(StudySummary(make_rows(), records)))
+    assert "machines" not in " ".join(study_notes(StudySummary(make_rows(), records[:1])))
 
 
 def test_names_are_not_read_as_markup() -> None:
@@ -256,7 +258,7 @@ def test_names_are_not_read_as_markup() -> None:
 def test_levels_of_several_distortions_are_told_apart() -> None:
     rows = make_rows()
     rows += [replace(row, distortion="jpeg", degree="q20") for row in rows if row.degree == 40.0]
-    by_level = next(table for table in text_tables(Study(rows), 200) if str(table.title) == "PSNR (dB) by level")
+    by_level = next(table for table in text_tables(StudySummary(rows), 200) if str(table.title) == "PSNR (dB) by level")
     headings = [str(column.header) for column in by_level.columns]
     assert headings[1] == "gaussian\nnoise\n5\nseen"
     assert headings[-1] == "jpeg\nq20\nunseen"
@@ -274,7 +276,7 @@ def test_levels_of_several_distortions_are_told_apart() -> None:
 def test_distortions_are_named_in_plain_words_and_one_s_own_as_they_are(distortion: str, words: str) -> None:
     rows = [replace(row, distortion=distortion) for row in make_rows()]
     kind = "set" if distortion == "pairs" else "degree"
-    assert by_level(Study(rows), "psnr") == f"PSNR (dB) by {kind} of {words}"
+    assert by_level(StudySummary(rows), "psnr") == f"PSNR (dB) by {kind} of {words}"
     assert rows[0].level.name == f"{words} 5"
 
 

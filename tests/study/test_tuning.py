@@ -12,7 +12,7 @@ import torch
 from support.commandline import TINY, CommandLine, json_lines
 
 from unseen.core.errors import UserError
-from unseen.evaluation.results import read_rows
+from unseen.evaluation.results import read_results
 from unseen.methods import DIL
 from unseen.methods.search_space import LogUniform, Uniform
 from unseen.study.config import CompareConfig, Entry
@@ -88,7 +88,7 @@ def test_the_best_setting_on_held_out_levels_is_run_with_fresh_seeds(
         best = max((t for t in trials if t.entry == record["method"]), key=lambda t: t.held_out_psnr)
         assert (record["spec"], record["lr"]) == (best.spec, best.lr)
     assert {record["seed"] for record in records}.isdisjoint({trial.seed for trial in trials})
-    rows = read_rows(out / "results.jsonl")
+    rows = read_results(out / "results.jsonl")
     assert {row.tuned for row in rows} == {3}
     assert {row.method for row in rows} == {"erm", "dil_sf"}  # by the name that was asked for
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from unseen.evaluation.results import Row
+from unseen.evaluation.results import ImageResult
 from unseen.protocols.levels import Level
-from unseen.study.report.gallery import Picture
-from unseen.study.runs import Record
-from unseen.study.summary import Study
+from unseen.study.report.gallery import GalleryPicture
+from unseen.study.runs import RunRecord
+from unseen.study.summary import StudySummary
 
 NOISE: tuple[Level, ...] = (
     *(Level("seen", "gaussian_noise", float(sigma)) for sigma in (5, 10, 15, 20)),
@@ -41,7 +41,7 @@ def study(
     seeds: int = 1,
     images: int = 3,
     recorded: bool = True,
-) -> Study:
+) -> StudySummary:
     """Every method a little better than the one before, every seed 0.1 dB better, image k better by k."""
     networks = [(b, m, seed) for b in range(len(backbones)) for m in range(len(methods)) for seed in range(seeds)]
     rows = [
@@ -51,10 +51,10 @@ def study(
         for k in range(images)
     ]
     records = [_record(methods[m], backbones[b], seed, m / len(methods), levels) for b, m, seed in networks]
-    return Study(rows, records if recorded else [])
+    return StudySummary(rows, records if recorded else [])
 
 
-def pictures(of: Study, images: int = 2, side: int = 32) -> list[Picture]:
+def pictures(of: StudySummary, images: int = 2, side: int = 32) -> list[GalleryPicture]:
     """Stripes under noise, the less the better the line is."""
     found = []
     for k in range(images):
@@ -65,7 +65,7 @@ def pictures(of: Study, images: int = 2, side: int = 32) -> list[Picture]:
                 noise = np.random.default_rng([k, i]).normal(0, max(sigma, 1e-9), clean.shape)
                 pixels = np.clip(clean + noise, 0, 255).round().astype(np.uint8)
                 psnr = None if label == "clean" else 20 * math.log10(255 / sigma)
-                found.append(Picture(f"embedded/{k}.png", distortion, degree, split, label, psnr, pixels))
+                found.append(GalleryPicture(f"embedded/{k}.png", distortion, degree, split, label, psnr, pixels))
     return found
 
 
@@ -73,10 +73,10 @@ def _gain(skill: float, backbone: int, seed: int, severity: float) -> float:
     return 6 * severity * skill + 0.5 * backbone + (0.1 + 0.2 * skill) * seed - 1
 
 
-def _row(method: str, backbone: str, seed: int, level: Level, image: int, gain: float) -> Row:
+def _row(method: str, backbone: str, seed: int, level: Level, image: int, gain: float) -> ImageResult:
     split, distortion, degree = level
     given = 34 - (degree / 3 if isinstance(degree, float) else len(degree) / 4)
-    return Row(
+    return ImageResult(
         run=f"{method}-{seed}",
         protocol="made up",
         protocol_hash="p1",
@@ -101,7 +101,7 @@ def _row(method: str, backbone: str, seed: int, level: Level, image: int, gain: 
     )
 
 
-def _record(method: str, backbone: str, seed: int, skill: float, levels: Sequence[Level]) -> Record:
+def _record(method: str, backbone: str, seed: int, skill: float, levels: Sequence[Level]) -> RunRecord:
     steps = [1000 * (k + 1) for k in range(12)]
     seen = [f"{distortion}:{degree}" for split, distortion, degree in levels if split == "seen"]
     curve = [
@@ -128,7 +128,7 @@ def _record(method: str, backbone: str, seed: int, skill: float, levels: Sequenc
         }
         for step in steps[::2]
     ]
-    return Record(
+    return RunRecord(
         run=f"{method}-{seed}",
         method=method,
         backbone=backbone,

@@ -22,8 +22,8 @@ from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, load_state
 from unseen.training.config import Select, TrainConfig
 from unseen.training.distributed import Processes
 from unseen.training.loop import lr_factor, train
-from unseen.training.run import Run
-from unseen.training.state import LOG, Position, affordable, holds_a_run, is_finished, load, spent
+from unseen.training.run import TrainingRun
+from unseen.training.state import LOG, TrainingState, affordable, holds_a_run, is_finished, load, spent
 
 TINY = TrainConfig(
     device="cpu",
@@ -49,7 +49,7 @@ class StopAfter(Event):
         return self.left < 0
 
 
-def trained(config: TrainConfig, stop: Event | None = None, resume: bool = False) -> Position:
+def trained(config: TrainConfig, stop: Event | None = None, resume: bool = False) -> TrainingState:
     with progress_bar() as bar:
         return train(config, stop or Event(), bar, resume=resume)
 
@@ -106,7 +106,7 @@ def test_no_method_spends_more_than_the_budget(method: str, steps: int, tmp_path
 @pytest.mark.parametrize("cost", [1, 5, 7])
 def test_the_last_step_that_fits_is_taken(cost: int) -> None:
     config = replace(TINY, budget=2000, batch=3)
-    position = Position()
+    position = TrainingState()
     while affordable(position, config):
         position.step += 1
         position.images += cost * 3
@@ -114,7 +114,7 @@ def test_the_last_step_that_fits_is_taken(cost: int) -> None:
 
 
 def test_the_ceiling_alone_trains_on_unseen_levels() -> None:
-    names = {method: [c.name for c in Run.of(replace(TINY, method=method)).confounders] for method in METHODS}
+    names = {method: [c.name for c in TrainingRun.of(replace(TINY, method=method)).confounders] for method in METHODS}
     assert names.pop("ceiling")[-3:] == ["gaussian_noise:30", "gaussian_noise:40", "gaussian_noise:50"]
     for seen in names.values():
         assert seen == [f"gaussian_noise:{sigma}" for sigma in (5, 10, 15, 20)]
@@ -218,7 +218,7 @@ def test_what_a_run_takes_is_known(tmp_path: Path) -> None:
 
 def test_an_oracle_needs_unseen_levels_that_can_be_made() -> None:
     with pytest.raises(UserError, match="select: oracle needs unseen levels that can be made"):
-        Run.of(replace(TINY, protocol="derain", select="oracle"))
+        TrainingRun.of(replace(TINY, protocol="derain", select="oracle"))
 
 
 def test_a_method_that_cannot_work_with_the_confounders_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_two_processes_equal_one_that_averages_their_gradients(tmp_path: Path) -
     values = json.dumps(config.__dict__)
     subprocess.run([*command, values], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True)
 
-    run = Run.of(config)
+    run = TrainingRun.of(config)
     parameters = dict(run.network.named_parameters())
     from unseen.training.episodes import draw_episode
 
@@ -293,7 +293,7 @@ def test_two_processes_equal_one_that_averages_their_gradients(tmp_path: Path) -
 
 def test_whatever_trains_on_unseen_levels_is_called_ceiling() -> None:
     with pytest.raises(UserError, match="trains on unseen levels"):
-        Run.of(replace(TINY, method="unseen.methods.Ceiling"))
+        TrainingRun.of(replace(TINY, method="unseen.methods.Ceiling"))
 
 
 def test_a_refused_run_leaves_the_earlier_one_as_it_was(tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_a_refused_run_leaves_the_earlier_one_as_it_was(tmp_path: Path) -> None:
 def test_a_run_does_not_go_on_with_other_photographs(tmp_path: Path) -> None:
     config = replace(TINY, out=str(tmp_path))
     trained(config, StopAfter(2))
-    run = replace(Run.of(config), data="other")
+    run = replace(TrainingRun.of(config), data="other")
     with pytest.raises(UserError, match="was begun with other photographs in embedded"):
         load(run, Processes())
 
@@ -322,7 +322,7 @@ def test_a_budget_below_one_step_is_refused(tmp_path: Path) -> None:
 def test_another_number_of_processes_cannot_go_on(tmp_path: Path) -> None:
     config = replace(TINY, out=str(tmp_path))
     trained(config, StopAfter(2))
-    run = Run.of(config)
+    run = TrainingRun.of(config)
     with pytest.raises(UserError, match=r"resume\.safetensors: is of 1 processes, and 2 cannot go on"):
         load(run, Processes(0, 2))
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jsonargparse import Namespace
 
 
-def degrade(config: DegradeConfig, told: Namespace) -> int:
+def degrade(config: DegradeConfig, flags: Namespace) -> int:
     """Degraded copies, the same once more from their sidecar, or pictures of several degrees."""
     import torch
 
@@ -25,36 +25,36 @@ def degrade(config: DegradeConfig, told: Namespace) -> int:
     from ..core.progress import progress_bar
     from ..data.file_jobs import refuse_existing, refuse_outputs
     from ..distortions import copies
-    from ..distortions.sidecar import read_records
+    from ..distortions.sidecar import read_sidecar
 
-    config.check(told.grid)
-    photos, out = [Path(name) for name in told.photo], Path(config.out)
+    config.check(flags.grid)
+    photos, out = [Path(name) for name in flags.photo], Path(config.out)
     require_writable(out)
     config = config.resolved()
     torch.set_num_threads(config.threads)
     if config.replay:
-        records = read_records(Path(config.replay), config.distortion)
+        records = read_sidecar(Path(config.replay), config.distortion)
         jobs = copies.plan_replay(photos, records)
         work = partial(copies.replay_copies, jobs, records)
-    elif told.grid:
+    elif flags.grid:
         from ..evaluation import grid
 
         levels = grid.levels_from(config.distortion, config.protocol)
         if config.protocol and (line := grid.left_out(config.protocol)):
             print(line, file=sys.stderr)
-        jobs = copies.plan(photos, grid.ENDING)
+        jobs = copies.plan_copies(photos, grid.ENDING)
         work = partial(grid.make_grids, jobs, levels, seed=config.seed)
     else:
-        jobs = copies.plan(photos)
+        jobs = copies.plan_copies(photos)
         work = partial(copies.make_copies, jobs, config.distortion[0], seed=config.seed)
     refuse_outputs(photos, jobs, out)
-    if not told.overwrite:
+    if not flags.overwrite:
         refuse_existing(jobs, out)
     with interruptible() as stop, progress_bar():
         outcome = work(out=out, device=config.device, stop=stop)
     for skipped in outcome.skipped:
         print(f"skipped {skipped.name}: {skipped.reason}", file=sys.stderr)
-    print(f"{out}: {outcome.written} of {outcome.wanted} {'grids' if told.grid else 'copies'}")
+    print(f"{out}: {outcome.written} of {outcome.wanted} {'grids' if flags.grid else 'copies'}")
     if stop.is_set():
         print("interrupted: the same command with --overwrite makes them all")
         return INTERRUPTED

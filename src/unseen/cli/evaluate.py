@@ -25,15 +25,15 @@ UNCHECKED = "Whether a test image is among the photographs that this network was
 UNFINISHED = "The training was interrupted: {spent:g} of {amount:g} gradient evaluations were spent."
 
 
-def evaluate(config: EvaluateConfig, told: Namespace) -> int:
+def evaluate(config: EvaluateConfig, flags: Namespace) -> int:
     """A checkpoint on test photographs."""
     from ..core.interruption import interruptible
     from ..core.progress import progress_bar
-    from ..evaluation.benchmark_sets import Tests
-    from ..evaluation.evaluate import Trained
-    from ..evaluation.evaluate import evaluate as evaluate_network
-    from ..evaluation.quality import quality_of, read_noise
-    from ..evaluation.results import ROWS
+    from ..evaluation.benchmark_sets import BenchmarkSets
+    from ..evaluation.evaluate import TestedNetwork
+    from ..evaluation.evaluate import evaluate_network as evaluate_network
+    from ..evaluation.quality import noise_by_level, quality_of
+    from ..evaluation.results import RESULTS
     from ..models.checkpoint import load_checkpoint, with_quality
     from ..protocols.loading import load_protocol, protocol_names
     from ..study.report.html_page import REPORT, write_evaluation
@@ -42,9 +42,9 @@ def evaluate(config: EvaluateConfig, told: Namespace) -> int:
     config = config.resolved()
     out = Path(config.out)
     require_writable(out)
-    if (out / ROWS).exists() and not told.overwrite:
+    if (out / RESULTS).exists() and not flags.overwrite:
         raise UserError(f"out: {out} holds an evaluation; give --overwrite, or another --out")
-    network, card = load_checkpoint(Path(told.checkpoint), config.backbone)
+    network, card = load_checkpoint(Path(flags.checkpoint), config.backbone)
     if not config.protocol and card.config["protocol"] not in protocol_names():
         raise UserError(f"protocol: trained under a file, {card.config['protocol']}; confirm it with --protocol")
     protocol = load_protocol(config.protocol or card.config["protocol"])
@@ -61,19 +61,19 @@ def evaluate(config: EvaluateConfig, told: Namespace) -> int:
         notes.append(UNFINISHED.format(spent=card.evaluations, amount=limit.amount))
     learnt = trained_on(card, config.protocol, config.method)
     notes += [] if isinstance(learnt, list) else [UNCHECKED.format(reason=learnt)]
-    tests = Tests.load(config, protocol, learnt if isinstance(learnt, list) else [])
-    file = Path(told.checkpoint).resolve()
+    tests = BenchmarkSets.load(config, protocol, learnt if isinstance(learnt, list) else [])
+    file = Path(flags.checkpoint).resolve()
     run = file.name if file.is_dir() else file.parent.name
-    trained = Trained(network, card, run, card.config["method"])
+    trained = TestedNetwork(network, card, run, card.config["method"])
     with interruptible() as stop, progress_bar() as bar:
         rows = evaluate_network(trained, protocol, tests, config, config.seed, stop, bar)
         if config.card and not stop.is_set():
-            with_quality(Path(told.checkpoint), quality_of(rows, read_noise(tests.photos, protocol, config.seed)))
+            with_quality(Path(flags.checkpoint), quality_of(rows, noise_by_level(tests.photos, protocol, config.seed)))
     if rows:
         write_evaluation(rows, trained, protocol, tests, config, notes)
     _show(rows, [], tests.skipped, protocol, notes)
     if rows:
-        print(f"{out / REPORT}, {out / ROWS}")
+        print(f"{out / REPORT}, {out / RESULTS}")
     if stop.is_set():
         print(f"interrupted: {len({(row.dataset, row.image) for row in rows})} of {len(tests.photos)} images")
         return INTERRUPTED

@@ -10,17 +10,17 @@ from .exit_codes import DONE, PARTLY
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-KINDS = ("methods", "distortions", "backbones", "protocols")
+LISTABLE = ("methods", "distortions", "backbones", "protocols")
 
 
-def list_parts(config: None, told: Namespace) -> int:
+def list_parts(config: None, flags: Namespace) -> int:
     """Each part of a kind: its settings, what it is, and where it comes from."""
     from textwrap import fill
 
     from rich.console import Console
     from rich.text import Text
 
-    from ..core.registry import about, signature
+    from ..core.registry import signature, summary_line
     from ..distortions import DISTORTIONS
     from ..methods import METHODS
     from ..models.backbones import BACKBONES
@@ -32,9 +32,9 @@ def list_parts(config: None, told: Namespace) -> int:
         "backbones": BACKBONES,
     }
     lines: list[tuple[str, str, str]] = []
-    for name, part in parts.get(told.kind, {}).items():
-        lines.append((name, signature(part), about(part)))
-    for name in protocol_names() if told.kind == "protocols" else ():
+    for name, part in parts.get(flags.kind, {}).items():
+        lines.append((name, signature(part), summary_line(part)))
+    for name in protocol_names() if flags.kind == "protocols" else ():
         lines.append((name, "", load_protocol(name).about))
     console = Console(highlight=False, markup=False)
     for name, settings, line in lines:
@@ -43,23 +43,23 @@ def list_parts(config: None, told: Namespace) -> int:
     return DONE
 
 
-def describe(config: None, told: Namespace) -> int:
+def describe(config: None, flags: Namespace) -> int:
     """Everything a protocol says, for people."""
     from rich.console import Console
 
     from ..protocols.loading import load_protocol
     from .protocol_text import print_protocol
 
-    print_protocol(load_protocol(told.protocol), Console(highlight=False, markup=False))
+    print_protocol(load_protocol(flags.protocol), Console(highlight=False, markup=False))
     return DONE
 
 
-def check_data(config: None, told: Namespace) -> int:
+def check_data(config: None, flags: Namespace) -> int:
     """What is missing from the folders of known data sets."""
     from ..data.known_sets import check_data_source
 
     wrong = 0
-    for source in told.sets:
+    for source in flags.sets:
         check = check_data_source(source)
         print(check.summary)
         for problem in check.problems:

@@ -22,7 +22,7 @@ from ..training.config import TrainConfig
 from .degrade import DegradeConfig, degrade
 from .evaluate import evaluate
 from .exit_codes import INTERRUPTED, REFUSED
-from .listing import KINDS, check_data, describe, list_parts
+from .listing import LISTABLE, check_data, describe, list_parts
 from .options import Parser, options, read_file
 from .restore import StudioConfig, card, export, models, restore, studio
 from .study import compare, demo, rank
@@ -137,7 +137,7 @@ COMMANDS = {
         list_parts,
         None,
         "what can be named: methods, distortions, backbones, protocols",
-        words=(("kind", {"choices": KINDS, "help": "what to list"}),),
+        words=(("kind", {"choices": LISTABLE, "help": "what to list"}),),
     ),
 }
 
@@ -181,11 +181,11 @@ def parse(words: Sequence[str]) -> tuple[Command, Any, Namespace]:
                 values |= read_file(command.config, Path(file))
     explicit |= set(values)
     given = make_parser(values).parse_args(words)
-    command, told = COMMANDS[given.command], given[given.command]
-    told.explicit = explicit
+    command, flags = COMMANDS[given.command], given[given.command]
+    flags.explicit = explicit
     names = [field.name for field in fields(command.config)] if command.config else []
-    config = command.config(**{name: told[name] for name in names}) if command.config else None
-    return command, config, told
+    config = command.config(**{name: flags[name] for name in names}) if command.config else None
+    return command, config, flags
 
 
 def spelling(word: str) -> str:
@@ -203,8 +203,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     sys.path.append("")  # a user's own parts, by dotted path, are found where the command is given
     try:
-        command, config, told = parse(sys.argv[1:] if arguments is None else arguments)
-        return command.run(config, told)
+        command, config, flags = parse(sys.argv[1:] if arguments is None else arguments)
+        return command.run(config, flags)
     except UserError as error:
         print(f"unseen: {error}", file=sys.stderr)
         return REFUSED

@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser
 
 from ..core.config import Machine, load_config
 from ..core.errors import UserError
-from ..core.registry import as_given, nearest
+from ..core.registry import did_you_mean, format_value
 from ..core.units import Budget
 
 
@@ -40,11 +40,11 @@ def one_line(message: str, known: Sequence[str], commands: Sequence[str]) -> str
         if unknown[1] and not word.startswith("-"):
             return f"{word!r} is one word too many"
         dashes = "--" if word.startswith("-") else ""  # as on the command line, or as in a file
-        return f"unknown option {word!r}{nearest(word, [dashes + name for name in known])}"
+        return f"unknown option {word!r}{did_you_mean(word, [dashes + name for name in known])}"
     choice = re.search(r"argument (\w+): invalid choice: '([^']*)' \(choose from (.*)\)", message)
     if choice:
         choices = [name.strip("'") for name in choice[3].split(", ")]
-        return f"{choice[1]}: {choice[2]!r} is none of {', '.join(choices)}{nearest(choice[2], choices)}"
+        return f"{choice[1]}: {choice[2]!r} is none of {', '.join(choices)}{did_you_mean(choice[2], choices)}"
     if "but it was not provided" in message:
         return f"give a command: {', '.join(commands)}; unseen --help says more"
     missing = re.search(r"arguments are required: (\w+)\.(\w+)", message)
@@ -67,7 +67,7 @@ def wrong_value(message: str) -> str:
     field, kind, value = wrong.groups()
     choices = re.findall(r"'(\w[\w-]*)'", kind) if "Literal" in kind else []
     if choices:
-        return f"{field}: {value!r} is none of {', '.join(choices)}{nearest(value, choices)}"
+        return f"{field}: {value!r} is none of {', '.join(choices)}{did_you_mean(value, choices)}"
     plain = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "list": "a list"}
     names = re.sub(r"<class '([\w.]+)'>", r"\1", kind).split(", ")
     return f"{field}: expected {' or '.join(plain.get(name, name) for name in names)}, got {value!r}"
@@ -91,7 +91,7 @@ def options(config: type[Machine], values: Mapping[str, Any]) -> Parser:
 
 def with_default(description: str, default: Any) -> str:
     """A line of help, and what counts where the option is left out, if that is anything."""
-    shown = " ".join(default) if isinstance(default, list) else as_given(default)
+    shown = " ".join(default) if isinstance(default, list) else format_value(default)
     return description.replace("%", "%%") + (f" (default: {shown})" if shown else "")
 
 

@@ -16,10 +16,10 @@ from .exit_codes import DONE, INTERRUPTED, PARTLY, REFUSED
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from ..restoration.batch import Outcome
+    from ..restoration.batch import RestoreReport
 
 
-def restore(config: RestoreConfig, told: Namespace) -> int:
+def restore(config: RestoreConfig, flags: Namespace) -> int:
     """Restored copies of photographs."""
     import torch
 
@@ -27,35 +27,35 @@ def restore(config: RestoreConfig, told: Namespace) -> int:
     from ..core.progress import progress_bar
     from ..models.card import envelope, safety
     from ..models.loading import load_model
-    from ..restoration.batch import How, restore_files
-    from ..restoration.planning import plan
+    from ..restoration.batch import RestoreOptions, restore_files
+    from ..restoration.planning import plan_restoration
     from ..restoration.tiles import tiling_for
 
     config.check()
-    planned = plan(told.photo, Path(config.out), config.format)
+    planned = plan_restoration(flags.photo, Path(config.out), config.format)
     require_writable(planned.folder)
     config = config.resolved()
     torch.set_num_threads(config.threads)
     model = load_model(config.model, config.device, config.backbone)
-    if told.do_no_harm and model.reach.scale > 1:
+    if flags.do_no_harm and model.receptive_field.scale > 1:
         raise UserError(f"do_no_harm: {model.name} enlarges, and its output cannot be blended with the input")
     qualities = model.card.quality if model.card else ()
     safe = envelope(qualities)
     if safe is None:
         print(f"{model.name}: {safety(qualities)}", file=sys.stderr)
-    how = How(
+    how = RestoreOptions(
         model,
         tiling_for(model, config.bytes, config.tile),
         format=planned.format,
         envelope=safe,
-        harmless=told.do_no_harm,
-        keep_times=told.keep_times,
-        pages=told.pages,
+        harmless=flags.do_no_harm,
+        keep_times=flags.keep_times,
+        pages=flags.pages,
     )
     with interruptible() as stop, progress_bar() as bar:
-        outcome = restore_files(planned.jobs, planned.folder, how, stop, bar, overwrite=told.overwrite)
+        outcome = restore_files(planned.jobs, planned.folder, how, stop, bar, overwrite=flags.overwrite)
     outcome.failed[:0] = planned.failed
-    _tell(outcome, config.out, hint=not told.do_no_harm)
+    _tell(outcome, config.out, hint=not flags.do_no_harm)
     if stop.is_set():
         print("interrupted: the same command goes on with the rest")
         return INTERRUPTED
@@ -64,7 +64,7 @@ def restore(config: RestoreConfig, told: Namespace) -> int:
     return PARTLY if outcome.restored or outcome.there else REFUSED
 
 
-def _tell(outcome: Outcome, out: str, hint: bool) -> None:
+def _tell(outcome: RestoreReport, out: str, hint: bool) -> None:
     """What became of the photographs: one line each for those to look at, and one for all."""
     for note in outcome.notes:
         print(_shown(note), file=sys.stderr)
@@ -87,7 +87,7 @@ def _shown(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def models(config: None, told: Namespace) -> int:
+def models(config: None, flags: Namespace) -> int:
     """The models that come with the package, a paragraph each."""
     from rich.console import Console
     from rich.text import Text
@@ -109,7 +109,7 @@ def models(config: None, told: Namespace) -> int:
     return DONE
 
 
-def card(config: None, told: Namespace) -> int:
+def card(config: None, flags: Namespace) -> int:
     """What a checkpoint says of itself."""
     from rich.console import Console
 
@@ -118,7 +118,7 @@ def card(config: None, told: Namespace) -> int:
     from ..models.onnx_file import open_onnx
     from .card_text import card_text
 
-    path = located(told.checkpoint)
+    path = located(flags.checkpoint)
     found = open_onnx(path, "cpu").card if path.suffix.lower() == ".onnx" else read_card(path)
     if found is None:
         raise UserError(f"{path}: holds no card")
@@ -126,22 +126,22 @@ def card(config: None, told: Namespace) -> int:
     return DONE
 
 
-def export(config: None, told: Namespace) -> int:
+def export(config: None, flags: Namespace) -> int:
     """A checkpoint as an ONNX file, and by how much it differs from PyTorch."""
-    from ..models.onnx_export import export as export_model
+    from ..models.onnx_export import export_checkpoint as export_model
     from ..models.onnx_export import lines
 
-    path = Path(told.file)
-    if path.exists() and not told.overwrite:
+    path = Path(flags.file)
+    if path.exists() and not flags.overwrite:
         raise UserError(f"{path}: is there already; give --overwrite, or another name")
     require_writable(path.parent)
-    for line in lines(export_model(told.checkpoint, path, told.backbone)):
+    for line in lines(export_model(flags.checkpoint, path, flags.backbone)):
         print(line)
     print(path)
     return DONE
 
 
-def studio(config: StudioConfig, told: Namespace) -> int:
+def studio(config: StudioConfig, flags: Namespace) -> int:
     """The page, until Ctrl-C."""
     import torch
 
@@ -150,7 +150,7 @@ def studio(config: StudioConfig, told: Namespace) -> int:
 
     config = config.resolved()
     torch.set_num_threads(config.threads)
-    serve({name: load_model(name, config.device) for name in config.models}, config.port, not told.no_browser)
+    serve({name: load_model(name, config.device) for name in config.models}, config.port, not flags.no_browser)
     return DONE
 
 

@@ -14,38 +14,38 @@ from .exit_codes import DONE, INTERRUPTED, PARTLY
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from ..evaluation.results import Row
+    from ..evaluation.results import ImageResult
     from ..protocols.protocol import Protocol
-    from ..study.runs import Record
+    from ..study.runs import RunRecord
 
 
-def demo(config: DemoConfig, told: Namespace) -> int:
+def demo(config: DemoConfig, flags: Namespace) -> int:
     """ERM, DIL_sf and the ceiling on embedded photographs."""
     from ..study.demo import NOTES, TITLE, study_config
 
-    return _compare(study_config(config), told.overwrite, TITLE, NOTES)
+    return _compare(study_config(config), flags.overwrite, TITLE, NOTES)
 
 
-def compare(config: CompareConfig, told: Namespace) -> int:
+def compare(config: CompareConfig, flags: Namespace) -> int:
     """Methods and seeds under one protocol."""
     names = ", ".join(config.methods)
-    return _compare(config, told.overwrite, f"{names} under {Path(config.protocol).stem}", ())
+    return _compare(config, flags.overwrite, f"{names} under {Path(config.protocol).stem}", ())
 
 
 def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence[str]) -> int:
     from ..core.interruption import interruptible
     from ..core.progress import progress_bar
-    from ..evaluation.results import ROWS
+    from ..evaluation.results import RESULTS
     from ..protocols.loading import load_protocol
     from ..study import compare as runner
     from ..study.report.html_page import REPORT
 
     require_writable(Path(config.out))
     with interruptible() as stop, progress_bar() as bar:
-        outcome = runner.compare(config.resolved(), stop, bar, title=title, notes=notes, overwrite=overwrite)
+        outcome = runner.run_study(config.resolved(), stop, bar, title=title, notes=notes, overwrite=overwrite)
     _show(outcome.rows, outcome.records, outcome.skipped, load_protocol(config.protocol), notes)
     if outcome.rows:
-        print(f"{config.out}/{REPORT}, {config.out}/{ROWS}")
+        print(f"{config.out}/{REPORT}, {config.out}/{RESULTS}")
     for line in outcome.failed:
         print(f"left out {line}", file=sys.stderr)
     if not outcome.complete:
@@ -54,18 +54,18 @@ def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence
     return PARTLY if outcome.skipped or outcome.failed else DONE
 
 
-def rank(config: None, told: Namespace) -> int:
+def rank(config: None, flags: Namespace) -> int:
     """Studies side by side: every line's place in each, and its mean place."""
     from rich.console import Console
 
     from ..study.ranking import print_ranks
 
-    print_ranks([Path(name) for name in told.studies], Console(highlight=False, markup=False))
+    print_ranks([Path(name) for name in flags.studies], Console(highlight=False, markup=False))
     return DONE
 
 
 def _show(
-    rows: list[Row], records: list[Record], skipped: Iterable[str], protocol: Protocol, notes: Iterable[str]
+    rows: list[ImageResult], records: list[RunRecord], skipped: Iterable[str], protocol: Protocol, notes: Iterable[str]
 ) -> None:
     """Tables of what was measured; apart from them, what others reported; in words, what it is worth."""
     from rich.console import Console

@@ -15,34 +15,34 @@ from .exit_codes import DONE, INTERRUPTED
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from ..training.state import Position
+    from ..training.state import TrainingState
 
 
-def train(config: TrainConfig, told: Namespace) -> int:
+def train(config: TrainConfig, flags: Namespace) -> int:
     """One network by one method."""
     from ..core.interruption import interruptible
     from ..core.progress import progress_bar
     from ..training import loop
     from ..training.state import holds_a_run
 
-    if told.resume and told.overwrite:
+    if flags.resume and flags.overwrite:
         raise UserError("give --resume or --overwrite, not both")
     require_writable(config.folder)
-    if told.resume:
-        config = _resumed(config.resolved(), told.explicit)
+    if flags.resume:
+        config = _resumed(config.resolved(), flags.explicit)
     elif any(config.folder.glob("*/config.yaml")):
         raise UserError(f"out: {config.folder} holds a study; give another --out")
-    elif not told.overwrite and holds_a_run(config.folder):
+    elif not flags.overwrite and holds_a_run(config.folder):
         raise UserError(f"out: {config.folder} holds a run; give --resume, --overwrite, or another --out")
     config = replace(config.resolved(), out=str(config.folder))
     with interruptible() as stop, progress_bar() as bar:
-        position = loop.train(config, stop, bar, resume=told.resume)
+        position = loop.train(config, stop, bar, resume=flags.resume)
     if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
         _tell(config, position)
     return DONE if position.finished else INTERRUPTED
 
 
-def _tell(config: TrainConfig, position: Position) -> None:
+def _tell(config: TrainConfig, position: TrainingState) -> None:
     """What a run came to."""
     from ..training.state import spent
 

@@ -24,7 +24,7 @@ from .errors import UserError
 T = TypeVar("T")
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint such as ` (did you mean 'seed'?)`, or nothing where no known word is near."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
@@ -41,7 +41,7 @@ def resolve(name: str, known: Mapping[str, Callable[..., T]], field: str) -> Cal
         return known[name]
     module, _, attribute = name.rpartition(".")
     if not module:
-        raise UserError(f"{field}: {name!r} is none of {', '.join(known)}{nearest(name, known)}")
+        raise UserError(f"{field}: {name!r} is none of {', '.join(known)}{did_you_mean(name, known)}")
     try:
         part: Callable[..., T] = getattr(importlib.import_module(module), attribute)
         inspect.signature(part)
@@ -107,7 +107,7 @@ def _settings(spec: str, parameters: list[str], field: str) -> dict[str, str]:
             name, value = parameters[i], name
         if name not in parameters:
             has = f"has {', '.join(parameters)}" if parameters else "has no settings"
-            raise UserError(f"{field}: {spec!r}: no setting {name!r}{nearest(name, parameters)}; it {has}")
+            raise UserError(f"{field}: {spec!r}: no setting {name!r}{did_you_mean(name, parameters)}; it {has}")
         if name in settings:
             raise UserError(f"{field}: {spec!r}: {name} is given twice, as {settings[name]} and as {value}")
         settings[name] = value
@@ -136,7 +136,7 @@ def _unusable(name: str, value: str, part: Callable[..., Any]) -> str:
         kind = inspect.signature(part, eval_str=True).parameters[name].annotation
     except Exception:  # an annotation may name what is imported for type checkers alone
         return f"{name}={value!r} is not usable"
-    near = nearest(value, map(str, get_args(kind))) if get_origin(kind) is Literal else ""
+    near = did_you_mean(value, map(str, get_args(kind))) if get_origin(kind) is Literal else ""
     return f"{name}={value!r} is not usable, expected {kind_in_words(kind)}{near}"
 
 
@@ -155,7 +155,7 @@ def kind_in_words(kind: Any) -> str:
     return words.get(kind) or str(getattr(kind, "__name__", kind))
 
 
-def about(part: Callable[..., Any]) -> str:
+def summary_line(part: Callable[..., Any]) -> str:
     """The first line of a part's docstring: what it is and where it comes from."""
     return (inspect.getdoc(part) or "").partition("\n\n")[0].replace("\n", " ")
 
@@ -163,14 +163,14 @@ def about(part: Callable[..., Any]) -> str:
 def signature(part: Callable[..., Any]) -> str:
     """A part's settings with their defaults, as a spec would give them."""
     return ", ".join(
-        name if p.default is p.empty else f"{name}={as_given(p.default)}"
+        name if p.default is p.empty else f"{name}={format_value(p.default)}"
         for name, p in inspect.signature(part).parameters.items()
     )
 
 
-def as_given(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as a spec gives it: true, null, [10,20]."""
     if isinstance(value, tuple | list):
-        return f"[{','.join(map(as_given, value))}]"
+        return f"[{','.join(map(format_value, value))}]"
     words = {"True": "true", "False": "false", "None": "null"}
     return words.get(str(value)) or str(getattr(value, "__name__", value))

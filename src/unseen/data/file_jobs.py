@@ -13,7 +13,7 @@ from .reading import find_photos
 
 
 @dataclass(frozen=True)
-class Job:
+class FileJob:
     """One photograph to read, by path and by name, and the file to write, relative to the output folder."""
 
     path: Path
@@ -27,7 +27,7 @@ def found_in(given: Path, unlisted: Callable[[OSError], object] | None = None) -
     return [(path, path.relative_to(root)) for path in find_photos(given, unlisted)]
 
 
-def jobs_for(found: Sequence[tuple[Path, Path]], ending: str = "") -> list[Job]:
+def jobs_for(found: Sequence[tuple[Path, Path]], ending: str = "") -> list[FileJob]:
     """A job for every photograph, given with its name; copies have the same name.
 
     With an `ending` such as ".png" they have it in place of the suffix. Of photographs in one folder that differ in
@@ -36,17 +36,17 @@ def jobs_for(found: Sequence[tuple[Path, Path]], ending: str = "") -> list[Job]:
     on many machines, and count as one.
     """
     stems = Counter(str(name.with_suffix("")).casefold() for _, name in found)
-    jobs: dict[str, Job] = {}
+    jobs: dict[str, FileJob] = {}
     for path, name in found:
         alone = ending.endswith(name.suffix.lower()) or stems[str(name.with_suffix("")).casefold()] == 1
         file = name.with_name((name.stem if alone else name.name) + ending if ending else name.name).as_posix()
-        other = jobs.setdefault(file.casefold(), Job(path, name.as_posix(), file))
+        other = jobs.setdefault(file.casefold(), FileJob(path, name.as_posix(), file))
         if other.path is not path:
             raise UserError(f"{other.path} and {path} would both be written to {file}; give each an --out of its own")
     return list(jobs.values())
 
 
-def refuse_outputs(photos: Sequence[Path], jobs: Sequence[Job], out: Path) -> None:
+def refuse_outputs(photos: Sequence[Path], jobs: Sequence[FileJob], out: Path) -> None:
     """Raises UserError where a photograph that was given would be written over.
 
     Also for an output folder among the photographs: the next run would take the copies for photographs.
@@ -60,12 +60,12 @@ def refuse_outputs(photos: Sequence[Path], jobs: Sequence[Job], out: Path) -> No
             raise UserError(f"out: {path} is a photograph itself, and would be replaced; give another --out")
 
 
-def existing(jobs: Sequence[Job], out: Path) -> list[Path]:
+def existing(jobs: Sequence[FileJob], out: Path) -> list[Path]:
     """The files that are there already."""
     return [out / job.file for job in jobs if os.path.exists(out / job.file)]
 
 
-def refuse_existing(jobs: Sequence[Job], out: Path) -> None:
+def refuse_existing(jobs: Sequence[FileJob], out: Path) -> None:
     """Raises UserError where any output is there already."""
     if there := existing(jobs, out):
         more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""

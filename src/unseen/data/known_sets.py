@@ -14,7 +14,7 @@ from typing import Any, Literal
 import yaml
 
 from ..core.errors import UserError
-from ..core.registry import nearest
+from ..core.registry import did_you_mean
 from .loading import in_threads
 from .pair_names import match_pairs, scene_name
 from .pairs import expanded, split_source
@@ -108,7 +108,7 @@ def _dataset(name: str, raw: dict[str, Any]) -> Dataset:
     known = {field.name: field for field in fields(Dataset)}
     for key in raw:
         if key not in known or key == "name":
-            raise ValueError(f"{name}: unknown field {key!r}{nearest(key, known)}")
+            raise ValueError(f"{name}: unknown field {key!r}{did_you_mean(key, known)}")
     for key, field in known.items():
         if key != "name" and key not in raw and field.default is MISSING:
             raise ValueError(f"{name}: field {key!r} is missing")
@@ -152,11 +152,11 @@ def check_data_source(source: str) -> Check:
     if two != (dataset.kind == "pairs"):
         raise _wrong_number(dataset)
     if two:
-        return check_data(*split_source(source, "check-data"))
-    return check_data(name, Path(expanded(folder, "check-data")))
+        return check_set(*split_source(source, "check-data"))
+    return check_set(name, Path(expanded(folder, "check-data")))
 
 
-def check_data(name: str, *folders: Path) -> Check:
+def check_set(name: str, *folders: Path) -> Check:
     """Compare the folder, or the folders of inputs and targets, with what is known of a set.
 
     Every picture is decoded whole, so that one that is cut short is noticed. Raises UserError for an unknown set, for
@@ -177,7 +177,7 @@ def check_data(name: str, *folders: Path) -> Check:
 def _known(name: str) -> Dataset:
     known = datasets()
     if name not in known:
-        raise UserError(f"check-data: {name!r} is none of {', '.join(sorted(known))}{nearest(name, known)}")
+        raise UserError(f"check-data: {name!r} is none of {', '.join(sorted(known))}{did_you_mean(name, known)}")
     return known[name]
 
 

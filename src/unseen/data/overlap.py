@@ -64,7 +64,7 @@ def overlaps(first: Sequence[Photo], second: Sequence[Photo]) -> list[Overlap]:
         side = min(THUMBNAIL, *one.fingerprint.thumbnail.shape, *other.fingerprint.thumbnail.shape)
         if side < 2 * SIDE or one.fingerprint.digest == other.fingerprint.digest:
             return True
-        return likeness(detail_of(one, side), detail_of(other, side)) > SAME_DETAIL
+        return correlation(detail_of(one, side), detail_of(other, side)) > SAME_DETAIL
 
     candidates = [(first[i], second[j], float(products[i, j])) for i, j in np.argwhere(products > SAME).tolist()]
     found = [Overlap(*candidate) for candidate in candidates if confirmed(*candidate[:2])]
@@ -85,7 +85,7 @@ def detail(photo: Photo, side: int) -> Floats:
     return np.stack([_normalised(_high_passed(values)) for values in (small, small.T)])
 
 
-def likeness(one: Floats, other: Floats) -> float:
+def correlation(one: Floats, other: Floats) -> float:
     """The lower of the correlations of two details along rows and along columns."""
     return float((one * other).sum(axis=1).min())
 

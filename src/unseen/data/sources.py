@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import UserError
-from ..core.registry import nearest
+from ..core.registry import did_you_mean
 from .dead_leaves import dead_leaves_photos
 from .embedded import embedded_photos
 from .loading import load_photos
@@ -20,7 +20,7 @@ from .reading import Skipped
 
 
 @dataclass(frozen=True)
-class Clean:
+class PhotoSplit:
     """Clean photographs of the training side, split once and for all; and the files that could not be read.
 
     The validation photographs are never trained on, and never test images.
@@ -36,7 +36,7 @@ class Clean:
         return hashlib.sha256("/".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
-def training_photos(sources: Sequence[str]) -> Clean:
+def training_photos(sources: Sequence[str]) -> PhotoSplit:
     """Every source's photographs together.
 
     sources: folders; `embedded`; `dead_leaves` or `dead_leaves:COUNT`. Of a folder, every tenth photograph
@@ -64,12 +64,12 @@ def training_photos(sources: Sequence[str]) -> Clean:
     train = without(train, validation)  # a photograph given twice must not sit on both sides
     if not train:
         raise UserError(f"data: {', '.join(sources)}: all photographs are the same; one must be left to validate on")
-    return Clean(train, validation, skipped)
+    return PhotoSplit(train, validation, skipped)
 
 
 def recorded_pairs(
     sources: Sequence[str], wanted: Collection[str], known: Collection[str], scale: int, enlarge: int
-) -> dict[str, Clean]:
+) -> dict[str, PhotoSplit]:
     """Recorded pairs to train on by the name of their set, each split by its clean pictures as a folder is.
 
     All inputs of one clean picture are on one side; the first validation pairs are each of another clean picture.
@@ -83,7 +83,7 @@ def recorded_pairs(
         name, inputs, targets = split_source(source, "pairs")
         if name not in known:
             names = ", ".join(known) or "none"
-            raise UserError(f"pairs: {name!r} is no set of this protocol; it names {names}{nearest(name, known)}")
+            raise UserError(f"pairs: {name!r} is no set of this protocol; it names {names}{did_you_mean(name, known)}")
         if name in given:
             raise UserError(f"pairs: {name} is given twice")
         given[name] = inputs, targets
@@ -96,7 +96,7 @@ def recorded_pairs(
         train, validation = _split(photos)
         if not train:
             raise UserError(f"pairs: {name}: needs two clean pictures at least, one of them to validate on")
-        found[name] = Clean(train, validation, skipped)
+        found[name] = PhotoSplit(train, validation, skipped)
     return found
 
 

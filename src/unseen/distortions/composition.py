@@ -10,7 +10,7 @@ from itertools import chain, permutations, product
 import torch
 from torch import Tensor
 
-from .distortion import Distortion, Parameters, in_words
+from .distortion import Distortion, Parameters, degree_in_words
 
 
 def prefixed(prefix: str, parameters: Parameters) -> Parameters:
@@ -174,5 +174,5 @@ class Choice(Composition):
 
 def _words(part: Distortion) -> str:
     """A part's degree within a composition's."""
-    degree = in_words(part.degree)
+    degree = degree_in_words(part.degree)
     return f"({degree})" if isinstance(part, Composition) and len(part.parts) > 1 else degree

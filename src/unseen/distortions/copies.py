@@ -16,17 +16,17 @@ from ..core.atomic import replacing
 from ..core.progress import track
 from ..core.randomness import generator
 from ..core.version import __version__
-from ..data.file_jobs import Job, found_in, jobs_for
+from ..data.file_jobs import FileJob, found_in, jobs_for
 from ..data.photo import Pixels
 from ..data.reading import Skipped, UnreadableImage, read_photo
 from ..data.tensors import to_pixels, to_tensor
 from . import Distortion, Parameters
-from .sidecar import SIDECAR, Record, _parsed, append, to_parameters
+from .sidecar import SIDECAR, CopyRecord, _parsed, append, to_parameters
 from .spec import parse_distortion
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DegradeReport:
     """How many files were written of how many, and the photographs that could not be used."""
 
     written: int
@@ -42,7 +42,7 @@ def digest(pixels: Pixels) -> str:
     return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
 
 
-def degrade(
+def degrade_pixels(
     pixels: Pixels, distortion: Distortion, draws: torch.Generator, device: str = "cpu"
 ) -> tuple[Pixels, Parameters]:
     """A degraded copy of a photograph, and what was drawn for it.
@@ -64,7 +64,7 @@ def applied(distortion: Distortion, pixels: Pixels, parameters: Parameters, devi
     return distortion.apply(to_tensor(pixels[:height, :width]).to(device), parameters).cpu()
 
 
-def replay(pixels: Pixels, record: Record, device: str = "cpu") -> Pixels:
+def replay(pixels: Pixels, record: CopyRecord, device: str = "cpu") -> Pixels:
     """The copy that a record describes, from its parameters alone.
 
     Raises ValueError where the photograph is another, where the parameters are not those of the distortion, and where
@@ -90,12 +90,12 @@ def replay(pixels: Pixels, record: Record, device: str = "cpu") -> Pixels:
 # ------------------------------------------------------------------------------------------ many of them
 
 
-def plan(photos: Sequence[Path], ending: str = ".png") -> list[Job]:
+def plan_copies(photos: Sequence[Path], ending: str = ".png") -> list[FileJob]:
     """A job for every photograph in folders and files, the tree kept; raises UserError as `jobs_for` does."""
     return jobs_for([found for given in photos for found in found_in(given)], ending)
 
 
-def make_copies(jobs: Sequence[Job], spec: str, out: Path, seed: int, device: str, stop: Event) -> Outcome:
+def make_copies(jobs: Sequence[FileJob], spec: str, out: Path, seed: int, device: str, stop: Event) -> DegradeReport:
     """Write a degraded copy of each photograph and its line of the sidecar; fewer if `stop` was set.
 
     What a photograph gets depends on the seed and its name alone, not on what else there is.
@@ -103,11 +103,11 @@ def make_copies(jobs: Sequence[Job], spec: str, out: Path, seed: int, device: st
     """
     distortion = parse_distortion(spec, "distortion")
 
-    def make(job: Job) -> None:
+    def make(job: FileJob) -> None:
         pixels = read_photo(job.path)
-        copy, drawn = degrade(pixels, distortion, draws_of(job.source, seed), device)
+        copy, drawn = degrade_pixels(pixels, distortion, draws_of(job.source, seed), device)
         parameters = {name: value[0].tolist() for name, value in drawn.items()}
-        record = Record(job.file, job.source, digest(pixels), digest(copy), spec, __version__, parameters)
+        record = CopyRecord(job.file, job.source, digest(pixels), digest(copy), spec, __version__, parameters)
         _write(out, record, copy)
 
     return one_by_one(jobs, make, stop)
@@ -118,14 +118,16 @@ def draws_of(source: str, seed: int) -> torch.Generator:
     return generator(seed, "degrade", source)
 
 
-def replay_copies(jobs: Sequence[Job], records: Mapping[str, Record], out: Path, device: str, stop: Event) -> Outcome:
+def replay_copies(
+    jobs: Sequence[FileJob], records: Mapping[str, CopyRecord], out: Path, device: str, stop: Event
+) -> DegradeReport:
     """Write every copy again, and its line of a new sidecar; fewer if `stop` was set.
 
     jobs: one for each record that has a photograph, its `file` the record's. Those that have none, photographs that
     have changed, and copies that do not come out bit for bit are among the skipped.
     """
 
-    def make(job: Job) -> None:
+    def make(job: FileJob) -> None:
         _write(out, records[job.file], replay(read_photo(job.path), records[job.file], device))
 
     outcome = one_by_one(jobs, make, stop)
@@ -133,16 +135,16 @@ def replay_copies(jobs: Sequence[Job], records: Mapping[str, Record], out: Path,
     absent = [
         Skipped(r.source, "is recorded, and not among the photographs") for r in records.values() if r.file not in there
     ]
-    return Outcome(outcome.written, len(records), outcome.skipped + absent)
+    return DegradeReport(outcome.written, len(records), outcome.skipped + absent)
 
 
-def plan_replay(photos: Sequence[Path], records: Mapping[str, Record]) -> list[Job]:
+def plan_replay(photos: Sequence[Path], records: Mapping[str, CopyRecord]) -> list[FileJob]:
     """A job for each record whose photograph is in folders and files, found by its name."""
-    paths = {job.source: job.path for job in plan(photos)}
-    return [Job(paths[r.source], r.source, r.file) for r in records.values() if r.source in paths]
+    paths = {job.source: job.path for job in plan_copies(photos)}
+    return [FileJob(paths[r.source], r.source, r.file) for r in records.values() if r.source in paths]
 
 
-def one_by_one(jobs: Sequence[Job], make: Callable[[Job], None], stop: Event) -> Outcome:
+def one_by_one(jobs: Sequence[FileJob], make: Callable[[FileJob], None], stop: Event) -> DegradeReport:
     """Do all jobs, leaving out what is unreadable (UnreadableImage) or does not fit (ValueError)."""
     written, skipped = 0, []
     for job in track(jobs, "degrading"):
@@ -156,10 +158,10 @@ def one_by_one(jobs: Sequence[Job], make: Callable[[Job], None], stop: Event) ->
             skipped.append(Skipped(job.source, " ".join(str(error).split())))
         else:
             written += 1
-    return Outcome(written, len(jobs), skipped)
+    return DegradeReport(written, len(jobs), skipped)
 
 
-def _write(out: Path, record: Record, copy: Pixels) -> None:
+def _write(out: Path, record: CopyRecord, copy: Pixels) -> None:
     """The copy, then its line: one that is described is there."""
     path = out / record.file
     with replacing(path) as temporary:

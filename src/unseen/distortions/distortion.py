@@ -93,7 +93,7 @@ def require_within(name: str, value: Range, lowest: float, highest: float) -> No
         raise ValueError(f"{name} {value} is not within {lowest:g} to {highest:g}, low before high")
 
 
-def in_words(degree: Range | str) -> str:
+def degree_in_words(degree: Range | str) -> str:
     """A degree as a table shows it: `30`, `5-50`, or the words it is."""
     if isinstance(degree, str):
         return degree

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .distortion import Distortion, Parameters, Range, in_words, require_within, sample_range
+from .distortion import Distortion, Parameters, Range, degree_in_words, require_within, sample_range
 
 Mode = Literal["area", "bilinear", "bicubic", "matlab"]
 LEVELS = 255
@@ -137,7 +137,7 @@ class Resample(Distortion):
         """The factor; with words for other modes than the usual ones, which are another type."""
         if self.down == self.up == "bicubic":
             return self.factor
-        return f"{in_words(self.factor)}, {self.down} down, {self.up} up"
+        return f"{degree_in_words(self.factor)}, {self.down} down, {self.up} up"
 
     @property
     def family(self) -> Hashable:

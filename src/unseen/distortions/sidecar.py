@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import UserError
-from ..core.registry import name_of, nearest
+from ..core.registry import did_you_mean, name_of
 from . import Distortion, Parameters
 from .spec import COMPOSITIONS, parse_distortion
 
@@ -22,7 +22,7 @@ SIDECAR = "degradation.jsonl"
 
 
 @dataclass(frozen=True)
-class Record:
+class CopyRecord:
     """One line of the sidecar: how one copy was made.
 
     file: the copy, relative to the sidecar's folder. source: the photograph, relative to the folder that was given.
@@ -66,7 +66,7 @@ def _numbers(value: Any) -> list[Any]:
 # ------------------------------------------------------------------------------------------ the sidecar
 
 
-def append(path: Path, record: Record) -> None:
+def append(path: Path, record: CopyRecord) -> None:
     """Add a line; a run that is killed keeps those that it wrote."""
     line = json.dumps(asdict(record), allow_nan=False).encode() + b"\n"
     try:
@@ -79,7 +79,7 @@ def append(path: Path, record: Record) -> None:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def read_records(path: Path, confirmed: Collection[str]) -> dict[str, Record]:
+def read_sidecar(path: Path, confirmed: Collection[str]) -> dict[str, CopyRecord]:
     """The records of a sidecar by file; of two for one file (written twice, with --overwrite) the last.
 
     confirmed: distortions outside of unseen that may be imported; code that a file names is not, on its word alone.
@@ -100,23 +100,23 @@ def read_records(path: Path, confirmed: Collection[str]) -> dict[str, Record]:
     return records
 
 
-def _record(line: str, where: str, confirmed: Collection[str]) -> Record:
+def _record(line: str, where: str, confirmed: Collection[str]) -> CopyRecord:
     try:
         values = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not valid JSON: {error}") from error
     if not isinstance(values, dict):
         raise UserError(f"{where}: expected a JSON object of one copy's fields")
-    names = [field.name for field in fields(Record)]
+    names = [field.name for field in fields(CopyRecord)]
     if odd := [name for name in values if name not in names]:
-        raise UserError(f"{where}: unknown field {odd[0]!r}{nearest(odd[0], names)}")
+        raise UserError(f"{where}: unknown field {odd[0]!r}{did_you_mean(odd[0], names)}")
     for name in names:
         if name not in values:
             raise UserError(f"{where}: field {name!r} is missing")
         kind, words = (dict, "names and numbers") if name == "parameters" else (str, "text")
         if not isinstance(values[name], kind) or not (values[name] or kind is dict):
             raise UserError(f"{where}: {name}: expected {words}, got {values[name]!r}")
-    record = Record(**values)
+    record = CopyRecord(**values)
     file = Path(record.file)
     if file.is_absolute() or file.drive or ".." in file.parts or file.suffix != ".png":
         raise UserError(f"{where}: file: {record.file!r} is no .png below the sidecar's folder")

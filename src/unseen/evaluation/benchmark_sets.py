@@ -6,27 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..core.errors import UserError
-from ..core.registry import nearest
+from ..core.registry import did_you_mean
 from ..data.overlap import overlaps
 from ..data.photo import Photo
 from ..data.sources import load_test_set
 from ..protocols.confounder import Recorded
 from ..protocols.protocol import Protocol
-from .config import Testing
+from .config import EvaluationOptions
 from .inputs import levels_of
 
 CROP = 160  # side of a picture in the report, pixels
 
 
 @dataclass(frozen=True)
-class Tests:
+class BenchmarkSets:
     """Test photographs, each with the name of its set; and the files that could not be read."""
 
     photos: list[tuple[str, Photo]]
     skipped: list[str]
 
     @classmethod
-    def load(cls, wanted: Testing, protocol: Protocol, trained_on: Sequence[Photo]) -> Tests:
+    def load(cls, wanted: EvaluationOptions, protocol: Protocol, trained_on: Sequence[Photo]) -> BenchmarkSets:
         """What the configuration wants, for a protocol.
 
         trained_on: photographs that must not be among them. Raises UserError where a set is missing, empty, named
@@ -79,7 +79,7 @@ def refuse_untestable(tests: Sequence[tuple[str, Photo]], protocol: Protocol) ->
             )
         if not levels:
             known = protocol.recorded()
-            lines = f"pairs for {', '.join(known)} alone{nearest(name, known)}" if known else "no line for pairs"
+            lines = f"pairs for {', '.join(known)} alone{did_you_mean(name, known)}" if known else "no line for pairs"
             raise UserError(f"test: {name} is of recorded pairs, and {protocol.name} has {lines}")
         splits |= {level.split for level, _ in levels}
     if "unseen" not in splits:

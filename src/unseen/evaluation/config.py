@@ -10,7 +10,7 @@ from ..core.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Testing:
+class EvaluationOptions:
     """What to test on."""
 
     test: Annotated[list[str], "test sets as NAME=DIR, pairs as NAME=INPUT_DIR:TARGET_DIR; or embedded"] = field(
@@ -29,7 +29,7 @@ class Testing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig(Machine, Testing):
+class EvaluateConfig(Machine, EvaluationOptions):
     """A checkpoint on test photographs."""
 
     protocol: Annotated[str, "a protocol by name or file; the checkpoint's own if left out"] = ""

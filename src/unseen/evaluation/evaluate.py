@@ -20,17 +20,17 @@ from ..core.units import Budget
 from ..data.photo import Photo
 from ..data.tensors import to_tensor
 from ..models.card import Card
-from ..models.inference import on_device, restore
+from ..models.inference import on_device, restore_batch
 from ..protocols.confounder import Confounder
 from ..protocols.convention import Convention
 from ..protocols.levels import Level
 from ..protocols.protocol import Protocol
 from .inputs import distort, judge, judge_input, levels_of
 from .metrics import psnr
-from .results import Row
+from .results import ImageResult
 
 if TYPE_CHECKING:
-    from .benchmark_sets import Tests
+    from .benchmark_sets import BenchmarkSets
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def measure(
     """Restore one photograph (H, W, 3) under each of the levels."""
     for level, confounder in levels:
         distorted = distort(photo, confounder, convention, seed, dataset)
-        restored = restore(network, distorted, device)
+        restored = restore_batch(network, distorted, device)
         if restored.shape[-2:] != photo.pixels.shape[:2]:
             raise UserError(
                 f"the network makes {restored.shape[-1]}×{restored.shape[-2]} pixels of {distorted.shape[-1]}×"
@@ -70,7 +70,7 @@ def measure(
 
 
 @dataclass(frozen=True)
-class Trained:
+class TestedNetwork:
     """A network and what its rows say of it: where they come from and under which name it is listed."""
 
     network: nn.Module
@@ -80,9 +80,15 @@ class Trained:
     tuned: int = 0
 
 
-def evaluate(
-    trained: Trained, protocol: Protocol, tests: Tests, machine: Machine, seed: int, stop: Event, bar: Progress
-) -> list[Row]:
+def evaluate_network(
+    trained: TestedNetwork,
+    protocol: Protocol,
+    tests: BenchmarkSets,
+    machine: Machine,
+    seed: int,
+    stop: Event,
+    bar: Progress,
+) -> list[ImageResult]:
     """Restore every test image under every level: a row each, fewer if `stop` was set.
 
     `seed` is that of the test distortions, the same for all networks; the rows carry the training's.
@@ -90,15 +96,15 @@ def evaluate(
     torch.set_num_threads(machine.threads)
     network, card = on_device(trained.network, machine.device), trained.card
     task = bar.add_task(f"testing {trained.run}", total=len(tests.photos))
-    rows: list[Row] = []
+    rows: list[ImageResult] = []
     for dataset, photo in tests.photos:
         if stop.is_set():
             break
         levels = levels_of(photo, dataset, protocol)
         measured = list(measure(network, photo, levels, protocol.convention, machine.device, seed, dataset))
-        for found, alike in zip(measured, likeness([m.restored for m in measured], protocol.convention), strict=True):
+        for found, alike in zip(measured, invariance([m.restored for m in measured], protocol.convention), strict=True):
             rows.append(
-                Row(
+                ImageResult(
                     run=trained.run,
                     protocol=protocol.name,
                     protocol_hash=protocol.hash(),
@@ -127,7 +133,7 @@ def evaluate(
     return rows
 
 
-def likeness(restored: Sequence[Tensor], convention: Convention) -> list[float]:
+def invariance(restored: Sequence[Tensor], convention: Convention) -> list[float]:
     """Of each restoration of one content, float (1, 3, H, W), its mean PSNR in dB against all others; nan if alone.
 
     Infinite where the others are all equal to it. The mean over the restorations is that over all pairs.

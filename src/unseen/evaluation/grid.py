@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 
 from ..core.atomic import replacing
 from ..core.errors import UserError
-from ..data.file_jobs import Job
+from ..data.file_jobs import FileJob
 from ..data.photo import Photo, Pixels
 from ..data.reading import read_photo
 from ..data.tensors import to_tensor
-from ..distortions.copies import Outcome, degrade, draws_of, one_by_one
+from ..distortions.copies import DegradeReport, degrade_pixels, draws_of, one_by_one
 from ..distortions.spec import parse_distortion
 from ..protocols.confounder import Synthetic
 from ..protocols.convention import Convention
@@ -38,7 +38,7 @@ REMARK: dict[str, Any] = {"family": "DejaVu Sans", "color": "#5c5c5c"}
 
 
 @dataclass(frozen=True)
-class Level:
+class GridLevel:
     """One degree: the distortion as it was given, and its part in a protocol, if it is of one."""
 
     confounder: Synthetic
@@ -46,7 +46,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Panel:
+class GridPanel:
     """A picture uint8 (H, W, 3) RGB as it is shown, what it is, and a remark."""
 
     pixels: Pixels
@@ -54,14 +54,14 @@ class Panel:
     remark: str
 
 
-def levels_from(specs: Sequence[str], protocol: str) -> list[Level]:
+def levels_from(specs: Sequence[str], protocol: str) -> list[GridLevel]:
     """The distortions that were given, or else every one that a protocol makes, seen ones first.
 
     Raises UserError for one that is unknown, and for a protocol that makes none.
     """
     if not protocol:
-        return [Level(Synthetic(spec, parse_distortion(spec, "distortion"))) for spec in specs]
-    found = [Level(c, level.split) for level, c in load_protocol(protocol).levels() if isinstance(c, Synthetic)]
+        return [GridLevel(Synthetic(spec, parse_distortion(spec, "distortion"))) for spec in specs]
+    found = [GridLevel(c, level.split) for level, c in load_protocol(protocol).levels() if isinstance(c, Synthetic)]
     if not found:
         raise UserError(f"protocol: {protocol} makes no distortion: all of its pairs are recorded")
     return found
@@ -75,10 +75,12 @@ def left_out(protocol: str) -> str:
     return f"{loaded.name}: {one} not shown, as pairs are recorded and not made: {', '.join(names)}" if names else ""
 
 
-def make_grids(jobs: Sequence[Job], levels: Sequence[Level], out: Path, seed: int, device: str, stop: Event) -> Outcome:
+def make_grids(
+    jobs: Sequence[FileJob], levels: Sequence[GridLevel], out: Path, seed: int, device: str, stop: Event
+) -> DegradeReport:
     """Draw one picture of each photograph; fewer if `stop` was set. Raises UserError where `out` cannot be written."""
 
-    def make(job: Job) -> None:
+    def make(job: FileJob) -> None:
         photo = Photo(job.source, read_photo(job.path))
         panels = [clean_panel(photo), *(level_panel(photo, level, seed, device) for level in levels)]
         with replacing(out / job.file) as temporary:
@@ -87,14 +89,14 @@ def make_grids(jobs: Sequence[Job], levels: Sequence[Level], out: Path, seed: in
     return one_by_one(jobs, make, stop)
 
 
-def clean_panel(photo: Photo) -> Panel:
+def clean_panel(photo: Photo) -> GridPanel:
     """The middle of the photograph as it is."""
     shown = photo.centre(CROP).pixels
     size, whole = (f"{pixels.shape[1]}×{pixels.shape[0]}" for pixels in (shown, photo.pixels))
-    return Panel(shown, "clean", f"middle {size} of {whole}" if size != whole else f"{size}")
+    return GridPanel(shown, "clean", f"middle {size} of {whole}" if size != whole else f"{size}")
 
 
-def level_panel(photo: Photo, level: Level, seed: int, device: str) -> Panel:
+def level_panel(photo: Photo, level: GridLevel, seed: int, device: str) -> GridPanel:
     """The middle of the copy that `degrade` would write, with the PSNR of what is shown, in RGB and 8 bits.
 
     A smaller copy is enlarged, each pixel to a square, for the eye; and bicubically for PSNR.
@@ -102,7 +104,7 @@ def level_panel(photo: Photo, level: Level, seed: int, device: str) -> Panel:
     """
     distortion = level.confounder.distortion
     scale = distortion.scale
-    copy, _ = degrade(photo.pixels, distortion, draws_of(photo.name, seed), device)
+    copy, _ = degrade_pixels(photo.pixels, distortion, draws_of(photo.name, seed), device)
     height, width = (side * scale for side in copy.shape[:2])
     shown = Photo(photo.name, photo.pixels[:height, :width], copy).centre(max(CROP // scale, 1) * scale)
     assert shown.recorded is not None
@@ -111,10 +113,10 @@ def level_panel(photo: Photo, level: Level, seed: int, device: str) -> Panel:
     quality = f"PSNR {value:.2f} dB" if math.isfinite(value) else "the same as clean"
     remarks = [quality, *[f"pixels ×{scale}"] * (scale > 1), *[level.split] * bool(level.split)]
     enlarged = shown.recorded.repeat(scale, axis=0).repeat(scale, axis=1)
-    return Panel(enlarged, level.confounder.name, " · ".join(remarks))
+    return GridPanel(enlarged, level.confounder.name, " · ".join(remarks))
 
 
-def draw(panels: Sequence[Panel]) -> Figure:
+def draw(panels: Sequence[GridPanel]) -> Figure:
     """Panels in rows, every pixel one pixel of the picture, with their texts beneath."""
     columns = math.ceil(len(panels) / math.ceil(len(panels) / COLUMNS))
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
@@ -135,7 +137,7 @@ def draw(panels: Sequence[Panel]) -> Figure:
     return figure
 
 
-def _lines(panel: Panel, width: int) -> list[tuple[str, dict[str, Any]]]:
+def _lines(panel: GridPanel, width: int) -> list[tuple[str, dict[str, Any]]]:
     """The lines of text beneath a panel so many pixels wide, each with its look."""
     letters = int(width / LETTER)
     titles = [line.replace(", ", ",") for line in textwrap.wrap(panel.title.replace(",", ", "), letters)]

@@ -64,6 +64,6 @@ def _blocks(crop: Crop) -> Iterator[Crop]:
                 yield block
 
 
-def noise_of(image: Tensor) -> float:
+def noise_level(image: Tensor) -> float:
     """The reading of one image, float (1, 3, H, W) in [0, 1]."""
     return estimate_noise([image[0].permute(1, 2, 0).numpy()])

@@ -13,11 +13,13 @@ from ..models.card import Quality
 from ..protocols.levels import UNDISTORTED, Level
 from ..protocols.protocol import Protocol
 from .inputs import inputs_of
-from .noise import noise_of
-from .results import Row
+from .noise import noise_level
+from .results import ImageResult
 
 
-def read_noise(photos: Sequence[tuple[str, Photo]], protocol: Protocol, seed: int) -> dict[tuple[str, Level], float]:
+def noise_by_level(
+    photos: Sequence[tuple[str, Photo]], protocol: Protocol, seed: int
+) -> dict[tuple[str, Level], float]:
     """The mean reading in gray levels of 255, by data set and level; nan where the estimator can tell of no image.
 
     photos: as `Tests` has them, with the name of their set. seed: of the test distortions, as for `evaluate`.
@@ -25,11 +27,11 @@ def read_noise(photos: Sequence[tuple[str, Photo]], protocol: Protocol, seed: in
     readings: dict[tuple[str, Level], list[float]] = {}
     for dataset, photo in track(photos, "reading the noise", len(photos)):
         for level, image in inputs_of(photo, dataset, protocol, seed).items():
-            readings.setdefault((dataset, level), []).append(noise_of(image))
-    return {key: mean_reading(values) for key, values in readings.items()}
+            readings.setdefault((dataset, level), []).append(noise_level(image))
+    return {key: mean_noise(values) for key, values in readings.items()}
 
 
-def quality_of(rows: Iterable[Row], noise: Mapping[tuple[str, Level], float]) -> list[Quality]:
+def quality_of(rows: Iterable[ImageResult], noise: Mapping[tuple[str, Level], float]) -> list[Quality]:
     """From the rows of one network, and what `readings.read_noise` read on the same tests; by data set and level."""
     found = [
         Quality.of(level, dataset, [(row.input_psnr, row.psnr) for row in group], noise.get((dataset, level), math.nan))
@@ -44,7 +46,7 @@ def quality_of(rows: Iterable[Row], noise: Mapping[tuple[str, Level], float]) ->
     return found + clean
 
 
-def mean_reading(readings: Iterable[float]) -> float:
+def mean_noise(readings: Iterable[float]) -> float:
     """Over the images that could be read; nan if there is none."""
     known = [reading for reading in readings if not math.isnan(reading)]
     return fmean(known) if known else math.nan

@@ -16,11 +16,11 @@ from ..core.atomic import write_text
 from ..core.errors import UserError
 from ..protocols.levels import SPLITS, Level, Split
 
-ROWS = "results.jsonl"
+RESULTS = "results.jsonl"
 
 
 @dataclass(frozen=True)
-class Row:
+class ImageResult:
     """The result of one image under one confounder by one trained network.
 
     `protocol_hash` tells versions of a protocol apart, `data` is the digest of the training photographs, `convention`
@@ -60,7 +60,7 @@ class Row:
 
 
 # Annotations are strings here (from __future__), so that the fields of Row are written down only once.
-_KINDS = {field.name: str(field.type) for field in fields(Row)}
+_KINDS = {field.name: str(field.type) for field in fields(ImageResult)}
 
 _EXPECTED = {
     "str": "text",
@@ -71,7 +71,7 @@ _EXPECTED = {
 }
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> None:
+def write_results(path: Path, rows: Iterable[ImageResult]) -> None:
     """Write rows as JSON lines, atomically; infinity becomes the string "inf" and nan null.
 
     Raises UserError for a degree that is no finite number, which no axis could show, and where the file
@@ -80,7 +80,7 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
     write_text(path, "".join(_line(row) + "\n" for row in rows))
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_results(path: Path) -> list[ImageResult]:
     """Read what `write_rows` wrote; blank lines are skipped.
 
     Raises UserError naming the file, and for a bad line its number and field.
@@ -96,7 +96,7 @@ def read_rows(path: Path) -> list[Row]:
     return [_row(line, f"{path}, line {number}") for number, line in lines if line.strip()]
 
 
-def _line(row: Row) -> str:
+def _line(row: ImageResult) -> str:
     if not isinstance(row.degree, str) and not math.isfinite(row.degree):
         raise UserError(f"degree of {row.distortion}: {row.degree} is not a finite number")
     return json.dumps({name: _to_json(value) for name, value in asdict(row).items()}, allow_nan=False)
@@ -108,7 +108,7 @@ def _to_json(value: object) -> object:
     return None if math.isnan(value) else str(value)
 
 
-def _row(line: str, where: str) -> Row:
+def _row(line: str, where: str) -> ImageResult:
     try:
         values = json.loads(line, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -126,7 +126,7 @@ def _row(line: str, where: str) -> Row:
             read[name] = _from_json(values[name], kind)
         except (ValueError, OverflowError) as error:
             raise UserError(f"{where}: field {name!r}: {error}, got {values[name]!r}") from None
-    return Row(**read)
+    return ImageResult(**read)
 
 
 def _refuse_constant(name: str) -> None:

@@ -45,7 +45,7 @@ def finite_difference_product(objective: Objective, params: Params, batch: Batch
 
     For smooth networks under smooth losses: what kinks lie within the step count as curvature.
     """
-    return difference(lambda leaves: objective(leaves, batch), params, vector, STEP)
+    return params_difference(lambda leaves: objective(leaves, batch), params, vector, STEP)
 
 
 def derivative(function: Function, point: Params) -> Params:
@@ -67,7 +67,7 @@ def second_derivative(function: Function, point: Params, vector: Params) -> Para
     return _backward(list(slope.values()), leaves, [vector[name] for name in leaves])
 
 
-def difference(function: Function, point: Params, vector: Params, step: float) -> Params:
+def params_difference(function: Function, point: Params, vector: Params, step: float) -> Params:
     """The Hessian of a function at a point p, times a vector v, by a central difference of gradients.
 
     (∇(p + εv) − ∇(p − εv)) / 2ε, where ε makes ‖εv‖ the share `step` of ‖p‖ (of 1 where p is zero).

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .episode import Batch, Episode, Params
 from .objective import Objective
-from .search_space import Range
+from .search_space import SearchRange
 
 
 class Method(ABC):
@@ -22,7 +22,7 @@ class Method(ABC):
     sees_unseen: ClassVar[bool] = False
     """True only for the ceiling, which trains on held-out and unseen levels too and is labelled so."""
 
-    ranges: ClassVar[Mapping[str, Range]] = {}
+    ranges: ClassVar[Mapping[str, SearchRange]] = {}
     """What its settings may be drawn from where they are tuned, by name; those left out keep their defaults."""
 
     @abstractmethod

@@ -33,4 +33,4 @@ class Uniform:
         return self.low + float(torch.rand((), generator=generator, dtype=torch.float64)) * (self.high - self.low)
 
 
-Range = LogUniform | Uniform
+SearchRange = LogUniform | Uniform

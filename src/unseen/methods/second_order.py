@@ -20,10 +20,10 @@ from torch.overrides import TorchFunctionMode
 from .gradients import (
     STEP,
     derivative,
-    difference,
     finite_difference_product,
     hessian_vector_product,
     norm,
+    params_difference,
     second_derivative,
 )
 
@@ -137,12 +137,12 @@ def check_finite_differences(objective: Objective, params: Params, batch: Batch)
         return objective.loss(point["restored"], clean)
 
     noise = {"restored": _noise_like(clean, torch.Generator().manual_seed(0))}
-    ends = [difference(loss_alone, {"restored": clean}, noise, step) for step in (STEP, SHORTEST)]
+    ends = [params_difference(loss_alone, {"restored": clean}, noise, step) for step in (STEP, SHORTEST)]
     if _distance(*ends) > SPOILT:
         raise ValueError("finite differences need a smooth loss, such as l2 or huber: this one has a kink")
     vector = derivative(as_trained, params)
-    found = difference(as_trained, params, vector, STEP)
-    expected = difference(in_double, _like(clean, params), _like(clean, vector), SHORTEST)
+    found = params_difference(as_trained, params, vector, STEP)
+    expected = params_difference(in_double, _like(clean, params), _like(clean, vector), SHORTEST)
     error = _distance(_like(clean, found), expected)
     if error > SPOILT:
         raise ValueError(
@@ -299,7 +299,7 @@ def _compare(function: Function, point: Params) -> tuple[float, str]:
         return math.inf, f"cannot be had: {' '.join(str(error).split())}"
     least = math.inf
     for step in STEPS:
-        least = min(least, _distance(exact, difference(function, point, vector, step)))
+        least = min(least, _distance(exact, params_difference(function, point, vector, step)))
         if least <= TOLERANCE:
             return least, ""
     return least, f"are wrong, by {100 * least:.3g} %" if least < math.inf else "are no finite numbers"

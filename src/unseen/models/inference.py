@@ -16,7 +16,7 @@ def on_device(network: nn.Module, device: str) -> nn.Module:
 
 
 @torch.inference_mode()
-def restore(network: nn.Module, distorted: Tensor, device: str) -> Tensor:
+def restore_batch(network: nn.Module, distorted: Tensor, device: str) -> Tensor:
     """The network's output, on the CPU, for float (B, 3, H, W) in [0, 1]."""
     restored: Tensor = network(distorted.to(device))
     return restored.cpu()

@@ -12,12 +12,12 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ..core.errors import UserError
-from ..core.registry import nearest
+from ..core.registry import did_you_mean
 from .card import Card
 from .checkpoint import load_checkpoint
-from .inference import on_device, restore
+from .inference import on_device, restore_batch
 from .onnx_file import open_onnx
-from .receptive_field import Reach, reach_of
+from .receptive_field import ReceptiveField, receptive_field_of
 from .spandrel_weights import WEIGHTS, is_ours, load_weights
 
 DEFAULT = "denoiser"
@@ -34,7 +34,7 @@ class Model:
 
     name: str
     run: Callable[[Tensor], Tensor]
-    reach: Reach
+    receptive_field: ReceptiveField
     card: Card | None = None
 
 
@@ -63,7 +63,7 @@ def load_model(spec: str, device: str = "cpu", backbone: str = "") -> Model:
 
 
 def model_of(
-    network: nn.Module, name: str, card: Card | None = None, device: str = "cpu", reach: Reach | None = None
+    network: nn.Module, name: str, card: Card | None = None, device: str = "cpu", reach: ReceptiveField | None = None
 ) -> Model:
     """A model of any network that maps float32 (B, 3, H, W) in [0, 1] to (B, 3, scale·H, scale·W), at any size.
 
@@ -73,13 +73,13 @@ def model_of(
     """
     network.eval()
     try:
-        reach = reach or reach_of(network)
+        reach = reach or receptive_field_of(network)
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     except Exception as error:  # networks of others may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{name}: its network fails on an image: {reason}") from error
-    return Model(name, partial(restore, on_device(network, device), device=device), reach, card)
+    return Model(name, partial(restore_batch, on_device(network, device), device=device), reach, card)
 
 
 def load_network(spec: str, backbone: str = "") -> tuple[nn.Module, Card | None]:
@@ -101,5 +101,7 @@ def located(spec: str) -> Path:
     path = known.get(spec, Path(spec))
     if not spec or not os.path.exists(path):
         names = ", ".join(known) or "none"
-        raise UserError(f"model: {spec!r} is no file and no shipped model ({names}){nearest(spec, known)}; give a path")
+        raise UserError(
+            f"model: {spec!r} is no file and no shipped model ({names}){did_you_mean(spec, known)}; give a path"
+        )
     return path

@@ -21,8 +21,8 @@ from ..core.version import __version__
 from .backbones.padded import Padded, next_multiple
 from .card import Card
 from .loading import load_network, model_of
-from .onnx_file import CARD, REACH, SMALLEST, open_onnx
-from .receptive_field import Reach
+from .onnx_file import CARD, RECEPTIVE_FIELD, SMALLEST, open_onnx
+from .receptive_field import ReceptiveField
 
 Size = tuple[int, int, int]
 """Images, height, width."""
@@ -37,7 +37,7 @@ OPSET = 18
 """Of ONNX: old enough for the programs that read such files, and the oldest that PyTorch's exporter writes itself."""
 
 
-def export(spec: str, path: Path, backbone: str = "") -> dict[Size, float]:
+def export_checkpoint(spec: str, path: Path, backbone: str = "") -> dict[Size, float]:
     """Write a model as ONNX, and return by how much it differs from PyTorch: the largest over all pixels at each size.
 
     spec, backbone: as for `load_network`. path: a file that ends in .onnx.
@@ -58,17 +58,19 @@ def export(spec: str, path: Path, backbone: str = "") -> dict[Size, float]:
     except ImportError as error:
         raise UserError(f"{path}: needs ONNX: pip install 'unseen[onnx]' ({error})") from error
     network, card = load_network(spec, backbone)
-    return export_network(network, path, model_of(network, spec).reach, card)
+    return export_network(network, path, model_of(network, spec).receptive_field, card)
 
 
-def export_network(network: nn.Module, path: Path, reach: Reach, card: Card | None = None) -> dict[Size, float]:
+def export_network(
+    network: nn.Module, path: Path, reach: ReceptiveField, card: Card | None = None
+) -> dict[Size, float]:
     """`export` for a network in memory, on the CPU and in evaluation mode."""
     if isinstance(network, Padded):
         least = next_multiple(network.smallest, network.multiple)
     else:
         least = int(getattr(network, "stride", 1))
     program = traced(network, path, least)
-    told: dict[str, Any] = {"unseen.version": __version__, REACH: asdict(reach)}
+    told: dict[str, Any] = {"unseen.version": __version__, RECEPTIVE_FIELD: asdict(reach)}
     if card is not None:
         told[CARD] = card.to_json()
     with replacing(path) as temporary:
@@ -76,19 +78,19 @@ def export_network(network: nn.Module, path: Path, reach: Reach, card: Card | No
             facts = told | {SMALLEST: smallest}
             program.model.metadata_props.update({key: json.dumps(value) for key, value in facts.items()})
             program.save(temporary, external_data=False)
-            if difference(network, temporary, (1, smallest, smallest)) <= TOLERANCE:
+            if largest_difference(network, temporary, (1, smallest, smallest)) <= TOLERANCE:
                 break
-        found = {size: difference(network, temporary, size) for size in SIZES}
+        found = {size: largest_difference(network, temporary, size) for size in SIZES}
         worst = max(found, key=lambda size: found[size])
         if not found[worst] <= TOLERANCE:
             raise UserError(
-                f"{path}: not written: at {in_words(worst)} it differs from PyTorch by {found[worst]:.1e}, more than "
-                f"{TOLERANCE:g}; this network cannot be exported for all sizes"
+                f"{path}: not written: at {size_in_words(worst)} it differs from PyTorch by {found[worst]:.1e}, "
+                f"more than {TOLERANCE:g}; this network cannot be exported for all sizes"
             )
     return found
 
 
-def difference(network: nn.Module, path: Path, size: Size) -> float:
+def largest_difference(network: nn.Module, path: Path, size: Size) -> float:
     """The largest between PyTorch and ONNX Runtime on random images of a size; infinite where the latter fails."""
     count, height, width = size
     images = torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(0))
@@ -145,7 +147,7 @@ def silence() -> Iterator[None]:
             logging.disable(before)
 
 
-def in_words(size: Size) -> str:
+def size_in_words(size: Size) -> str:
     """`2 images of 23×16 pixels`."""
     count, height, width = size
     return f"{count} image{'s' * (count > 1)} of {width}×{height} pixels"
@@ -153,4 +155,4 @@ def in_words(size: Size) -> str:
 
 def lines(found: Mapping[Size, float]) -> list[str]:
     """What `export` found, a line for each size, as it is printed."""
-    return [f"{in_words(size)}: differs from PyTorch by {value:.1e} at most" for size, value in found.items()]
+    return [f"{size_in_words(size)}: differs from PyTorch by {value:.1e} at most" for size, value in found.items()]

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from ..core.errors import UserError
 from .backbones.padded import Padded
 from .card import Card, card_from
-from .receptive_field import Reach
+from .receptive_field import ReceptiveField
 from .spandrel_weights import Adapted
 
-CARD, REACH, SMALLEST = "unseen", "unseen.reach", "unseen.smallest"
+CARD, RECEPTIVE_FIELD, SMALLEST = "unseen", "unseen.reach", "unseen.smallest"
 """Keys of what our own files tell in their metadata, all as JSON; the card only where there was one."""
 
 MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
@@ -32,7 +32,7 @@ class Opened:
     """network: float32 (B, 3, H, W) in [0, 1] on the CPU, any size from 1×1. reach: None where it must be measured."""
 
     network: nn.Module
-    reach: Reach | None = None
+    reach: ReceptiveField | None = None
     card: Card | None = None
 
 
@@ -74,7 +74,7 @@ def open_onnx(path: Path, device: str = "cpu") -> Opened:
     if isinstance(batch, int) and batch != 1:
         raise UserError(f"{path}: takes {batch} images at a time alone; export it for any number")
     network = Adapted(Session(session), gray=channels == 1, singly=isinstance(batch, int)).eval()
-    return _ours(path, network, told) if REACH in told else Opened(_padded(path, network))
+    return _ours(path, network, told) if RECEPTIVE_FIELD in told else Opened(_padded(path, network))
 
 
 def _session(path: Path, device: str) -> Any:
@@ -100,7 +100,7 @@ def _session(path: Path, device: str) -> Any:
 
 def _ours(path: Path, network: nn.Module, told: dict[str, str]) -> Opened:
     try:
-        reach = Reach(**json.loads(told[REACH]))
+        reach = ReceptiveField(**json.loads(told[RECEPTIVE_FIELD]))
         smallest = json.loads(told[SMALLEST])
         raw = json.loads(told[CARD]) if CARD in told else None
         if reach.radius is not None:

@@ -23,7 +23,7 @@ ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
-class Reach:
+class ReceptiveField:
     """What tiles need to know of a network.
 
     radius: how many rows or columns, in input pixels, an input pixel can be from the one beneath an output pixel that
@@ -37,7 +37,7 @@ class Reach:
     scale: int = 1
 
 
-def reach_of(network: nn.Module) -> Reach:
+def receptive_field_of(network: nn.Module) -> ReceptiveField:
     """What the network says of itself (`receptive_radius`, `stride`, `scale`), else what `measured_reach` finds.
 
     network: float (B, 3, H, W) → (B, 3, scale·H, scale·W). It is measured where it is, in evaluation mode, without
@@ -47,15 +47,15 @@ def reach_of(network: nn.Module) -> Reach:
     """
     stated = getattr(network, "receptive_radius", None)
     if isinstance(stated, int):
-        return Reach(stated, getattr(network, "stride", 1), getattr(network, "scale", 1))
+        return ReceptiveField(stated, getattr(network, "stride", 1), getattr(network, "scale", 1))
     multiple = 1
     if isinstance(network, Padded):
         multiple = next_multiple(network.smallest, network.multiple)  # smaller tiles would be continued, images not
         if network.square:  # a tile at the image's border is continued to another square than the image
-            return Reach(None, multiple, network.scale)
+            return ReceptiveField(None, multiple, network.scale)
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     with _as_it_was(network), torch.inference_mode():
-        return measured_reach(lambda images: network(images.to(device, copy=True)).cpu(), multiple)
+        return measured_receptive_field(lambda images: network(images.to(device, copy=True)).cpu(), multiple)
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def _as_it_was(network: nn.Module) -> Iterator[None]:
                     module.training = training
 
 
-def measured_reach(run: Callable[[Tensor], Tensor], multiple: int = 1) -> Reach:
+def measured_receptive_field(run: Callable[[Tensor], Tensor], multiple: int = 1) -> ReceptiveField:
     """The reach of anything that restores, found by trying.
 
     run: float32 (1, 3, H, W) in [0, 1] → (1, 3, scale·H, scale·W), given sizes that are multiples of 64 where
@@ -93,13 +93,13 @@ def measured_reach(run: Callable[[Tensor], Tensor], multiple: int = 1) -> Reach:
         if radius < half:
             break
     else:
-        return Reach(None, coarse, scale)
+        return ReceptiveField(None, coarse, scale)
     for stride in range(multiple, coarse + 1, multiple):
         if all(_follows(run, stride, radius, turned) for turned in (False, True)):
             if half % stride:  # the cut was where tiles make none
                 radius, scale = _reached(run, next_multiple(half, stride))
-            return Reach(radius, stride, scale)
-    return Reach(None, coarse, scale)
+            return ReceptiveField(radius, stride, scale)
+    return ReceptiveField(None, coarse, scale)
 
 
 def _reached(run: Callable[[Tensor], Tensor], half: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from ..core.errors import UserError
 from ..core.registry import name_of
 from ..data.patches import Patches
 from ..distortions import Distortion, Enlarged
-from ..distortions.distortion import in_words
+from ..distortions.distortion import degree_in_words
 from ..distortions.spec import COMPOSITIONS, PAIRS, parse_distortion
 from .levels import Level, Split
 
@@ -62,7 +62,7 @@ class Synthetic(Confounder):
     @property
     def degree(self) -> float | str:
         degree = self.distortion.degree
-        return float(degree) if isinstance(degree, int | float) else in_words(degree)
+        return float(degree) if isinstance(degree, int | float) else degree_in_words(degree)
 
     def overlaps(self, other: Confounder) -> bool:
         if not isinstance(other, Synthetic):

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from ..core.errors import UserError
-from ..core.registry import name_of, nearest
+from ..core.registry import did_you_mean, name_of
 from ..core.yaml12 import PlainLoader, load_plain
-from ..distortions.distortion import ends, in_words, meet
+from ..distortions.distortion import degree_in_words, ends, meet
 from .confounder import Confounder, Synthetic, parse_confounder
 from .convention import Convention
 from .protocol import Protocol, Reported
@@ -41,7 +41,9 @@ def load_protocol(name: str) -> Protocol:
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         known = protocol_names()
-        raise UserError(f"protocol: {name!r} is none of {', '.join(known)}{nearest(name, known)}, nor a .yaml file")
+        raise UserError(
+            f"protocol: {name!r} is none of {', '.join(known)}{did_you_mean(name, known)}, nor a .yaml file"
+        )
     try:
         return _parse(path.read_text("utf-8"), name)
     except (OSError, UnicodeDecodeError) as error:
@@ -183,7 +185,9 @@ def _check_keys(raw: Any, kind: type, source: Source, *path: str | int) -> None:
         if key not in known:
             line = source.at(*path, str(key)).partition(": ")[0]
             where = source.at(*path).partition(": ")[2]
-            raise UserError(f"{line}: {where + ': ' if where else ''}unknown field {key!r}{nearest(str(key), known)}")
+            raise UserError(
+                f"{line}: {where + ': ' if where else ''}unknown field {key!r}{did_you_mean(str(key), known)}"
+            )
     for name, f in known.items():
         if name not in raw and f.default is MISSING and f.default_factory is MISSING:
             raise UserError(f"{source.at(*path)}: field {name!r} is missing")
@@ -214,7 +218,7 @@ def _refuse_repetitions(protocol: Protocol, source: Source) -> None:
                 raise UserError(f"{source.at(key, i)}: {c.name} is there twice")
             raise UserError(
                 f"{source.at(key, i)}: {c.name} would be one with {first.name} in the results, which name both "
-                f"{c.kind} of degree {in_words(c.degree)}: change a degree, or join the two by ' | '"
+                f"{c.kind} of degree {degree_in_words(c.degree)}: change a degree, or join the two by ' | '"
             )
 
 

@@ -18,13 +18,13 @@ from rich.progress import Progress
 from torch import Tensor
 
 from ..core.errors import UserError
-from ..data.file_jobs import Job, identity
+from ..data.file_jobs import FileJob, identity
 from ..data.reading import Skipped, UnreadableImage
 from ..evaluation.noise import PLACES, SIDE, estimate_noise
 from ..models.card import Envelope
 from ..models.loading import Model
 from .imagefiles.decode import FileFormat
-from .imagefiles.picture import Picture, open_picture, save
+from .imagefiles.picture import ImageFile, open_image, save
 from .self_check import HALF_A_LEVEL, harmless_share, outside
 from .tiles import Tiling, count_tiles, restore_tiled, restored_strips, tiling_effect
 
@@ -45,7 +45,7 @@ class Hopeless(Exception):  # noqa: N818
 
 
 @dataclass(frozen=True)
-class How:
+class RestoreOptions:
     """What is done with every photograph.
 
     format: of the outputs; None for that of each input. envelope: the readings between which the model is known to be
@@ -64,7 +64,7 @@ class How:
 
 
 @dataclass
-class Outcome:
+class RestoreReport:
     """What became of the photographs: counts, the ones that failed, and those to look at, each with the reason.
 
     notes: what is to be told of the model.
@@ -80,11 +80,11 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Work:
+class FileTask:
     """One picture to restore: its name for people, its header, and the file to write."""
 
     name: str
-    picture: Picture
+    picture: ImageFile
     target: Path
 
 
@@ -92,20 +92,20 @@ class Work:
 
 
 def restore_files(
-    jobs: Sequence[Job], folder: Path, how: How, stop: Event, bar: Progress, *, overwrite: bool = False
-) -> Outcome:
+    jobs: Sequence[FileJob], folder: Path, how: RestoreOptions, stop: Event, bar: Progress, *, overwrite: bool = False
+) -> RestoreReport:
     """Restore every photograph into `folder`, fewer if `stop` was set; outputs that are there already are left alone
     unless `overwrite`. What cannot be read, restored or written is among the failed, and the others go on, unless the
     disk is full or read-only.
     """
-    outcome, how = Outcome(), replace(how, model=guarded(how.model))
+    outcome, how = RestoreReport(), replace(how, model=with_clear_errors(how.model))
     work = list(opened(jobs, folder, how.pages, overwrite, outcome, stop, bar))
     unreadable = len(outcome.failed)
-    if how.model.reach.radius is None and any(tiles_of(one.picture, how.tiling) > 1 for one in work):
-        outcome.notes.append(about_tiles(how))
+    if how.model.receptive_field.radius is None and any(tiles_of(one.picture, how.tiling) > 1 for one in work):
+        outcome.notes.append(tile_notes(how))
     files = bar.add_task("photographs", total=len(work))
     tiles = bar.add_task("tiles", total=sum(tiles_of(one.picture, how.tiling) for one in work))
-    for group in grouped(work, how.tiling):
+    for group in batches_of(work, how.tiling):
         if stop.is_set():
             break
         bar.update(files, description=group[0].name)
@@ -125,16 +125,22 @@ def restore_files(
 
 
 def opened(
-    jobs: Sequence[Job], folder: Path, pages: bool, overwrite: bool, outcome: Outcome, stop: Event, bar: Progress
-) -> Iterator[Work]:
+    jobs: Sequence[FileJob],
+    folder: Path,
+    pages: bool,
+    overwrite: bool,
+    outcome: RestoreReport,
+    stop: Event,
+    bar: Progress,
+) -> Iterator[FileTask]:
     """What is to be done, by the headers; what cannot be opened has failed, what is there already is counted."""
     task = bar.add_task("looking at photographs", total=len(jobs))
     originals, taken = {identity(job.path) for job in jobs if os.path.exists(job.path)}, set[str]()
     for job in jobs:
         if stop.is_set():
             break
-        with failing([job.source], outcome):
-            for work in works_of(job, folder, pages):
+        with collecting_failures([job.source], outcome):
+            for work in tasks_of(job, folder, pages):
                 if str(work.target).casefold() in taken:
                     raise UserError(f"another photograph is written to {work.target}")
                 taken.add(str(work.target).casefold())
@@ -148,17 +154,19 @@ def opened(
     bar.remove_task(task)
 
 
-def works_of(job: Job, folder: Path, pages: bool) -> list[Work]:
+def tasks_of(job: FileJob, folder: Path, pages: bool) -> list[FileTask]:
     """The picture of a file; with `pages`, of several pages each, under a name of its own: scan-p0001.tif."""
     target = folder / job.file
-    first = open_picture(job.path, page=0 if pages else None)
+    first = open_image(job.path, page=0 if pages else None)
     if first.pages == 1:
-        return [Work(job.source, first, target)]
-    numbered = [(i + 1, open_picture(job.path, page=i)) for i in range(first.pages)]
-    return [Work(f"{job.source}, page {i}", page, target.with_stem(f"{target.stem}-p{i:04}")) for i, page in numbered]
+        return [FileTask(job.source, first, target)]
+    numbered = [(i + 1, open_image(job.path, page=i)) for i in range(first.pages)]
+    return [
+        FileTask(f"{job.source}, page {i}", page, target.with_stem(f"{target.stem}-p{i:04}")) for i, page in numbered
+    ]
 
 
-def about_tiles(how: How) -> str:
+def tile_notes(how: RestoreOptions) -> str:
     """What is to be told of a network that sees the whole image, where it is shown parts."""
     effect = tiling_effect(how.model, how.tiling.tile)
     return (
@@ -167,15 +175,15 @@ def about_tiles(how: How) -> str:
     )
 
 
-def tiles_of(picture: Picture, tiling: Tiling) -> int:
+def tiles_of(picture: ImageFile, tiling: Tiling) -> int:
     """How many tiles a picture is restored in."""
     return count_tiles(picture.height, picture.width, tiling)
 
 
-def grouped(work: Sequence[Work], tiling: Tiling) -> list[list[Work]]:
+def batches_of(work: Sequence[FileTask], tiling: Tiling) -> list[list[FileTask]]:
     """Small pictures of equal size together, as many as make a tile; all others alone."""
-    groups: list[list[Work]] = []
-    unfilled: dict[tuple[int, int], list[Work]] = {}
+    groups: list[list[FileTask]] = []
+    unfilled: dict[tuple[int, int], list[FileTask]] = {}
     for one in work:
         height, width = one.picture.height, one.picture.width
         group = unfilled.get((height, width))
@@ -187,7 +195,7 @@ def grouped(work: Sequence[Work], tiling: Tiling) -> list[list[Work]]:
 
 
 @contextmanager
-def failing(names: Sequence[str], outcome: Outcome) -> Iterator[None]:
+def collecting_failures(names: Sequence[str], outcome: RestoreReport) -> Iterator[None]:
     """Enter what goes wrong with photographs among the failed. Raises Hopeless if it will go wrong with all others."""
     try:
         yield
@@ -204,7 +212,7 @@ def failing(names: Sequence[str], outcome: Outcome) -> Iterator[None]:
         raise Hopeless
 
 
-def guarded(model: Model) -> Model:
+def with_clear_errors(model: Model) -> Model:
     """The same, whose failures are told as those of the photograph in hand."""
 
     def run(images: Tensor) -> Tensor:
@@ -225,25 +233,25 @@ def guarded(model: Model) -> Model:
 
 
 @dataclass(frozen=True)
-class Look:
+class SelfCheck:
     """What is known of a photograph before it is restored: how much of the restoration to keep, and what to tell."""
 
     share: float = 1.0
     warnings: tuple[str, ...] = ()
 
 
-def look(picture: Picture, how: How) -> Look:
+def self_check(picture: ImageFile, how: RestoreOptions) -> SelfCheck:
     """Judge a photograph by parts of it."""
     if not (how.harmless or how.envelope):
-        return Look()
+        return SelfCheck()
     crops = picture.crops(PLACES, SIDE)
     warning = outside(estimate_noise(crops), how.envelope) if how.envelope else None
     share = harmless_share(how.model, crops) if how.harmless else 1.0
     kept = f"{share:.0%} of the restoration kept, so as to do no harm" if share < 1 else None
-    return Look(share, tuple(line for line in (warning, kept) if line))
+    return SelfCheck(share, tuple(line for line in (warning, kept) if line))
 
 
-class Watched:
+class MonitoredModel:
     """A model that is watched while it restores: it keeps to the shares, and what it changes is noted.
 
     shares: for each image of a batch, how far to go from the input to the restoration. changes: by how much a value
@@ -252,7 +260,7 @@ class Watched:
 
     def __init__(self, model: Model, shares: Sequence[float]) -> None:
         self.model = replace(model, run=self._run)
-        self.changes = [math.inf if model.reach.scale > 1 else 0.0] * len(shares)
+        self.changes = [math.inf if model.receptive_field.scale > 1 else 0.0] * len(shares)
         self._plain = model.run
         self._shares = torch.tensor(shares).view(-1, 1, 1, 1)
 
@@ -267,28 +275,30 @@ class Watched:
         return restored
 
 
-def restore_small(group: Sequence[Work], how: How, outcome: Outcome) -> None:
+def restore_small(group: Sequence[FileTask], how: RestoreOptions, outcome: RestoreReport) -> None:
     """Restore pictures of one size at once."""
-    whole: list[tuple[Work, Image]] = []
+    whole: list[tuple[FileTask, Image]] = []
     for work in group:
-        with failing([work.name], outcome):
+        with collecting_failures([work.name], outcome):
             whole.append((work, work.picture.reader()(0, work.picture.height)))
     if not whole:
         return
     restored: list[Image] = []
-    with failing([work.name for work, _ in whole], outcome):
-        looks = [look(work.picture, how) for work, _ in whole]
-        watched = Watched(how.model, [seen.share for seen in looks])
+    with collecting_failures([work.name for work, _ in whole], outcome):
+        looks = [self_check(work.picture, how) for work, _ in whole]
+        watched = MonitoredModel(how.model, [seen.share for seen in looks])
         stacked = torch.from_numpy(np.stack([image for _, image in whole])).permute(0, 3, 1, 2)
         restored = list(restore_tiled(watched.model, stacked, how.tiling).permute(0, 2, 3, 1).numpy())
     for i, image in enumerate(restored):
         work, _ = whole[i]
-        with failing([work.name], outcome):
+        with collecting_failures([work.name], outcome):
             write(work, [image], how)
-            account(work, looks[i], watched.changes[i], outcome)
+            record_success(work, looks[i], watched.changes[i], outcome)
 
 
-def restore_large(work: Work, how: How, stop: Event, done: Callable[[int], None], outcome: Outcome) -> None:
+def restore_large(
+    work: FileTask, how: RestoreOptions, stop: Event, done: Callable[[int], None], outcome: RestoreReport
+) -> None:
     """Restore one picture tile by tile. Raises Stopped if `stop` was set; then nothing is written."""
 
     def tile_done(n: int) -> None:
@@ -297,23 +307,23 @@ def restore_large(work: Work, how: How, stop: Event, done: Callable[[int], None]
         done(n)
 
     picture = work.picture
-    with failing([work.name], outcome):
-        seen = look(picture, how)
-        watched = Watched(how.model, [seen.share])
+    with collecting_failures([work.name], outcome):
+        seen = self_check(picture, how)
+        watched = MonitoredModel(how.model, [seen.share])
         strips = restored_strips(
             watched.model, picture.reader(), picture.height, picture.width, how.tiling, done=tile_done
         )
         write(work, strips, how)
-        account(work, seen, watched.changes[0], outcome)
+        record_success(work, seen, watched.changes[0], outcome)
 
 
-def write(work: Work, strips: Iterable[Image], how: How) -> None:
+def write(work: FileTask, strips: Iterable[Image], how: RestoreOptions) -> None:
     """The output."""
-    scale = how.model.reach.scale
+    scale = how.model.receptive_field.scale
     save(work.picture, work.target, strips, format=how.format, scale=scale, keep_times=how.keep_times)
 
 
-def account(work: Work, seen: Look, change: float, outcome: Outcome) -> None:
+def record_success(work: FileTask, seen: SelfCheck, change: float, outcome: RestoreReport) -> None:
     """Count a photograph that was restored, and note what is to be told of it."""
     outcome.restored += 1
     if change < HALF_A_LEVEL:

@@ -17,7 +17,7 @@ MODEL = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Restoring(Machine):
+class ModelOptions(Machine):
     """What restores, and in how much memory."""
 
     model: Annotated[str, MODEL] = "denoiser"
@@ -38,7 +38,7 @@ class Restoring(Machine):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RestoreConfig(Restoring):
+class RestoreConfig(ModelOptions):
     """Photographs to restore."""
 
     format: Annotated[Format, "what to write; input keeps the format of each file"] = "input"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..data.file_jobs import Job, found_in, jobs_for, refuse_outputs
+from ..data.file_jobs import FileJob, found_in, jobs_for, refuse_outputs
 from ..data.reading import SUFFIXES, Skipped
 from .config import Format
 from .imagefiles.decode import FileFormat
@@ -30,19 +30,19 @@ Named = tuple[Path, Path]
 
 
 @dataclass
-class Plan:
+class RestorePlan:
     """What is to be restored: the jobs, the folder that they are written below, and what cannot be used of the inputs.
 
     format: of all outputs; None for that of each input.
     """
 
-    jobs: list[Job]
+    jobs: list[FileJob]
     folder: Path
     format: FileFormat | None
     failed: list[Skipped] = field(default_factory=list)
 
 
-def plan(inputs: Sequence[str], out: Path, format: Format) -> Plan:
+def plan_restoration(inputs: Sequence[str], out: Path, format: Format) -> RestorePlan:
     """What is made of what was given on the command line.
 
     inputs: files; folders, whose tree is kept, of several below the name of each; and patterns, whose tree is kept from
@@ -60,11 +60,11 @@ def plan(inputs: Sequence[str], out: Path, format: Format) -> Plan:
         wanted = FORMATS[out.suffix.lower()]
         if format not in ("input", wanted):
             raise UserError(f"format: {format}, but --out ends in {out.suffix}; leave one of them out")
-        jobs, below = [Job(path, name.as_posix(), out.name) for path, name in named], out.parent
-        found = Plan(jobs, below, wanted, failed)
+        jobs, below = [FileJob(path, name.as_posix(), out.name) for path, name in named], out.parent
+        found = RestorePlan(jobs, below, wanted, failed)
     else:
         ending = next((suffix for suffix, name in FORMATS.items() if name == format), "")
-        found = Plan(jobs_for(named, ending), out, None if format == "input" else format, failed)
+        found = RestorePlan(jobs_for(named, ending), out, None if format == "input" else format, failed)
     refuse_outputs(folders, found.jobs, found.folder)
     return found
 

@@ -123,8 +123,10 @@ class Restorer:
         if colours == images.shape[1]:
             return restored
         alpha = images[:, colours:]
-        if self.model.reach.scale > 1:
-            enlarged = F.interpolate(values[:, colours:], scale_factor=self.model.reach.scale, mode="bilinear")
+        if self.model.receptive_field.scale > 1:
+            enlarged = F.interpolate(
+                values[:, colours:], scale_factor=self.model.receptive_field.scale, mode="bilinear"
+            )
             alpha = from_unit(enlarged, images.dtype)
         return torch.cat((restored, alpha), dim=1)
 

@@ -57,7 +57,7 @@ def harmless_share(model: Model, crops: Sequence[Crop]) -> float:
 
     model: one that keeps sizes; raises UserError for another. crops: as for `estimate_noise`.
     """
-    if model.reach.scale != 1:
+    if model.receptive_field.scale != 1:
         raise UserError(f"{model.name}: enlarges, and only a model that keeps sizes can be blended with its input")
     variance = (estimate_noise(crops) / 255) ** 2
     if math.isnan(variance):

@@ -23,7 +23,7 @@ from ..data.embedded import embedded_photos
 from ..data.tensors import to_tensor
 from ..models.backbones.padded import next_multiple
 from ..models.loading import Model
-from ..models.receptive_field import Reach
+from ..models.receptive_field import ReceptiveField
 
 Strip = NDArray[np.float32]
 """Rows of an image, float32 (h, W, 3)."""
@@ -114,7 +114,7 @@ def restored_strips(
     after every tile.
     Held at a time: the rows that one window covers, and one strip of the result.
     """
-    scale = model.reach.scale
+    scale = model.receptive_field.scale
     columns = spans(width, tiling)
     held = np.empty((min(tiling.window, height), width, 3), np.float32)
     begin = end = 0  # the rows that it holds
@@ -141,10 +141,12 @@ def _run(model: Model, pixels: Strip) -> Strip:
 def _enlarged_as_told(model: Model, images: Tensor) -> Tensor:
     """Raises UserError where the result is of another size than the model's scale says, as that of a file can."""
     restored = model.run(images)
-    height, width = (model.reach.scale * side for side in images.shape[-2:])
+    height, width = (model.receptive_field.scale * side for side in images.shape[-2:])
     if restored.shape != (len(images), 3, height, width):
         sizes = [" × ".join(map(str, tensor.shape)) for tensor in (restored, images)]
-        raise UserError(f"{model.name}: makes {sizes[0]} of {sizes[1]}, and tells a scale of {model.reach.scale}")
+        raise UserError(
+            f"{model.name}: makes {sizes[0]} of {sizes[1]}, and tells a scale of {model.receptive_field.scale}"
+        )
     return restored
 
 
@@ -153,7 +155,7 @@ def restore_tiled(model: Model, images: Tensor, tiling: Tiling) -> Tensor:
 
     As many at a time as have no more pixels than the largest window.
     """
-    (count, _, height, width), scale = images.shape, model.reach.scale
+    (count, _, height, width), scale = images.shape, model.receptive_field.scale
     columns, rows = spans(width, tiling), spans(height, tiling)
     at_once = max(1, tiling.window**2 // (rows[0].size * columns[0].size))
     if len(rows) == len(columns) == 1 and count <= at_once:
@@ -181,7 +183,7 @@ def tiling_for(model: Model, memory: int, tile: int = 0) -> Tiling:
     """
     if tile < 0:
         raise UserError(f"tile: {tile} is below 0; give pixels, or 0 for what fits into the memory")
-    reach = model.reach
+    reach = model.receptive_field
     overlap = _overlap(reach)
     if tile:
         return Tiling(next_multiple(tile, reach.stride), overlap)
@@ -200,7 +202,7 @@ def tiling_for(model: Model, memory: int, tile: int = 0) -> Tiling:
     return Tiling(min(largest, fitting // reach.stride * reach.stride), overlap)
 
 
-def _overlap(reach: Reach) -> int:
+def _overlap(reach: ReceptiveField) -> int:
     """At least a stride: so the last window, though it begins near the border, is as large as the network asks for."""
     return next_multiple(ENDLESS_OVERLAP if reach.radius is None else max(1, reach.radius), reach.stride)
 
@@ -244,7 +246,7 @@ def tiling_effect(model: Model, tile: int = 128) -> float:
     rule; it is restored both ways. Where it is too small for that, its tiles are smaller, which change more.
     """
     (photo,) = (to_tensor(photo.pixels) for photo in embedded_photos("test") if photo.name == "astronaut")
-    stride, overlap = model.reach.stride, _overlap(model.reach)
+    stride, overlap = model.receptive_field.stride, _overlap(model.receptive_field)
     room = (photo.shape[-1] // 2 - overlap) // stride * stride
     tiling = tiling_for(model, 0, max(1, min(tile, room)))
     side = 2 * (tiling.tile + overlap)

@@ -20,9 +20,9 @@ from ..data.reading import UnreadableImage
 from ..models.loading import Model
 from ..restoration.tiles import Tiling
 from . import curve, views
-from .kinds import Candidate, Kind, kind_named
+from .kinds import Candidate, SliderKind, kind_named
 from .repair import Ended, Restored, restore_to_file
-from .specimen import Point, Specimen, panels_of, points_of, specimen_of
+from .specimen import SeverityPoint, Specimen, panels_of, points_of, specimen_of
 
 REDRAWN = 0.7
 """Seconds after which a curve that is not finished is drawn again."""
@@ -30,7 +30,7 @@ ON_THE_WAY = 4
 """Files of pictures that were replaced, but may not have reached the browser yet."""
 SORRY = "This cannot be used: {}."
 
-Shown = tuple[str, ...]
+PageState = tuple[str, ...]
 """Files of the pictures of the slider, the latest last."""
 
 
@@ -74,7 +74,7 @@ class Limits:
         return slider(kind := kind_named(name)), views.strip(kind, self.candidates)
 
     def show(
-        self, specimen: Specimen | None, name: str, wanted: float | None, left: int, right: int, shown: Shown
+        self, specimen: Specimen | None, name: str, wanted: float | None, left: int, right: int, shown: PageState
     ) -> Iterator[tuple[Any, ...]]:
         """The pictures at one strength: (pair, caption, cards, pointer, files shown), again after each restoration."""
         if specimen is None or wanted is None:
@@ -99,7 +99,7 @@ class Limits:
         if specimen is None:
             return
         yield views.measuring()
-        kind, points, drawn = kind_named(name), list[Point](), monotonic()
+        kind, points, drawn = kind_named(name), list[SeverityPoint](), monotonic()
         for point in points_of(specimen, kind, self.candidates):
             if self.stop.is_set():
                 return
@@ -110,7 +110,7 @@ class Limits:
         yield curve.chart(points, kind, self.candidates)
 
 
-def slider(kind: Kind) -> gr.Slider:
+def slider(kind: SliderKind) -> gr.Slider:
     """How strong, for one kind."""
     return gr.Slider(
         kind.lowest,

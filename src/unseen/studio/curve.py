@@ -10,9 +10,9 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from ..study.entry_names import INPUT
-from ..study.report.drawing import finite, legend, looks_of, new_figure, plot, printable, styled, svg
-from .kinds import Candidate, Kind, Span
-from .specimen import Point
+from ..study.report.drawing import finite, legend, line_styles, new_figure, plot, printable, styled, svg
+from .kinds import Candidate, SliderKind, Span
+from .specimen import SeverityPoint
 
 Values = NDArray[np.float64]
 LEFT, RIGHT, BOTTOM, TOP = 0.115, 0.985, 0.14, 0.97
@@ -23,13 +23,13 @@ DOTTED = (0, (1.2, 1.6))
 
 
 @styled
-def chart(points: Sequence[Point], kind: Kind, candidates: Sequence[Candidate]) -> Markup:
+def chart(points: Sequence[SeverityPoint], kind: SliderKind, candidates: Sequence[Candidate]) -> Markup:
     """The curves of the input and of each candidate: whole where it was trained, dotted where it was not."""
     figure, axes = new_figure()
     figure.set_layout_engine("none")
     axes.set_position((LEFT, BOTTOM, RIGHT - LEFT, TOP - BOTTOM))
     names = names_of(candidates)
-    looks = looks_of(names)
+    looks = line_styles(names)
     strengths = np.array([point.strength for point in points])
     for place, name in enumerate(names):
         values = finite([point.psnr[place] for point in points])
@@ -45,7 +45,7 @@ def chart(points: Sequence[Point], kind: Kind, candidates: Sequence[Candidate]) 
 
 def keys(candidates: Sequence[Candidate]) -> Markup:
     """What each line of the chart is."""
-    drawn = legend(looks_of(names_of(candidates)))
+    drawn = legend(line_styles(names_of(candidates)))
     item = Markup("<li>{}<span>{}</span></li>")
     return Markup("").join(item.format(drawn[name], printable(name)) for name in drawn)
 
@@ -54,7 +54,7 @@ def names_of(candidates: Sequence[Candidate]) -> list[str]:
     return [INPUT, *(one.name for one in candidates)]
 
 
-def share(strength: float, kind: Kind) -> float:
+def share(strength: float, kind: SliderKind) -> float:
     """How far from the left a strength is, of the chart's width."""
     along = (strength - kind.lowest) / (kind.highest - kind.lowest)
     return LEFT + (RIGHT - LEFT) * (along + ROOM) / (1 + 2 * ROOM)

@@ -37,7 +37,7 @@ def sigma_at_white(count: float) -> float:
 
 
 @dataclass(frozen=True)
-class Kind:
+class SliderKind:
     """A distortion whose strength can be turned up.
 
     name: in `unseen.distortions`. title, unit: for people. lowest, highest, step, first: of the slider, in `unit`; more
@@ -76,9 +76,9 @@ class Kind:
 
 
 SIGMA = "σ in gray levels of 255"
-KINDS = (
-    Kind("gaussian_noise", "Gaussian noise", SIGMA, highest=75, first=15),
-    Kind(
+SLIDER_KINDS = (
+    SliderKind("gaussian_noise", "Gaussian noise", SIGMA, highest=75, first=15),
+    SliderKind(
         "poisson_noise",
         "Photon noise (Poisson)",
         "σ at white, in gray levels of 255",
@@ -88,18 +88,18 @@ KINDS = (
         degree=photons,
         strength=sigma_at_white,
     ),
-    Kind("speckle_noise", "Speckle", "σ at white, in gray levels of 255", highest=100, first=35),
-    Kind("correlated_noise", "Blotchy noise (neighbours alike)", SIGMA, highest=40, first=15),
-    Kind(
+    SliderKind("speckle_noise", "Speckle", "σ at white, in gray levels of 255", highest=100, first=35),
+    SliderKind("correlated_noise", "Blotchy noise (neighbours alike)", SIGMA, highest=40, first=15),
+    SliderKind(
         "jpeg", "JPEG compression", "100 less the quality", highest=98, first=70, degree=of_hundred, strength=of_hundred
     ),
-    Kind("gaussian_blur", "Blur", "σ in pixels", highest=5, first=1.5, step=0.1),
+    SliderKind("gaussian_blur", "Blur", "σ in pixels", highest=5, first=1.5, step=0.1),
 )
 
 
-def kind_named(name: str) -> Kind:
+def kind_named(name: str) -> SliderKind:
     """One of `KINDS`."""
-    return next(kind for kind in KINDS if kind.name == name)
+    return next(kind for kind in SLIDER_KINDS if kind.name == name)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Candidate:
     model: Model
     learnt: tuple[Confounder, ...] | None
 
-    def standing(self, kind: Kind, strength: float) -> str:
+    def standing(self, kind: SliderKind, strength: float) -> str:
         """`seen`, `unseen` (another degree), `unseen kind`, or `not known`."""
         if self.learnt is None:
             return "not known"

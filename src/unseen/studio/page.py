@@ -13,7 +13,7 @@ from ..models.loading import Model
 from ..restoration.tiles import Tiling
 from . import curve, views
 from .actions import Limits, Repair, slider
-from .kinds import KINDS, Candidate, learnt_by
+from .kinds import SLIDER_KINDS, Candidate, learnt_by
 from .specimen import MEASURED, MEGAPIXELS, example
 
 TITLE = "unseen studio"
@@ -38,14 +38,18 @@ ABOUT_REPAIR = (
 )
 
 
-def build(models: Mapping[str, Model], tiling_of: Callable[[Model], Tiling], folder: Path, stop: Event) -> gr.Blocks:
+def build_page(
+    models: Mapping[str, Model], tiling_of: Callable[[Model], Tiling], folder: Path, stop: Event
+) -> gr.Blocks:
     """The page, not yet served.
 
     models: at least one, by the name to show. tiling_of: how photographs are cut for a model. folder: for pictures and
     results, within gradio's own. stop: set once the page is to end, so that all work is given up.
     """
     candidates = [
-        Candidate(name, model, learnt_by(model.card)) for name, model in models.items() if model.reach.scale == 1
+        Candidate(name, model, learnt_by(model.card))
+        for name, model in models.items()
+        if model.receptive_field.scale == 1
     ]
     page = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=OLD)
     with page:
@@ -59,7 +63,7 @@ def build(models: Mapping[str, Model], tiling_of: Callable[[Model], Tiling], fol
 
 def _limits(page: gr.Blocks, act: Limits) -> None:
     """A clean photograph, a distortion, its strength, and what each network makes of it."""
-    kind, names = KINDS[0], ["original", "input", *(one.name for one in act.candidates)]
+    kind, names = SLIDER_KINDS[0], ["original", "input", *(one.name for one in act.candidates)]
     places = [(name, place) for place, name in enumerate(names)]
     first = names.index(FIRST, 2) if FIRST in names[2:] else min(2, len(names) - 1)
     specimen, shown = gr.State(), gr.State(())
@@ -70,7 +74,7 @@ def _limits(page: gr.Blocks, act: Limits) -> None:
             about, wrong = gr.HTML(elem_id="limits-about"), gr.HTML(elem_id="limits-wrong")
             with gr.Group():
                 kinds = gr.Dropdown(
-                    [(one.title, one.name) for one in KINDS], value=kind.name, label="Damage", elem_id="kind"
+                    [(one.title, one.name) for one in SLIDER_KINDS], value=kind.name, label="Damage", elem_id="kind"
                 )
                 strength = slider(kind)
                 seen = gr.HTML(views.strip(kind, act.candidates), elem_id="seen")

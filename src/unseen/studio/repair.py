@@ -18,7 +18,7 @@ from ..evaluation.noise import PLACES, SIDE, estimate_noise
 from ..models.card import envelope, safety
 from ..models.loading import Model
 from ..restoration.imagefiles.decode import FileFormat
-from ..restoration.imagefiles.picture import Picture, open_picture, save
+from ..restoration.imagefiles.picture import ImageFile, open_image, save
 from ..restoration.self_check import outside
 from ..restoration.tiles import Tiling, count_tiles, restored_strips
 from .specimen import middle, require_fitting
@@ -59,8 +59,8 @@ def restore_to_file(
 
     Raises UnreadableImage, by the header alone where it is too large; Ended once `stop` is set.
     """
-    picture = open_picture(path)
-    require_fitting(path, picture.width, picture.height, model.reach.scale)
+    picture = open_image(path)
+    require_fitting(path, picture.width, picture.height, model.receptive_field.scale)
     tiles = count_tiles(picture.height, picture.width, tiling)
     finished = 0
 
@@ -83,12 +83,12 @@ def restore_to_file(
     format: FileFormat = "tiff" if picture.depth == "float32" else "png"
     file = Path(tempfile.mkdtemp(dir=folder)) / f"{path.stem}-restored.{format}"
     strips = restored_strips(model, read, picture.height, picture.width, tiling, done)
-    save(picture, file, kept(strips, after), format=format, scale=model.reach.scale)
+    save(picture, file, kept(strips, after), format=format, scale=model.receptive_field.scale)
     first, second = np.concatenate(before), np.concatenate(after)
-    first = first.repeat(model.reach.scale, axis=0).repeat(model.reach.scale, axis=1)
+    first = first.repeat(model.receptive_field.scale, axis=0).repeat(model.receptive_field.scale, axis=1)
     return Restored(
         file,
-        (made_small(first), made_small(second)),
+        (shrunk_for_preview(first), shrunk_for_preview(second)),
         (middle(first, SEEN_CLOSE), middle(second, SEEN_CLOSE)),
         facts_of(picture),
         tuple(remarks_on(model, picture, np.array_equal(first, second))),
@@ -107,20 +107,20 @@ def in_8_bits(strip: NDArray[np.float32]) -> Pixels:
     return levels
 
 
-def made_small(pixels: Pixels) -> Pixels:
+def shrunk_for_preview(pixels: Pixels) -> Pixels:
     image = Image.fromarray(pixels)
     image.thumbnail((SEEN_WHOLE, SEEN_WHOLE), Image.Resampling.LANCZOS)
     return np.array(image)
 
 
-def facts_of(picture: Picture) -> str:
+def facts_of(picture: ImageFile) -> str:
     """`PNG, 640×480 pixels, 16 bits, gray`."""
     depth = {"uint8": "8 bits", "uint16": "16 bits", "float32": "floating point"}[picture.depth]
     colour = ", gray" if picture.gray else ""
     return f"{picture.format.upper()}, {picture.width}×{picture.height} pixels, {depth}{colour}"
 
 
-def remarks_on(model: Model, picture: Picture, unchanged: bool) -> Iterator[str]:
+def remarks_on(model: Model, picture: ImageFile, unchanged: bool) -> Iterator[str]:
     """How noisy it is, whether the model is known to be safe there, and whether anything changed."""
     reading = estimate_noise(picture.crops(PLACES, SIDE))
     safe = None if model.card is None else envelope(model.card.quality)

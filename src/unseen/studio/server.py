@@ -114,14 +114,14 @@ def application(
         from fastapi import FastAPI
     except ImportError as error:
         raise UserError(NEEDED) from error
-    from .page import build
+    from .page import build_page
 
     results = folder / "results"
     results.mkdir()
     fonts = [gr.themes.Font(name) for name in FONTS]
     app = gr.mount_gradio_app(
         FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
-        build(models, tiling_of, results, stop),
+        build_page(models, tiling_of, results, stop),
         path="/",
         server_name=HOST,
         footer_links=[],

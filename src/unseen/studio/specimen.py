@@ -20,7 +20,7 @@ from ..data.tensors import as_levels, to_pixels, to_tensor
 from ..evaluation.metrics import psnr
 from ..models.loading import Model
 from ..protocols.convention import Convention
-from .kinds import Candidate, Kind
+from .kinds import Candidate, SliderKind
 
 SIDE = 512
 """The longest side of a photograph on the page, in pixels."""
@@ -53,7 +53,7 @@ class Specimen:
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class SpecimenPanel:
     """One of the pictures to compare.
 
     title: for people. pixels: uint8 (H, W, 3), None while it is being made. psnr: in dB. standing: see `Candidate`; for
@@ -67,7 +67,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Point:
+class SeverityPoint:
     """PSNR in dB of the input and of each candidate at one strength."""
 
     strength: float
@@ -110,7 +110,7 @@ def middle(pixels: Pixels, side: int) -> Pixels:
     return pixels[top : top + side, left : left + side]
 
 
-def distorted(clean: Tensor, kind: Kind, strength: float) -> Tensor:
+def distorted(clean: Tensor, kind: SliderKind, strength: float) -> Tensor:
     """What a file would hold: 8 bits. One draw for all strengths, so that only the strength changes."""
     distortion = kind.at(strength)
     image = distortion.apply(clean, distortion.sample(generator(0, "studio", kind.name), 1))
@@ -128,8 +128,8 @@ def quality(image: Tensor, clean: Tensor) -> float:
 
 
 def panels_of(
-    specimen: Specimen, kind: Kind, strength: float, candidates: Sequence[Candidate], first: Sequence[int]
-) -> Iterator[list[Panel]]:
+    specimen: Specimen, kind: SliderKind, strength: float, candidates: Sequence[Candidate], first: Sequence[int]
+) -> Iterator[list[SpecimenPanel]]:
     """The original, the input and each candidate's restoration: again after each of them, those in `first` soonest.
 
     first: places in the list.
@@ -137,9 +137,9 @@ def panels_of(
     clean = to_tensor(specimen.pixels)
     given = distorted(clean, kind, strength)
     panels = [
-        Panel("original", specimen.pixels, math.inf, "original"),
-        Panel("input", to_pixels(given), quality(given, clean), "input"),
-        *(Panel(one.name, None, math.nan, one.standing(kind, strength)) for one in candidates),
+        SpecimenPanel("original", specimen.pixels, math.inf, "original"),
+        SpecimenPanel("input", to_pixels(given), quality(given, clean), "input"),
+        *(SpecimenPanel(one.name, None, math.nan, one.standing(kind, strength)) for one in candidates),
     ]
     yield panels
     for place in sorted(range(2, len(panels)), key=lambda place: (place not in first, place)):
@@ -148,10 +148,10 @@ def panels_of(
         yield panels
 
 
-def points_of(specimen: Specimen, kind: Kind, candidates: Sequence[Candidate]) -> Iterator[Point]:
+def points_of(specimen: Specimen, kind: SliderKind, candidates: Sequence[Candidate]) -> Iterator[SeverityPoint]:
     """The curves over the degrees, point by point, measured on the middle of the photograph."""
     clean = to_tensor(specimen.middle(MEASURED))
     for strength in map(kind.nearest, torch.linspace(kind.lowest, kind.highest, LEVELS).tolist()):
         given = distorted(clean, kind, strength)
         after = (quality(restored(one.model, given), clean) for one in candidates)
-        yield Point(strength, (quality(given, clean), *after))
+        yield SeverityPoint(strength, (quality(given, clean), *after))

@@ -12,9 +12,9 @@ from PIL import Image
 
 from ..data.photo import Pixels
 from ..study.report.drawing import printable
-from .kinds import Candidate, Kind
+from .kinds import Candidate, SliderKind
 from .repair import Restored
-from .specimen import Panel, Specimen, middle
+from .specimen import Specimen, SpecimenPanel, middle
 
 DETAIL = 176
 """The longest side of the small pictures: the middle, pixel by pixel."""
@@ -42,7 +42,7 @@ def about(specimen: Specimen) -> Markup:
     return Markup('<p class="about"><b>{}</b> {}</p>').format(printable(specimen.name), whole)
 
 
-def strip(kind: Kind, candidates: Sequence[Candidate]) -> Markup:
+def strip(kind: SliderKind, candidates: Sequence[Candidate]) -> Markup:
     """Beneath the slider: which strengths each network saw."""
     row = Markup(
         '<li><b>{}</b> <span>{}</span><div class="bar"><i style="left: {:.1f}%; width: {:.1f}%"></i></div></li>'
@@ -60,7 +60,7 @@ def strip(kind: Kind, candidates: Sequence[Candidate]) -> Markup:
     )
 
 
-def cards(panels: Sequence[Panel]) -> Markup:
+def cards(panels: Sequence[SpecimenPanel]) -> Markup:
     """Every picture in small, with its numbers."""
     card = Markup('<figure class="card">{}<figcaption><b>{}</b>{}{}</figcaption></figure>')
     given = next(panel for panel in panels if panel.standing == "input")
@@ -76,7 +76,7 @@ def picture(pixels: Pixels | None) -> Markup:
         return Markup('<img alt="" src="data:image/png;base64,{}">').format(b64encode(file.getvalue()).decode())
 
 
-def numbers(panel: Panel, given: Panel) -> Markup:
+def numbers(panel: SpecimenPanel, given: SpecimenPanel) -> Markup:
     """PSNR, and for a restoration what it gained."""
     if panel.standing == "original":
         return Markup("<span>what it should be</span>")
@@ -102,7 +102,7 @@ def decibels(value: float) -> str:
     return f"{value:.2f} dB" if math.isfinite(value) else "the same" if value > 0 else "no number"
 
 
-def tag(panel: Panel) -> Markup:
+def tag(panel: SpecimenPanel) -> Markup:
     if panel.standing not in STANDINGS:
         return Markup("")
     return Markup('<span class="tag {}">{}</span>').format(*STANDINGS[panel.standing])
@@ -113,7 +113,7 @@ def pointer(share: float) -> Markup:
     return Markup('<i style="left: {:.2f}%"></i>').format(100 * share)
 
 
-def caption(left: Panel, right: Panel, strength: float) -> Markup:
+def caption(left: SpecimenPanel, right: SpecimenPanel, strength: float) -> Markup:
     """What is on either side of the divider, and between them at what strength."""
     side = Markup("<span><b>{}</b> {}</span>")
     sides = [

@@ -14,9 +14,9 @@ from ..core.config import CONFIG, Machine, load_config, save_config
 from ..core.errors import UserError
 from ..core.provenance import command_line, machine_line
 from ..core.registry import build
-from ..evaluation.benchmark_sets import Tests
-from ..evaluation.evaluate import Trained, evaluate
-from ..evaluation.results import ROWS, Row
+from ..evaluation.benchmark_sets import BenchmarkSets
+from ..evaluation.evaluate import TestedNetwork, evaluate_network
+from ..evaluation.results import RESULTS, ImageResult
 from ..methods import METHODS, Method
 from ..models.backbones import BACKBONES
 from ..models.card import Card
@@ -25,32 +25,32 @@ from ..protocols.protocol import Protocol
 from ..training.config import TrainConfig
 from ..training.loop import Diverged, train
 from ..training.state import holds_a_run, is_finished, is_of, position_of, spent
-from ..training.training_data import materials, protocol_of
+from ..training.training_data import protocol_of, training_data_by_view
 from .config import CompareConfig
-from .ledger import TEST_SEED, Book, Run, expected_of, standing_rows, told_of
+from .ledger import TEST_SEED, Ledger, StudyRun, expected_identity, recorded_identity, still_valid
 from .report.export import write_summary
 from .report.gallery import pictures
 from .report.html_page import REPORT, definitions, write_report
-from .runs import RECORDS, Record
-from .summary import Study
+from .runs import RUNS, RunRecord
+from .summary import StudySummary
 from .tuning import TRIALS, read_trials, tuned
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StudyOutcome:
     """What `compare` found: rows and records of the finished runs, whether these are all, what was left out.
 
     skipped: test files that could not be read. failed: runs that diverged.
     """
 
-    rows: list[Row]
-    records: list[Record]
+    rows: list[ImageResult]
+    records: list[RunRecord]
     complete: bool
     skipped: list[str]
     failed: list[str]
 
 
-def compare(
+def run_study(
     config: CompareConfig,
     stop: Event,
     bar: Progress,
@@ -58,7 +58,7 @@ def compare(
     title: str,
     notes: Sequence[str] = (),
     overwrite: bool = False,
-) -> Outcome:
+) -> StudyOutcome:
     """Train and test every method with every seed, into `config.out`: rows, records, summary and page.
 
     A study that was interrupted goes on where it stopped, and a finished one runs nothing again; rows and records of
@@ -66,23 +66,23 @@ def compare(
     report then covers the finished runs. A run that diverges is left out, and said to be.
     Raises UserError where something named cannot be used, or where the folder holds another study.
     """
-    plan = Plan.of(config)
+    plan = StudyPlan.of(config)
     out, budget, entries = Path(config.out), config.limit, config.entries()
     _refuse_another_study(out, config, overwrite)
     if overwrite:
         _clear(out)
     save_config(out / CONFIG, config)
-    book = Book(out)
+    book = Ledger(out)
     count = len(entries) * config.seeds
     whole = bar.add_task(f"all of {count} runs", total=(count + len(entries) * config.tune) * budget.amount)
     if config.tune:
         entries = tuned(config, entries, stop, bar, whole)
-    finished: list[Run] = []
+    finished: list[StudyRun] = []
     failed: list[str] = []
     refusal: UserError | None = None
-    for run in [Run(entry, config.run(entry, config.seed + i)) for i in range(config.seeds) for entry in entries]:
+    for run in [StudyRun(entry, config.run(entry, config.seed + i)) for i in range(config.seeds) for entry in entries]:
         try:
-            if stop.is_set() or not settle(plan, run, book, stop, bar, whole):
+            if stop.is_set() or not ensure_finished(plan, run, book, stop, bar, whole):
                 break
         except Diverged as error:
             failed.append(f"{run.name}: {error}")
@@ -94,39 +94,39 @@ def compare(
     left = count - len(finished) - len(failed)
     so_far = [f"Unfinished: {left} of {count} runs are yet to come."] if left else []
     so_far += [f"Left out: {name}." for name in failed]
-    rows = [row for run in finished for row in book.rows_of(run.name)]
+    rows = [row for run in finished for row in book.results_of(run.name)]
     records = [book.records[run.name] for run in finished if run.name in book.records]
     if finished:
-        report(plan, finished, Study(rows, records, config.backbone), title, [*so_far, *notes])
+        report(plan, finished, StudySummary(rows, records, config.backbone), title, [*so_far, *notes])
     if refusal is not None:  # after the report: what was finished before is not to be lost from sight
         raise refusal
-    return Outcome(rows, records, not left, plan.tests.skipped, failed)
+    return StudyOutcome(rows, records, not left, plan.tests.skipped, failed)
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What all runs share: what was asked for, what is tested, and by entry the digest of what it learns from."""
 
     config: CompareConfig
     protocol: Protocol
-    tests: Tests
+    tests: BenchmarkSets
     data: dict[str, str]
 
     @classmethod
-    def of(cls, config: CompareConfig) -> Plan:
+    def of(cls, config: CompareConfig) -> StudyPlan:
         """Raises UserError where something named cannot be used."""
         config.check()
         protocol = protocol_of(config)
         methods = {entry.name: build(entry.method, METHODS, "methods", Method) for entry in config.entries()}
-        learnt = materials(config, protocol, list(methods.values()))
-        tests = Tests.load(config, protocol, [photo for m in learnt.values() for photo in m.photos()])
+        learnt = training_data_by_view(config, protocol, list(methods.values()))
+        tests = BenchmarkSets.load(config, protocol, [photo for m in learnt.values() for photo in m.photos()])
         for backbone in dict.fromkeys(entry.backbone for entry in config.entries()):
             build(backbone, BACKBONES, "backbone", nn.Module)  # before hours of training, not after
         digests = {sees_unseen: material.digest() for sees_unseen, material in learnt.items()}
         return cls(config, protocol, tests, {name: digests[method.sees_unseen] for name, method in methods.items()})
 
 
-def settle(plan: Plan, run: Run, book: Book, stop: Event, bar: Progress, whole: TaskID) -> bool:
+def ensure_finished(plan: StudyPlan, run: StudyRun, book: Ledger, stop: Event, bar: Progress, whole: TaskID) -> bool:
     """See to it that a run is trained, tested and in the book; False if `stop` was set before it was.
 
     Raises Diverged, and UserError where the folder holds another training.
@@ -138,8 +138,8 @@ def settle(plan: Plan, run: Run, book: Book, stop: Event, bar: Progress, whole: 
     if record and (record.spec, record.lr) != (run.entry.spec, run.entry.lr):
         was, now = (f"{settings.spec}, lr {settings.lr:g}" for settings in (record, run.entry))
         raise UserError(f"{run.folder}: was trained with {was}, and {now} is chosen now; choose another --out")
-    own = [row for row in book.rows_of(run.name) if told_of(row) == expected_of(run, plan.config)]
-    kept = standing_rows(own, plan.protocol, plan.tests, data)
+    own = [row for row in book.results_of(run.name) if recorded_identity(row) == expected_identity(run, plan.config)]
+    kept = still_valid(own, plan.protocol, plan.tests, data)
     newer = book.written >= (run.folder / CHECKPOINT).stat().st_mtime_ns if trained_before else False
     # Rows of a finished run may have come without its folder.
     if kept and (not holds_a_run(run.folder) or (newer and record)):
@@ -154,18 +154,18 @@ def settle(plan: Plan, run: Run, book: Book, stop: Event, bar: Progress, whole: 
     network, card = load_checkpoint(run.folder, run.training.backbone)
     _refuse_other_training(run.training, card, plan.protocol, data)
     if not kept or not newer:
-        trained = Trained(network, card, run.name, run.entry.method, plan.config.tune)
-        kept = evaluate(trained, plan.protocol, plan.tests, plan.config, TEST_SEED, stop, bar)
+        trained = TestedNetwork(network, card, run.name, run.entry.method, plan.config.tune)
+        kept = evaluate_network(trained, plan.protocol, plan.tests, plan.config, TEST_SEED, stop, bar)
     if stop.is_set():
         return False
     book.enter(kept, record_of(run, plan.config))
     return True
 
 
-def record_of(run: Run, machine: Machine) -> Record:
+def record_of(run: StudyRun, machine: Machine) -> RunRecord:
     """What a finished run was and what it took."""
     position = position_of(run.folder)
-    return Record(
+    return RunRecord(
         run=run.name,
         method=run.entry.method,
         backbone=run.entry.backbone,
@@ -182,13 +182,15 @@ def record_of(run: Run, machine: Machine) -> Record:
     )
 
 
-def report(plan: Plan, finished: Sequence[Run], study: Study, title: str, notes: Sequence[str]) -> None:
+def report(
+    plan: StudyPlan, finished: Sequence[StudyRun], study: StudySummary, title: str, notes: Sequence[str]
+) -> None:
     """The page and the summary of a study, pictures from the first seed of each method."""
     config, protocol, tests = plan.config, plan.protocol, plan.tests
     out = Path(config.out)
     firsts = [r for r in finished if r.training.seed == config.seed and (r.folder / CHECKPOINT).exists()]
     networks = [(r, load_checkpoint(r.folder, r.training.backbone)[0].to(config.device)) for r in firsts]
-    labelled = [(study.label(r.entry.method, r.entry.backbone), network) for r, network in networks]
+    labelled = [(study.entry_name(r.entry.method, r.entry.backbone), network) for r, network in networks]
     missing = len([r for r in finished if r.training.seed == config.seed]) - len(firsts)
     gone = f"Not among the pictures: {missing} networks whose folders are not here, their rows alone are."
     write_summary(out, study)
@@ -208,7 +210,7 @@ def report(plan: Plan, finished: Sequence[Run], study: Study, title: str, notes:
 
 def _clear(out: Path) -> None:
     """What an overwritten study left, apart from the folders of its runs, which are trained over one by one."""
-    for name in (ROWS, RECORDS, TRIALS, REPORT):
+    for name in (RESULTS, RUNS, TRIALS, REPORT):
         (out / name).unlink(missing_ok=True)
     for state in out.glob("**/resume*.safetensors"):
         state.unlink()
@@ -227,15 +229,15 @@ def _refuse_other_training(run: TrainConfig, card: Card, protocol: Protocol, dat
 def _refuse_another_study(out: Path, config: CompareConfig, overwrite: bool) -> None:
     """Methods, seeds and test sets may be added to a study; what the runs share may not change under it."""
     if not (out / CONFIG).exists():
-        if (out / ROWS).exists() and not overwrite:
-            raise UserError(f"out: {out / ROWS} is there without its {CONFIG}; choose another --out, or --overwrite")
+        if (out / RESULTS).exists() and not overwrite:
+            raise UserError(f"out: {out / RESULTS} is there without its {CONFIG}; choose another --out, or --overwrite")
         return
     # What an older version did not know of was as it is by default.
     saved, now = asdict(CompareConfig()) | load_config(out / CONFIG), asdict(config)
     if "method" in saved:
         raise UserError(f"out: {out} holds a single run; choose another --out")
     # A study that was refused before its first run is no other study.
-    begun = any((out / name).exists() for name in (ROWS, TRIALS)) or any(out.glob("**/resume.safetensors"))
+    begun = any((out / name).exists() for name in (RESULTS, TRIALS)) or any(out.glob("**/resume.safetensors"))
     for name in now if begun and not overwrite else ():
         if name not in ("methods", "gap", "seeds", "test", "out") and saved.get(name) != now[name]:
             raise UserError(

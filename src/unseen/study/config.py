@@ -7,9 +7,9 @@ from typing import Annotated
 
 from ..core.config import Machine, slug
 from ..core.errors import UserError
-from ..evaluation.config import Testing
-from ..training.config import Recipe, TrainConfig
-from .entry_names import AT, label_of
+from ..evaluation.config import EvaluationOptions
+from ..training.config import TrainConfig, TrainingOptions
+from .entry_names import SEPARATOR, entry_name
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareConfig(Recipe, Testing):
+class CompareConfig(TrainingOptions, EvaluationOptions):
     """Several methods and seeds under one protocol, at one budget."""
 
     methods: Annotated[list[str], "methods, each with settings if need be; on a backbone of its own: 'erm @ unet'"] = (
@@ -63,15 +63,18 @@ class CompareConfig(Recipe, Testing):
 
     def _entry(self, given: str) -> Entry:
         """Raises UserError for a method without its backbone, or the other way round."""
-        method, at, other = (part.strip() for part in given.partition(AT.strip()))
+        method, at, other = (part.strip() for part in given.partition(SEPARATOR.strip()))
         if at and not (method and other):
             raise UserError(f"methods: {given!r} lacks a method or a backbone; it is METHOD @ BACKBONE")
         backbone = other or self.backbone
-        return Entry(label_of(method, backbone, self.backbone), method, backbone, self.lr, method)
+        return Entry(entry_name(method, backbone, self.backbone), method, backbone, self.lr, method)
 
     def run(self, entry: Entry, seed: int) -> TrainConfig:
         """The training run of one entry and seed, in a folder of its own inside the study."""
-        recipe = {f.name: getattr(self, f.name) for f in fields(Recipe)} | {"backbone": entry.backbone, "lr": entry.lr}
+        recipe = {f.name: getattr(self, f.name) for f in fields(TrainingOptions)} | {
+            "backbone": entry.backbone,
+            "lr": entry.lr,
+        }
         return TrainConfig(**recipe, method=entry.spec, seed=seed, out=f"{self.out}/{slug(entry.name)}-{seed}")
 
 

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import re
 
-AT = " @ "
+SEPARATOR = " @ "
 """Between a method and the backbone that it trains."""
 
 
-def label_of(method: str, backbone: str, own: str) -> str:
+def entry_name(method: str, backbone: str, own: str) -> str:
     """`erm` on the study's own backbone, `erm @ unet` on another, `erm @ bias=false` on one with other settings.
 
     own: the study's. Settings that both have in the same words are left out, if all of its own are among them.
     """
-    (name, settings), (own_name, own_settings) = _taken_apart(backbone), _taken_apart(own)
+    (name, settings), (own_name, own_settings) = _name_and_settings(backbone), _name_and_settings(own)
     if name == own_name and set(settings) == set(own_settings):
         return method
     others = settings
     if set(own_settings) <= set(settings):
         others = [setting for setting in settings if setting not in own_settings]
         if name == own_name:
-            return f"{method}{AT}{','.join(others)}"
-    return f"{method}{AT}{name}:{','.join(others)}" if others else f"{method}{AT}{name}"
+            return f"{method}{SEPARATOR}{','.join(others)}"
+    return f"{method}{SEPARATOR}{name}:{','.join(others)}" if others else f"{method}{SEPARATOR}{name}"
 
 
-def _taken_apart(spec: str) -> tuple[str, list[str]]:
+def _name_and_settings(spec: str) -> tuple[str, list[str]]:
     name, _, settings = spec.partition(":")
     return name.strip(), [item.strip() for item in re.split(r",(?![^\[]*\])", settings) if item.strip()]
 
@@ -38,4 +38,4 @@ INPUT = "input (no restoration)"
 
 def is_ceiling(line: str) -> bool:
     """Whether a method trained on the unseen levels too, on whatever backbone: it bounds and does not compete."""
-    return line.partition(AT)[0].casefold() == CEILING
+    return line.partition(SEPARATOR)[0].casefold() == CEILING

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.statistics import Resampled, paired_bootstrap
-from ..evaluation.results import Row
+from ..evaluation.results import ImageResult
 from ..protocols.levels import Level
 
 Measure: TypeAlias = Literal["psnr", "ssim"]
@@ -20,14 +20,14 @@ Figure: TypeAlias = Literal["psnr", "ssim", "input_psnr", "input_ssim", "invaria
 FIGURES: tuple[Figure, ...] = ("psnr", "ssim", "input_psnr", "input_ssim", "invariance")
 
 
-class Line:
+class EntryResults:
     """What one method on one backbone measured, by seed, level and image.
 
     A mean is always taken over the images of a level first (all data sets pooled), then over levels, each with the
     same weight whatever its number of images, then over seeds.
     """
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[ImageResult]) -> None:
         """From its rows, of one method and backbone, every seed measured on the same images and levels."""
         self.backbone = rows[0].backbone
         self.seeds = sorted({row.seed for row in rows})
@@ -63,7 +63,7 @@ class Line:
         means: NDArray[np.float64] = (sums / known.sum(axis=1)[levels]).mean(axis=1)
         return means
 
-    def minus(self, other: Line, levels: Sequence[Level]) -> Resampled | None:
+    def minus(self, other: EntryResults, levels: Sequence[Level]) -> Resampled | None:
         """Its mean PSNR on these levels less another's, paired by image and by the seeds that both have.
 
         An image's difference is its mean over the levels; where not every image is at every level, it is weighted

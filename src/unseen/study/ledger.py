@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.grouping import grouped
-from ..evaluation.benchmark_sets import Tests
+from ..evaluation.benchmark_sets import BenchmarkSets
 from ..evaluation.inputs import judge_input, levels_of
-from ..evaluation.results import ROWS, Row, read_rows, write_rows
+from ..evaluation.results import RESULTS, ImageResult, read_results, write_results
 from ..protocols.protocol import Protocol
 from ..training.config import TrainConfig
 from .config import CompareConfig, Entry
-from .runs import RECORDS, Record, read_records, write_records
+from .runs import RUNS, RunRecord, read_runs, write_runs
 
 TEST_SEED = 0  # of the test distortions in a study: one for all, so that every network is given the same
 
 
 @dataclass(frozen=True)
-class Run:
+class StudyRun:
     """One training of a study: the entry that it is of, and its configuration."""
 
     entry: Entry
@@ -37,7 +37,7 @@ class Run:
         return self.folder.name
 
 
-class Book:
+class Ledger:
     """The rows and records of a study's folder, by run, in the order in which they were entered.
 
     Those of runs that are not asked for stay in the files. `written`: when what is there was written, 0 if nothing
@@ -46,34 +46,34 @@ class Book:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        there = (folder / ROWS).exists()
-        self.written = (folder / ROWS).stat().st_mtime_ns if there else 0
-        self._rows = grouped(read_rows(folder / ROWS) if there else [], lambda row: row.run)
-        self.records = {record.run: record for record in read_records(folder / RECORDS)}
+        there = (folder / RESULTS).exists()
+        self.written = (folder / RESULTS).stat().st_mtime_ns if there else 0
+        self._rows = grouped(read_results(folder / RESULTS) if there else [], lambda row: row.run)
+        self.records = {record.run: record for record in read_runs(folder / RUNS)}
 
-    def rows_of(self, run: str) -> list[Row]:
+    def results_of(self, run: str) -> list[ImageResult]:
         """The rows of a run, none if it has not been tested."""
         return self._rows.get(run, [])
 
-    def enter(self, rows: list[Row], record: Record) -> None:
+    def enter(self, rows: list[ImageResult], record: RunRecord) -> None:
         """Take up a run that is finished, and write all that is known."""
         self._rows[record.run], self.records[record.run] = rows, record
-        write_rows(self.folder / ROWS, [row for of_run in self._rows.values() for row in of_run])
-        write_records(self.folder / RECORDS, self.records.values())
+        write_results(self.folder / RESULTS, [row for of_run in self._rows.values() for row in of_run])
+        write_runs(self.folder / RUNS, self.records.values())
 
 
-def told_of(row: Row) -> tuple[object, ...]:
+def recorded_identity(row: ImageResult) -> tuple[object, ...]:
     """What a row says of its training."""
     return (row.method, row.backbone, row.seed, row.budget, row.select, row.tuned)
 
 
-def expected_of(run: Run, config: CompareConfig) -> tuple[object, ...]:
+def expected_identity(run: StudyRun, config: CompareConfig) -> tuple[object, ...]:
     """What the rows of a run must say of their training."""
     training = run.training
     return (run.entry.method, training.backbone, training.seed, str(training.limit), training.select, config.tune)
 
 
-def standing_rows(rows: Sequence[Row], protocol: Protocol, tests: Tests, data: str) -> list[Row]:
+def still_valid(rows: Sequence[ImageResult], protocol: Protocol, tests: BenchmarkSets, data: str) -> list[ImageResult]:
     """These rows of a run, if they are of these very tests, levels and training photographs; else none.
 
     Whether a test image is still the same is seen by what it measures undone, under one of its levels.

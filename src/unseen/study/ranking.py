@@ -13,12 +13,12 @@ from rich.console import Console
 
 from ..core.config import CONFIG, load_config
 from ..core.errors import UserError
-from ..evaluation.results import ROWS, read_rows
+from ..evaluation.results import RESULTS, read_results
 from .report.columns import DECIMALS
 from .report.notes import in_style, oracle, selection, tuning, warning
 from .report.table import NARROW, Cell, Column, escaped, markdown
 from .report.terminal import packed, room, text_table
-from .summary import Study
+from .summary import StudySummary
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Ranks:
         return [Column(*headings, blank | cells) for headings, cells in found.items()]
 
 
-def ranks(studies: Mapping[str, Study]) -> Ranks:
+def ranks(studies: Mapping[str, StudySummary]) -> Ranks:
     """Rank the competitors of each study by their unseen mean PSNR; a line is a method on its study's own backbone.
 
     studies: by the name of their protocol. Raises UserError for no studies, for one without unseen levels, and for
@@ -71,7 +71,7 @@ def ranks(studies: Mapping[str, Study]) -> Ranks:
     return Ranks(lines, by_protocol, mean, title, _remarks(studies, by_protocol))
 
 
-def _ranks_in(name: str, study: Study) -> dict[str, float]:
+def _ranks_in(name: str, study: StudySummary) -> dict[str, float]:
     if "unseen" not in study.splits:
         raise UserError(f"{name}: nothing was tested on unseen levels, so nothing can be ranked; leave it out")
     estimates = study.estimates("psnr", "unseen")
@@ -83,7 +83,7 @@ def _ranks_in(name: str, study: Study) -> dict[str, float]:
     }
 
 
-def _remarks(studies: Mapping[str, Study], by_protocol: Mapping[str, Mapping[str, float]]) -> list[str]:
+def _remarks(studies: Mapping[str, StudySummary], by_protocol: Mapping[str, Mapping[str, float]]) -> list[str]:
     first = next(iter(studies.values()))
     budgets = {study.budget for study in studies.values()}
     listed = ", ".join(f"{name} {study.budget}" for name, study in studies.items())
@@ -107,17 +107,19 @@ def markdown_ranks(found: Ranks) -> str:
     return f"**{found.title}**\n\n{markdown(found.lines, found.columns)}\n\n{' '.join(map(escaped, found.remarks))}\n"
 
 
-def read_studies(paths: Iterable[Path]) -> dict[str, Study]:
+def read_studies(paths: Iterable[Path]) -> dict[str, StudySummary]:
     """Studies by protocol, each from its folder or from its file of rows.
 
     Raises UserError for what cannot be read or compared, and for two studies of one protocol: each counts once.
     """
-    found: dict[str, Study] = {}
+    found: dict[str, StudySummary] = {}
     places: dict[str, Path] = {}
     for path in paths:
-        file = path / ROWS if path.is_dir() else path
+        file = path / RESULTS if path.is_dir() else path
         config = file.parent / CONFIG
-        study = Study(read_rows(file), backbone=str(load_config(config).get("backbone", "")) if config.exists() else "")
+        study = StudySummary(
+            read_results(file), backbone=str(load_config(config).get("backbone", "")) if config.exists() else ""
+        )
         if study.protocol in found:
             raise UserError(f"{places[study.protocol]} and {path} are both of {study.protocol}: a protocol counts once")
         found[study.protocol], places[study.protocol] = study, path

@@ -11,11 +11,11 @@ from typing import Any
 from ..core.atomic import write_text
 from ..core.errors import UserError
 
-RECORDS = "runs.jsonl"
+RUNS = "runs.jsonl"
 
 
 @dataclass(frozen=True)
-class Record:
+class RunRecord:
     """A training: what was asked for, what came of it, and what it cost.
 
     run, method, backbone, seed: as in its rows. spec, lr: the method with the settings that it was trained with, and
@@ -49,12 +49,12 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def write_records(path: Path, records: Iterable[Record]) -> None:
+def write_runs(path: Path, records: Iterable[RunRecord]) -> None:
     """Write records as JSON lines, atomically."""
     write_text(path, "".join(json.dumps(asdict(record)) + "\n" for record in records))
 
 
-def read_records(path: Path) -> list[Record]:
+def read_runs(path: Path) -> list[RunRecord]:
     """What `write_records` wrote, none where the file is missing. Raises UserError naming file, line and field."""
     if not path.exists():
         return []
@@ -65,7 +65,7 @@ def read_records(path: Path) -> list[Record]:
     return found
 
 
-def _record(line: str, where: str) -> Record:
+def _record(line: str, where: str) -> RunRecord:
     try:
         values: Mapping[str, Any] = json.loads(line)
     except ValueError as error:
@@ -76,4 +76,4 @@ def _record(line: str, where: str) -> Record:
     for name, kind in _KINDS.items():
         if not isinstance(values[name], kind) or isinstance(values[name], bool):
             raise UserError(f"{where}: field {name!r} is not usable: {values[name]!r}; remove the line")
-    return Record(**values)
+    return RunRecord(**values)

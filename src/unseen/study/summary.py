@@ -14,11 +14,11 @@ from statistics import fmean
 from ..core.errors import UserError
 from ..core.grouping import grouped
 from ..core.statistics import Estimate, Resampled, estimate, holm
-from ..evaluation.results import Row
+from ..evaluation.results import ImageResult
 from ..protocols.levels import SPLITS, Level, Split
-from .entry_names import BASELINE, CEILING, INPUT, is_ceiling, label_of
-from .entry_results import Line, Measure
-from .runs import Record
+from .entry_names import BASELINE, CEILING, INPUT, entry_name, is_ceiling
+from .entry_results import EntryResults, Measure
+from .runs import RunRecord
 
 SMALLEST_GAP = 0.1
 """dB between baseline and ceiling below which a share of that gap would be mostly chance."""
@@ -48,17 +48,17 @@ class Cost:
     memory: float
 
 
-def levels_of(rows: Iterable[Row]) -> list[Level]:
+def levels_in_order(rows: Iterable[ImageResult]) -> list[Level]:
     """The confounders with their split, in order of appearance."""
     return list(dict.fromkeys(row.level for row in rows))
 
 
-def labelled(rows: Sequence[Row], own: str) -> list[Row]:
+def with_entry_names(rows: Sequence[ImageResult], own: str) -> list[ImageResult]:
     """The rows with the label of their line for a method; `own` is the study's backbone."""
-    return [replace(row, method=label_of(row.method, row.backbone, own)) for row in rows]
+    return [replace(row, method=entry_name(row.method, row.backbone, own)) for row in rows]
 
 
-def check_comparable(rows: Sequence[Row], own: str = "") -> None:
+def check_comparable(rows: Sequence[ImageResult], own: str = "") -> None:
     """Refuse rows whose means would not be about the same thing.
 
     Raises UserError for: no rows; more than one convention, protocol, budget, selection of weights or number of
@@ -82,7 +82,7 @@ def check_comparable(rows: Sequence[Row], own: str = "") -> None:
     measured: dict[str, set[tuple[Level, str, str]]] = {}
     backbones: dict[str, str] = {}
     for row in rows:
-        line = label_of(row.method, row.backbone, own or rows[0].backbone)
+        line = entry_name(row.method, row.backbone, own or rows[0].backbone)
         if backbones.setdefault(line, row.backbone) != row.backbone:
             raise UserError(f"{line} would stand for two backbones, {backbones[line]} and {row.backbone}: keep one")
         network, item = f"{line}, seed {row.seed}", (row.level, row.dataset, row.image)
@@ -106,7 +106,7 @@ def _name(item: tuple[Level, str, str]) -> str:
     return f"{dataset}/{image} under {distortion} {degree} ({split})"
 
 
-class Study:
+class StudySummary:
     """All that tables, charts and page draw on, computed from the rows of finished runs, and records of their cost.
 
     A line is a method on a backbone, called by its label (see `labelled`); `rows` and every dictionary go by labels.
@@ -121,27 +121,29 @@ class Study:
     Raises UserError where `check_comparable` does.
     """
 
-    def __init__(self, rows: Sequence[Row], records: Sequence[Record] = (), backbone: str = "") -> None:
+    def __init__(self, rows: Sequence[ImageResult], records: Sequence[RunRecord] = (), backbone: str = "") -> None:
         check_comparable(rows, backbone)
         self._own_backbone = backbone or rows[0].backbone
-        self.rows = labelled(rows, self._own_backbone)
-        self._lines = {name: Line(group) for name, group in grouped(self.rows, lambda row: row.method).items()}
-        named = [replace(record, method=self.label(record.method, record.backbone)) for record in records]
-        self.records = [record for record in named if record.method in self._lines]
-        self.methods = list(self._lines)
-        self.lines = [INPUT, *self.methods]
-        self.levels = levels_of(self.rows)
+        self.rows = with_entry_names(rows, self._own_backbone)
+        self._results = {
+            name: EntryResults(group) for name, group in grouped(self.rows, lambda row: row.method).items()
+        }
+        named = [replace(record, method=self.entry_name(record.method, record.backbone)) for record in records]
+        self.records = [record for record in named if record.method in self._results]
+        self.methods = list(self._results)
+        self.entries = [INPUT, *self.methods]
+        self.levels = levels_in_order(self.rows)
         self.distortions = list(dict.fromkeys(distortion for _, distortion, _ in self.levels))
         self.splits = [split for split in SPLITS if self.levels_in(split)]
-        self.backbones = {name: line.backbone for name, line in self._lines.items()}
-        self.seeds = {name: len(line.seeds) for name, line in self._lines.items()}
+        self.backbones = {name: line.backbone for name, line in self._results.items()}
+        self.seeds = {name: len(line.seeds) for name, line in self._results.items()}
         self.images = len({(row.dataset, row.image) for row in rows})
         self.protocol, self.budget = rows[0].protocol, rows[0].budget
         self.select, self.tuned = rows[0].select, rows[0].tuned
 
-    def label(self, method: str, backbone: str) -> str:
+    def entry_name(self, method: str, backbone: str) -> str:
         """What the line of a method on a backbone is called here."""
-        return label_of(method, backbone, self._own_backbone)
+        return entry_name(method, backbone, self._own_backbone)
 
     def levels_in(self, split: Split) -> list[Level]:
         """The levels of one split."""
@@ -155,27 +157,27 @@ class Study:
     def estimates(self, measure: Measure, where: Split | Level) -> dict[str, Estimate]:
         """One a line: the input's own figure, which has no spread, then every method's."""
         levels = [where] if isinstance(where, tuple) else self.levels_in(where)
-        first = next(iter(self._lines.values()))
+        first = next(iter(self._results.values()))
         given = first.by_seed("input_psnr" if measure == "psnr" else "input_ssim", levels)
-        restored = {name: estimate(line.by_seed(measure, levels)) for name, line in self._lines.items()}
+        restored = {name: estimate(line.by_seed(measure, levels)) for name, line in self._results.items()}
         return {INPUT: Estimate(float(given[0])), **restored}
 
     @cached_property
     def worst(self) -> dict[str, tuple[Level, Estimate]]:
         """By line, the input's too, the unseen level of the lowest PSNR; empty where nothing is unseen."""
         found = [(level, self.estimates("psnr", level)) for level in self.levels_in("unseen")]
-        by_line = {name: [(level, means[name]) for level, means in found] for name in self.lines if found}
+        by_line = {name: [(level, means[name]) for level, means in found] for name in self.entries if found}
         return {name: min(levels, key=lambda item: _or_lowest(item[1].mean)) for name, levels in by_line.items()}
 
     @cached_property
     def seen_cost(self) -> dict[str, Estimate]:
         """By line, what it gives up on seen levels: PSNR of ERM less its own, dB, paired over the seeds of both."""
-        if BASELINE not in self._lines or "seen" not in self.splits:
+        if BASELINE not in self._results or "seen" not in self.splits:
             return {}
-        levels, base = self.levels_in("seen"), self._lines[BASELINE]
+        levels, base = self.levels_in("seen"), self._results[BASELINE]
         erm = dict(zip(base.seeds, base.by_seed("psnr", levels), strict=True))
         found = {}
-        for name, line in self._lines.items():
+        for name, line in self._results.items():
             psnr = zip(line.seeds, line.by_seed("psnr", levels), strict=True)
             paired = [erm[seed] - value for seed, value in psnr if seed in erm]
             if name != BASELINE and paired:
@@ -187,13 +189,13 @@ class Study:
         """By line and split, the share of test images that it makes worse than the input, by PSNR."""
         return {
             name: {split: fmean(line.harm_by_seed(self.levels_in(split))) for split in self.splits}
-            for name, line in self._lines.items()
+            for name, line in self._results.items()
         }
 
     @cached_property
     def invariance(self) -> dict[str, Estimate]:
         """By line, the mean PSNR between restorations of one content under different levels; nan if there are none."""
-        return {name: estimate(line.invariance_by_seed()) for name, line in self._lines.items()}
+        return {name: estimate(line.invariance_by_seed()) for name, line in self._results.items()}
 
     @cached_property
     def costs(self) -> dict[str, Cost]:
@@ -224,18 +226,18 @@ class Study:
     def _differences(self) -> dict[tuple[str, str], Difference]:
         """By line and the line that it is compared with."""
         pairs = [(name, BASELINE) for name in self.methods]
-        pairs += [(name, self.label(BASELINE, line.backbone)) for name, line in self._lines.items()]
+        pairs += [(name, self.entry_name(BASELINE, line.backbone)) for name, line in self._results.items()]
         found: dict[tuple[str, str], Difference] = {}
         for name, reference in dict.fromkeys(pairs):
             if name != reference and (resampled := self._resampled(name, reference, self.levels_in("unseen"))):
-                common = set(self._lines[name].seeds) & set(self._lines[reference].seeds)
+                common = set(self._results[name].seeds) & set(self._results[reference].seeds)
                 found[name, reference] = Difference(**asdict(resampled), reference=reference, seeds=len(common))
         p = {pair: d.p for pair, d in found.items() if not is_ceiling(pair[0]) and not math.isnan(d.p)}
         return found | {pair: replace(found[pair], corrected=value) for pair, value in holm(p).items()}
 
     def _resampled(self, name: str, reference: str, levels: Sequence[Level]) -> Resampled | None:
-        known = name in self._lines and reference in self._lines and len(levels) > 0
-        return self._lines[name].minus(self._lines[reference], levels) if known else None
+        known = name in self._results and reference in self._results and len(levels) > 0
+        return self._results[name].minus(self._results[reference], levels) if known else None
 
     @cached_property
     def gap(self) -> dict[str, float]:
@@ -259,13 +261,13 @@ class Study:
     def _gap(self, levels: Sequence[Level]) -> dict[str, float]:
         if not self._has_ends(levels) or self._undefined(levels):
             return {}
-        psnr = {name: fmean(line.by_seed("psnr", levels)) for name, line in self._lines.items()}
+        psnr = {name: fmean(line.by_seed("psnr", levels)) for name, line in self._results.items()}
         floor, top = psnr[BASELINE], psnr[CEILING]
         finite = [name for name in self.rivals if name != BASELINE and math.isfinite(psnr[name])]
         return {name: (psnr[name] - floor) / (top - floor) for name in finite}
 
     def _has_ends(self, levels: Sequence[Level]) -> bool:
-        return len(levels) > 0 and BASELINE in self._lines and CEILING in self._lines
+        return len(levels) > 0 and BASELINE in self._results and CEILING in self._results
 
     def _undefined(self, levels: Sequence[Level]) -> str:
         if not self._has_ends(levels):
@@ -284,7 +286,7 @@ def _or_lowest(value: float) -> float:
     return -math.inf if math.isnan(value) else value
 
 
-def _cost(records: Sequence[Record]) -> Cost:
+def _cost(records: Sequence[RunRecord]) -> Cost:
     known = [record.memory for record in records if record.memory]
     evaluations, steps, seconds = (
         fmean(getattr(r, name) for r in records) for name in ("evaluations", "steps", "seconds")

@@ -17,7 +17,7 @@ from ..core.errors import UserError
 from ..core.randomness import generator
 from ..core.registry import build, settings_of
 from ..methods import METHODS, Method
-from ..methods.search_space import LogUniform, Range
+from ..methods.search_space import LogUniform, SearchRange
 from ..training.config import CHOSEN_ON, TrainConfig
 from ..training.loop import Diverged, train
 from ..training.state import is_finished, is_of, position_of
@@ -48,7 +48,7 @@ def candidates(entry: Entry, count: int, seed: int) -> list[Entry]:
     Settings that were given are kept. The learning rate is drawn for every method.
     """
     method = build(entry.method, METHODS, "methods", Method)
-    ranges: Mapping[str, Range] = method.ranges
+    ranges: Mapping[str, SearchRange] = method.ranges
     if odd := [name for name, found in ranges.items() if not hasattr(found, "draw")]:
         raise UserError(
             f"methods: {entry.method}: ranges: {odd[0]} is neither LogUniform nor Uniform of methods.ranges"

@@ -15,7 +15,7 @@ Select: TypeAlias = Literal["last", "seen", "held-out", "oracle"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(Machine):
+class TrainingOptions(Machine):
     """How to train, whatever the method."""
 
     protocol: Annotated[str, "a protocol by name (see `unseen list protocols`) or a YAML file"] = "denoise"
@@ -66,7 +66,7 @@ class Recipe(Machine):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(Recipe):
+class TrainConfig(TrainingOptions):
     """One network by one method."""
 
     method: Annotated[str, "training method, with settings: dil_sf:inner_lr=1e-4"] = "dil_sf"

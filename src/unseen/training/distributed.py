@@ -41,7 +41,7 @@ class Processes:
         dist.all_reduce(flag)
         return bool(flag > 0)
 
-    def least(self, here: int) -> int:
+    def min(self, here: int) -> int:
         """The smallest of what the processes say."""
         if self.world == 1:
             return here
@@ -49,7 +49,7 @@ class Processes:
         dist.all_reduce(least, dist.ReduceOp.MIN)
         return int(least)
 
-    def most(self, here: float) -> float:
+    def max(self, here: float) -> float:
         """The largest of what the processes say."""
         if self.world == 1:
             return here
@@ -59,7 +59,7 @@ class Processes:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Processes]:
+def process_group(device: str) -> Iterator[Processes]:
     """The processes that torchrun started together with this one; one alone without torchrun."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:

@@ -16,10 +16,10 @@ from ..methods import Episode, Params
 from ..methods.objective import Tally
 from .config import CHOSEN_ON, TrainConfig
 from .diagnostics import diagnose
-from .distributed import Processes, joined
+from .distributed import Processes, process_group
 from .episodes import draw_episode
-from .run import Run, parameters_of, refuse_unsuitable, tested_network
-from .state import Position, affordable, begin, load, save, spent, used
+from .run import TrainingRun, parameters_of, refuse_unsuitable, tested_network
+from .state import TrainingState, affordable, begin, load, save, spent, used
 from .validation import write_quality
 
 
@@ -29,7 +29,7 @@ class Diverged(UserError):  # noqa: N818 (a state of affairs, as in `except Dive
 
 def train(
     config: TrainConfig, stop: Event, bar: Progress, *, resume: bool = False, whole: TaskID | None = None
-) -> Position:
+) -> TrainingState:
     """Train one network by one method under one protocol, into `config.folder`.
 
     The folder receives config.yaml, checkpoint.safetensors (weights and card), resume.safetensors and
@@ -40,15 +40,15 @@ def train(
     `whole` is a bar of all runs together, if this is one of several.
     Raises UserError for whatever the configuration names that cannot be used, and for a run that diverges.
     """
-    run = Run.of(config)
+    run = TrainingRun.of(config)
     for skipped in run.skipped:
         bar.console.print(f"skipped {skipped}", markup=False, highlight=False)
     device = torch.device(config.device)
     parameters = parameters_of(run)
     start = {name: p.detach().clone() for name, p in parameters.items()}
     memory = Memory(device)
-    with joined(config.device) as processes:
-        new = Position(processes=processes.world, protocol=run.protocol.hash(), data=run.data)
+    with process_group(config.device) as processes:
+        new = TrainingState(processes=processes.world, protocol=run.protocol.hash(), data=run.data)
         position = load(run, processes) if resume else new
         task = bar.add_task(f"{config.method}, seed {config.seed}", total=config.limit.amount)
         bars = [task] if whole is None else [task, whole]
@@ -72,7 +72,7 @@ def train(
                 begin(run, processes)
             position.waiting += episode.seconds
             # The processes must agree on the time, where it decides on learning rate and end.
-            position.seconds += processes.most(time.perf_counter() - started)
+            position.seconds += processes.max(time.perf_counter() - started)
             for shown in bars:
                 bar.advance(shown, used(position, config) - before)
             pause(run, position, start, episode, memory, processes)
@@ -89,7 +89,7 @@ def train(
     return position
 
 
-def gradient_of(run: Run, parameters: Params, episode: Episode) -> Params:
+def gradient_of(run: TrainingRun, parameters: Params, episode: Episode) -> Params:
     """The method's gradient. Raises UserError where it cannot work with the protocol's confounders."""
     try:
         return run.method.gradient(run.objective, parameters, episode)
@@ -97,7 +97,7 @@ def gradient_of(run: Run, parameters: Params, episode: Episode) -> Params:
         raise UserError(f"method: {run.config.method!r} under {run.protocol.name}: {error}") from error
 
 
-def take_step(run: Run, gradients: Params, lr: float) -> None:
+def take_step(run: TrainingRun, gradients: Params, lr: float) -> None:
     """One step of the outer optimiser."""
     for name, parameter in parameters_of(run).items():
         parameter.grad = gradients[name]
@@ -106,12 +106,14 @@ def take_step(run: Run, gradients: Params, lr: float) -> None:
     run.outer.step()
 
 
-def due(position: Position, config: TrainConfig) -> bool:
+def due(position: TrainingState, config: TrainConfig) -> bool:
     """Validations stand at equal shares of the budget, wherever a run was stopped and resumed."""
     return used(position, config) >= config.limit.amount * (len(position.log) + 1) / config.validations
 
 
-def pause(run: Run, position: Position, start: Params, episode: Episode, memory: Memory, processes: Processes) -> None:
+def pause(
+    run: TrainingRun, position: TrainingState, start: Params, episode: Episode, memory: Memory, processes: Processes
+) -> None:
     """Diagnose and validate where that is due after a step; neither is part of what the steps take."""
     looks = run.config.diagnose > 0 and position.step % run.config.diagnose == 0
     validates = due(position, run.config)
@@ -132,7 +134,7 @@ def lr_factor(schedule: str, progress: float) -> float:
     return 0.5 if schedule == "published" and progress >= 2 / 3 else 1.0
 
 
-def count(run: Run, position: Position, world: int) -> None:
+def count(run: TrainingRun, position: TrainingState, world: int) -> None:
     """Enter what the step cost. Raises UserError for a loss that is no number, and for a step beyond the budget."""
     tally, run.objective.tally = run.objective.tally, Tally()
     position.step += 1
@@ -148,14 +150,14 @@ def count(run: Run, position: Position, world: int) -> None:
         raise UserError(f"budget: {run.config.budget} is below one step of {run.config.method}, which takes {cost:g}")
 
 
-def look(run: Run, position: Position, start: Params, episode: Episode) -> None:
+def look(run: TrainingRun, position: TrainingState, start: Params, episode: Episode) -> None:
     """One line that may tell why: of this step's episode, at the weights after it, and no part of the budget."""
     found = diagnose(run.objective, parameters_of(run), start, episode)
     about = {"step": position.step, "evaluations": spent(position, run.config)}
     position.diagnoses.append(about | asdict(found) | episode.notes)
 
 
-def validate(run: Run, position: Position, notes: dict[str, float], processes: Processes) -> None:
+def validate(run: TrainingRun, position: TrainingState, notes: dict[str, float], processes: Processes) -> None:
     """One line of the learning curve, on validation photographs under seen and held-out levels; then save."""
     network = tested_network(run)
     found = run.validation.measure(network, run.config.device) if processes.rank == 0 else {}

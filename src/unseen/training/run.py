@@ -18,12 +18,12 @@ from ..models.inference import on_device
 from ..protocols.confounder import Confounder, Synthetic
 from ..protocols.protocol import Protocol
 from .config import TrainConfig
-from .training_data import Material, protocol_of
+from .training_data import TrainingData, protocol_of
 from .validation import Validation
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """What a configuration describes, built: everything the loop works with."""
 
     config: TrainConfig
@@ -40,7 +40,7 @@ class Run:
     skipped: list[str]
 
     @classmethod
-    def of(cls, config: TrainConfig) -> Run:
+    def of(cls, config: TrainConfig) -> TrainingRun:
         """Raises UserError, naming the field, for whatever the configuration names that cannot be used."""
         config.check()
         torch.set_num_threads(config.threads)
@@ -58,7 +58,7 @@ class Run:
             raise UserError(f"patch: {config.patch} is no multiple of {protocol.step}, the scale of {protocol.name}")
         if config.select == "oracle" and not any(isinstance(c, Synthetic) for c in protocol.unseen):
             raise UserError(f"select: oracle needs unseen levels that can be made, and {protocol.name} has none")
-        material = Material.of(config, protocol, method)
+        material = TrainingData.of(config, protocol, method)
         return cls(
             config=config,
             protocol=protocol,
@@ -67,25 +67,25 @@ class Run:
             network=network,
             objective=objective_for(network, config.loss),
             outer=torch.optim.Adam(network.parameters(), lr=config.lr),
-            patches=Patches(material.clean.train, config.patch),
+            patches=Patches(material.split.train, config.patch),
             validation=Validation.of(
-                material.clean.validation,
+                material.split.validation,
                 {name: p.validation for name, p in material.pairs.items()},
                 protocol,
                 oracle=config.select == "oracle",
             ),
             data=material.digest(),
-            photographs=sum(len(part.train) for part in material.parts()),
-            skipped=[f"{skipped.name}: {skipped.reason}" for part in material.parts() for skipped in part.skipped],
+            photographs=sum(len(part.train) for part in material.splits()),
+            skipped=[f"{skipped.name}: {skipped.reason}" for part in material.splits() for skipped in part.skipped],
         )
 
 
-def parameters_of(run: Run) -> dict[str, nn.Parameter]:
+def parameters_of(run: TrainingRun) -> dict[str, nn.Parameter]:
     """What is trained, by name."""
     return {name: p for name, p in run.network.named_parameters() if p.requires_grad}
 
 
-def refuse_unsuitable(run: Run, batch: Batch) -> None:
+def refuse_unsuitable(run: TrainingRun, batch: Batch) -> None:
     """Before the first step: a network that is no function of its input cannot be trained by any method, and one
     that cannot be differentiated twice not by a method of second order."""
     config, parameters = run.config, parameters_of(run)
@@ -100,7 +100,7 @@ def refuse_unsuitable(run: Run, batch: Batch) -> None:
         raise UserError(f"method: {config.method!r} with backbone {config.backbone!r}: {reason}") from error
 
 
-def tested_network(run: Run) -> nn.Module:
+def tested_network(run: TrainingRun) -> nn.Module:
     """The network with the weights that stand for the training so far: its own, unless the method averages."""
     parameters = parameters_of(run)
     weights = run.method.weights(parameters)

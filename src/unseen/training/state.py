@@ -16,7 +16,7 @@ from ..models.card import Card
 from ..models.checkpoint import CHECKPOINT, load_optimiser, load_state, optimiser_tensors, save_checkpoint, save_state
 from .config import TrainConfig
 from .distributed import Processes
-from .run import Run, tested_network
+from .run import TrainingRun, tested_network
 
 LOG = "log.jsonl"
 
@@ -24,7 +24,7 @@ DIAGNOSES = "diagnostics.jsonl"
 
 
 @dataclass
-class Position:
+class TrainingState:
     """How far a run has come: all of it that is not a tensor, and where `--resume` goes on."""
 
     step: int = 0
@@ -43,17 +43,17 @@ class Position:
     diagnoses: list[dict[str, Any]] = field(default_factory=list)
 
 
-def spent(position: Position, config: TrainConfig) -> float:
+def spent(position: TrainingState, config: TrainConfig) -> float:
     """Gradient evaluations so far: a batch of another size counts in proportion to its images."""
     return position.images / config.batch
 
 
-def used(position: Position, config: TrainConfig) -> float:
+def used(position: TrainingState, config: TrainConfig) -> float:
     """What was spent so far, in the budget's own unit."""
     return position.seconds if config.limit.unit == "seconds" else spent(position, config)
 
 
-def affordable(position: Position, config: TrainConfig) -> bool:
+def affordable(position: TrainingState, config: TrainConfig) -> bool:
     """Whether one more step, at the mean cost of those taken, stays within the budget."""
     steps, amount = max(position.step, 1), config.limit.amount
     if config.limit.unit == "seconds":
@@ -61,7 +61,7 @@ def affordable(position: Position, config: TrainConfig) -> bool:
     return position.images * (steps + 1) <= amount * config.batch * steps  # whole numbers, no rounding
 
 
-def save(run: Run, position: Position, processes: Processes, kept: bool) -> None:
+def save(run: TrainingRun, position: TrainingState, processes: Processes, kept: bool) -> None:
     """Everything a stop must leave behind. Each process saves its own state; the first one, the rest.
 
     kept: whether these weights are those that the checkpoint is to hold.
@@ -82,14 +82,14 @@ def save(run: Run, position: Position, processes: Processes, kept: bool) -> None
     save_state(state_file(config.folder, processes.rank), groups, asdict(position))  # last: it says the rest is there
 
 
-def card_of(run: Run, position: Position) -> Card:
+def card_of(run: TrainingRun, position: TrainingState) -> Card:
     """The card of a training run. `quality` stays empty until the run has ended and is measured."""
     levels = tuple(level for level, _ in run.protocol.levels())
     evaluations = spent(position, run.config)
     return Card(__version__, asdict(run.config), run.protocol.hash(), evaluations, run.data, run.photographs, levels)
 
 
-def begin(run: Run, processes: Processes) -> None:
+def begin(run: TrainingRun, processes: Processes) -> None:
     """Clear what an earlier run left in the folder, and say what this one is."""
     first = [CHECKPOINT, LOG, DIAGNOSES] if processes.rank == 0 else []
     for old in [*first, state_file(run.config.folder, processes.rank).name]:
@@ -98,7 +98,7 @@ def begin(run: Run, processes: Processes) -> None:
         save_config(run.config.folder / CONFIG, run.config)
 
 
-def load(run: Run, processes: Processes) -> Position:
+def load(run: TrainingRun, processes: Processes) -> TrainingState:
     """Put network, optimisers and method back to where `save` left them."""
     path = state_file(run.config.folder, processes.rank)
     groups, facts = load_state(path)
@@ -106,7 +106,7 @@ def load(run: Run, processes: Processes) -> Position:
         run.network.load_state_dict(groups["network"])
         load_optimiser(run.outer, groups.get("outer", {}))
         run.method.load_state_dict({name: v.to(run.config.device) for name, v in groups.get("method", {}).items()})
-        position = Position(**facts)
+        position = TrainingState(**facts)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: does not fit this run's configuration: {str(error).splitlines()[0]}") from error
     if position.data != run.data:
@@ -117,7 +117,7 @@ def load(run: Run, processes: Processes) -> Position:
         )
     if position.processes != processes.world:
         raise UserError(f"{path}: is of {position.processes} processes, and {processes.world} cannot go on with it")
-    if processes.any(position.step != processes.least(position.step)):
+    if processes.any(position.step != processes.min(position.step)):
         raise UserError(f"{path.parent}: the processes were stopped at different steps, and cannot go on together")
     return position
 
@@ -143,10 +143,10 @@ def is_of(run: TrainConfig) -> bool:
     return holds_a_run(run.folder) and path.exists() and load_config(path) | {"out": run.out} == asdict(run)
 
 
-def position_of(folder: Path) -> Position:
+def position_of(folder: Path) -> TrainingState:
     """How far the run in a folder has come. Raises UserError for a damaged state, and for one of another version."""
     path = state_file(folder, 0)
     try:
-        return Position(**load_state(path)[1])
+        return TrainingState(**load_state(path)[1])
     except TypeError as error:
         raise UserError(f"{path}: not the state of a run of unseen {__version__}") from error

@@ -13,11 +13,11 @@ from ..data.sources import trimmed
 from ..data.tensors import to_tensor
 from ..evaluation.inputs import at_size_of, distort, inputs_of, levels_of
 from ..evaluation.metrics import psnr
-from ..evaluation.noise import noise_of
-from ..evaluation.quality import mean_reading
+from ..evaluation.noise import noise_level
+from ..evaluation.quality import mean_noise
 from ..models.card import VALIDATION, Quality
 from ..models.checkpoint import load_checkpoint, with_quality
-from ..models.inference import on_device, restore
+from ..models.inference import on_device, restore_batch
 from ..protocols.levels import Level, Split
 from ..protocols.protocol import Protocol
 
@@ -57,7 +57,7 @@ class Validation:
             for level, confounder in levels_of(crop, dataset, self.protocol):
                 if level.split != "unseen" or self.oracle:
                     distorted = distort(crop, confounder, convention, 0, dataset)
-                    value = float(psnr(restore(network, distorted, device), clean, convention))
+                    value = float(psnr(restore_batch(network, distorted, device), clean, convention))
                     found.setdefault(level.split, []).append(value)
         return {split: sum(values) / len(values) for split, values in found.items()}
 
@@ -71,11 +71,11 @@ class Validation:
         for dataset, crop in self.crops:
             clean = to_tensor(crop.pixels)
             for level, image in inputs_of(crop, dataset, self.protocol, 0).items():
-                pair = (at_size_of(clean, image), restore(network, image, device))
+                pair = (at_size_of(clean, image), restore_batch(network, image, device))
                 before, after = (float(psnr(shown, clean, self.protocol.convention)) for shown in pair)
                 psnrs.setdefault(level, []).append((before, after))
-                readings.setdefault(level, []).append(noise_of(image))
-        return [Quality.of(level, VALIDATION, psnrs[level], mean_reading(readings[level])) for level in psnrs]
+                readings.setdefault(level, []).append(noise_level(image))
+        return [Quality.of(level, VALIDATION, psnrs[level], mean_noise(readings[level])) for level in psnrs]
 
 
 def write_quality(folder: Path, validation: Validation, backbone: str, device: str) -> None:

@@ -91,7 +91,7 @@ def is_lossy_webp(file: BinaryIO) -> bool:
     return True
 
 
-def opened(path: Path, format: FileFormat, page: int, access: Literal["sequential", "random"]) -> pyvips.Image:
+def open_vips(path: Path, format: FileFormat, page: int, access: Literal["sequential", "random"]) -> pyvips.Image:
     """A pipeline that decodes it as it stands in the file; raises UnreadableImage."""
     import pyvips
 
@@ -110,7 +110,7 @@ def opened(path: Path, format: FileFormat, page: int, access: Literal["sequentia
 
 def opened_header(path: Path, format: FileFormat, page: int) -> pyvips.Image:
     """The same, to ask for anything but pixels."""
-    return _opened_bmp(path, header=True) if format == "bmp" else opened(path, format, page, "sequential")
+    return _opened_bmp(path, header=True) if format == "bmp" else open_vips(path, format, page, "sequential")
 
 
 def _opened_bmp(path: Path, *, header: bool = False) -> pyvips.Image:

@@ -30,7 +30,7 @@ from .decode import (
     format_of,
     frames_of_png,
     is_lossy_webp,
-    opened,
+    open_vips,
     opened_header,
     orientation_of,
     readable,
@@ -62,7 +62,7 @@ _MIRRORED = 2
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageFile:
     """One picture in a file, by its header.
 
     width, height: in pixels, upright, that is after the EXIF orientation. depth: of a channel. gray, alpha: as it is
@@ -92,9 +92,9 @@ class Picture:
         A picture that must be turned is decoded before its first row is there: into memory, or where it takes more
         than 100 MB into the folder of temporary files.
         """
-        image = opened(self.path, self.format, self.page, "sequential")
+        image = open_vips(self.path, self.format, self.page, "sequential")
         if orientation_of(image) > _MIRRORED:
-            image = opened(self.path, self.format, self.page, "random")
+            image = open_vips(self.path, self.format, self.page, "random")
         with readable(self.path):
             return converted(self.path, image.autorot())
 
@@ -155,7 +155,7 @@ class Picture:
 # ------------------------------------------------------------------------------------------ reading
 
 
-def open_picture(path: Path, page: int | None = None, *, most_pixels: int = MOST_PIXELS) -> Picture:
+def open_image(path: Path, page: int | None = None, *, most_pixels: int = MOST_PIXELS) -> ImageFile:
     """Look at the header of an image file. Its first bytes say which format it is, whatever its name.
 
     page: which one of several, from 0; without it, a file of several pages or frames is refused.
@@ -182,7 +182,7 @@ def open_picture(path: Path, page: int | None = None, *, most_pixels: int = MOST
     width, height = (image.height, image.width) if turned else (image.width, image.height)
     image = converted(path, image)
     gray = image.interpretation in GRAYS
-    return Picture(
+    return ImageFile(
         path, format, width, height, DEPTHS[image.format], gray, image.bands in (2, 4), page or 0, pages, lossless
     )
 
@@ -216,7 +216,7 @@ def _in_depth(values: NDArray[np.float32], depth: Depth) -> NDArray[Any]:
 
 
 def save(
-    picture: Picture,
+    picture: ImageFile,
     path: Path,
     strips: Iterable[NDArray[np.float32]],
     format: FileFormat | None = None,
@@ -253,7 +253,7 @@ def save(
             os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def _require_holdable(picture: Picture, path: Path, format: FileFormat, scale: int) -> None:
+def _require_holdable(picture: ImageFile, path: Path, format: FileFormat, scale: int) -> None:
     if picture.alpha and format == "jpeg":
         raise UserError(f"{path}: JPEG holds no transparency, which {picture.path} has; choose png, tiff or webp")
     most = LONGEST_SIDE.get(format)
@@ -265,7 +265,7 @@ def _require_holdable(picture: Picture, path: Path, format: FileFormat, scale: i
 
 
 def _finished(
-    picture: Picture, strips: Iterable[NDArray[np.float32]], layout: Layout, scale: int
+    picture: ImageFile, strips: Iterable[NDArray[np.float32]], layout: Layout, scale: int
 ) -> Iterator[NDArray[Any]]:
     """The strips as they stand in the file."""
     alpha = picture.alpha_reader(layout.depth, scale) if picture.alpha else None
@@ -282,7 +282,7 @@ def _finished(
         raise ValueError(f"{top} rows for a picture of {layout.height}")
 
 
-def _carried(picture: Picture, format: FileFormat) -> Carried:
+def _carried(picture: ImageFile, format: FileFormat) -> Carried:
     """What the file says beside its pixels, as far as the other format can hold it."""
     image = converted(picture.path, opened_header(picture.path, picture.format, picture.page))
     names = set(image.get_fields())

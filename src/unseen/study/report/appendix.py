@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...core.statistics import Estimate
-from ..summary import Study
+from ..summary import StudySummary
 
 if TYPE_CHECKING:  # what trains knows torch, and curves know matplotlib
     from ..tuning import Trial
@@ -74,7 +74,7 @@ def points(curves: Mapping[str, Curves], words: Mapping[str, str], caption: str)
     return Numbers(caption, headings, rows)
 
 
-def outcome(study: Study, curves: Mapping[str, Curves], words: Mapping[str, str]) -> Numbers:
+def outcome(study: StudySummary, curves: Mapping[str, Curves], words: Mapping[str, str]) -> Numbers:
     """Where each quantity ended, beside what came of it on unseen levels."""
     reached = study.estimates("psnr", "unseen" if "unseen" in study.splits else study.splits[-1])
     ends = [{line: of[-1].value.mean for line, of in one.items()} for one in curves.values()]

@@ -16,7 +16,7 @@ from ...core.grouping import grouped
 from ...protocols.levels import Level, Split, plain_words
 from ..entry_names import CEILING, is_ceiling
 from ..entry_results import Measure
-from ..summary import Study
+from ..summary import StudySummary
 from .columns import UNITS
 from .drawing import (
     COLOURS,
@@ -25,7 +25,7 @@ from .drawing import (
     INK,
     MUTED,
     Captioned,
-    Looks,
+    LineStyles,
     band,
     finite,
     grouped_as,
@@ -60,7 +60,7 @@ DEGREES = {
 
 
 @styled
-def degree_charts(study: Study, looks: Looks) -> list[Captioned]:
+def degree_charts(study: StudySummary, looks: LineStyles) -> list[Captioned]:
     """(caption, chart) of quality against degree, one line a method."""
     return [
         (f"{UNITS[measure]}: {panel.title}", _degree_chart(study, panel, measure, looks, f"c{i}-{measure}"))
@@ -80,7 +80,7 @@ class _Panel:
     scaled: bool = False
 
 
-def _panels(study: Study) -> list[_Panel]:
+def _panels(study: StudySummary) -> list[_Panel]:
     """One panel a distortion of two levels or more; those of a single one share the last."""
     groups = grouped(study.levels, lambda level: level.distortion).values()
     panels = [_panel(levels) for levels in groups if len(levels) > 1]
@@ -99,12 +99,12 @@ def _panel(levels: list[Level]) -> _Panel:
     return _Panel(title, axis, ordered, [degrees[level] for level in ordered], scaled=True)
 
 
-def _degree_chart(study: Study, panel: _Panel, measure: Measure, looks: Looks, key: str) -> Markup:
+def _degree_chart(study: StudySummary, panel: _Panel, measure: Measure, looks: LineStyles, key: str) -> Markup:
     """Means over seeds; their 95 % intervals as a band or as bars."""
     figure, axes = new_figure()
     by_level = [study.estimates(measure, level) for level in panel.levels]
     centres: list[float] = []
-    for i, name in enumerate(study.lines):
+    for i, name in enumerate(study.entries):
         look = looks[name]
         means = finite([found[name].mean for found in by_level])
         spreads = np.array([found[name].spread or math.nan for found in by_level])
@@ -175,7 +175,7 @@ def _label_levels(axes: Axes, panel: _Panel) -> None:
 
 
 @styled
-def bar_charts(study: Study, looks: Looks) -> list[Captioned]:
+def bar_charts(study: StudySummary, looks: LineStyles) -> list[Captioned]:
     """(caption, chart) of the gap closed, where it is defined, and of the difference from ERM in dB."""
     differences = {name: d for name, d in study.differences.items() if math.isfinite(d.mean)}
     charts = []
@@ -191,7 +191,9 @@ def bar_charts(study: Study, looks: Looks) -> list[Captioned]:
     return charts
 
 
-def _bars(values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]], looks: Looks, axis: str) -> Markup:
+def _bars(
+    values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]], looks: LineStyles, axis: str
+) -> Markup:
     """Horizontal bars, the longest on top, with what is known of their intervals."""
     names = sorted(values, key=values.__getitem__)
     figure, axes = new_figure((INCHES[0], 0.9 + 0.27 * len(names)))

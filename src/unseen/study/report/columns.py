@@ -9,7 +9,7 @@ from ...core.statistics import Estimate
 from ...protocols.levels import SPOKEN, Level, plain_words
 from ..entry_names import BASELINE, CEILING, INPUT, is_ceiling
 from ..entry_results import Measure
-from ..summary import Difference, Study
+from ..summary import Difference, StudySummary
 from .table import Cell, Column
 
 DECIMALS: dict[Measure, int] = {"psnr": 2, "ssim": 3}
@@ -58,31 +58,31 @@ def winners(values: Mapping[str, float], decimals: int, above: float = -math.inf
     return {name for name, value in rivals.items() if found and value == best}
 
 
-def _column(study: Study, heading: str, under: str, cells: Mapping[str, Cell]) -> Column:
-    return Column(heading, under, {name: cells.get(name, Cell("")) for name in study.lines})
+def _column(study: StudySummary, heading: str, under: str, cells: Mapping[str, Cell]) -> Column:
+    return Column(heading, under, {name: cells.get(name, Cell("")) for name in study.entries})
 
 
 def _of_estimates(
-    study: Study, measure: Measure, estimates: Mapping[str, Estimate], heading: str, under: str
+    study: StudySummary, measure: Measure, estimates: Mapping[str, Estimate], heading: str, under: str
 ) -> Column:
     means = {name: estimate.mean for name, estimate in estimates.items()}
     best = winners(means, DECIMALS[measure], above=means[INPUT])
     return _column(study, heading, under, {name: cell(e, measure, name in best) for name, e in estimates.items()})
 
 
-def split_columns(study: Study, measure: Measure) -> list[Column]:
+def split_columns(study: StudySummary, measure: Measure) -> list[Column]:
     """One column a split."""
     return [
         _of_estimates(study, measure, study.estimates(measure, split), split, UNITS[measure]) for split in study.splits
     ]
 
 
-def _heading(study: Study, level: Level) -> str:
+def _heading(study: StudySummary, level: Level) -> str:
     """The degree of a level, under its distortion where the study has several distortions."""
     return level.degree_text if len(study.distortions) == 1 else level.heading
 
 
-def level_columns(study: Study, measure: Measure) -> list[Column]:
+def level_columns(study: StudySummary, measure: Measure) -> list[Column]:
     """One column a level; the heading names its distortion only where there are several."""
     return [
         _of_estimates(study, measure, study.estimates(measure, level), _heading(study, level), level.split)
@@ -90,7 +90,7 @@ def level_columns(study: Study, measure: Measure) -> list[Column]:
     ]
 
 
-def worst_columns(study: Study, measure: Measure) -> list[Column]:
+def worst_columns(study: StudySummary, measure: Measure) -> list[Column]:
     """Each line at the unseen level where its PSNR is lowest, of several: a list of one column or none."""
     if len(study.levels_in("unseen")) < 2:
         return []
@@ -99,7 +99,7 @@ def worst_columns(study: Study, measure: Measure) -> list[Column]:
     return [_of_estimates(study, measure, worst, "worst unseen", UNITS[measure])]
 
 
-def gap_columns(study: Study) -> list[Column]:
+def gap_columns(study: StudySummary) -> list[Column]:
     """The share of the gap to the ceiling, or "undefined", where both ends are there: a list of one column or none."""
     if study.gap_undefined:
         rivals = [name for name in study.rivals if name != BASELINE]
@@ -107,7 +107,7 @@ def gap_columns(study: Study) -> list[Column]:
     return [_of_shares(study, study.gap, "gap", "closed")] if study.gap else []
 
 
-def gap_level_columns(study: Study) -> list[Column]:
+def gap_level_columns(study: StudySummary) -> list[Column]:
     """Gap closed at each unseen level; "undefined" where the ceiling is not clearly above ERM there."""
     if BASELINE not in study.methods or CEILING not in study.methods:
         return []
@@ -117,7 +117,7 @@ def gap_level_columns(study: Study) -> list[Column]:
     ]
 
 
-def _of_shares(study: Study, shares: Mapping[str, float], heading: str, under: str) -> Column:
+def _of_shares(study: StudySummary, shares: Mapping[str, float], heading: str, under: str) -> Column:
     best = winners(shares, 2, above=0)
     cells = {name: Cell("undefined") for name in study.rivals if name != BASELINE}
     cells |= {
@@ -126,7 +126,7 @@ def _of_shares(study: Study, shares: Mapping[str, float], heading: str, under: s
     return _column(study, heading, under, cells)
 
 
-def difference_columns(study: Study) -> list[Column]:
+def difference_columns(study: StudySummary) -> list[Column]:
     """Differences from ERM on unseen levels with their intervals, and p; for lines on another backbone, two of each."""
     kinds = [(f"from {BASELINE}", study.differences), (f"from {BASELINE}, same backbone", study.differences_there)]
     columns = []
@@ -147,7 +147,7 @@ def _probability(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def behaviour_columns(study: Study) -> list[Column]:
+def behaviour_columns(study: StudySummary) -> list[Column]:
     """What a gain may cost: PSNR given up on seen levels, images made worse on unseen ones, and invariance."""
     costs = {name: Cell(signed(e.mean), cell(e, "psnr").spread) for name, e in study.seen_cost.items()}
     harm = {name: Cell(_percent(shares["unseen"])) for name, shares in study.harm.items() if "unseen" in shares}
@@ -164,7 +164,7 @@ def _percent(share: float) -> str:
     return "n/a" if math.isnan(share) else f"{round(100 * share)} %"
 
 
-def cost_columns(study: Study) -> list[Column]:
+def cost_columns(study: StudySummary) -> list[Column]:
     """What training took, where there are records of it."""
     costs = study.costs
     found = {
@@ -175,7 +175,7 @@ def cost_columns(study: Study) -> list[Column]:
     return [_column(study, *headings, cells) for headings, cells in found.items() if cells]
 
 
-def by_level(study: Study, measure: Measure) -> str:
+def by_level(study: StudySummary, measure: Measure) -> str:
     """The title of a table whose columns are levels."""
     if len(study.distortions) > 1:
         return f"{UNITS[measure]} by level"
@@ -184,5 +184,5 @@ def by_level(study: Study, measure: Measure) -> str:
     return f"{UNITS[measure]} by {kind} of {plain_words(distortion)}"
 
 
-def behaviour_title(study: Study) -> str:
+def behaviour_title(study: StudySummary) -> str:
     return "Against ERM" if BASELINE in study.methods else "Harm, invariance and cost"

@@ -13,8 +13,8 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from ...core.grouping import grouped
 from ...core.statistics import Estimate, estimate
-from ..runs import Record
-from .drawing import INCHES, SMALL, Captioned, Looks, band, finite, new_figure, not_beyond, plot, styled, svg
+from ..runs import RunRecord
+from .drawing import INCHES, SMALL, Captioned, LineStyles, band, finite, new_figure, not_beyond, plot, styled, svg
 
 COSTS = {"evaluations": "gradient evaluations", "seconds": "seconds of training"}
 PLACES = ("step", *COSTS)
@@ -37,18 +37,18 @@ WIDE = 30  # largest over smallest, above which an axis is logarithmic
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """One moment of a line's trainings: what they had cost, and a measured value, in the mean over seeds."""
 
     at: dict[str, float]
     value: Estimate
 
 
-Curves: TypeAlias = dict[str, list[Point]]
+Curves: TypeAlias = dict[str, list[CurvePoint]]
 """By line. One quantity through the trainings of all lines."""
 
 
-def curves_of(records: Sequence[Record], logs: Literal["curve", "diagnoses"]) -> dict[str, Curves]:
+def curves_of(records: Sequence[RunRecord], logs: Literal["curve", "diagnoses"]) -> dict[str, Curves]:
     """By quantity: every number that these logs of the records hold, by line.
 
     A number within a dictionary is a quantity of its own, called `quantity: key`. The k-th entry of a line is the
@@ -74,13 +74,13 @@ def _flat(entry: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def _point(entries: Iterable[Mapping[str, float]], quantity: str) -> Point:
+def _point(entries: Iterable[Mapping[str, float]], quantity: str) -> CurvePoint:
     entries = list(entries)
     at = {key: fmean(entry[key] for entry in entries) for key in PLACES if all(key in entry for entry in entries)}
-    return Point(at, estimate([entry.get(quantity, math.nan) for entry in entries]))
+    return CurvePoint(at, estimate([entry.get(quantity, math.nan) for entry in entries]))
 
 
-def diagnostics_of(records: Sequence[Record]) -> dict[str, Curves]:
+def diagnostics_of(records: Sequence[RunRecord]) -> dict[str, Curves]:
     """By quantity, all but the outcome: what a look at the training saw, and what its log holds beside the PSNR."""
     logged = {name: of for name, of in curves_of(records, "curve").items() if name not in (*OUTCOMES, "waiting")}
     found = logged | curves_of(records, "diagnoses")
@@ -92,7 +92,7 @@ def _place(order: Sequence[str], name: str) -> int:
     return order.index(name) if name in order else len(order)
 
 
-def in_words(quantity: str) -> str:
+def quantity_in_words(quantity: str) -> str:
     """A quantity as a caption."""
     name, _, key = quantity.partition(": ")
     words = OUTCOMES.get(name) or QUANTITIES.get(name) or name.replace("_", " ").capitalize()
@@ -100,20 +100,20 @@ def in_words(quantity: str) -> str:
 
 
 @styled
-def learning_charts(curves: Mapping[str, Curves], looks: Looks) -> list[Captioned]:
+def learning_charts(curves: Mapping[str, Curves], looks: LineStyles) -> list[Captioned]:
     """(caption, chart) of validation PSNR, each split against gradient evaluations and against time."""
     wanted = [(quantity, cost) for quantity in OUTCOMES if quantity in curves for cost in COSTS]
     return [_chart(curves, quantity, cost, looks, INCHES) for quantity, cost in wanted]
 
 
 @styled
-def diagnostic_charts(curves: Mapping[str, Curves], looks: Looks) -> list[Captioned]:
+def diagnostic_charts(curves: Mapping[str, Curves], looks: LineStyles) -> list[Captioned]:
     """(caption, chart) of every quantity, small, against gradient evaluations."""
     return [_chart(curves, quantity, "evaluations", looks, SMALL) for quantity in curves]
 
 
 def _chart(
-    curves: Mapping[str, Curves], quantity: str, cost: str, looks: Looks, inches: tuple[float, float]
+    curves: Mapping[str, Curves], quantity: str, cost: str, looks: LineStyles, inches: tuple[float, float]
 ) -> Captioned:
     figure, axes = new_figure(inches)
     drawn = []
@@ -129,5 +129,5 @@ def _chart(
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_xlabel(COSTS[cost])
-    words, key = in_words(quantity), f"l{list(curves).index(quantity)}-{cost}-{inches[0]:.0f}"
+    words, key = quantity_in_words(quantity), f"l{list(curves).index(quantity)}-{cost}-{inches[0]:.0f}"
     return words, svg(figure, key, f"{words} against {COSTS[cost]}, a line a method; numbers in the tables")

@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from ..entry_names import AT, INPUT, is_ceiling
+from ..entry_names import INPUT, SEPARATOR, is_ceiling
 
 Captioned: TypeAlias = tuple[str, Markup]
 
@@ -63,7 +63,7 @@ styled = rc_context(STYLE)
 
 
 @dataclass(frozen=True)
-class Look:
+class LineStyle:
     """How a line is drawn; a colour is never the only difference. `dash` is a line style of matplotlib.
 
     `group` names what belongs to the line in every chart, so that the page can hide all of it.
@@ -76,38 +76,38 @@ class Look:
     width: float = 1.8
 
     @property
-    def bare(self) -> Look:
+    def bare(self) -> LineStyle:
         """For lines with a point at every validation, where markers would hide the line."""
         return replace(self, marker="", width=1.4)
 
 
-Looks: TypeAlias = Mapping[str, Look]
+LineStyles: TypeAlias = Mapping[str, LineStyle]
 
 
-def looks_of(names: Sequence[str]) -> dict[str, Look]:
+def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
     """A look for each line: the input and the ceiling have their own, methods take turns, a backbone has its dashes."""
-    looks: dict[str, Look] = {}
+    looks: dict[str, LineStyle] = {}
     methods = list(dict.fromkeys(_method(name) for name in names if name != INPUT and not is_ceiling(name)))
     backbones = list(dict.fromkeys(_backbone(name) for name in names))
     for i, name in enumerate(dict.fromkeys(names)):
         group, other = f"line-{i}", backbones.index(_backbone(name))
         if name == INPUT:
-            looks[name] = Look(MUTED, "", (0, (4, 2.5)), group, 1.5)
+            looks[name] = LineStyle(MUTED, "", (0, (4, 2.5)), group, 1.5)
         elif is_ceiling(name):
-            looks[name] = Look(INK, "", (0, (6, *(2.5, 1.5) * other, 2.5)), group, 1.5)
+            looks[name] = LineStyle(INK, "", (0, (6, *(2.5, 1.5) * other, 2.5)), group, 1.5)
         else:
             lap, turn = divmod(methods.index(_method(name)), 6)
             dash = DASHES[(lap + other) % 3]
-            looks[name] = Look(COLOURS[f"series-{turn + 1}"], MARKERS[(turn + lap) % 6], dash, group)
+            looks[name] = LineStyle(COLOURS[f"series-{turn + 1}"], MARKERS[(turn + lap) % 6], dash, group)
     return looks
 
 
 def _method(line: str) -> str:
-    return line.partition(AT)[0]
+    return line.partition(SEPARATOR)[0]
 
 
 def _backbone(line: str) -> str:
-    return line.partition(AT)[2]
+    return line.partition(SEPARATOR)[2]
 
 
 def shortened(text: str, most: int = 30) -> str:
@@ -116,7 +116,7 @@ def shortened(text: str, most: int = 30) -> str:
 
 
 @styled
-def legend(looks: Looks) -> dict[str, Markup]:
+def legend(looks: LineStyles) -> dict[str, Markup]:
     """A short piece of each line, drawn by what draws the charts."""
     entries = {}
     for name, look in looks.items():
@@ -136,13 +136,13 @@ def new_figure(inches: tuple[float, float] = INCHES) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def plot(axes: Axes, x: ArrayLike, y: ArrayLike, look: Look) -> None:
+def plot(axes: Axes, x: ArrayLike, y: ArrayLike, look: LineStyle) -> None:
     """A line in its look, and in its group."""
     (line,) = axes.plot(x, y, color=look.colour, linewidth=look.width, linestyle=look.dash, marker=look.marker or None)
     line.set_gid(look.group)
 
 
-def band(axes: Axes, x: ArrayLike, y: NDArray[np.float64], half_width: NDArray[np.float64], look: Look) -> None:
+def band(axes: Axes, x: ArrayLike, y: NDArray[np.float64], half_width: NDArray[np.float64], look: LineStyle) -> None:
     """Around a line; nothing where no half-width is known."""
     if np.isfinite(half_width).any():
         area = axes.fill_between(x, y - half_width, y + half_width, color=look.colour, alpha=0.16, linewidth=0)
@@ -156,7 +156,7 @@ def not_beyond(axes: Axes, means: Sequence[float]) -> None:
     axes.set_ylim(max(low, min(means) - room), min(high, max(means) + room))
 
 
-def grouped_as(artists: Sequence[Artist], look: Look) -> None:
+def grouped_as(artists: Sequence[Artist], look: LineStyle) -> None:
     """Put what was drawn into the group of its line."""
     for artist in artists:
         artist.set_gid(look.group)

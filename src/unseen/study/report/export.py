@@ -12,12 +12,12 @@ from typing import TypeAlias, get_args
 
 from ...core.atomic import write_text
 from ...core.statistics import Estimate
-from ...evaluation.results import Row
+from ...evaluation.results import ImageResult
 from ...protocols.levels import Level, Split
-from ..entry_names import AT
+from ..entry_names import SEPARATOR
 from ..entry_results import Measure
-from ..runs import Record
-from ..summary import Difference, Study
+from ..runs import RunRecord
+from ..summary import Difference, StudySummary
 from .columns import (
     behaviour_columns,
     behaviour_title,
@@ -30,7 +30,7 @@ from .columns import (
     split_columns,
     worst_columns,
 )
-from .notes import comparison, conditions, intervals, oracle, remarks, warning
+from .notes import comparison, conditions, intervals, oracle, study_notes, warning
 from .table import Cell, escaped, markdown
 
 SUMMARY = "summary"
@@ -49,13 +49,13 @@ TEX = {
 }
 
 
-def write_summary(folder: Path, study: Study) -> None:
+def write_summary(folder: Path, study: StudySummary) -> None:
     """Write summary.csv, summary.tex and summary.md into a folder. Raises UserError where it cannot be written."""
     for suffix, text in {"csv": csv_table(study), "tex": tex_table(study), "md": markdown_tables(study)}.items():
         write_text(folder / f"{SUMMARY}.{suffix}", text)
 
 
-def csv_table(study: Study) -> str:
+def csv_table(study: StudySummary) -> str:
     """A line for every line of the tables, the input's too; numbers as they are, empty where undefined.
 
     PSNR, its differences and half-widths of 95 % intervals are in dB, shares between 0 and 1, times in seconds, memory
@@ -65,11 +65,11 @@ def csv_table(study: Study) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([_plain(column.get(name)) for column in columns.values()] for name in study.lines)
+    writer.writerows([_plain(column.get(name)) for column in columns.values()] for name in study.entries)
     return file.getvalue()
 
 
-def _conditions(study: Study) -> Columns:
+def _conditions(study: StudySummary) -> Columns:
     """What was compared, and how."""
     same: dict[str, Plain] = {
         "protocol": study.protocol,
@@ -80,15 +80,15 @@ def _conditions(study: Study) -> Columns:
         "images": study.images,
     }
     return {
-        **{heading: dict.fromkeys(study.lines, value) for heading, value in same.items()},
-        "line": {name: name for name in study.lines},
-        "method": {name: name.partition(AT)[0] for name in study.methods},
+        **{heading: dict.fromkeys(study.entries, value) for heading, value in same.items()},
+        "line": {name: name for name in study.entries},
+        "method": {name: name.partition(SEPARATOR)[0] for name in study.methods},
         "backbone": study.backbones,
         "seeds": study.seeds,
     }
 
 
-def _quality(study: Study) -> Columns:
+def _quality(study: StudySummary) -> Columns:
     """PSNR, SSIM and gap closed, by split and by level."""
     found: dict[str, Mapping[str, Plain]] = {}
     places: dict[str, Split | Level] = {split: split for split in study.splits}
@@ -106,7 +106,7 @@ def _quality(study: Study) -> Columns:
     return {**found, "gap closed": study.gap}
 
 
-def _behaviour(study: Study) -> Columns:
+def _behaviour(study: StudySummary) -> Columns:
     """Differences from ERM, and what methods cost."""
     found = {**_differences("erm", study.differences)}
     found |= _differences("erm on the same backbone", study.differences_there)
@@ -140,7 +140,7 @@ def _plain(value: Plain) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def tex_table(study: Study) -> str:
+def tex_table(study: StudySummary) -> str:
     """A table for LaTeX with the package booktabs, the best competitor bold; the caption says how it was made."""
     columns = [
         *split_columns(study, "psnr"),
@@ -161,7 +161,7 @@ def tex_table(study: Study) -> str:
         "\\toprule",
         *(_tex_row([tex(heading) for heading in row]) for row in headings),
         "\\midrule",
-        *(_tex_row([tex(name), *(_tex_cell(column.cells[name]) for column in columns)]) for name in study.lines),
+        *(_tex_row([tex(name), *(_tex_cell(column.cells[name]) for column in columns)]) for name in study.entries),
         "\\bottomrule",
         "\\end{tabular}",
         "\\end{table}",
@@ -182,12 +182,12 @@ def tex(text: str) -> str:
     return "".join(TEX.get(character, character) for character in " ".join(text.split()))
 
 
-def markdown_table(rows: Sequence[Row], records: Sequence[Record] = ()) -> str:
+def markdown_table(rows: Sequence[ImageResult], records: Sequence[RunRecord] = ()) -> str:
     """`markdown_tables` of the study of these rows. Raises UserError where `check_comparable` does."""
-    return markdown_tables(Study(rows, records))
+    return markdown_tables(StudySummary(rows, records))
 
 
-def markdown_tables(study: Study) -> str:
+def markdown_tables(study: StudySummary) -> str:
     """The same tables as Markdown, each after its caption, remarks at the end; ends in a newline."""
     captioned = {
         "Mean by split": [
@@ -205,5 +205,5 @@ def markdown_tables(study: Study) -> str:
     parts = []
     for caption, columns in captioned.items():
         if columns:
-            parts += [f"**{escaped(caption + warning(study))}**", markdown(study.lines, columns)]
-    return "\n\n".join([*parts, " ".join(map(escaped, remarks(study)))]) + "\n"
+            parts += [f"**{escaped(caption + warning(study))}**", markdown(study.entries, columns)]
+    return "\n\n".join([*parts, " ".join(map(escaped, study_notes(study)))]) + "\n"

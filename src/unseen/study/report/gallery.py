@@ -19,22 +19,27 @@ from ...core.grouping import grouped
 from ...core.statistics import Estimate
 from ...data.photo import Photo
 from ...data.tensors import to_pixels
-from ...evaluation.benchmark_sets import Tests
+from ...evaluation.benchmark_sets import BenchmarkSets
 from ...evaluation.evaluate import measure
 from ...evaluation.inputs import at_size_of, levels_of
-from ...evaluation.results import Row
+from ...evaluation.results import ImageResult
 from ...protocols.levels import Level, Split, plain_words
 from ...protocols.protocol import Protocol
 from ..entry_names import BASELINE, is_ceiling
-from ..summary import Study
+from ..summary import StudySummary
 from .columns import cell
 
 
 def pictures(
-    networks: Sequence[tuple[str, nn.Module]], study: Study, protocol: Protocol, tests: Tests, device: str, seed: int
-) -> list[Picture]:
+    networks: Sequence[tuple[str, nn.Module]],
+    study: StudySummary,
+    protocol: Protocol,
+    tests: BenchmarkSets,
+    device: str,
+    seed: int,
+) -> list[GalleryPicture]:
     """Excerpts under every level: clean, input, and every network's output, of the images that `chosen` names."""
-    shown: dict[tuple[str, Level], list[Picture]] = {}
+    shown: dict[tuple[str, Level], list[GalleryPicture]] = {}
     for dataset, photo in chosen(study, tests, protocol.step):
         for label, network in networks:
             levels = levels_of(photo, dataset, protocol)
@@ -43,14 +48,14 @@ def pictures(
                 about = (name, found.level.distortion, found.level.degree, found.level.split)
                 strip = shown.setdefault((name, found.level), [])
                 if not strip:
-                    strip.append(Picture(*about, "clean", None, photo.pixels))
+                    strip.append(GalleryPicture(*about, "clean", None, photo.pixels))
                     given = at_size_of(found.restored, found.distorted)
-                    strip.append(Picture(*about, "input", found.input_psnr, to_pixels(given)))
-                strip.append(Picture(*about, label, found.psnr, to_pixels(found.restored)))
+                    strip.append(GalleryPicture(*about, "input", found.input_psnr, to_pixels(given)))
+                strip.append(GalleryPicture(*about, label, found.psnr, to_pixels(found.restored)))
     return [picture for strip in shown.values() for picture in strip]
 
 
-def chosen(study: Study, tests: Tests, step: int) -> list[tuple[str, Photo]]:
+def chosen(study: StudySummary, tests: BenchmarkSets, step: int) -> list[tuple[str, Photo]]:
     """The centres of two images of each set, the first two by `worst_then_median`."""
     photos = {(name, photo.name): photo for name, photo in tests.excerpts(step)}
     known = [image for image in worst_then_median(study.rows) if image in photos]
@@ -70,7 +75,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Picture:
+class GalleryPicture:
     """One picture of the gallery.
 
     `label` is "clean", "input" or a line of the study. `pixels` is uint8 RGB, (H, W, 3), cropped by the caller;
@@ -95,7 +100,7 @@ class Picture:
         return Level(self.split, self.distortion, self.degree)
 
 
-def worst_then_median(rows: Sequence[Row]) -> dict[tuple[str, str], str]:
+def worst_then_median(rows: Sequence[ImageResult]) -> dict[tuple[str, str], str]:
     """Test images as (dataset, image) in the order in which they are worth a look, and what is said of them.
 
     An image is judged by its gain: restored less given PSNR on the unseen levels (on all, where none is unseen),
@@ -117,7 +122,7 @@ def worst_then_median(rows: Sequence[Row]) -> dict[tuple[str, str], str]:
     return {image: {**median, **worst}.get(image, "") for image in (*first, *(i for i in order if i not in first))}
 
 
-def by_severity(rows: Iterable[Row]) -> list[Level]:
+def by_severity(rows: Iterable[ImageResult]) -> list[Level]:
     """The levels, the mildest first: by the mean PSNR of what was given, as degrees of two kinds have no order."""
     given = {
         level: fmean([row.input_psnr for row in group if not math.isnan(row.input_psnr)] or [-math.inf])
@@ -127,7 +132,7 @@ def by_severity(rows: Iterable[Row]) -> list[Level]:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownImage:
     """A picture in the index: where its data stands among `Gallery.sources`, its PSNR as text, its size."""
 
     source: int
@@ -148,7 +153,7 @@ class Gallery:
     images: list[dict[str, str]]
     levels: list[dict[str, str]]
     labels: list[str]
-    pictures: list[list[dict[str, Shown]]]
+    pictures: list[list[dict[str, ShownImage]]]
     sources: list[str]
     start: dict[str, str | int]
     quality: int | None
@@ -159,7 +164,7 @@ class Gallery:
         return asdict(self)
 
 
-def gallery(study: Study, pictures: Sequence[Picture]) -> Gallery | None:
+def gallery(study: StudySummary, pictures: Sequence[GalleryPicture]) -> Gallery | None:
     """The pictures in their order: images by `worst_then_median`, levels by `by_severity`, labels as in the tables.
 
     Two are chosen to begin with: ERM on the left and the best other method, by its mean on unseen levels, on the
@@ -174,10 +179,10 @@ def gallery(study: Study, pictures: Sequence[Picture]) -> Gallery | None:
     quality, stored = _stored([p.pixels for p in pictures])
     sources = list(dict.fromkeys(stored))
     place = {source: i for i, source in enumerate(sources)}
-    found: list[list[dict[str, Shown]]] = [[{} for _ in levels] for _ in images]
+    found: list[list[dict[str, ShownImage]]] = [[{} for _ in levels] for _ in images]
     for picture, source in sorted(zip(pictures, stored, strict=True), key=lambda pair: labels.index(pair[0].label)):
         height, width, _ = picture.pixels.shape
-        shown = Shown(place[source], _decibels(picture.psnr), width, height)
+        shown = ShownImage(place[source], _decibels(picture.psnr), width, height)
         found[images.index(picture.image)][levels.index(picture.level)][picture.label] = shown
     left, right = _rivals(study, labels)
     unseen = [i for i, level in enumerate(levels) if level.split == "unseen"]
@@ -201,7 +206,7 @@ def _ordered(some: set[T], order: Sequence[T]) -> list[T]:
     return known + sorted(some - set(known), key=str)
 
 
-def _rivals(study: Study, labels: Sequence[str]) -> tuple[str, str]:
+def _rivals(study: StudySummary, labels: Sequence[str]) -> tuple[str, str]:
     """What is compared first. A single method is held against the input."""
     where: Split = "unseen" if "unseen" in study.splits else study.splits[-1]
     found = study.estimates("psnr", where)

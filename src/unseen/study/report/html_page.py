@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Any
 from ...core.atomic import write_text
 from ...core.provenance import command_line, machine_line
 from ...core.statistics import Estimate
-from ...evaluation.benchmark_sets import Tests
+from ...evaluation.benchmark_sets import BenchmarkSets
 from ...evaluation.config import EvaluateConfig
-from ...evaluation.evaluate import Trained
-from ...evaluation.results import ROWS, Row, write_rows
+from ...evaluation.evaluate import TestedNetwork
+from ...evaluation.results import RESULTS, ImageResult, write_results
 from ...protocols.levels import Level
 from ...protocols.protocol import Protocol
-from ..entry_names import AT, BASELINE, CEILING, INPUT, is_ceiling
-from ..summary import Study
+from ..entry_names import BASELINE, CEILING, INPUT, SEPARATOR, is_ceiling
+from ..summary import StudySummary
 from . import appendix as numbers
 from . import columns as tables
 from . import notes as remarks
-from .gallery import Picture, gallery, pictures
+from .gallery import GalleryPicture, gallery, pictures
 
 if TYPE_CHECKING:
     from ...protocols.protocol import Reported
@@ -45,16 +45,16 @@ def definitions(protocol: Protocol) -> dict[Level, str]:
 
 
 def write_evaluation(
-    rows: Sequence[Row],
-    trained: Trained,
+    rows: Sequence[ImageResult],
+    trained: TestedNetwork,
     protocol: Protocol,
-    tests: Tests,
+    tests: BenchmarkSets,
     config: EvaluateConfig,
     notes: Sequence[str],
 ) -> None:
     """The rows and the page of one network."""
-    out, study = Path(config.out), Study(rows)
-    write_rows(out / ROWS, rows)
+    out, study = Path(config.out), StudySummary(rows)
+    write_results(out / RESULTS, rows)
     write_report(
         out / REPORT,
         study,
@@ -69,7 +69,7 @@ def write_evaluation(
     )
 
 
-__all__ = ["Picture", "write_report"]
+__all__ = ["GalleryPicture", "write_report"]
 
 ONE_SEED_MOVES = 0.5
 """dB that another seed may move a mean of a short training; below it, one seed settles nothing."""
@@ -82,8 +82,8 @@ SCRIPTS = ("gallery.js", "tables.js", "lines.js")
 
 def write_report(
     path: Path,
-    study: Study,
-    pictures: Sequence[Picture],
+    study: StudySummary,
+    pictures: Sequence[GalleryPicture],
     *,
     title: str,
     command: str,
@@ -136,25 +136,25 @@ def write_report(
     write_text(path, page)
 
 
-def shown_first(study: Study) -> set[str]:
+def shown_first(study: StudySummary) -> set[str]:
     """The lines that the charts show to begin with: all, if these are few.
 
     Else the input, the three best by their mean on unseen levels, and on the study's own backbone ERM, the ceiling
     and the family of DIL.
     """
-    if len(study.lines) <= LEGIBLE:
-        return set(study.lines)
+    if len(study.entries) <= LEGIBLE:
+        return set(study.entries)
     found = study.estimates("psnr", "unseen" if "unseen" in study.splits else study.splits[-1])
     best = sorted(study.rivals, key=lambda name: -found[name].mean if math.isfinite(found[name].mean) else 0)[:3]
     fixed = {name for name in study.methods if name in (BASELINE, CEILING) or name.startswith("dil")}
-    return {INPUT, *best, *(name for name in fixed if AT not in name)}
+    return {INPUT, *best, *(name for name in fixed if SEPARATOR not in name)}
 
 
-def _charts(study: Study) -> dict[str, Any]:
+def _charts(study: StudySummary) -> dict[str, Any]:
     """All that is drawn, and what it was drawn from."""
     from . import charts, curves, drawing
 
-    looks = drawing.looks_of(study.lines)
+    looks = drawing.line_styles(study.entries)
     learnt = {name: of for name, of in curves.curves_of(study.records, "curve").items() if name in curves.OUTCOMES}
     seen_inside = curves.diagnostics_of(study.records)
     beside = {name: of for name, of in learnt.items() if name == "held_out_psnr"} if seen_inside else {}
@@ -167,7 +167,7 @@ def _charts(study: Study) -> dict[str, Any]:
         "learning_charts": curves.learning_charts(learnt, looks),
         "diagnostics": seen_inside,
         "diagnostic_charts": curves.diagnostic_charts(beside | seen_inside, looks),
-        "words": {name: curves.in_words(name) for name in (*learnt, *seen_inside)},
+        "words": {name: curves.quantity_in_words(name) for name in (*learnt, *seen_inside)},
     }
 
 
@@ -176,7 +176,7 @@ def _source(script: str) -> str:
     return "'sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii") + "'"
 
 
-def _finding(study: Study) -> str:
+def _finding(study: StudySummary) -> str:
     """One sentence on the unseen levels, in numbers only: what it means is for the notes to say."""
     if "unseen" not in study.splits:
         return ""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from ...core.grouping import grouped
-from ..entry_names import AT, BASELINE, is_ceiling
-from ..summary import Study
+from ..entry_names import BASELINE, SEPARATOR, is_ceiling
+from ..summary import StudySummary
 
 CEILING_NOTE = "trained on the unseen levels too"
 SEEDS_TOO = "images (bootstrap) and seeds (t), paired by both"
@@ -22,28 +22,28 @@ WEIGHTS = {
 }
 
 
-def remarks(study: Study) -> list[str]:
+def study_notes(study: StudySummary) -> list[str]:
     """What was compared, how the numbers were made, and what is odd about them; a choice on unseen levels first."""
     return [*oracle(study), conditions(study), *intervals(study), *comparison(study), *_of_columns(study)]
 
 
-def conditions(study: Study) -> str:
+def conditions(study: StudySummary) -> str:
     """Budget, selection and tuning: equal for every line."""
     equal = "Equal for all: " if len(study.methods) > 1 else ""
     return f"{equal}{study.budget}; {selection(study)}; {tuning(study)}."
 
 
-def selection(study: Study) -> str:
+def selection(study: StudySummary) -> str:
     """Which weights of a training were tested."""
     return WEIGHTS.get(study.select, f"weights selected by {study.select}")
 
 
-def tuning(study: Study) -> str:
+def tuning(study: StudySummary) -> str:
     """Where the settings of the methods come from."""
     return f"settings the best of {study.tuned} tried on held-out levels" if study.tuned else "settings as given"
 
 
-def oracle(study: Study) -> Iterator[str]:
+def oracle(study: StudySummary) -> Iterator[str]:
     """The loudest remark, where there is cause for it."""
     if study.select == ORACLE:
         yield (
@@ -52,7 +52,7 @@ def oracle(study: Study) -> Iterator[str]:
         )
 
 
-def warning(study: Study) -> str:
+def warning(study: StudySummary) -> str:
     """To stand behind the title of a table; empty where there is nothing to warn of."""
     return " (ORACLE SELECTION)" if study.select == ORACLE else ""
 
@@ -62,7 +62,7 @@ def in_style(remark: str) -> Text:
     return Text(remark, style="bold red" if remark.startswith(ORACLE.upper()) else "dim")
 
 
-def intervals(study: Study) -> Iterator[str]:
+def intervals(study: StudySummary) -> Iterator[str]:
     """What stands behind ±."""
     fewest, most = min(study.seeds.values()), max(study.seeds.values())
     if most == 1:
@@ -74,7 +74,7 @@ def intervals(study: Study) -> Iterator[str]:
         yield f"Mean ± half-width of the 95 % interval over seeds (t), of which there are: {listed}."
 
 
-def comparison(study: Study) -> Iterator[str]:
+def comparison(study: StudySummary) -> Iterator[str]:
     """What gap closed is, or why it is undefined, and what differences from ERM are."""
     if any(map(is_ceiling, study.methods)):
         yield f"ceiling: {CEILING_NOTE}; it bounds the others and does not compete."
@@ -86,7 +86,7 @@ def comparison(study: Study) -> Iterator[str]:
         yield from _of_differences(study)
 
 
-def _of_columns(study: Study) -> Iterator[str]:
+def _of_columns(study: StudySummary) -> Iterator[str]:
     if len(study.levels_in("unseen")) > 1:
         yield f"Worst unseen, the level of the lowest PSNR: {_worst(study)}."
     if study.seen_cost:
@@ -103,14 +103,14 @@ def _of_columns(study: Study) -> Iterator[str]:
     yield from _odd_numbers(study)
 
 
-def _worst(study: Study) -> str:
+def _worst(study: StudySummary) -> str:
     by_level = grouped(study.methods, lambda name: study.worst[name][0].name)
     if len(by_level) == 1:
         return f"{next(iter(by_level))}, for every method"
     return "; ".join(f"{level} for {', '.join(names)}" for level, names in by_level.items())
 
 
-def _of_differences(study: Study) -> Iterator[str]:
+def _of_differences(study: StudySummary) -> Iterator[str]:
     found = [*study.differences.values(), *study.differences_there.values()]
     paired = {difference.seeds for difference in found}
     over = "images (bootstrap); with one seed, nothing is known of others" if paired == {1} else SEEDS_TOO
@@ -118,12 +118,12 @@ def _of_differences(study: Study) -> Iterator[str]:
     yield f"From {BASELINE}: difference of the unseen means, with its 95 % interval over {over}{number}."
     if study.differences_there:
         yield (
-            f"Lines with {AT.strip()} are on another backbone: the first difference is from {BASELINE} on the study's "
-            f"own and is of backbone and method together, the second from {BASELINE} on the same backbone."
+            f"Lines with {SEPARATOR.strip()} are on another backbone: the first difference is from {BASELINE} on the "
+            f"study's own and is of backbone and method together, the second from {BASELINE} on the same backbone."
         )
 
 
-def _odd_numbers(study: Study) -> Iterator[str]:
+def _odd_numbers(study: StudySummary) -> Iterator[str]:
     total = len(study.rows)
     infinite = sum(math.isinf(row.psnr) or math.isinf(row.input_psnr) for row in study.rows)
     unknown = sum(math.isnan(row.psnr) or math.isnan(row.ssim) for row in study.rows)

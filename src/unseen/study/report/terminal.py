@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ...evaluation.results import Row
+from ...evaluation.results import ImageResult
 from ..entry_names import INPUT, is_ceiling
-from ..runs import Record
-from ..summary import Study
+from ..runs import RunRecord
+from ..summary import StudySummary
 from .columns import (
     behaviour_columns,
     behaviour_title,
@@ -25,7 +25,7 @@ from .columns import (
     split_columns,
     worst_columns,
 )
-from .notes import in_style, remarks, warning
+from .notes import in_style, study_notes, warning
 from .table import NARROW, Column
 
 
@@ -72,25 +72,25 @@ def short(name: str) -> str:
     return name.partition(" (")[0] if name == INPUT else name
 
 
-def print_table(rows: Sequence[Row], console: Console, records: Sequence[Record] = ()) -> None:
+def print_table(rows: Sequence[ImageResult], console: Console, records: Sequence[RunRecord] = ()) -> None:
     """Print `text_tables` at the console's width, and beneath them how to read them.
 
     Raises UserError where `check_comparable` does.
     """
-    study = Study(rows, records)
+    study = StudySummary(rows, records)
     for table in text_tables(study, console.width):
         console.print(table)
-    for remark in remarks(study):
+    for remark in study_notes(study):
         console.print(in_style(remark))
 
 
-def text_tables(study: Study, width: int) -> list[Table]:
+def text_tables(study: StudySummary, width: int) -> list[Table]:
     """Tables for a terminal `width` characters wide, the main one first; spreads where there is room for them.
 
     Columns that do not fit go to a further table.
     """
     main = [*split_columns(study, "psnr"), *worst_columns(study, "psnr"), *gap_columns(study)]
-    longest = max(cell_len(short(name)) for name in study.lines)
+    longest = max(cell_len(short(name)) for name in study.entries)
     label = max(NARROW, min(longest, room(width, needed(main))))
     free = room(width, label)
     differences, behaviour = difference_columns(study), [column.bare for column in behaviour_columns(study)]
@@ -109,5 +109,5 @@ def text_tables(study: Study, width: int) -> list[Table]:
     for title, columns in groups.items():
         for i, together in enumerate(packed(filter(None, columns), free)):
             heading = f"{title}{', continued' * (i > 0)}{warning(study)}"
-            tables.append(text_table(heading, study.lines, together, label))
+            tables.append(text_table(heading, study.entries, together, label))
     return tables
