@@ -12,6 +12,7 @@ import pytest
 import torch
 from playwright.sync_api import Browser, sync_playwright
 from support.commandline import CommandLine, photographs
+from support.docs_tables import DocsTables
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = [  # nothing is asked of the network but what a page asks for
@@ -21,6 +22,17 @@ QUIET = [  # nothing is asked of the network but what a page asks for
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of this test suite."""
+    parser.addoption("--write-docs", action="store_true", help="write the generated passages of the documents anew")
+
+
+@pytest.fixture
+def docs_tables(request: pytest.FixtureRequest) -> DocsTables:
+    """The generated passages of the documents: compared with the code, or written with --write-docs."""
+    return DocsTables(write=request.config.getoption("--write-docs"))
 
 
 @pytest.fixture(autouse=True)
