@@ -476,7 +476,10 @@ def test_a_photograph_missing_from_scikit_image_names_the_version(monkeypatch: p
 
 
 def test_importing_the_package_loads_neither_torch_nor_scikit_image() -> None:
-    code = "import sys, unseen.data; unseen.data.embedded_photos('test');print({'torch', 'skimage'} & set(sys.modules))"
+    code = (
+        "import sys; from unseen.data.embedded import embedded_photos; embedded_photos('test');"
+        "print({'torch', 'skimage'} & {*sys.modules})"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -34,6 +35,8 @@ class Haze(Distortion):
     airlight: A, gray, in the units of the image, 0 to 1, or a range. RESIDE has 0.7 to 1.
     The result is in [0, 1]. Raises ValueError for values outside these ranges.
     """
+
+    degree_unit: ClassVar[str] = "scattering β, per mean depth"
 
     beta: Range
     airlight: Range = (0.7, 1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import get_args
+from typing import ClassVar, get_args
 
 import torch
 from torch import Tensor
@@ -54,6 +54,8 @@ class GaussianBlur(Blur):
     Raises ValueError for settings outside these.
     """
 
+    degree_unit: ClassVar[str] = "standard deviation σ, pixels"
+
     sigma: Range
     ratio: Range = 1.0
     size: int | None = None
@@ -90,6 +92,8 @@ class GaussianBlur(Blur):
 @dataclass(frozen=True)
 class _ShapedBlur(Blur):
     """What the two blurs with a shape β share."""
+
+    degree_unit: ClassVar[str] = "standard deviation σ, pixels"
 
     sigma: Range
     beta: Range
@@ -153,6 +157,8 @@ class SincBlur(Blur):
     border: as for GaussianBlur. Raises ValueError for settings outside these.
     """
 
+    degree_unit: ClassVar[str] = "cut-off, radians a pixel (lower is stronger)"
+
     cutoff: Range
     size: int = 21
     border: Border = "reflect"
@@ -183,6 +189,8 @@ class DefocusBlur(Blur):
         disc lies within one pixel and changes nothing.
     border: as for GaussianBlur. Raises ValueError for settings outside these.
     """
+
+    degree_unit: ClassVar[str] = "radius of the disc, pixels"
 
     radius: Range
     border: Border = "reflect"
@@ -216,6 +224,8 @@ class MotionBlur(Blur):
         straight line at an angle drawn evenly.
     Raises ValueError for settings outside these.
     """
+
+    degree_unit: ClassVar[str] = "length of the path, pixels"
 
     length: Range
     border: Border = "reflect"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar, get_args
+from typing import ClassVar, Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor
@@ -60,6 +60,8 @@ class CameraNoise(Distortion):
     An image of one row or column is photographed as if it went on unchanged, so that every colour is measured.
     Raises ValueError for settings outside these bounds, and `apply` for images of other than three channels.
     """
+
+    degree_unit: ClassVar[str] = "standard deviation at mid-gray, gray levels of 255"
 
     convention: Convention
     shot: Range

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from io import BytesIO
-from typing import BinaryIO, Literal, get_args
+from typing import BinaryIO, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 @dataclass(frozen=True)
 class _Codec(Distortion):
     """What the codecs share: an integer quality an image, and eight bits."""
+
+    degree_unit: ClassVar[str] = "quality (lower is stronger)"
 
     quality: Range
 

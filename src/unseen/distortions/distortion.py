@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -20,7 +21,13 @@ class Distortion(ABC):
 
     Sampling stands apart from applying, so that a draw can be logged, replayed, and given to other content.
     A random field (noise, streaks) is held as one seed an image: a batch of n equals n singles, on any device.
+
+    Attributes:
+        degree_unit: what `degree` is and its unit, as the axis of a chart says it: `radius of the disc, pixels`. Empty
+            where the degree is words, or is not described.
     """
+
+    degree_unit: ClassVar[str] = ""
 
     @abstractmethod
     def sample(self, generator: torch.Generator, n: int) -> Parameters:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -37,6 +38,8 @@ class LowLight(Distortion):
     read: standard deviation of the read-out noise in units of white, 0 to 0.1, or a range.
     The result is in [0, 1]. Raises ValueError for values outside these ranges.
     """
+
+    degree_unit: ClassVar[str] = "share of the light left (less is stronger)"
 
     exposure: Range
     shot: Range = 1e-3

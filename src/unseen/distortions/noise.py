@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -50,6 +51,8 @@ class GaussianNoise(_NoiseBySigma):
     Raises ValueError for a σ outside 0 to 255 and for an empty range.
     """
 
+    degree_unit: ClassVar[str] = "standard deviation σ, gray levels of 255"
+
     gray: bool = False
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
@@ -69,6 +72,8 @@ class PoissonNoise(Distortion):
         differences stay clean, and the noise is Poisson's in the luma only.
     Raises ValueError for photons outside 1 to 1e6 and for an empty range.
     """
+
+    degree_unit: ClassVar[str] = "photons at white (fewer are stronger)"
 
     photons: Range
     clip: bool = True
@@ -105,6 +110,8 @@ class ScaledPoissonNoise(Distortion):
     Raises ValueError for a strength outside 0 to 100 and for an empty range.
     """
 
+    degree_unit: ClassVar[str] = "strength"
+
     strength: Range
     clip: bool = True
     gray: bool = False
@@ -138,6 +145,8 @@ class SpeckleNoise(_NoiseBySigma):
     Raises ValueError for a σ outside 0 to 255 and for an empty range.
     """
 
+    degree_unit: ClassVar[str] = "standard deviation σ at white, gray levels of 255"
+
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         sigma = per_image(parameters["sigma"] / 255, clean)
         return _clipped(clean + clean * sigma * normal_fields(parameters["seed"], clean), self.clip)
@@ -151,6 +160,8 @@ class SaltAndPepper(Distortion):
     share: probability that a pixel is lost, 0 to 1, or a range [low, high] drawn evenly, one value an image.
     Raises ValueError for a share outside 0 to 1 and for an empty range.
     """
+
+    degree_unit: ClassVar[str] = "share of pixels lost"
 
     share: Range
 
@@ -182,6 +193,8 @@ class CorrelatedNoise(_NoiseBySigma):
     clip: keep the result in [0, 1]; they do not clip.
     Raises ValueError for a σ outside 0 to 255 and for an empty range.
     """
+
+    degree_unit: ClassVar[str] = "standard deviation σ, gray levels of 255"
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         n, channels, height, width = clean.shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -43,6 +43,8 @@ class RainStreaks(Distortion):
         than a pixel are drawn a pixel wide and dimmer by as much.
     Each range is drawn once an image. Raises ValueError for values outside these ranges.
     """
+
+    degree_unit: ClassVar[str] = "streaks for each pixel of the image"
 
     density: Range
     length: Range = (10, 20)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -79,6 +79,8 @@ class Downsample(Distortion):
     Raises ValueError for settings outside these, and for images whose height or width the factor does not divide.
     """
 
+    degree_unit: ClassVar[str] = "factor by which each side shrinks"
+
     factor: int
     mode: Mode = "matlab"
 
@@ -122,6 +124,8 @@ class Resample(Distortion):
     down, up: modes as for `resize`. Clipped to [0, 1].
     Raises ValueError for settings outside these.
     """
+
+    degree_unit: ClassVar[str] = "factor by which each side shrinks"
 
     factor: Range
     down: Mode = "bicubic"

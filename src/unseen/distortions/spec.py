@@ -39,6 +39,18 @@ def parse_distortion(spec: str, field: str) -> Distortion:
         raise UserError(f"{field}: {spec!r}: {error}") from error
 
 
+def degree_unit(kind: str) -> str:
+    """Say what the degree of a distortion is measured in, for the axis of a chart.
+
+    Args:
+        kind: name of a distortion as results have it: of a built-in one, of a composition, a dotted path, or `pairs`.
+
+    Returns:
+        The distortion's `degree_unit`; empty for names other than `pairs` and those of `DISTORTIONS`.
+    """
+    return "set of recorded pairs" if kind == PAIRS else getattr(DISTORTIONS.get(kind), "degree_unit", "")
+
+
 def _single(spec: str, field: str) -> Distortion:
     if name_of(spec) == PAIRS:
         raise UserError(f"{field}: {spec!r}: recorded pairs are there already, and cannot be made of other photographs")

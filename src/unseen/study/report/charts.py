@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from ...core.grouping import grouped
+from ...distortions.spec import degree_unit
 from ...protocols.levels import Level, Split, plain_words
 from ..entry_names import CEILING, is_ceiling
 from ..entry_results import Measure
@@ -37,26 +38,6 @@ from .drawing import (
     styled,
     svg,
 )
-
-DEGREES = {
-    "pairs": "set of recorded pairs",
-    **dict.fromkeys(("gaussian_noise", "correlated_noise"), "standard deviation σ, gray levels of 255"),
-    "speckle_noise": "standard deviation σ at white, gray levels of 255",
-    "camera_noise": "standard deviation at mid-gray, gray levels of 255",
-    "poisson_noise": "photons at white (fewer are stronger)",
-    "scaled_poisson_noise": "strength",
-    "salt_and_pepper": "share of pixels lost",
-    **dict.fromkeys(("gaussian_blur", "generalised_gaussian_blur", "plateau_blur"), "standard deviation σ, pixels"),
-    "sinc_blur": "cut-off, radians a pixel (lower is stronger)",
-    "defocus_blur": "radius of the disc, pixels",
-    "motion_blur": "length of the path, pixels",
-    **dict.fromkeys(("jpeg", "webp"), "quality (lower is stronger)"),
-    **dict.fromkeys(("downsample", "resample"), "factor by which each side shrinks"),
-    **dict.fromkeys(("rain_streaks", "dense_rain", "heavy_rain"), "streaks for each pixel of the image"),
-    "haze": "scattering β, per mean depth",
-    "low_light": "share of the light left (less is stronger)",
-}
-"""What the degree of a distortion is, in words and units, for the axis of its chart."""
 
 
 @styled
@@ -91,7 +72,7 @@ def _panels(study: StudySummary) -> list[_Panel]:
 
 def _panel(levels: list[Level]) -> _Panel:
     kind, title = levels[0].distortion, plain_words(levels[0].distortion)
-    axis = DEGREES.get(kind, f"degree of {title}")
+    axis = degree_unit(kind) or f"degree of {title}"
     degrees = {level: level.degree for level in levels if not isinstance(level.degree, str)}
     if len(degrees) < len(levels) or len(set(degrees.values())) == 1:
         return _Panel(title, axis, levels, range(len(levels)))
