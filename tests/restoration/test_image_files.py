@@ -318,10 +318,10 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(suffix: str, tmp_path: Pa
     script = f"""
 import resource, sys
 from pathlib import Path
-from unseen.errors import UserError
-from unseen.restoration.images import open_picture, save
+from unseen.core.errors import UserError
+from unseen.restoration.imagefiles.picture import open_image, save
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-picture = open_picture(Path({str(tmp_path / "in.png")!r}))
+picture = open_image(Path({str(tmp_path / "in.png")!r}))
 read = picture.reader()
 strips = (read(top, top + 10) for top in range(0, 300, 10))
 try:

@@ -456,8 +456,8 @@ def test_large_pictures_stream(suffix: str, tmp_path: Path) -> None:
 import resource
 from pathlib import Path
 import pyvips
-from unseen.restoration.images import open_picture, save
-picture = open_picture(Path({str(tmp_path / f"in.{suffix}")!r}))
+from unseen.restoration.imagefiles.picture import open_image, save
+picture = open_image(Path({str(tmp_path / f"in.{suffix}")!r}))
 read = picture.reader()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 strips = (read(top, min(top + 128, picture.height)) for top in range(0, picture.height, 128))

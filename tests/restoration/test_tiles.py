@@ -390,16 +390,16 @@ def test_too_little_memory_is_refused_with_how_much_would_do() -> None:
 
 PEAK = """
 import numpy as np, torch
-from unseen.backbones import {part}
-from unseen.evaluation import on_device, restore
-from unseen.memory import Memory
-from unseen.restoration.models import Model
-from unseen.restoration.reach import reach_of
+from unseen.models.backbones import {part}
+from unseen.models.inference import on_device, restore_batch
+from unseen.core.memory import Memory
+from unseen.models.loading import Model
+from unseen.models.receptive_field import receptive_field_of
 from unseen.restoration.tiles import restored_strips, tiling_for
 
 torch.set_num_threads(1)
 network = on_device({part}({settings}).eval(), "cpu")
-model = Model("a network", lambda images: restore(network, images, "cpu"), reach_of(network))
+model = Model("a network", lambda images: restore_batch(network, images, "cpu"), receptive_field_of(network))
 model.run(torch.zeros(1, 3, 64, 64))
 row = np.random.default_rng(0).random((1, 2000, 3), np.float32)
 memory = Memory(torch.device("cpu"))

@@ -55,10 +55,10 @@ SERVER = """
 import os, sys, time
 import torch
 from torch.nn import functional as F
-from unseen.checkpoints import Card
-from unseen.protocols import load_protocol
-from unseen.restoration.models import Model
-from unseen.restoration.reach import Reach
+from unseen.models.card import Card
+from unseen.models.loading import Model
+from unseen.models.receptive_field import ReceptiveField
+from unseen.protocols.loading import load_protocol
 from unseen.studio import serve
 
 torch.set_num_threads(1)
@@ -72,9 +72,9 @@ def slowly(images):
 
 config = {"backbone": "plain", "method": "erm", "protocol": "denoise", "seed": 0, "budget": 1}
 card = Card("0", config, load_protocol("denoise").hash(), 1)
-models = {"mean": Model("mean", mean, Reach(1), card), "<b>same</b>": Model("same", lambda x: x.clone(), Reach(0))}
+models = {"mean": Model("mean", mean, ReceptiveField(1), card), "<b>same</b>": Model("same", lambda x: x.clone(), ReceptiveField(0))}
 if "slow" in sys.argv:
-    models = {"slow": Model("slow", slowly, Reach(0))}
+    models = {"slow": Model("slow", slowly, ReceptiveField(0))}
 serve(models, open_browser=False)
 print("ended", flush=True)
 """
