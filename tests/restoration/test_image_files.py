@@ -338,12 +338,13 @@ except UserError as error:
     assert out.read_bytes() == b"precious"
 
 
-def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", ["100k", "300k"], ids=["for the pixels", "for the file beside them"])
+def test_a_disk_that_is_really_full(size: str, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     if (
         os.geteuid()
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "none", disk], check=False).returncode
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", disk], check=False).returncode
     ):
         pytest.skip("only an administrator makes a small disk")
     try:

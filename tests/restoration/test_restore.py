@@ -251,13 +251,13 @@ def test_a_full_disk_ends_the_run(restore: Restore, tmp_path: Path) -> None:
     """What fits is kept, what does not fit leaves nothing behind, and the rest is not tried in vain."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)], capture_output=True)
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(disk)], capture_output=True)
     if mount.returncode:
         pytest.skip("only root may mount a small disk")
     try:
         (tmp_path / "photos").mkdir()
         draws = np.random.default_rng(0)
-        for i in range(4):  # some 270 kB each, and of sizes of their own
+        for i in range(4):  # some 270 kB each, as much again while it is written, and of sizes of their own
             noise = draws.integers(0, 255, (300, 300 + i, 3), np.uint8)
             Image.fromarray(noise).save(tmp_path / "photos" / f"{i}.png")
         told = restore(tmp_path / "photos", "-o", disk / "out", code=1)

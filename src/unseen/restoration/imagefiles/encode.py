@@ -1,4 +1,4 @@
-"""Rows of pixels in, an encoded file out: never more than a few strips of it in memory."""
+"""Rows of pixels in, an encoded file out: never more than a few strips of the picture in memory."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import errno
 import os
 import re
 import struct
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import tempfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -40,8 +40,15 @@ _COLOURS: dict[Depth, str] = {"uint8": "srgb", "uint16": "rgb16", "float32": "sc
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Of the pixels to write: rows are (width, bands); two bands are gray and alpha, four RGB and alpha."""
+class PixelLayout:
+    """The shape and type of the pixels to write.
+
+    Attributes:
+        width: pixels in a row.
+        height: rows.
+        bands: channels of a pixel: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
+        depth: type of one value.
+    """
 
     width: int
     height: int
@@ -49,169 +56,164 @@ class Layout:
     depth: Depth
 
     @property
-    def pixel_bytes(self) -> int:
-        return self.bands * np.dtype(self.depth).itemsize
+    def bytes(self) -> int:
+        """The size of all pixels."""
+        return self.width * self.height * self.bands * np.dtype(self.depth).itemsize
 
 
 @dataclass(frozen=True)
-class Carried:
-    """What a file says beside its pixels.
+class Metadata:
+    """The content of an image file beside its pixels.
 
-    blobs, texts: metadata by libvips's names (`icc-profile-data`, `xmp-data`, ...). exif: a TIFF structure with or
-    without the `Exif` mark before it. iptc: as the format holds it. Both are empty where there is none.
-    x, y: resolution in pixels per millimetre.
+    Attributes:
+        blobs: binary metadata by libvips's names (`icc-profile-data`, `xmp-data`, ...).
+        texts: texts by libvips's names.
+        exif: a TIFF structure, with or without the `Exif` mark before it; empty if the file has no EXIF.
+        iptc: IPTC as the format holds it; empty if the file has none.
+        x_resolution: pixels per millimetre, across.
+        y_resolution: pixels per millimetre, down.
     """
 
     blobs: Mapping[str, bytes]
     texts: Mapping[str, str]
     exif: bytes
     iptc: bytes
-    x: float
-    y: float
+    x_resolution: float
+    y_resolution: float
 
 
 def encode(
     file: BinaryIO,
     format: FileFormat,
     rows: Iterable[NDArray[Any]],
-    layout: Layout,
-    carried: Carried,
+    layout: PixelLayout,
+    metadata: Metadata,
     *,
     quality: int,
     lossless: bool,
 ) -> None:
-    """Write strips of rows, (h, width, bands) from top to bottom, into a file that is open for writing and reading.
+    """Write strips of rows into an image file.
 
-    quality: of JPEG and of lossy WebP, 1 to 100. lossless: of WebP.
-    A thread encodes while the caller's makes the rows. libvips reads its rows from a pipe, in the one format of its
-    binary distribution that streams without loss: PNG. The rows travel as gray bytes, uncompressed, and are folded
-    back into pixels of any depth on the other side.
-    Raises whatever `rows` raises; OSError where the file cannot be written; UserError where it cannot be encoded.
+    The pixels go through a temporary file beside `file`, since libvips can neither be handed rows nor read raw pixels
+    from a pipe. The temporary file has no name, so that nothing remains of it even after a kill.
+
+    Args:
+        file: open for writing and reading.
+        format: the format to write.
+        rows: strips (h, width, bands) in the layout's depth, from top to bottom.
+        layout: shape and type of all rows together.
+        metadata: written beside the pixels, as far as the format can hold it.
+        quality: of JPEG and of lossy WebP, 1 to 100.
+        lossless: of WebP.
+
+    Raises:
+        OSError: the file or the temporary file cannot be written.
+        UserError: the pixels cannot be encoded.
+        Exception: whatever `rows` raises.
     """
-    reading_end, writing_end = os.pipe()
-    with ThreadPoolExecutor(1) as pool, os.fdopen(writing_end, "wb") as pipe:
-        encoder = pool.submit(_encode_piped, reading_end, file, format, layout, carried, quality, lossless)
-        for piece in _as_png(rows, layout):
-            if encoder.done():
-                break
-            pipe.write(piece)
-        pipe.close()
-        encoder.result()
-    if format == "tiff" and (carried.exif or carried.iptc):
-        add_to_tiff(file, carried.exif, carried.iptc)
+    with tempfile.TemporaryFile(dir=Path(file.name).parent) as raw:
+        for strip in rows:
+            raw.write(np.ascontiguousarray(strip).data)
+        raw.flush()
+        if format == "bmp":
+            pixels = np.memmap(raw, np.uint8, "r", shape=(layout.height, layout.width, layout.bands))
+            _write_bmp(file, pixels, metadata)
+        else:
+            _write_by_libvips(file, format, f"/dev/fd/{raw.fileno()}", layout, metadata, quality, lossless)
+    if format == "tiff" and (metadata.exif or metadata.iptc):
+        add_to_tiff(file, metadata.exif, metadata.iptc)
 
 
-def _as_png(rows: Iterable[NDArray[Any]], layout: Layout) -> Iterator[bytes]:
-    """The bytes of the rows as a gray PNG that is not compressed (W3C, Portable Network Graphics, 2003)."""
-    width = layout.width * layout.pixel_bytes
-    stored = zlib.compressobj(0)
-    yield b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, layout.height, 8, 0, 0, 0, 0))
-    for strip in rows:
-        lines = np.zeros((len(strip), 1 + width), np.uint8)  # the first byte of a line: no filter
-        lines[:, 1:] = np.ascontiguousarray(strip).view(np.uint8).reshape(len(strip), width)
-        yield _chunk(b"IDAT", stored.compress(lines.data))
-    yield _chunk(b"IDAT", stored.flush()) + _chunk(b"IEND", b"")
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(name)))
-
-
-def _encode_piped(
-    reading_end: int, file: BinaryIO, format: FileFormat, layout: Layout, carried: Carried, quality: int, lossless: bool
+def _write_by_libvips(
+    file: BinaryIO,
+    format: FileFormat,
+    raw: str,
+    layout: PixelLayout,
+    metadata: Metadata,
+    quality: int,
+    lossless: bool,
 ) -> None:
     import pyvips
 
+    pyvips.cache_set_max(0)  # the files of its last hundred operations would stay open
     detail = None
     try:
-        _encode_image(reading_end, file, format, layout, carried, quality, lossless)
+        image = _with_metadata(_raw_image(raw, layout), metadata, format)
+        target = pyvips.Target.new_to_descriptor(file.fileno())
+        match format:
+            case "png":
+                # Level 3 is a third of the time of libvips's 6, and some 6 % larger.
+                image.pngsave_target(target, compression=3, filter="all")
+            case "jpeg":
+                image.jpegsave_target(target, Q=quality, subsample_mode="off")
+            case "webp":
+                image.webpsave_target(target, Q=quality, lossless=lossless, exact=True)
+            case "tiff":
+                image.tiffsave_target(
+                    target,
+                    compression="deflate",
+                    # The predictor of floating point gains little, and not every reader knows it.
+                    predictor="none" if layout.depth == "float32" else "horizontal",
+                    bigtiff=layout.bytes > _CLASSIC_TIFF,
+                )
     except pyvips.Error as error:
         # Only its words: by way of its traceback, the file would stay open as long as anybody held the error.
         detail = str(error.detail)
-    finally:
-        # After a failure nobody reads any more, and the writer would wait for ever.
-        while os.read(reading_end, 2**20):
-            pass
-        os.close(reading_end)
     if detail is not None:
-        # What the disk says is told among what follows from it.
-        told = re.search(r"system error: (.*)", detail)
-        if told:
-            raise OSError(next((code for code in errno.errorcode if os.strerror(code) == told[1]), 0), told[1])
+        # The disk's own words stand among the errors that follow from it.
+        system = re.search(r"system error: (.*)", detail)
+        if system:
+            code = next((code for code in errno.errorcode if os.strerror(code) == system[1]), 0)
+            raise OSError(code, system[1])
         raise UserError(f"{file.name}: cannot be encoded: {' '.join(detail.split())}")
 
 
-def _encode_image(
-    reading_end: int, file: BinaryIO, format: FileFormat, layout: Layout, carried: Carried, quality: int, lossless: bool
-) -> None:
+def _raw_image(path: str, layout: PixelLayout) -> pyvips.Image:
+    """A pipeline that reads a file of nothing but pixels, in the machine's byte order."""
     import pyvips
 
-    image = _described(_folded(reading_end, layout), carried, format)
-    if format == "bmp":
-        _write_bmp(image.numpy().reshape(layout.height, layout.width, layout.bands), file, carried)
-        return
-    target = pyvips.Target.new_to_descriptor(file.fileno())
-    match format:
-        case "png":
-            # Level 3 is a third of the time of libvips's 6, and some 6 % larger.
-            image.pngsave_target(target, compression=3, filter="all")
-        case "jpeg":
-            image.jpegsave_target(target, Q=quality, subsample_mode="off")
-        case "webp":
-            image.webpsave_target(target, Q=quality, lossless=lossless, exact=True)
-        case "tiff":
-            image.tiffsave_target(
-                target,
-                compression="deflate",
-                # The predictor of floating point gains little, and not every reader knows it.
-                predictor="none" if layout.depth == "float32" else "horizontal",
-                bigtiff=layout.width * layout.height * layout.pixel_bytes > _CLASSIC_TIFF,
-            )
+    return pyvips.Image.rawload(
+        path,
+        layout.width,
+        layout.height,
+        layout.bands,
+        format=_VIPS_FORMATS[layout.depth],
+        interpretation=(_GRAYS if layout.bands <= 2 else _COLOURS)[layout.depth],
+        access="sequential",
+    )
 
 
-def _folded(reading_end: int, layout: Layout) -> pyvips.Image:
-    import pyvips
-
-    pyvips.cache_set_max(0)  # as in decoding.opened
-    source = pyvips.Source.new_from_descriptor(reading_end)
-    # `unlimited`: libpng's limits are for strangers' files, and bytes make rows far longer than pixels do.
-    raw = pyvips.Image.pngload_source(source, access="sequential", fail_on="error", unlimited=True)
-    interpretation = (_GRAYS if layout.bands <= 2 else _COLOURS)[layout.depth]
-    pixels = raw.bandfold(factor=layout.pixel_bytes)
-    return pixels.copy(format=_VIPS_FORMATS[layout.depth], bands=layout.bands, interpretation=interpretation)
-
-
-def _described(image: pyvips.Image, carried: Carried, format: FileFormat) -> pyvips.Image:
+def _with_metadata(image: pyvips.Image, metadata: Metadata, format: FileFormat) -> pyvips.Image:
     import pyvips
 
     image = image.copy()
-    for name in image.get_fields():
-        if name in ("bits-per-sample", "background"):  # of the bytes in the pipe
-            image.remove(name)
     # Into TIFF libvips writes no EXIF, and of IPTC the first quarter: add_to_tiff does.
-    ours = {} if format == "tiff" else {"exif-data": carried.exif, "iptc-data": carried.iptc}
-    for name, blob in {**carried.blobs, **ours}.items():
+    ours = {} if format == "tiff" else {"exif-data": metadata.exif, "iptc-data": metadata.iptc}
+    for name, blob in {**metadata.blobs, **ours}.items():
         if blob:
             image.set_type(pyvips.GValue.blob_type, name, blob)
-    for name, text in carried.texts.items():
+    for name, text in metadata.texts.items():
         image.set_type(pyvips.GValue.gstr_type, name, text)
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)
-    return image.copy(xres=carried.x, yres=carried.y)  # last, since `exif-data` sets them, too
+    return image.copy(xres=metadata.x_resolution, yres=metadata.y_resolution)  # last: `exif-data` sets them, too
 
 
-def _write_bmp(pixels: NDArray[np.uint8], file: BinaryIO, carried: Carried) -> None:
-    """Of one, three or four channels; two, gray and alpha, become four (Microsoft, BITMAPV4HEADER)."""
-    if pixels.shape[2] == 2:
-        pixels = pixels[:, :, [0, 0, 0, 1]]
-    height, width, bands = pixels.shape
+def _write_bmp(file: BinaryIO, pixels: NDArray[np.uint8], metadata: Metadata) -> None:
+    """Write a BMP row by row; gray and alpha become RGB and alpha (Microsoft, BITMAPINFOHEADER and BITMAPV4HEADER).
+
+    Not by Pillow: it writes no alpha, takes the whole picture into memory, and does not notice a last write that the
+    disk cut short.
+    """
+    height, width, channels = pixels.shape
+    order = {1: [0], 2: [0, 0, 0, 1], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[channels]
+    bands = len(order)
     stride = (width * bands + 3) // 4 * 4
     palette = np.arange(256, dtype="<u4") * 0x010101 if bands == 1 else np.empty(0, "<u4")
     masks = struct.pack("<4I4s48x", 0xFF0000, 0xFF00, 0xFF, 0xFF000000, b"BGRs") if bands == 4 else b""
     start = 14 + 40 + len(masks) + palette.nbytes
-    x, y = round(carried.x * 1000), round(carried.y * 1000)
+    x, y = round(metadata.x_resolution * 1000), round(metadata.y_resolution * 1000)
     file.write(struct.pack("<2sIII", b"BM", start + stride * height, 0, start))
     sizes = (40 + len(masks), width, height, 1, 8 * bands, 3 if bands == 4 else 0, stride * height, x, y)
     file.write(struct.pack("<IiiHHIIiiII", *sizes, len(palette), 0) + masks + palette.tobytes())
-    order = [0] if bands == 1 else [2, 1, 0, 3][:bands]
     for row in pixels[::-1]:
         file.write(row[:, order].tobytes().ljust(stride, b"\0"))

@@ -36,7 +36,7 @@ from .decode import (
     readable,
     row_reader,
 )
-from .encode import HELD_DEPTHS, LONGEST_SIDE, Carried, Layout, encode
+from .encode import HELD_DEPTHS, LONGEST_SIDE, Metadata, PixelLayout, encode
 from .tiff_exif import exif_of_tiff, without_thumbnail
 
 if TYPE_CHECKING:
@@ -241,11 +241,11 @@ def save(
     _require_holdable(picture, path, format, scale)
     depth = picture.depth if picture.depth in HELD_DEPTHS[format] else HELD_DEPTHS[format][-1]
     bands = (1 if picture.gray else 3) + picture.alpha
-    layout = Layout(picture.width * scale, picture.height * scale, bands, depth)
-    rows = _finished(picture, strips, layout, scale)
-    carried = _carried(picture, format)
+    layout = PixelLayout(picture.width * scale, picture.height * scale, bands, depth)
+    rows = _rows_of(picture, strips, layout, scale)
+    metadata = _metadata_of(picture, format)
     with replacing(path) as temporary, temporary.open("w+b") as file:
-        encode(file, format, rows, layout, carried, quality=quality, lossless=picture.lossless)
+        encode(file, format, rows, layout, metadata, quality=quality, lossless=picture.lossless)
         file.flush()
         os.fsync(file.fileno())
         if keep_times:
@@ -264,8 +264,8 @@ def _require_holdable(picture: ImageFile, path: Path, format: FileFormat, scale:
         raise UserError(f"{path}: too large for BMP; choose png or tiff")
 
 
-def _finished(
-    picture: ImageFile, strips: Iterable[NDArray[np.float32]], layout: Layout, scale: int
+def _rows_of(
+    picture: ImageFile, strips: Iterable[NDArray[np.float32]], layout: PixelLayout, scale: int
 ) -> Iterator[NDArray[Any]]:
     """The strips as they stand in the file."""
     alpha = picture.alpha_reader(layout.depth, scale) if picture.alpha else None
@@ -282,7 +282,7 @@ def _finished(
         raise ValueError(f"{top} rows for a picture of {layout.height}")
 
 
-def _carried(picture: ImageFile, format: FileFormat) -> Carried:
+def _metadata_of(picture: ImageFile, format: FileFormat) -> Metadata:
     """What the file says beside its pixels, as far as the other format can hold it."""
     image = converted(picture.path, opened_header(picture.path, picture.format, picture.page))
     names = set(image.get_fields())
@@ -303,7 +303,7 @@ def _carried(picture: ImageFile, format: FileFormat) -> Carried:
         exif = bytes(image.get("exif-data")) if "exif-data" in names else b""
     x, y = _resolution(image, picture.format)
     unit = str(image.get("resolution-unit")) if "resolution-unit" in names else "in"
-    return Carried(blobs, texts | {"resolution-unit": unit}, without_thumbnail(exif), iptc, x, y)
+    return Metadata(blobs, texts | {"resolution-unit": unit}, without_thumbnail(exif), iptc, x, y)
 
 
 def _resolution(image: pyvips.Image, format: FileFormat) -> tuple[float, float]:
