@@ -72,7 +72,8 @@ def slowly(images):
 
 config = {"backbone": "plain", "method": "erm", "protocol": "denoise", "seed": 0, "budget": 1}
 card = Card("0", config, load_protocol("denoise").hash(), 1)
-models = {"mean": Model("mean", mean, ReceptiveField(1), card), "<b>same</b>": Model("same", lambda x: x.clone(), ReceptiveField(0))}
+same = Model("same", lambda images: images.clone(), ReceptiveField(0))
+models = {"mean": Model("mean", mean, ReceptiveField(1), card), "<b>same</b>": same}
 if "slow" in sys.argv:
     models = {"slow": Model("slow", slowly, ReceptiveField(0))}
 serve(models, open_browser=False)
