@@ -114,8 +114,9 @@ def test_without_the_extra_nothing_is_written(tmp_path: Path) -> None:
     spec = checkpoint(tmp_path / "a.safetensors", SMALL[0])
     script = (
         "import sys; sys.modules['onnxscript'] = None\n"
-        "from pathlib import Path; from unseen.restoration.export import export; from unseen.errors import UserError\n"
-        f"try: export({spec!r}, Path({str(tmp_path / 'a.onnx')!r}))\n"
+        "from pathlib import Path; from unseen.core.errors import UserError\n"
+        "from unseen.models.onnx_export import export_checkpoint\n"
+        f"try: export_checkpoint({spec!r}, Path({str(tmp_path / 'a.onnx')!r}))\n"
         "except UserError as error: print(error)"
     )
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -242,10 +242,9 @@ import json, sys
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import get_args
-from unseen.config import Select, TrainConfig
-from unseen.progress import progress_bar
-from unseen.training import train
+from unseen.core.progress import progress_bar
+from unseen.training.config import TrainConfig
+from unseen.training.loop import train
 config = TrainConfig(**json.loads(sys.argv[1]))
 with progress_bar() as bar:
     train(config, Event(), bar, resume="resume" in sys.argv)
