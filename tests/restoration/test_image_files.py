@@ -22,7 +22,8 @@ from support.programs import magick, program, set_tags, tags
 
 from unseen.core.errors import UserError
 from unseen.data.reading import UnreadableImage
-from unseen.restoration.imagefiles.picture import ImageFile, open_image, save
+from unseen.restoration.imagefiles.image_file import ImageFile, open_image
+from unseen.restoration.imagefiles.save import save
 from unseen.restoration.imagefiles.tiff_exif import exif_of_tiff
 
 PHOTO = ["-size", "61x47", "-seed", "3", "plasma:red-blue", "-depth", "8"]
@@ -319,7 +320,8 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(suffix: str, tmp_path: Pa
 import resource, sys
 from pathlib import Path
 from unseen.core.errors import UserError
-from unseen.restoration.imagefiles.picture import open_image, save
+from unseen.restoration.imagefiles.image_file import open_image
+from unseen.restoration.imagefiles.save import save
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 picture = open_image(Path({str(tmp_path / "in.png")!r}))
 read = picture.reader()

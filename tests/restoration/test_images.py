@@ -18,7 +18,8 @@ from support.programs import magick, program, set_tags, tags
 
 from unseen.core.errors import UserError
 from unseen.data.reading import UnreadableImage
-from unseen.restoration.imagefiles.picture import ImageFile, open_image, save
+from unseen.restoration.imagefiles.image_file import ImageFile, open_image
+from unseen.restoration.imagefiles.save import save
 
 Strips = Iterator[NDArray[np.float32]]
 
@@ -456,7 +457,8 @@ def test_large_pictures_stream(suffix: str, tmp_path: Path) -> None:
 import resource
 from pathlib import Path
 import pyvips
-from unseen.restoration.imagefiles.picture import open_image, save
+from unseen.restoration.imagefiles.image_file import open_image
+from unseen.restoration.imagefiles.save import save
 picture = open_image(Path({str(tmp_path / f"in.{suffix}")!r}))
 read = picture.reader()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -40,7 +40,7 @@ from unseen.models.card import Card, Quality
 from unseen.models.loading import Model
 from unseen.models.receptive_field import ReceptiveField
 from unseen.protocols.loading import load_protocol
-from unseen.restoration.imagefiles.picture import open_image
+from unseen.restoration.imagefiles.image_file import open_image
 from unseen.studio import serve
 from unseen.studio.kinds import SLIDER_KINDS, Candidate, SliderKind, kind_named, learnt_by
 from unseen.studio.repair import restore_to_file

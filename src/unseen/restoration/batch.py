@@ -24,7 +24,8 @@ from ..evaluation.noise import PLACES, SIDE, estimate_noise
 from ..models.card import Envelope
 from ..models.loading import Model
 from .imagefiles.decode import FileFormat
-from .imagefiles.picture import ImageFile, open_image, save
+from .imagefiles.image_file import ImageFile, open_image
+from .imagefiles.save import save
 from .self_check import HALF_A_LEVEL, harmless_share, outside
 from .tiles import Tiling, count_tiles, restore_tiled, restored_strips, tiling_effect
 

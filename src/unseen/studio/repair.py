@@ -18,7 +18,8 @@ from ..evaluation.noise import PLACES, SIDE, estimate_noise
 from ..models.card import envelope, safety
 from ..models.loading import Model
 from ..restoration.imagefiles.decode import FileFormat
-from ..restoration.imagefiles.picture import ImageFile, open_image, save
+from ..restoration.imagefiles.image_file import ImageFile, open_image
+from ..restoration.imagefiles.save import save
 from ..restoration.self_check import outside
 from ..restoration.tiles import Tiling, count_tiles, restored_strips
 from .specimen import middle, require_fitting

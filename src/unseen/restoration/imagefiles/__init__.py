@@ -1,1 +1,1 @@
-"""Image files in and out, with all that a file says beside its pixels."""
+"""Image files in and out, with all metadata that a file holds beside its pixels."""

@@ -24,9 +24,9 @@ FileFormat = Literal["png", "jpeg", "tiff", "webp", "bmp"]
 Depth = Literal["uint8", "uint16", "float32"]
 
 DEPTHS: dict[str, Depth] = {"uchar": "uint8", "ushort": "uint16", "float": "float32"}
-"""By libvips's names."""
-GRAYS: tuple[str, ...] = ("b-w", "grey16")
-COLOURS: tuple[str, ...] = ("srgb", "rgb16", "scrgb")
+"""The depth of a channel, by libvips's name for it."""
+GRAY_SPACES: tuple[str, ...] = ("b-w", "grey16")
+RGB_SPACES: tuple[str, ...] = ("srgb", "rgb16", "scrgb")
 _LOADERS: dict[FileFormat, str] = {
     "png": "pngload_source",
     "jpeg": "jpegload_source",
@@ -37,21 +37,30 @@ _PAGED: tuple[FileFormat, ...] = ("tiff", "webp")
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """What libvips and the system say of a file that cannot be read, in one line."""
+def clear_read_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of libvips and of the system on reading a file into UnreadableImage, in one line."""
     import pyvips
 
     try:
         yield
     except pyvips.Error as error:
-        told = [line.strip() for line in str(error.detail).splitlines() if line.strip()]
-        detail = f" ({told[0]})" if told else ""
+        messages = [line.strip() for line in str(error.detail).splitlines() if line.strip()]
+        detail = f" ({messages[0]})" if messages else ""
         raise UnreadableImage(path, f"broken, cut short, or of no kind known here{detail}") from error
     except OSError as error:
         raise UnreadableImage(path, error.strerror or " ".join(str(error).split())) from error
 
 
 def format_of(path: Path, start: bytes) -> FileFormat:
+    """Tell the format of an image file by its first bytes.
+
+    Args:
+        path: for the message.
+        start: at least 12 bytes, or the whole of a shorter file.
+
+    Raises:
+        UnreadableImage: an empty file, or none of the five formats.
+    """
     if not start:
         raise UnreadableImage(path, "the file is empty")
     if start.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -67,8 +76,8 @@ def format_of(path: Path, start: bytes) -> FileFormat:
     raise UnreadableImage(path, "not a PNG, JPEG, TIFF, WebP or BMP image, or broken")
 
 
-def frames_of_png(file: BinaryIO) -> int:
-    """More than one if it is an animation (APNG), which libvips would show as a still."""
+def count_png_frames(file: BinaryIO) -> int:
+    """The number of frames of a PNG: more than 1 for an animation (APNG), which libvips would show as a still."""
     file.seek(8)
     while len(head := file.read(8)) == 8:
         length, name = struct.unpack(">I4s", head)
@@ -81,6 +90,7 @@ def frames_of_png(file: BinaryIO) -> int:
 
 
 def is_lossy_webp(file: BinaryIO) -> bool:
+    """Whether the first frame of a WebP is compressed with loss. In doubt, yes."""
     file.seek(12)
     while len(head := file.read(8)) == 8:
         name, length = struct.unpack("<4sI", head)
@@ -92,29 +102,39 @@ def is_lossy_webp(file: BinaryIO) -> bool:
 
 
 def open_vips(path: Path, format: FileFormat, page: int, access: Literal["sequential", "random"]) -> pyvips.Image:
-    """A pipeline that decodes it as it stands in the file; raises UnreadableImage."""
+    """Open a pipeline that decodes one page as it stands in the file: not turned, not converted.
+
+    Args:
+        path: the file.
+        format: the format of its content.
+        page: from 0, for TIFF and WebP.
+        access: `sequential` if rows are asked for from top to bottom, once; it needs the least memory.
+
+    Raises:
+        UnreadableImage: the file is missing, broken or cut short.
+    """
     import pyvips
 
     if format == "bmp":
-        return _opened_bmp(path)
+        return _open_bmp(path)
     pyvips.cache_set_max(0)  # the files of its last hundred operations would stay open
     options: dict[str, Any] = {"access": access, "fail_on": "error"}
     if format in _PAGED:
         options["page"] = page
     # By descriptor: a name need not be UTF-8, and what was opened cannot be exchanged for another file.
-    with readable(path), path.open("rb") as file:
+    with clear_read_errors(path), path.open("rb") as file:
         source = pyvips.Source.new_from_descriptor(file.fileno())
         image: pyvips.Image = pyvips.Operation.call(_LOADERS[format], source, **options)
     return image
 
 
-def opened_header(path: Path, format: FileFormat, page: int) -> pyvips.Image:
-    """The same, to ask for anything but pixels."""
-    return _opened_bmp(path, header=True) if format == "bmp" else open_vips(path, format, page, "sequential")
+def open_header(path: Path, format: FileFormat, page: int) -> pyvips.Image:
+    """Open a page as `open_vips` does, to ask for its metadata: the pixels may be wrong."""
+    return _open_bmp(path, header=True) if format == "bmp" else open_vips(path, format, page, "sequential")
 
 
-def _opened_bmp(path: Path, *, header: bool = False) -> pyvips.Image:
-    """By Pillow, since libvips's binary distribution knows no BMP: all of it, or its header with black pixels."""
+def _open_bmp(path: Path, *, header: bool = False) -> pyvips.Image:
+    """Read a BMP by Pillow, since libvips's binary distribution knows no BMP; with `header`, all pixels are black."""
     import pyvips
 
     try:
@@ -134,24 +154,29 @@ def _opened_bmp(path: Path, *, header: bool = False) -> pyvips.Image:
 
 
 def _is_gray_bmp(bmp: Image.Image) -> bool:
-    """BMP writes gray as a palette."""
+    """Whether a BMP shows gray alone: the format holds gray as a palette."""
     palette = np.reshape(bmp.getpalette() or [], (-1, 3))
     return bmp.mode in ("1", "L") or (bmp.mode == "P" and bool((palette == palette[:, :1]).all()))
 
 
 def orientation_of(image: pyvips.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1, upright, where none is given."""
     return int(image.get("orientation")) if image.get_typeof("orientation") else 1
 
 
-def converted(path: Path, image: pyvips.Image) -> pyvips.Image:
-    """Gray or RGB, with or without alpha; raises UnreadableImage for pixels of any other kind."""
+def to_gray_or_rgb(path: Path, image: pyvips.Image) -> pyvips.Image:
+    """Convert CMYK to sRGB, and pass gray and RGB, with or without alpha, as they are.
+
+    Raises:
+        UnreadableImage: CMYK without a usable profile, another number of channels, or values without a known white.
+    """
     if image.interpretation == "cmyk" and image.bands == 4:
         if not (image.get_typeof("icc-profile-data") and _is_profile_of_cmyk(image.get("icc-profile-data"))):
             raise UnreadableImage(path, "CMYK without a profile of CMYK says nothing of its colours; save it as RGB")
         depth = 8 if image.format == "uchar" else 16
-        with readable(path):
+        with clear_read_errors(path):
             image = image.icc_transform("srgb", embedded=True, intent="relative", depth=depth)
-    channels = {kind: (1, 2) for kind in GRAYS} | {kind: (3, 4) for kind in COLOURS}
+    channels = {space: (1, 2) for space in GRAY_SPACES} | {space: (3, 4) for space in RGB_SPACES}
     if image.bands not in channels.get(image.interpretation, ()):
         raise UnreadableImage(path, f"{image.bands} channels of kind {image.interpretation}; save it as gray or RGB")
     if image.format not in DEPTHS:
@@ -160,25 +185,25 @@ def converted(path: Path, image: pyvips.Image) -> pyvips.Image:
 
 
 def _is_profile_of_cmyk(profile: bytes) -> bool:
-    """Whether it leads from CMYK to other colours. Instead of one that does not, libvips would take its own."""
+    """Whether an ICC profile leads from CMYK to other colours; in place of one that does not, libvips takes its own."""
     try:
-        found = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile
+        icc = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile
     except OSError:
         return False
     intent, direction = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Direction.INPUT
-    return found.xcolor_space.strip() == "CMYK" and bool(found.is_intent_supported(intent, direction))
+    return icc.xcolor_space.strip() == "CMYK" and bool(icc.is_intent_supported(intent, direction))
 
 
 def row_reader(path: Path, image: pyvips.Image) -> Callable[[int, int], NDArray[Any]]:
-    """A function that gives rows `top` to `bottom` in the file's depth: (bottom - top, W, bands)."""
+    """Make a function that reads rows `top` to `bottom` in the file's depth: (bottom - top, W, bands)."""
     import pyvips
 
-    with readable(path):
+    with clear_read_errors(path):
         region = pyvips.Region.new(image)
     shape, depth = (image.width, image.bands), DEPTHS[image.format]
 
     def read(top: int, bottom: int) -> NDArray[Any]:
-        with readable(path):
+        with clear_read_errors(path):
             data = region.fetch(0, top, image.width, bottom - top)
         return np.frombuffer(data, depth).reshape(bottom - top, *shape)
 

@@ -7,7 +7,7 @@ import os
 import re
 import struct
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import UserError
 from .decode import Depth, FileFormat
+from .metadata import Metadata
 from .tiff_exif import add_to_tiff
 
 if TYPE_CHECKING:
@@ -59,27 +60,6 @@ class PixelLayout:
     def bytes(self) -> int:
         """The size of all pixels."""
         return self.width * self.height * self.bands * np.dtype(self.depth).itemsize
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """The content of an image file beside its pixels.
-
-    Attributes:
-        blobs: binary metadata by libvips's names (`icc-profile-data`, `xmp-data`, ...).
-        texts: texts by libvips's names.
-        exif: a TIFF structure, with or without the `Exif` mark before it; empty if the file has no EXIF.
-        iptc: IPTC as the format holds it; empty if the file has none.
-        x_resolution: pixels per millimetre, across.
-        y_resolution: pixels per millimetre, down.
-    """
-
-    blobs: Mapping[str, bytes]
-    texts: Mapping[str, str]
-    exif: bytes
-    iptc: bytes
-    x_resolution: float
-    y_resolution: float
 
 
 def encode(

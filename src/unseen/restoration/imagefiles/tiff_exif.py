@@ -1,4 +1,4 @@
-"""EXIF from and into TIFF files, by the TIFF 6.0 (Adobe, 1992) layout: libvips carries that of other formats only."""
+"""EXIF from and into TIFF files, by the TIFF 6.0 layout (Adobe, 1992): libvips carries EXIF of other formats only."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ import numpy as np
 _BELOW = (34665, 34853)
 """Tags that point to a directory of their own: EXIF and GPS."""
 _DESCRIPTIVE = (270, 271, 272, 305, 306, 315, 316, 18246, 33432, *range(40091, 40096))
-"""Tags of the first directory that tell of the picture and not of its pixels: description, make, model, software,
+"""Tags of the first directory that describe the picture and not its pixels: description, make, model, software,
 date, artist, computer, rating, copyright, and Windows's title, comment, author, keywords and subject."""
 _IPTC = 33723
 _SIZES = {40962: 256, 40963: 257}
-"""EXIF's width and height of the picture, with the TIFF tags that tell of the same."""
+"""EXIF's tags for width and height of the picture → the TIFF tags for the same."""
 _INTEROPERABILITY = 40965
-"""Points to a directory that nobody misses, and would point nowhere in another file."""
+"""Tag that points to a directory that nobody misses; the pointer would be wrong in another file."""
 _MARK = b"Exif\0\0"
-_WORD = (0, 1, 1, 2, 4, 4, 1, 1, 2, 4, 4, 4, 8, 4, 0, 0, 8, 8, 8)
-"""Bytes of what is swapped as one, by type; a rational is two such words."""
+_WORD_SIZES = (0, 1, 1, 2, 4, 4, 1, 1, 2, 4, 4, 4, 8, 4, 0, 0, 8, 8, 8)
+"""Bytes of the words that a byte order is about, by type of entry; a rational is two such words."""
 _RATIONALS = (5, 10)
 _LONG, _UNDEFINED = 4, 7
-_LARGEST = 2**24
-"""Bytes of an entry above which it is taken for broken."""
+_MAX_ENTRY_SIZE = 2**24
+"""Bytes of an entry's value at most; a larger one is cut, and so left out as broken."""
 
 
 class _Broken(Exception):  # noqa: N818 (a state of affairs)
-    """No TIFF structure."""
+    """The bytes are no TIFF structure."""
 
 
 @dataclass(frozen=True)
 class _Entry:
+    """An entry of a directory: its TIFF type, and its value in the file's byte order."""
+
     type: int
     data: bytes
 
@@ -43,7 +45,12 @@ _Directory = dict[int, _Entry]
 
 @dataclass(frozen=True)
 class _Layout:
-    """Byte order, "<" or ">", and whether offsets have 64 bits (BigTIFF)."""
+    """How a TIFF is written.
+
+    Attributes:
+        order: byte order, "<" or ">".
+        big: whether offsets have 64 bits (BigTIFF).
+    """
 
     order: str
     big: bool = False
@@ -62,7 +69,10 @@ class _Layout:
 
 
 def without_thumbnail(exif: bytes) -> bytes:
-    """The same with its second directory cut off: that shows the picture as it was, and perhaps lying on its side."""
+    """Cut off the second directory of EXIF: its thumbnail shows the picture as it was, and perhaps lying on its side.
+
+    Broken EXIF is returned as it is.
+    """
     start = len(_MARK) if exif.startswith(_MARK) else 0
     try:
         source = io.BytesIO(exif[start:])
@@ -80,12 +90,17 @@ def without_thumbnail(exif: bytes) -> bytes:
 
 
 def exif_of_tiff(file: BinaryIO, page: int) -> bytes:
-    """The EXIF of one page of a TIFF, as a JPEG would hold it; empty where there is none, or where it is broken."""
+    """Read the EXIF of one page of a TIFF, as a JPEG would hold it; empty if there is none, or if it is broken.
+
+    Args:
+        file: the TIFF, open for reading.
+        page: from 0.
+    """
     try:
         layout, at = _header(file)
         for _ in range(page):
             at = _read(file, layout, at)[1]
-        first, below = _telling(file, layout, at)
+        first, below = _descriptive(file, layout, at)
     except (_Broken, struct.error):
         return b""
     if not first and not below:
@@ -95,7 +110,13 @@ def exif_of_tiff(file: BinaryIO, page: int) -> bytes:
 
 
 def add_to_tiff(file: BinaryIO, exif: bytes, iptc: bytes = b"") -> None:
-    """Append EXIF and IPTC to a TIFF of one page: its directory is written anew at the end. Broken EXIF is left out."""
+    """Add EXIF and IPTC to a TIFF of one page: its directory is written anew at the end. Broken EXIF is left out.
+
+    Args:
+        file: the TIFF, open for reading and writing.
+        exif: a TIFF structure in either byte order, with or without the `Exif` mark; may be empty.
+        iptc: as TIFF holds it; may be empty.
+    """
     layout, at = _header(file)
     mine, _ = _read(file, layout, at)
     if iptc:
@@ -105,7 +126,7 @@ def add_to_tiff(file: BinaryIO, exif: bytes, iptc: bytes = b"") -> None:
     below: dict[int, _Directory] = {}
     try:
         theirs, start = _header(source)
-        first, below = _telling(source, theirs, start)
+        first, below = _descriptive(source, theirs, start)
         if theirs.order != layout.order:
             first, below = _swapped(first), {tag: _swapped(directory) for tag, directory in below.items()}
     except (_Broken, struct.error):
@@ -121,7 +142,7 @@ def add_to_tiff(file: BinaryIO, exif: bytes, iptc: bytes = b"") -> None:
 
 
 def _header(file: BinaryIO) -> tuple[_Layout, int]:
-    """The layout, and where the first directory is."""
+    """The layout of a TIFF, and the offset of its first directory."""
     file.seek(0)
     header = file.read(16)
     if header[:2] not in (b"II", b"MM") or len(header) < 8:
@@ -132,29 +153,29 @@ def _header(file: BinaryIO) -> tuple[_Layout, int]:
 
 
 def _seek(file: BinaryIO, at: int) -> None:
-    """There, or to the end where a broken offset lies beyond it: of 64 bits, some are refused in one way or another."""
+    """Go to an offset, or to the file's end if a broken offset lies beyond: large ones of 64 bits make `seek` raise."""
     file.seek(min(at, file.seek(0, io.SEEK_END)))
 
 
 def _read(file: BinaryIO, layout: _Layout, at: int) -> tuple[_Directory, int]:
-    """A directory, and where the next one is."""
+    """Read the directory at an offset; returned with the offset of the next one. Broken entries are left out."""
     _seek(file, at)
     (count,) = layout.count.unpack(file.read(layout.count.size))
     rows = file.read(count * layout.entry.size) if count < 4096 else b""
     (following,) = layout.offset.unpack(file.read(layout.offset.size))
     directory: _Directory = {}
     for tag, type_, n, value in layout.entry.iter_unpack(rows):
-        size = n * _WORD[type_] * (2 if type_ in _RATIONALS else 1) if type_ < len(_WORD) else 0
+        size = n * _WORD_SIZES[type_] * (2 if type_ in _RATIONALS else 1) if type_ < len(_WORD_SIZES) else 0
         if size > len(value):
             _seek(file, layout.offset.unpack(value)[0])
-            value = file.read(min(size, _LARGEST))
+            value = file.read(min(size, _MAX_ENTRY_SIZE))
         if 0 < size <= len(value):
             directory[tag] = _Entry(type_, value[:size])
     return directory, following
 
 
-def _telling(file: BinaryIO, layout: _Layout, at: int) -> tuple[_Directory, dict[int, _Directory]]:
-    """Of the directory there, what tells of the picture; and the EXIF and GPS directories below it."""
+def _descriptive(file: BinaryIO, layout: _Layout, at: int) -> tuple[_Directory, dict[int, _Directory]]:
+    """Read the entries of a directory that describe the picture, and the EXIF and GPS directories below it."""
     whole, _ = _read(file, layout, at)
     below: dict[int, _Directory] = {}
     for tag in _BELOW:
@@ -166,7 +187,7 @@ def _telling(file: BinaryIO, layout: _Layout, at: int) -> tuple[_Directory, dict
 
 
 def _laid_out(first: _Directory, below: dict[int, _Directory], layout: _Layout, at: int) -> tuple[bytes, int]:
-    """Directories to be written at an even offset, and where among them the first one is."""
+    """The bytes of directories that will be written at the even offset `at`, and the offset of the first directory."""
     data = b""
     pointers: _Directory = {}
     for tag, directory in below.items():
@@ -176,12 +197,12 @@ def _laid_out(first: _Directory, below: dict[int, _Directory], layout: _Layout, 
 
 
 def _serialised(directory: _Directory, layout: _Layout, at: int) -> bytes:
-    """A directory as it stands at an even offset, with the values that do not fit into its entries after it."""
+    """The bytes of a directory at the even offset `at`, followed by the values that do not fit into its entries."""
     table = layout.count.pack(len(directory))
     values = b""
     after = at + layout.count.size + len(directory) * layout.entry.size + layout.offset.size
     for tag, entry in sorted(directory.items()):
-        n = len(entry.data) // _WORD[entry.type] // (2 if entry.type in _RATIONALS else 1)
+        n = len(entry.data) // _WORD_SIZES[entry.type] // (2 if entry.type in _RATIONALS else 1)
         inline = entry.data
         if len(inline) > layout.offset.size:
             inline = layout.offset.pack(after + len(values))
@@ -191,8 +212,8 @@ def _serialised(directory: _Directory, layout: _Layout, at: int) -> bytes:
 
 
 def _swapped(directory: _Directory) -> _Directory:
-    """In the other byte order."""
+    """The directory in the other byte order."""
     return {
-        tag: _Entry(entry.type, np.frombuffer(entry.data, f"u{_WORD[entry.type]}").byteswap().tobytes())
+        tag: _Entry(entry.type, np.frombuffer(entry.data, f"u{_WORD_SIZES[entry.type]}").byteswap().tobytes())
         for tag, entry in directory.items()
     }

@@ -1,0 +1,214 @@
+"""Image files read strip by strip, by their header first: in their own depth, with transparency.
+
+docs/files.md says which files are read, kept, converted and refused.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.reading import UnreadableImage
+from .decode import (
+    DEPTHS,
+    GRAY_SPACES,
+    Depth,
+    FileFormat,
+    clear_read_errors,
+    count_png_frames,
+    format_of,
+    is_lossy_webp,
+    open_header,
+    open_vips,
+    orientation_of,
+    row_reader,
+    to_gray_or_rgb,
+)
+
+if TYPE_CHECKING:
+    import pyvips
+
+MOST_PIXELS = 2**30
+"""A file of more pixels is taken for a decompression bomb, unless the caller allows more."""
+
+_SUFFIXES: dict[FileFormat, tuple[str, ...]] = {
+    "png": (".png",),
+    "jpeg": (".jpg", ".jpeg"),
+    "tiff": (".tif", ".tiff"),
+    "webp": (".webp",),
+    "bmp": (".bmp",),
+}
+_LAST_MIRRORED = 2
+"""The EXIF orientations up to this one only mirror each row: the first rows need no row that comes after them."""
+_LAST_UPRIGHT = 4
+"""The EXIF orientations above this one swap width and height."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One picture in an image file, by its header.
+
+    Attributes:
+        path: the file.
+        format: of its content, whatever its name.
+        width: in pixels, upright, that is after the EXIF orientation.
+        height: in pixels, upright.
+        depth: type of a channel.
+        gray: whether it is restored as gray, after palettes and CMYK have been converted.
+        alpha: whether it has transparency, after palettes have been converted.
+        page: its place among the file's pages, from 0.
+        pages: how many the file has.
+        lossless: whether the file holds exactly the pixels that were put in; in doubt for TIFF, it says yes.
+    """
+
+    path: Path
+    format: FileFormat
+    width: int
+    height: int
+    depth: Depth
+    gray: bool
+    alpha: bool
+    page: int
+    pages: int
+    lossless: bool
+
+    @property
+    def suffix(self) -> str:
+        """A suffix for files of this format: the file's own, if that tells the truth."""
+        return self.path.suffix if self.path.suffix.lower() in _SUFFIXES[self.format] else _SUFFIXES[self.format][0]
+
+    def decoded(self) -> pyvips.Image:
+        """Open a pipeline that decodes the picture upright: gray or RGB, alpha last; rows from top to bottom only.
+
+        A picture that must be turned is decoded before its first row is ready: into memory, or where it takes more
+        than 100 MB into the folder of temporary files.
+        """
+        image = open_vips(self.path, self.format, self.page, "sequential")
+        if orientation_of(image) > _LAST_MIRRORED:
+            image = open_vips(self.path, self.format, self.page, "random")
+        with clear_read_errors(self.path):
+            return to_gray_or_rgb(self.path, image.autorot())
+
+    def reader(self) -> Callable[[int, int], NDArray[np.float32]]:
+        """Make a function that reads rows `top` to `bottom`, each once and in order: float32 (bottom - top, W, 3).
+
+        Gray is replicated. Values are the file's own, scaled to [0, 1]; profiles are not applied. The function raises
+        UnreadableImage where the file is broken or cut short, and where a floating-point value is not in [0, 1].
+        """
+        rows = row_reader(self.path, self._colours())
+
+        def read(top: int, bottom: int) -> NDArray[np.float32]:
+            values = to_unit(rows(top, bottom))
+            if self.depth == "float32" and not ((values >= 0) & (values <= 1)).all():
+                raise UnreadableImage(self.path, "holds values outside of 0 to 1 (HDR); scale it to that range first")
+            return np.repeat(values, 3, axis=2) if self.gray else values
+
+        return read
+
+    def crops(self, count: int, side: int) -> list[NDArray[np.float32]]:
+        """Read at most `count` squares spread over the picture: float32 (side, side, 3) in [0, 1].
+
+        Fewer where they would overlap; narrower or lower where the picture is. All rows down to the lowest crop are
+        decoded.
+        """
+        down = max(1, min(math.isqrt(count), self.height // side))
+        across = max(1, min(count // down, self.width // side))
+        side_y, side_x = min(side, self.height), min(side, self.width)
+        read = self.reader()
+        crops = []
+        for y in range(down):
+            top = (2 * y + 1) * self.height // (2 * down) - side_y // 2
+            strip = read(top, top + side_y)
+            lefts = ((2 * x + 1) * self.width // (2 * across) - side_x // 2 for x in range(across))
+            crops += [strip[:, left : left + side_x].copy() for left in lefts]
+        return crops
+
+    def alpha_reader(self, depth: Depth, scale: int = 1) -> Callable[[int, int], NDArray[Any]]:
+        """Make a function that reads rows of the transparency, as `reader` does: (bottom - top, scale·W, 1) in `depth`.
+
+        Enlarged bilinearly. In the picture's own depth and size, the values are the file's very own.
+        """
+        image = self.decoded()
+        alpha = image.extract_band(image.bands - 1)
+        rows = row_reader(self.path, alpha if scale == 1 else _enlarge(alpha, scale))
+        if depth == self.depth:
+            return rows
+
+        def read(top: int, bottom: int) -> NDArray[Any]:
+            return to_depth(to_unit(rows(top, bottom)), depth)
+
+        return read
+
+    def _colours(self) -> pyvips.Image:
+        image = self.decoded()
+        return image.extract_band(0, n=image.bands - 1) if self.alpha else image
+
+
+def open_image(path: Path, page: int | None = None, *, most_pixels: int = MOST_PIXELS) -> ImageFile:
+    """Look at the header of an image file. Its first bytes decide on the format, whatever its name.
+
+    Args:
+        path: the file.
+        page: one of several pages, from 0; without it, a file of several pages or frames is refused.
+        most_pixels: a larger picture is refused.
+
+    Raises:
+        UnreadableImage: the file is missing, empty, broken or none of the five formats, has several pages or more than
+            `most_pixels`, or its pixels have no known white (docs/files.md).
+    """
+    if os.path.exists(path) and not os.path.isfile(path):  # unlike pathlib's, these never raise
+        raise UnreadableImage(path, "not a file")
+    with clear_read_errors(path), path.open("rb") as file:
+        format = format_of(path, file.read(16))
+        frames = count_png_frames(file) if format == "png" else 1
+        lossless = format != "jpeg" and not (format == "webp" and is_lossy_webp(file))
+    image = open_header(path, format, page or 0)
+    pages = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
+    if frames > 1:
+        raise UnreadableImage(path, f"an animation of {frames} frames; save the frames as files of their own")
+    if pages > 1 and page is None:
+        kind = "pages" if format == "tiff" else "frames"
+        raise UnreadableImage(path, f"holds {pages} {kind}; ask for them page by page (--pages), or save one alone")
+    if image.width * image.height > most_pixels:
+        size = f"{image.width}×{image.height} pixels"
+        raise UnreadableImage(path, f"claims {size}, more than {most_pixels}: a decompression bomb, or for other tools")
+    turned = orientation_of(image) > _LAST_UPRIGHT
+    width, height = (image.height, image.width) if turned else (image.width, image.height)
+    image = to_gray_or_rgb(path, image)
+    gray = image.interpretation in GRAY_SPACES
+    return ImageFile(
+        path, format, width, height, DEPTHS[image.format], gray, image.bands in (2, 4), page or 0, pages, lossless
+    )
+
+
+def _enlarge(image: pyvips.Image, scale: int) -> pyvips.Image:
+    """Enlarge bilinearly; the corners of the picture, not the centres of its corner pixels, stay where they are."""
+    import pyvips
+
+    shift = (scale - 1) / 2
+    area = [0, 0, image.width * scale, image.height * scale]
+    bilinear = pyvips.Interpolate.new("bilinear")
+    return image.affine([scale, 0, 0, scale], odx=shift, ody=shift, oarea=area, interpolate=bilinear, extend="copy")
+
+
+def to_unit(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Scale whole numbers by their largest to [0, 1]; floating-point values are passed as they are."""
+    if values.dtype == np.float32:
+        return values
+    scaled: NDArray[np.float32] = values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)
+    return scaled
+
+
+def to_depth(values: NDArray[np.float32], depth: Depth) -> NDArray[Any]:
+    """Clip to [0, 1], scale to the range of `depth`, and round to the nearest level, half to even."""
+    clipped: NDArray[np.float32] = values.clip(0, 1)
+    if depth == "float32":
+        return clipped
+    return np.rint(clipped * np.iinfo(depth).max).astype(depth)

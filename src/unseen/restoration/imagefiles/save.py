@@ -1,0 +1,93 @@
+"""Restored strips in, a finished image file out: in the input's depth, with its transparency and metadata."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.atomic import replacing
+from ...core.errors import UserError
+from .decode import FileFormat
+from .encode import HELD_DEPTHS, LONGEST_SIDE, PixelLayout, encode
+from .image_file import ImageFile, to_depth
+from .metadata import metadata_for
+
+
+def save(
+    source: ImageFile,
+    path: Path,
+    strips: Iterable[NDArray[np.float32]],
+    format: FileFormat | None = None,
+    *,
+    scale: int = 1,
+    quality: int = 95,
+    keep_times: bool = False,
+) -> None:
+    """Write a restored picture strip by strip, as the strips come. A file at `path` is replaced once all is written.
+
+    Values are clipped to [0, 1] and rounded to the depth of the input, or to the deepest that the format has. Of gray
+    the mean of the channels is kept: three estimates of one value, none better than another. Alpha is the input's,
+    enlarged bilinearly by `scale`. Profile, EXIF (orientation 1, no thumbnail), XMP (orientation 1), IPTC and
+    resolution are the input's, too.
+
+    Args:
+        source: the input.
+        path: the output.
+        strips: float32 (h, scale·W, 3) from top to bottom, scale·H rows in all.
+        format: of the output; None for the input's.
+        scale: how much larger the output is.
+        quality: of JPEG, and of WebP unless the input is lossless; 1 to 100.
+        keep_times: give the output the file times of the input.
+
+    Raises:
+        UserError: the file cannot be written, the format cannot hold the picture, or a value is not finite.
+        Exception: whatever `strips` raises.
+    """
+    format = format or source.format
+    _require_holdable(source, path, format, scale)
+    depth = source.depth if source.depth in HELD_DEPTHS[format] else HELD_DEPTHS[format][-1]
+    bands = (1 if source.gray else 3) + source.alpha
+    layout = PixelLayout(source.width * scale, source.height * scale, bands, depth)
+    rows = _file_rows(source, strips, layout, scale)
+    metadata = metadata_for(source, format)
+    with replacing(path) as temporary, temporary.open("w+b") as file:
+        encode(file, format, rows, layout, metadata, quality=quality, lossless=source.lossless)
+        file.flush()
+        os.fsync(file.fileno())
+        if keep_times:
+            times = source.path.stat()
+            os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _require_holdable(source: ImageFile, path: Path, format: FileFormat, scale: int) -> None:
+    if source.alpha and format == "jpeg":
+        raise UserError(f"{path}: JPEG holds no transparency, which {source.path} has; choose png, tiff or webp")
+    limit = LONGEST_SIDE.get(format)
+    longest = scale * max(source.width, source.height)
+    if limit is not None and longest > limit:
+        raise UserError(f"{path}: a side of {longest} pixels, and {format} holds {limit}; choose png or tiff")
+    if format == "bmp" and 4 * (source.width + 1) * source.height * scale**2 >= 2**32:
+        raise UserError(f"{path}: too large for BMP; choose png or tiff")
+
+
+def _file_rows(
+    source: ImageFile, strips: Iterable[NDArray[np.float32]], layout: PixelLayout, scale: int
+) -> Iterator[NDArray[Any]]:
+    """Yield the strips as they stand in the file: (h, width, bands) in the layout's depth."""
+    alpha = source.alpha_reader(layout.depth, scale) if source.alpha else None
+    top = 0
+    for strip in strips:
+        if not np.isfinite(strip).all():
+            raise UserError(f"{source.path}: the model gave values that are not finite; nothing was written")
+        # In float64, so that the mean of three equal values is that value.
+        values = strip.mean(axis=2, keepdims=True, dtype=np.float64).astype(np.float32) if source.gray else strip
+        rows = to_depth(values, layout.depth)
+        yield rows if alpha is None else np.concatenate([rows, alpha(top, top + len(rows))], axis=2)
+        top += len(strip)
+    if top != layout.height:
+        raise ValueError(f"{top} rows for a picture of {layout.height}")
