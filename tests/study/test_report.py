@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from test_tables import METHODS, make_rows, printed
 
-from unseen.protocols.levels import Split
+from unseen.protocols.levels import Level, Split
 from unseen.protocols.protocol import Reported
 from unseen.study.report.gallery import GalleryPicture
 from unseen.study.report.html_page import write_report
@@ -80,7 +80,7 @@ def make_report(path: Path, of: StudySummary, pictures: Sequence[GalleryPicture]
 
 def whole(path: Path) -> str:
     """A page with all that a page can have."""
-    definitions = {("seen", "gaussian_noise", 5.0): "gaussian_noise:5", ("seen", "jpeg", 5.0): "jpeg:5"}
+    definitions = {Level("seen", "gaussian_noise", 5.0): "gaussian_noise:5", Level("seen", "jpeg", 5.0): "jpeg:5"}
     of = StudySummary(make_rows(seeds=2), RECORDS)
     return make_report(path, of, PICTURES, trials=TRIALS, reported=[REPORTED], definitions=definitions)
 
@@ -308,7 +308,8 @@ def test_a_page_of_the_least_and_of_odd_rows(tmp_path: Path) -> None:
 
 
 def test_importing_reports_loads_no_drawing_library() -> None:
-    code = "import sys, unseen.report; print([m for m in ('matplotlib', 'jinja2', 'torch') if m in sys.modules])"
+    heavy = "('matplotlib', 'jinja2', 'torch')"
+    code = f"import sys, unseen.study.report.html_page; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

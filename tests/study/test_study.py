@@ -77,6 +77,7 @@ def evaluate(unseen: CommandLine, checkpoint: Path, out: Path, *words: object, c
     return json_lines(out / "results.jsonl")
 
 
+@pytest.mark.usefixtures("whole_page")
 def test_evaluate_gives_a_row_for_each_image_and_level(
     unseen: CommandLine, run: Path, tests: Path, tmp_path: Path
 ) -> None:
@@ -205,6 +206,7 @@ def times(folder: Path) -> dict[str, int]:
     return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("*/resume.safetensors")}
 
 
+@pytest.mark.usefixtures("whole_page")
 def test_a_study_trains_each_method_and_seed_once(unseen: CommandLine, study: list[object], tmp_path: Path) -> None:
     out = tmp_path / "study"
     said = " ".join(unseen(*study, "--seeds", "2").out.split())

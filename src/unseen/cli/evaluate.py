@@ -33,10 +33,11 @@ def evaluate(config: EvaluateConfig, flags: Namespace) -> int:
     from ..evaluation.evaluate import TestedNetwork
     from ..evaluation.evaluate import evaluate_network as evaluate_network
     from ..evaluation.quality import noise_by_level, quality_of
-    from ..evaluation.results import RESULTS
+    from ..evaluation.results import RESULTS, write_results
     from ..models.checkpoint import load_checkpoint, with_quality
     from ..protocols.loading import load_protocol, protocol_names
-    from ..study.report.html_page import REPORT, write_evaluation
+    from ..study.report.html_page import REPORT
+    from ..study.report.study_page import write_evaluation_page
     from ..training.training_data import trained_on
 
     config = config.resolved()
@@ -70,7 +71,8 @@ def evaluate(config: EvaluateConfig, flags: Namespace) -> int:
         if config.card and not stop.is_set():
             with_quality(Path(flags.checkpoint), quality_of(rows, noise_by_level(tests.photos, protocol, config.seed)))
     if rows:
-        write_evaluation(rows, trained, protocol, tests, config, notes)
+        write_results(out / RESULTS, rows)
+        write_evaluation_page(rows, trained, protocol, tests, config, notes)
     _show(rows, [], tests.skipped, protocol, notes)
     if rows:
         print(f"{out / REPORT}, {out / RESULTS}")

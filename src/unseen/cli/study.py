@@ -37,21 +37,26 @@ def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence
     from ..core.progress import progress_bar
     from ..evaluation.results import RESULTS
     from ..protocols.loading import load_protocol
-    from ..study import compare as runner
+    from ..study.compare import run_study
     from ..study.report.html_page import REPORT
+    from ..study.report.study_page import write_study_page
 
     require_writable(Path(config.out))
     with interruptible() as stop, progress_bar() as bar:
-        outcome = runner.run_study(config.resolved(), stop, bar, title=title, notes=notes, overwrite=overwrite)
-    _show(outcome.rows, outcome.records, outcome.skipped, load_protocol(config.protocol), notes)
-    if outcome.rows:
+        outcome = run_study(config.resolved(), stop, bar, overwrite=overwrite)
+        write_study_page(outcome, title, notes)
+    if outcome.refusal is not None:
+        raise outcome.refusal
+    skipped = outcome.plan.tests.skipped
+    _show(outcome.results, outcome.records, skipped, load_protocol(config.protocol), notes)
+    if outcome.results:
         print(f"{config.out}/{REPORT}, {config.out}/{RESULTS}")
     for line in outcome.failed:
         print(f"left out {line}", file=sys.stderr)
-    if not outcome.complete:
+    if outcome.left:
         print(f"interrupted: the same command{' without --overwrite' * overwrite} goes on from here")
         return INTERRUPTED
-    return PARTLY if outcome.skipped or outcome.failed else DONE
+    return PARTLY if skipped or outcome.failed else DONE
 
 
 def rank(config: None, flags: Namespace) -> int:

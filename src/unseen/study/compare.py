@@ -1,8 +1,7 @@
-"""Methods and seeds under one protocol at one budget: train, test, gather the rows, report."""
+"""Methods and seeds under one protocol at one budget: train, test, gather the results."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event
@@ -12,7 +11,7 @@ from torch import nn
 
 from ..core.config import CONFIG, Machine, load_config, save_config
 from ..core.errors import UserError
-from ..core.provenance import command_line, machine_line
+from ..core.provenance import machine_line
 from ..core.registry import build
 from ..evaluation.benchmark_sets import BenchmarkSets
 from ..evaluation.evaluate import TestedNetwork, evaluate_network
@@ -29,25 +28,65 @@ from ..training.training_data import protocol_of, training_data_by_view
 from .config import CompareConfig
 from .ledger import TEST_SEED, Ledger, StudyRun, expected_identity, recorded_identity, still_valid
 from .report.export import write_summary
-from .report.gallery import pictures
-from .report.html_page import REPORT, definitions, write_report
+from .report.html_page import REPORT
 from .runs import RUNS, RunRecord
 from .summary import StudySummary
-from .tuning import TRIALS, read_trials, tuned
+from .tuning import TRIALS, tuned
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What all runs share: what was asked for, what is tested, and by entry the digest of what it learns from."""
+
+    config: CompareConfig
+    protocol: Protocol
+    tests: BenchmarkSets
+    data: dict[str, str]
+
+    @classmethod
+    def of(cls, config: CompareConfig) -> StudyPlan:
+        """Raises UserError where something named cannot be used."""
+        config.check()
+        protocol = protocol_of(config)
+        methods = {entry.name: build(entry.method, METHODS, "methods", Method) for entry in config.entries()}
+        learnt = training_data_by_view(config, protocol, list(methods.values()))
+        tests = BenchmarkSets.load(config, protocol, [photo for m in learnt.values() for photo in m.photos()])
+        for backbone in dict.fromkeys(entry.backbone for entry in config.entries()):
+            build(backbone, BACKBONES, "backbone", nn.Module)  # before hours of training, not after
+        digests = {sees_unseen: material.digest() for sees_unseen, material in learnt.items()}
+        return cls(config, protocol, tests, {name: digests[method.sees_unseen] for name, method in methods.items()})
 
 
 @dataclass(frozen=True)
 class StudyOutcome:
-    """What `compare` found: rows and records of the finished runs, whether these are all, what was left out.
+    """What came of a study: its finished runs, and what is missing of it.
 
-    skipped: test files that could not be read. failed: runs that diverged.
+    Attributes:
+        plan: What all runs share.
+        finished: The runs that are trained and tested, in order.
+        results: Test results of the finished runs.
+        records: What the finished runs took; a run that was taken over without its record has none.
+        summary: The statistics of the finished runs; None where no run is finished.
+        failed: Runs that diverged, each with the reason.
+        left: How many runs are yet to come.
+        refusal: Why the study ended early, where a run could not be used: to be raised once the page is written.
     """
 
-    rows: list[ImageResult]
+    plan: StudyPlan
+    finished: list[StudyRun]
+    results: list[ImageResult]
     records: list[RunRecord]
-    complete: bool
-    skipped: list[str]
+    summary: StudySummary | None
     failed: list[str]
+    left: int
+    refusal: UserError | None
+
+    @property
+    def shortcomings(self) -> list[str]:
+        """Sentences on runs that are missing; none where the study is complete."""
+        count = len(self.finished) + len(self.failed) + self.left
+        unfinished = [f"Unfinished: {self.left} of {count} runs are yet to come."] if self.left else []
+        return [*unfinished, *(f"Left out: {name}." for name in self.failed)]
 
 
 def run_study(
@@ -55,16 +94,15 @@ def run_study(
     stop: Event,
     bar: Progress,
     *,
-    title: str,
-    notes: Sequence[str] = (),
     overwrite: bool = False,
 ) -> StudyOutcome:
-    """Train and test every method with every seed, into `config.out`: rows, records, summary and page.
+    """Train and test every method with every seed, into `config.out`: results, records and summary.
 
-    A study that was interrupted goes on where it stopped, and a finished one runs nothing again; rows and records of
-    finished runs are enough to go on, wherever they were made. Setting `stop` ends it after the step in hand; the
-    report then covers the finished runs. A run that diverges is left out, and said to be.
-    Raises UserError where something named cannot be used, or where the folder holds another study.
+    A study that was interrupted goes on where it stopped, and a finished one runs nothing again; results and records
+    of finished runs are enough to go on, wherever they were made. Setting `stop` ends it after the step in hand; the
+    outcome then covers the finished runs. A run that diverges is left out, and named in the outcome.
+    Raises UserError where something named cannot be used before the first run, or where the folder holds another
+    study. What is refused later is in the outcome: what was finished before is not to be lost from sight.
     """
     plan = StudyPlan.of(config)
     out, budget, entries = Path(config.out), config.limit, config.entries()
@@ -91,39 +129,13 @@ def run_study(
             break
         else:
             finished.append(run)
-    left = count - len(finished) - len(failed)
-    so_far = [f"Unfinished: {left} of {count} runs are yet to come."] if left else []
-    so_far += [f"Left out: {name}." for name in failed]
-    rows = [row for run in finished for row in book.results_of(run.name)]
+    results = [result for run in finished for result in book.results_of(run.name)]
     records = [book.records[run.name] for run in finished if run.name in book.records]
-    if finished:
-        report(plan, finished, StudySummary(rows, records, config.backbone), title, [*so_far, *notes])
-    if refusal is not None:  # after the report: what was finished before is not to be lost from sight
-        raise refusal
-    return StudyOutcome(rows, records, not left, plan.tests.skipped, failed)
-
-
-@dataclass(frozen=True)
-class StudyPlan:
-    """What all runs share: what was asked for, what is tested, and by entry the digest of what it learns from."""
-
-    config: CompareConfig
-    protocol: Protocol
-    tests: BenchmarkSets
-    data: dict[str, str]
-
-    @classmethod
-    def of(cls, config: CompareConfig) -> StudyPlan:
-        """Raises UserError where something named cannot be used."""
-        config.check()
-        protocol = protocol_of(config)
-        methods = {entry.name: build(entry.method, METHODS, "methods", Method) for entry in config.entries()}
-        learnt = training_data_by_view(config, protocol, list(methods.values()))
-        tests = BenchmarkSets.load(config, protocol, [photo for m in learnt.values() for photo in m.photos()])
-        for backbone in dict.fromkeys(entry.backbone for entry in config.entries()):
-            build(backbone, BACKBONES, "backbone", nn.Module)  # before hours of training, not after
-        digests = {sees_unseen: material.digest() for sees_unseen, material in learnt.items()}
-        return cls(config, protocol, tests, {name: digests[method.sees_unseen] for name, method in methods.items()})
+    summary = StudySummary(results, records, config.backbone) if finished else None
+    if summary is not None:
+        write_summary(out, summary)
+    left = count - len(finished) - len(failed)
+    return StudyOutcome(plan, finished, results, records, summary, failed, left, refusal)
 
 
 def ensure_finished(plan: StudyPlan, run: StudyRun, book: Ledger, stop: Event, bar: Progress, whole: TaskID) -> bool:
@@ -179,32 +191,6 @@ def record_of(run: StudyRun, machine: Machine) -> RunRecord:
         machine=machine_line(machine),
         curve=position.log,
         diagnoses=position.diagnoses,
-    )
-
-
-def report(
-    plan: StudyPlan, finished: Sequence[StudyRun], study: StudySummary, title: str, notes: Sequence[str]
-) -> None:
-    """The page and the summary of a study, pictures from the first seed of each method."""
-    config, protocol, tests = plan.config, plan.protocol, plan.tests
-    out = Path(config.out)
-    firsts = [r for r in finished if r.training.seed == config.seed and (r.folder / CHECKPOINT).exists()]
-    networks = [(r, load_checkpoint(r.folder, r.training.backbone)[0].to(config.device)) for r in firsts]
-    labelled = [(study.entry_name(r.entry.method, r.entry.backbone), network) for r, network in networks]
-    missing = len([r for r in finished if r.training.seed == config.seed]) - len(firsts)
-    gone = f"Not among the pictures: {missing} networks whose folders are not here, their rows alone are."
-    write_summary(out, study)
-    write_report(
-        out / REPORT,
-        study,
-        pictures(labelled, study, protocol, tests, config.device, TEST_SEED),
-        title=title,
-        command=command_line(),
-        machine=machine_line(config),
-        notes=[*notes, *[gone] * bool(missing)],
-        trials=read_trials(out / TRIALS) if config.tune else [],
-        reported=protocol.reported,
-        definitions=definitions(protocol),
     )
 
 

@@ -17,20 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.atomic import write_text
-from ...core.provenance import command_line, machine_line
 from ...core.statistics import Estimate
-from ...evaluation.benchmark_sets import BenchmarkSets
-from ...evaluation.config import EvaluateConfig
-from ...evaluation.evaluate import TestedNetwork
-from ...evaluation.results import RESULTS, ImageResult, write_results
 from ...protocols.levels import Level
-from ...protocols.protocol import Protocol
 from ..entry_names import BASELINE, CEILING, INPUT, SEPARATOR, is_ceiling
 from ..summary import StudySummary
 from . import appendix as numbers
 from . import columns as tables
 from . import notes as remarks
-from .gallery import GalleryPicture, gallery, pictures
+from .gallery import GalleryPicture, gallery
 
 if TYPE_CHECKING:
     from ...protocols.protocol import Reported
@@ -38,38 +32,6 @@ if TYPE_CHECKING:
 
 REPORT = "report.html"
 
-
-def definitions(protocol: Protocol) -> dict[Level, str]:
-    """Every level as the protocol has it, with all its settings."""
-    return {level: confounder.name for level, confounder in protocol.levels()}
-
-
-def write_evaluation(
-    rows: Sequence[ImageResult],
-    trained: TestedNetwork,
-    protocol: Protocol,
-    tests: BenchmarkSets,
-    config: EvaluateConfig,
-    notes: Sequence[str],
-) -> None:
-    """The rows and the page of one network."""
-    out, study = Path(config.out), StudySummary(rows)
-    write_results(out / RESULTS, rows)
-    write_report(
-        out / REPORT,
-        study,
-        pictures([(trained.method, trained.network)], study, protocol, tests, config.device, config.seed),
-        title=f"{trained.method} under {protocol.name}",
-        command=command_line(),
-        machine=machine_line(config),
-        notes=notes,
-        trials=[],
-        reported=protocol.reported,
-        definitions=definitions(protocol),
-    )
-
-
-__all__ = ["GalleryPicture", "write_report"]
 
 ONE_SEED_MOVES = 0.5
 """dB that another seed may move a mean of a short training; below it, one seed settles nothing."""
