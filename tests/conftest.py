@@ -84,3 +84,21 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=program, args=QUIET)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def whole_page() -> None:
+    """For a test in a module of `empty_page` that looks at the page: the page is written as a user gets it."""
+
+
+@pytest.fixture
+def empty_page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands write an empty page where a test does not ask for `whole_page`: a whole one takes a second."""
+    from unseen.study.report import study_page
+
+    def write_nothing(path: Path, *args: object, **options: object) -> None:
+        path.write_text("")
+
+    if "whole_page" not in request.fixturenames:
+        monkeypatch.setattr(study_page, "pictures", lambda *args: [])
+        monkeypatch.setattr(study_page, "write_report", write_nothing)

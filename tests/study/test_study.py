@@ -22,6 +22,8 @@ from unseen.evaluation.results import read_results, write_results
 from unseen.models.checkpoint import CHECKPOINT
 from unseen.protocols.loading import load_protocol
 
+pytestmark = pytest.mark.usefixtures("empty_page")
+
 FIELDS = [
     "run", "protocol", "protocol_hash", "data", "convention", "method", "backbone", "seed", "budget", "select", "tuned",
     "split", "distortion", "degree", "dataset", "image", "psnr", "ssim", "input_psnr", "input_ssim", "invariance",

@@ -18,6 +18,8 @@ from unseen.methods.search_space import LogUniform, Uniform
 from unseen.study.config import CompareConfig, Entry
 from unseen.study.tuning import AROUND, Trial, candidates, read_trials, write_trials
 
+pytestmark = pytest.mark.usefixtures("empty_page")
+
 ENTRY = Entry("dil_sf", "dil_sf", "plain", 1e-3, "dil_sf")
 
 
