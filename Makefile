@@ -1,19 +1,31 @@
-# make demo: the main job on embedded data. make test: everything that CI checks. Both set up .venv first.
+# make demo: the main job on embedded data. make test: everything that CI checks. make quick: the tests to run while
+# writing. Each sets up .venv first. ARGS adds options of pytest or of the demo: make quick ARGS='tests/methods -x'.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types clean paper-mini denoise-small shipped do-no-harm
+# Processes on all cores, of one thread each; the tests of a module stay in one process, as its fixtures are costly.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadscope
+
+.PHONY: demo test quick lint types tests clean paper-mini denoise-small shipped do-no-harm
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
 	$(BIN)/unseen demo $(ARGS)
 
-test: lint types
-	OMP_NUM_THREADS=1 $(BIN)/pytest $(ARGS)
+# The types are checked beside the tests, on the core that is idle when the last module is tested.
+test: lint
+	$(MAKE) --no-print-directory -j2 tests types
+
+tests: .venv/installed-dev
+	$(PYTEST) $(ARGS)
+
+quick: .venv/installed-dev
+	$(PYTEST) -m "not slow and not zoo and not browser and not programs" $(ARGS)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: .venv/installed-dev
 	$(BIN)/mypy

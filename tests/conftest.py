@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -27,6 +28,20 @@ QUIET = [  # nothing is asked of the network but what a page asks for
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of this test suite."""
     parser.addoption("--write-docs", action="store_true", help="write the generated passages of the documents anew")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that open a browser."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def frozen_modules() -> None:
+    """Keep the imported modules out of garbage collection: every training collects, which takes 0.3 s with them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
