@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from unseen.core.atomic import write_text
 from unseen.core.errors import UserError
 from unseen.core.grouping import grouped
-from unseen.core.progress import progress_bar, track
+from unseen.core.progress import progress_bars, track
 from unseen.core.statistics import estimate
 from unseen.data.photo import Photo
 from unseen.data.sources import load_test_set
@@ -356,7 +356,7 @@ def main() -> None:
     if given.model:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         model = load_model(given.model)
-        with progress_bar():
+        with progress_bars():
             trials = measure(model, Path(os.environ["UNSEEN_TEST_DATA"]) / "test", given.images)
         safe = envelope(model.card.quality if model.card else ())
         assert safe is not None  # or nothing would have been measured

@@ -9,11 +9,10 @@ from threading import Event
 import pytest
 
 from unseen.core.errors import UserError
-from unseen.core.progress import progress_bar
 from unseen.core.units import Budget
 from unseen.training.config import TrainConfig
-from unseen.training.loop import due, train
-from unseen.training.state import TrainingState, affordable, used
+from unseen.training.loop import train
+from unseen.training.state import TrainingState
 
 TINY = TrainConfig(
     device="cpu", threads=1, data=["embedded"], backbone="plain:features=4,depth=2", batch=2, patch=12, validations=3
@@ -45,26 +44,25 @@ def test_what_is_no_budget_is_refused(given: int | str) -> None:
 
 def test_time_is_used_up_step_by_step() -> None:
     config = replace(TINY, budget="60s")
-    position = TrainingState()
+    state = TrainingState()
     found = []
-    while affordable(position, config):
-        position.step += 1
-        position.images += 1000  # whatever they cost in evaluations
-        position.seconds += 7.0
-        if due(position, config):
-            position.log.append({})
-            found.append(position.step)
-    assert position.step == 8  # 56 s; a ninth would end at 63
-    assert used(position, config) == 56.0
+    while state.affords_a_step(config):
+        state.step += 1
+        state.images += 1000  # whatever they cost in evaluations
+        state.seconds += 7.0
+        if state.validation_due(config):
+            state.log.append({})
+            found.append(state.step)
+    assert state.step == 8  # 56 s; a ninth would end at 63
+    assert state.budget_spent(config) == 56.0
     assert found == [3, 6]
 
 
 def test_a_run_stops_when_its_time_is_up(tmp_path: Path) -> None:
     config = replace(TINY, method="erm", budget="1s", out=str(tmp_path))
-    with progress_bar() as bar:
-        position = train(config, Event(), bar)
-    assert position.finished
-    assert position.step > 1
+    state = train(config, Event())
+    assert state.finished
+    assert state.step > 1
     # The last step is taken if it would fit at the mean cost; a machine may be slower in it.
-    assert 0.5 < position.seconds < 2.0
-    assert [line["seconds"] for line in position.log] == sorted(line["seconds"] for line in position.log)
+    assert 0.5 < state.seconds < 2.0
+    assert [line["seconds"] for line in state.log] == sorted(line["seconds"] for line in state.log)

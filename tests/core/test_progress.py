@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from unseen.core.progress import progress_bar
+from unseen.core.progress import progress_bars
 
 
 @pytest.mark.parametrize("name", ["x[/y].png", "[bold]a.png", "[red]"])
@@ -15,7 +15,7 @@ def test_a_description_is_shown_as_it_is(
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes any stream for a terminal then
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    with progress_bar() as bar:
+    with progress_bars() as bar:
         bar.add_task(name, total=3)
         bar.refresh()
     assert name in capsys.readouterr().err

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from unseen.core.errors import UserError
-from unseen.core.progress import progress_bar
 from unseen.core.registry import build
 from unseen.methods import DIL, METHODS, Batch, Method, Params, objective_for, second_order
 from unseen.methods.gradients import finite_difference_product, gradient, hessian_vector_product
@@ -432,8 +431,7 @@ TINY = TrainConfig(
 
 
 def trained(config: TrainConfig) -> None:
-    with progress_bar() as bar:
-        train(config, Event(), bar)
+    train(config, Event())
 
 
 def forgetful() -> nn.Module:

@@ -229,16 +229,16 @@ def test_an_interrupted_training_tells_no_quality(
 ) -> None:
     import signal
 
-    from unseen.training import loop as training
+    from unseen.training.observer import Observer
 
-    validate = training.validate
+    validate = Observer.validate
 
     def interrupted(*arguments: Any) -> None:
         signal.raise_signal(signal.SIGINT)
         validate(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "validate", interrupted)
+        patch.setattr(Observer, "validate", interrupted)
         unseen("train", *TINY, "--data", photos, "--out", tmp_path, code=130)
     assert read_card(tmp_path).quality == ()
     unseen("train", "--resume", "--out", tmp_path)

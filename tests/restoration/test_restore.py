@@ -23,7 +23,6 @@ from support.commandline import TINY, CommandLine, Told, leftovers, photographs
 
 from unseen.cli.main import main
 from unseen.core.errors import UserError
-from unseen.core.progress import progress_bar
 from unseen.core.units import parse_bytes
 from unseen.models.card import Quality
 from unseen.models.checkpoint import with_quality
@@ -351,8 +350,7 @@ def test_a_network_that_fails_costs_the_photograph_alone(tmp_path: Path) -> None
     photographs(folder / "wide", "c.png", size=(20, 40))
     planned = plan_restoration([str(folder)], tmp_path / "out", "input")
     how = RestoreOptions(Model("mine", only_small, ReceptiveField(1)), Tiling(64, 1))
-    with progress_bar() as bar:
-        outcome = restore_files(planned.jobs, planned.folder, how, Event(), bar)
+    outcome = restore_files(planned.jobs, planned.folder, how, Event())
     assert outcome.restored == 2
     assert [(failure.name, failure.reason) for failure in outcome.failed] == [
         ("wide/c.png", "mine fails on it: IndexError: too wide")
@@ -425,8 +423,7 @@ def test_an_output_of_another_size_is_another(tmp_path: Path) -> None:
 def told_equal(model: Model, folder: Path) -> bool:
     """Whether it is told of a photograph that its output equals its input."""
     planned = plan_restoration([str(photographs(folder / "photos", "a.png"))], folder / "out", "input")
-    with progress_bar() as bar:
-        outcome = restore_files(planned.jobs, planned.folder, RestoreOptions(model, Tiling(64, 1)), Event(), bar)
+    outcome = restore_files(planned.jobs, planned.folder, RestoreOptions(model, Tiling(64, 1)), Event())
     assert outcome.restored == 1
     return any("equals the input" in remark for _, remark in outcome.remarks)
 

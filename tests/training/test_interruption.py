@@ -21,7 +21,7 @@ from support.commandline import (
 
 from unseen.evaluation.evaluate import Measurement, measure
 from unseen.models.checkpoint import CHECKPOINT
-from unseen.training import loop as training
+from unseen.training.observer import Observer
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def own_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def stopped(unseen: CommandLine, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run that got a Ctrl-C during its first validation."""
-    validate = training.validate
+    validate = Observer.validate
 
     def interrupted(*arguments: Any) -> None:
         signal.raise_signal(signal.SIGINT)
@@ -45,7 +45,7 @@ def stopped(unseen: CommandLine, photos: Path, tmp_path: Path, monkeypatch: pyte
 
     run = tmp_path / "stopped"
     with monkeypatch.context() as patch:
-        patch.setattr(training, "validate", interrupted)
+        patch.setattr(Observer, "validate", interrupted)
         told = unseen("train", *TINY, "--data", photos, "--seed", "5", "--out", run, code=130)
     assert told.out.splitlines()[-1] == f"interrupted: unseen train --resume --out {run} goes on from here"
     assert [line["step"] for line in json_lines(run / "log.jsonl")] == [2]

@@ -16,14 +16,13 @@ import torch
 from safetensors.torch import load_file
 
 from unseen.core.errors import UserError
-from unseen.core.progress import progress_bar
 from unseen.methods import METHODS
 from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, load_state
 from unseen.training.config import Select, TrainConfig
-from unseen.training.distributed import Processes
+from unseen.training.distributed import Ranks
 from unseen.training.loop import lr_factor, train
 from unseen.training.run import TrainingRun
-from unseen.training.state import LOG, TrainingState, affordable, holds_a_run, is_finished, load, spent
+from unseen.training.state import LOG, TrainingState, holds_a_run, is_finished, load_run
 
 TINY = TrainConfig(
     device="cpu",
@@ -50,8 +49,7 @@ class StopAfter(Event):
 
 
 def trained(config: TrainConfig, stop: Event | None = None, resume: bool = False) -> TrainingState:
-    with progress_bar() as bar:
-        return train(config, stop or Event(), bar, resume=resume)
+    return train(config, stop or Event(), resume=resume)
 
 
 def without_times(log: list[dict[str, float]]) -> list[dict[str, float]]:
@@ -66,15 +64,15 @@ def test_resume_equals_never_having_stopped(method: str, select: Select, tmp_pat
     whole = trained(config)
     parts = replace(config, out=str(tmp_path / "parts"))
     stops = [1, 1, 0, 1]  # before the first validation, after it, at once, and again
-    position = trained(parts, StopAfter(stops[0]))
+    state = trained(parts, StopAfter(stops[0]))
     for steps in stops[1:]:
-        position = trained(parts, StopAfter(steps), resume=True)
-        assert not position.finished
+        state = trained(parts, StopAfter(steps), resume=True)
+        assert not state.finished
         load_checkpoint(parts.folder)  # usable after every stop
-    position = trained(parts, resume=True)
-    assert position.finished
-    assert without_times(position.log) == without_times(whole.log)
-    assert (position.step, position.images) == (whole.step, whole.images)
+    state = trained(parts, resume=True)
+    assert state.finished
+    assert without_times(state.log) == without_times(whole.log)
+    assert (state.step, state.images) == (whole.step, whole.images)
     for name in (CHECKPOINT, "resume.safetensors"):
         expected, found = load_file(config.folder / name), load_file(parts.folder / name)
         assert expected.keys() == found.keys()
@@ -96,21 +94,21 @@ def test_a_finished_run_that_is_resumed_stays_as_it_is(tmp_path: Path) -> None:
 )
 def test_no_method_spends_more_than_the_budget(method: str, steps: int, tmp_path: Path) -> None:
     config = replace(TINY, method=method, out=str(tmp_path))
-    position = trained(config)
-    assert position.step == steps
-    assert spent(position, config) <= 64
-    assert position.log[-1]["step"] == steps
-    assert len({line["step"] for line in position.log}) == len(position.log) <= 4
+    state = trained(config)
+    assert state.step == steps
+    assert state.evaluations_spent(config) <= 64
+    assert state.log[-1]["step"] == steps
+    assert len({line["step"] for line in state.log}) == len(state.log) <= 4
 
 
 @pytest.mark.parametrize("cost", [1, 5, 7])
 def test_the_last_step_that_fits_is_taken(cost: int) -> None:
     config = replace(TINY, budget=2000, batch=3)
-    position = TrainingState()
-    while affordable(position, config):
-        position.step += 1
-        position.images += cost * 3
-    assert position.step == 2000 // cost
+    state = TrainingState()
+    while state.affords_a_step(config):
+        state.step += 1
+        state.images += cost * 3
+    assert state.step == 2000 // cost
 
 
 def test_the_ceiling_alone_trains_on_unseen_levels() -> None:
@@ -124,12 +122,12 @@ def test_the_ceiling_alone_trains_on_unseen_levels() -> None:
 def test_selecting_keeps_the_best_and_not_the_last(select: Select, split: str, tmp_path: Path) -> None:
     # A rate that is far too high makes the run worse towards its end.
     config = replace(TINY, method="erm", lr=0.5, seed=2, schedule="constant", select=select, out=str(tmp_path))
-    position = trained(config)
-    assert all(("unseen_psnr" in line) == (select == "oracle") for line in position.log)
-    curve = [line[f"{split}_psnr"] for line in position.log]
+    state = trained(config)
+    assert all(("unseen_psnr" in line) == (select == "oracle") for line in state.log)
+    curve = [line[f"{split}_psnr"] for line in state.log]
     assert max(curve) > curve[-1]
     _, card = load_checkpoint(tmp_path)
-    assert card.evaluations == position.log[curve.index(max(curve))]["evaluations"]
+    assert card.evaluations == state.log[curve.index(max(curve))]["evaluations"]
 
 
 def test_divergence_is_told_in_one_line_and_keeps_what_was_saved(tmp_path: Path) -> None:
@@ -173,8 +171,8 @@ PINNED: dict[str, list[float]] = {
 
 @pytest.mark.parametrize("method", METHODS)
 def test_losses_are_the_pinned_ones(method: str, tmp_path: Path) -> None:
-    position = trained(replace(TINY, method=method, out=str(tmp_path)))
-    assert [line["loss"] for line in position.log] == pytest.approx(PINNED[method], rel=1e-4)
+    state = trained(replace(TINY, method=method, out=str(tmp_path)))
+    assert [line["loss"] for line in state.log] == pytest.approx(PINNED[method], rel=1e-4)
 
 
 def test_an_average_of_weights_is_what_is_tested_and_kept(tmp_path: Path) -> None:
@@ -209,9 +207,9 @@ def test_what_a_run_takes_is_known(tmp_path: Path) -> None:
     for i, batch in enumerate((2, 64, 2)):
         config = replace(TINY, method="erm", batch=batch, patch=32, budget=4, out=str(tmp_path / str(i)))
         found.append(trained(config))
-    assert all(position.seconds > 0 for position in found)
+    assert all(state.seconds > 0 for state in found)
     if Path("/proc/self/clear_refs").exists():
-        small, large, again = (position.memory for position in found)
+        small, large, again = (state.memory for state in found)
         assert large > small + 5  # MiB: images and features of 62 more patches
         assert again < large - 5  # what one training took is not counted to the next
 
@@ -233,8 +231,8 @@ def test_a_method_that_cannot_work_with_the_confounders_is_refused_in_one_line(t
 
 
 def test_curvature_is_logged_for_second_order(tmp_path: Path) -> None:
-    position = trained(replace(TINY, method="dil_ss:inner_lr=1e-2", out=str(tmp_path)))
-    assert all(line["curvature"] > 0 for line in position.log[:3])
+    state = trained(replace(TINY, method="dil_ss:inner_lr=1e-2", out=str(tmp_path)))
+    assert all(line["curvature"] > 0 for line in state.log[:3])
 
 
 TWO = """
@@ -242,12 +240,10 @@ import json, sys
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from unseen.core.progress import progress_bar
 from unseen.training.config import TrainConfig
 from unseen.training.loop import train
 config = TrainConfig(**json.loads(sys.argv[1]))
-with progress_bar() as bar:
-    train(config, Event(), bar, resume="resume" in sys.argv)
+train(config, Event(), resume="resume" in sys.argv)
 """
 
 
@@ -309,7 +305,7 @@ def test_a_run_does_not_go_on_with_other_photographs(tmp_path: Path) -> None:
     trained(config, StopAfter(2))
     run = replace(TrainingRun.of(config), data="other")
     with pytest.raises(UserError, match="was begun with other photographs in embedded"):
-        load(run, Processes())
+        load_run(run, Ranks())
 
 
 def test_a_budget_below_one_step_is_refused(tmp_path: Path) -> None:
@@ -323,7 +319,7 @@ def test_another_number_of_processes_cannot_go_on(tmp_path: Path) -> None:
     trained(config, StopAfter(2))
     run = TrainingRun.of(config)
     with pytest.raises(UserError, match=r"resume\.safetensors: is of 1 processes, and 2 cannot go on"):
-        load(run, Processes(0, 2))
+        load_run(run, Ranks(0, 2))
 
 
 def test_the_log_tells_the_share_of_time_spent_waiting(tmp_path: Path) -> None:

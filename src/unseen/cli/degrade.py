@@ -22,7 +22,7 @@ def degrade(config: DegradeConfig, flags: Namespace) -> int:
     import torch
 
     from ..core.interruption import interruptible
-    from ..core.progress import progress_bar
+    from ..core.progress import progress_bars
     from ..data.file_jobs import refuse_existing, refuse_outputs
     from ..distortions import copies
     from ..distortions.sidecar import read_sidecar
@@ -50,7 +50,7 @@ def degrade(config: DegradeConfig, flags: Namespace) -> int:
     refuse_outputs(photos, jobs, out)
     if not flags.overwrite:
         refuse_existing(jobs, out)
-    with interruptible() as stop, progress_bar():
+    with interruptible() as stop, progress_bars():
         outcome = work(out=out, device=config.device, stop=stop)
     for skipped in outcome.skipped:
         print(f"skipped {skipped.name}: {skipped.reason}", file=sys.stderr)

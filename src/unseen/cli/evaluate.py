@@ -28,7 +28,7 @@ UNFINISHED = "The training was interrupted: {spent:g} of {amount:g} gradient eva
 def evaluate(config: EvaluateConfig, flags: Namespace) -> int:
     """A checkpoint on test photographs."""
     from ..core.interruption import interruptible
-    from ..core.progress import progress_bar
+    from ..core.progress import progress_bars
     from ..evaluation.benchmark_sets import BenchmarkSets
     from ..evaluation.evaluate import TestedNetwork
     from ..evaluation.evaluate import evaluate_network as evaluate_network
@@ -66,8 +66,8 @@ def evaluate(config: EvaluateConfig, flags: Namespace) -> int:
     file = Path(flags.checkpoint).resolve()
     run = file.name if file.is_dir() else file.parent.name
     trained = TestedNetwork(network, card, run, card.config["method"])
-    with interruptible() as stop, progress_bar() as bar:
-        rows = evaluate_network(trained, protocol, tests, config, config.seed, stop, bar)
+    with interruptible() as stop, progress_bars():
+        rows = evaluate_network(trained, protocol, tests, config, config.seed, stop)
         if config.card and not stop.is_set():
             with_quality(Path(flags.checkpoint), quality_of(rows, noise_by_level(tests.photos, protocol, config.seed)))
     if rows:

@@ -24,7 +24,7 @@ def restore(config: RestoreConfig, flags: Namespace) -> int:
     import torch
 
     from ..core.interruption import interruptible
-    from ..core.progress import progress_bar
+    from ..core.progress import progress_bars
     from ..models.card import envelope, safety
     from ..models.loading import load_model
     from ..restoration.batch import RestoreOptions, restore_files
@@ -52,8 +52,8 @@ def restore(config: RestoreConfig, flags: Namespace) -> int:
         keep_times=flags.keep_times,
         pages=flags.pages,
     )
-    with interruptible() as stop, progress_bar() as bar:
-        outcome = restore_files(planned.jobs, planned.folder, how, stop, bar, overwrite=flags.overwrite)
+    with interruptible() as stop, progress_bars():
+        outcome = restore_files(planned.jobs, planned.folder, how, stop, overwrite=flags.overwrite)
     outcome.failed[:0] = planned.failed
     _tell(outcome, config.out, hint=not flags.do_no_harm)
     if stop.is_set():

@@ -34,7 +34,7 @@ def compare(config: CompareConfig, flags: Namespace) -> int:
 
 def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence[str]) -> int:
     from ..core.interruption import interruptible
-    from ..core.progress import progress_bar
+    from ..core.progress import progress_bars
     from ..evaluation.results import RESULTS
     from ..protocols.loading import load_protocol
     from ..study.compare import run_study
@@ -42,8 +42,8 @@ def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence
     from ..study.report.study_page import write_study_page
 
     require_writable(Path(config.out))
-    with interruptible() as stop, progress_bar() as bar:
-        outcome = run_study(config.resolved(), stop, bar, overwrite=overwrite)
+    with interruptible() as stop, progress_bars():
+        outcome = run_study(config.resolved(), stop, overwrite=overwrite)
         write_study_page(outcome, title, notes)
     if outcome.refusal is not None:
         raise outcome.refusal

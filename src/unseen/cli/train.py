@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def train(config: TrainConfig, flags: Namespace) -> int:
     """One network by one method."""
     from ..core.interruption import interruptible
-    from ..core.progress import progress_bar
+    from ..core.progress import progress_bars
     from ..training import loop
     from ..training.state import holds_a_run
 
@@ -35,26 +35,24 @@ def train(config: TrainConfig, flags: Namespace) -> int:
     elif not flags.overwrite and holds_a_run(config.folder):
         raise UserError(f"out: {config.folder} holds a run; give --resume, --overwrite, or another --out")
     config = replace(config.resolved(), out=str(config.folder))
-    with interruptible() as stop, progress_bar() as bar:
-        position = loop.train(config, stop, bar, resume=flags.resume)
+    with interruptible() as stop, progress_bars():
+        state = loop.train(config, stop, resume=flags.resume)
     if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
-        _tell(config, position)
-    return DONE if position.finished else INTERRUPTED
+        _print_summary(config, state)
+    return DONE if state.finished else INTERRUPTED
 
 
-def _tell(config: TrainConfig, position: TrainingState) -> None:
-    """What a run came to."""
-    from ..training.state import spent
-
-    waiting = position.waiting / max(position.seconds, 1e-9)
+def _print_summary(config: TrainConfig, state: TrainingState) -> None:
+    """Print what a training came to."""
+    waiting = state.waiting / max(state.seconds, 1e-9)
     print(
-        f"{config.folder}: {spent(position, config):g} gradient evaluations (budget: {config.limit}), "
-        f"{position.step} steps, {position.seconds:.0f} s of training, {waiting:.1%} of them waiting for data"
+        f"{config.folder}: {state.evaluations_spent(config):g} gradient evaluations (budget: {config.limit}), "
+        f"{state.step} steps, {state.seconds:.0f} s of training, {waiting:.1%} of them waiting for data"
     )
-    if position.log:
-        last = position.log[-1]
+    if state.log:
+        last = state.log[-1]
         print(f"validation: seen {last['seen_psnr']:.2f} dB, held-out {last['held_out_psnr']:.2f} dB")
-    if not position.finished:
+    if not state.finished:
         print(f"interrupted: unseen train --resume --out {config.folder} goes on from here")
 
 

@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read."""
+"""The one exception that a user is meant to read, and messages in one line."""
 
 
 class UserError(Exception):
@@ -7,3 +7,8 @@ class UserError(Exception):
     The message is one line that names the file or the field and says what to do;
     the command line prints it and exits with 2, a library caller may catch it.
     """
+
+
+def one_line(error: BaseException | str) -> str:
+    """The message of an error without line breaks and repeated spaces; the name of its class if it has no message."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -6,21 +6,67 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 T = TypeVar("T")
 
-_shown: ContextVar[Progress | None] = ContextVar("the bars on the terminal", default=None)
+
+@dataclass
+class Task:
+    """One bar on the terminal.
+
+    Attributes:
+        bars: all bars that are on the terminal.
+        id: the number of this bar among them.
+        done: how much is done, in the unit of the bar's total.
+        parent: the bar that collects what this one does, in the same unit; None if there is none.
+    """
+
+    bars: Progress
+    id: TaskID
+    done: float = 0.0
+    parent: Task | None = None
+
+    def advance(self, amount: float = 1) -> None:
+        """Add `amount` to what is done."""
+        self.done += amount
+        self.bars.advance(self.id, amount)
+        if self.parent:
+            self.parent.advance(amount)
+
+    def set(self, done: float) -> None:
+        """Let what is done be `done`."""
+        self.advance(done - self.done)
+
+    def describe(self, text: str) -> None:
+        """Replace the description of the bar."""
+        self.bars.update(self.id, description=text)
+
+
+_bars: ContextVar[Progress | None] = ContextVar("the bars on the terminal", default=None)
+_collecting: ContextVar[Task | None] = ContextVar("the task that collects what its parts do", default=None)
 
 
 @contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """Bars on standard error with count, time spent and time left; nothing is drawn where that is no terminal."""
+def progress_bars() -> Iterator[Progress]:
+    """Show the bars of all tasks inside on standard error, with amount, time spent and time left.
+
+    Nothing is drawn where standard error is no terminal, and by all processes of a training but the first.
+    """
     console = Console(stderr=True)
-    bar = Progress(
+    bars = Progress(
         TextColumn("{task.description}", markup=False),  # file names hold brackets
         BarColumn(),
         MofNCompleteColumn(),
@@ -28,24 +74,60 @@ def progress_bar() -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=console,
-        disable=not console.is_terminal or os.environ.get("RANK", "0") != "0",  # one process draws for all
+        disable=not console.is_terminal or os.environ.get("RANK", "0") != "0",
         transient=True,
     )
-    before = _shown.set(bar)
+    before = _bars.set(bars)
     try:
-        with bar:
-            yield bar
+        with bars:
+            yield bars
     finally:
-        _shown.reset(before)
+        _bars.reset(before)
+
+
+@contextmanager
+def task(
+    description: str, total: float | None = None, *, collects: bool = False, counts: bool = False
+) -> Iterator[Task]:
+    """Show a bar while the body runs, among the bars that are on the terminal already.
+
+    Args:
+        description: what is being done, a few words.
+        total: how much there is to do; None if that is not known.
+        collects: tasks in the body that count advance this bar too.
+        counts: this task is a part of the enclosing task that collects, in the same unit.
+    """
+    bars = _bars.get()
+    if bars is None:
+        with progress_bars(), task(description, total, collects=collects) as alone:
+            yield alone
+        return
+    shown = Task(bars, bars.add_task(description, total=total), parent=_collecting.get() if counts else None)
+    before = _collecting.set(shown) if collects else None
+    try:
+        yield shown
+    finally:
+        if before:
+            _collecting.reset(before)
+        bars.remove_task(shown.id)
+
+
+def advance_collected(amount: float) -> None:
+    """Advance the enclosing task that collects, for a part that needs no work."""
+    if collecting := _collecting.get():
+        collecting.advance(amount)
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Yield `items` under a bar of their own, among those that are on the terminal already."""
-    bar = _shown.get()
-    if bar is None:
-        with progress_bar():
-            yield from track(items, description, total)
-        return
-    task = bar.add_task(description, total=total)
-    yield from bar.track(items, total=total, task_id=task)
-    bar.remove_task(task)
+    """Yield `items` under a bar of their own, among the bars that are on the terminal already."""
+    with task(description, total) as shown:
+        for item in items:
+            yield item
+            shown.advance()
+
+
+def say(text: str) -> None:
+    """Print a line above the bars, on standard error."""
+    bars = _bars.get()
+    console = bars.console if bars else Console(stderr=True)
+    console.print(text, markup=False, highlight=False)

@@ -11,11 +11,11 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 import torch
-from rich.progress import Progress
 from torch import Tensor, nn
 
 from ..core.config import Machine
 from ..core.errors import UserError
+from ..core.progress import track
 from ..core.units import Budget
 from ..data.photo import Photo
 from ..data.tensors import to_tensor
@@ -87,7 +87,6 @@ def evaluate_network(
     machine: Machine,
     seed: int,
     stop: Event,
-    bar: Progress,
 ) -> list[ImageResult]:
     """Restore every test image under every level: a row each, fewer if `stop` was set.
 
@@ -95,9 +94,8 @@ def evaluate_network(
     """
     torch.set_num_threads(machine.threads)
     network, card = on_device(trained.network, machine.device), trained.card
-    task = bar.add_task(f"testing {trained.run}", total=len(tests.photos))
     rows: list[ImageResult] = []
-    for dataset, photo in tests.photos:
+    for dataset, photo in track(tests.photos, f"testing {trained.run}", len(tests.photos)):
         if stop.is_set():
             break
         levels = levels_of(photo, dataset, protocol)
@@ -128,8 +126,6 @@ def evaluate_network(
                     invariance=alike,
                 )
             )
-        bar.advance(task)
-    bar.remove_task(task)
     return rows
 
 

@@ -106,6 +106,11 @@ class Objective:
     def __call__(self, params: Params, batch: Batch) -> Tensor:
         return self.judge(self.restore(params, batch), batch)
 
+    def take_tally(self) -> Tally:
+        """What was asked since the last call; the tally begins anew."""
+        tally, self.tally = self.tally, Tally()
+        return tally
+
     def check(self, params: Params, batch: Batch) -> None:
         """Raises ValueError where the network is no function of its input, or no restorer of images.
 

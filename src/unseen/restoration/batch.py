@@ -14,10 +14,10 @@ from threading import Event
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import Progress
 from torch import Tensor
 
 from ..core.errors import UserError
+from ..core.progress import task, track
 from ..data.file_jobs import FileJob, identity
 from ..data.reading import Skipped, UnreadableImage
 from ..evaluation.noise import PLACES, SIDE, estimate_noise
@@ -93,35 +93,35 @@ class FileTask:
 
 
 def restore_files(
-    jobs: Sequence[FileJob], folder: Path, how: RestoreOptions, stop: Event, bar: Progress, *, overwrite: bool = False
+    jobs: Sequence[FileJob], folder: Path, how: RestoreOptions, stop: Event, *, overwrite: bool = False
 ) -> RestoreReport:
     """Restore every photograph into `folder`, fewer if `stop` was set; outputs that are there already are left alone
     unless `overwrite`. What cannot be read, restored or written is among the failed, and the others go on, unless the
     disk is full or read-only.
     """
     outcome, how = RestoreReport(), replace(how, model=with_clear_errors(how.model))
-    work = list(opened(jobs, folder, how.pages, overwrite, outcome, stop, bar))
+    work = list(opened(jobs, folder, how.pages, overwrite, outcome, stop))
     unreadable = len(outcome.failed)
     if how.model.receptive_field.radius is None and any(tiles_of(one.picture, how.tiling) > 1 for one in work):
         outcome.notes.append(tile_notes(how))
-    files = bar.add_task("photographs", total=len(work))
-    tiles = bar.add_task("tiles", total=sum(tiles_of(one.picture, how.tiling) for one in work))
-    for group in batches_of(work, how.tiling):
-        if stop.is_set():
-            break
-        bar.update(files, description=group[0].name)
-        try:
-            if tiles_of(group[0].picture, how.tiling) == 1:
-                restore_small(group, how, outcome)
-                bar.advance(tiles, len(group))
-            else:
-                restore_large(group[0], how, stop, lambda n: bar.advance(tiles, n), outcome)
-        except Stopped:
-            break
-        except Hopeless:
-            outcome.untried = len(work) - outcome.restored - (len(outcome.failed) - unreadable)
-            break
-        bar.advance(files, len(group))
+    count = sum(tiles_of(one.picture, how.tiling) for one in work)
+    with task("photographs", len(work)) as files, task("tiles", count) as tiles:
+        for group in batches_of(work, how.tiling):
+            if stop.is_set():
+                break
+            files.describe(group[0].name)
+            try:
+                if tiles_of(group[0].picture, how.tiling) == 1:
+                    restore_small(group, how, outcome)
+                    tiles.advance(len(group))
+                else:
+                    restore_large(group[0], how, stop, tiles.advance, outcome)
+            except Stopped:
+                break
+            except Hopeless:
+                outcome.untried = len(work) - outcome.restored - (len(outcome.failed) - unreadable)
+                break
+            files.advance(len(group))
     return outcome
 
 
@@ -132,12 +132,10 @@ def opened(
     overwrite: bool,
     outcome: RestoreReport,
     stop: Event,
-    bar: Progress,
 ) -> Iterator[FileTask]:
     """What is to be done, by the headers; what cannot be opened has failed, what is there already is counted."""
-    task = bar.add_task("looking at photographs", total=len(jobs))
     originals, taken = {identity(job.path) for job in jobs if os.path.exists(job.path)}, set[str]()
-    for job in jobs:
+    for job in track(jobs, "looking at photographs", len(jobs)):
         if stop.is_set():
             break
         with collecting_failures([job.source], outcome):
@@ -151,8 +149,6 @@ def opened(
                     outcome.there += 1
                 else:
                     yield work
-        bar.advance(task)
-    bar.remove_task(task)
 
 
 def tasks_of(job: FileJob, folder: Path, pages: bool) -> list[FileTask]:

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event
 
-from rich.progress import Progress, TaskID
 from torch import nn
 
 from ..core.config import CONFIG, Machine, load_config, save_config
 from ..core.errors import UserError
+from ..core.progress import advance_collected, task
 from ..core.provenance import machine_line
 from ..core.registry import build
 from ..evaluation.benchmark_sets import BenchmarkSets
@@ -22,8 +22,8 @@ from ..models.card import Card
 from ..models.checkpoint import CHECKPOINT, load_checkpoint
 from ..protocols.protocol import Protocol
 from ..training.config import TrainConfig
-from ..training.loop import Diverged, train
-from ..training.state import holds_a_run, is_finished, is_of, position_of, spent
+from ..training.loop import train
+from ..training.state import Diverged, holds_a_run, is_finished, is_of, state_of
 from ..training.training_data import protocol_of, training_data_by_view
 from .config import CompareConfig
 from .ledger import TEST_SEED, Ledger, StudyRun, expected_identity, recorded_identity, still_valid
@@ -92,7 +92,6 @@ class StudyOutcome:
 def run_study(
     config: CompareConfig,
     stop: Event,
-    bar: Progress,
     *,
     overwrite: bool = False,
 ) -> StudyOutcome:
@@ -112,23 +111,11 @@ def run_study(
     save_config(out / CONFIG, config)
     book = Ledger(out)
     count = len(entries) * config.seeds
-    whole = bar.add_task(f"all of {count} runs", total=(count + len(entries) * config.tune) * budget.amount)
-    if config.tune:
-        entries = tuned(config, entries, stop, bar, whole)
-    finished: list[StudyRun] = []
-    failed: list[str] = []
-    refusal: UserError | None = None
-    for run in [StudyRun(entry, config.run(entry, config.seed + i)) for i in range(config.seeds) for entry in entries]:
-        try:
-            if stop.is_set() or not ensure_finished(plan, run, book, stop, bar, whole):
-                break
-        except Diverged as error:
-            failed.append(f"{run.name}: {error}")
-        except UserError as error:
-            refusal = error
-            break
-        else:
-            finished.append(run)
+    with task(f"all of {count} runs", (count + len(entries) * config.tune) * budget.amount, collects=True):
+        if config.tune:
+            entries = tuned(config, entries, stop)
+        runs = [StudyRun(entry, config.run(entry, config.seed + i)) for i in range(config.seeds) for entry in entries]
+        finished, failed, refusal = _finish_all(plan, runs, book, stop)
     results = [result for run in finished for result in book.results_of(run.name)]
     records = [book.records[run.name] for run in finished if run.name in book.records]
     summary = StudySummary(results, records, config.backbone) if finished else None
@@ -138,7 +125,30 @@ def run_study(
     return StudyOutcome(plan, finished, results, records, summary, failed, left, refusal)
 
 
-def ensure_finished(plan: StudyPlan, run: StudyRun, book: Ledger, stop: Event, bar: Progress, whole: TaskID) -> bool:
+def _finish_all(
+    plan: StudyPlan, runs: Sequence[StudyRun], book: Ledger, stop: Event
+) -> tuple[list[StudyRun], list[str], UserError | None]:
+    """Train and test the runs, one after the other, until `stop` is set or one of them is refused.
+
+    Returns:
+        The finished runs, a line for each run that diverged, and why a run was refused, None if none was.
+    """
+    finished: list[StudyRun] = []
+    failed: list[str] = []
+    for run in runs:
+        try:
+            if stop.is_set() or not ensure_finished(plan, run, book, stop):
+                break
+        except Diverged as error:
+            failed.append(f"{run.name}: {error}")
+        except UserError as error:
+            return finished, failed, error
+        else:
+            finished.append(run)
+    return finished, failed, None
+
+
+def ensure_finished(plan: StudyPlan, run: StudyRun, book: Ledger, stop: Event) -> bool:
     """See to it that a run is trained, tested and in the book; False if `stop` was set before it was.
 
     Raises Diverged, and UserError where the folder holds another training.
@@ -155,19 +165,19 @@ def ensure_finished(plan: StudyPlan, run: StudyRun, book: Ledger, stop: Event, b
     newer = book.written >= (run.folder / CHECKPOINT).stat().st_mtime_ns if trained_before else False
     # Rows of a finished run may have come without its folder.
     if kept and (not holds_a_run(run.folder) or (newer and record)):
-        bar.advance(whole, plan.config.limit.amount)
+        advance_collected(plan.config.limit.amount)
         return True
     if trained_before:
-        bar.advance(whole, plan.config.limit.amount)
+        advance_collected(plan.config.limit.amount)
     else:
-        train(run.training, stop, bar, resume=begun, whole=whole)
+        train(run.training, stop, resume=begun)
     if stop.is_set():
         return False
     network, card = load_checkpoint(run.folder, run.training.backbone)
     _refuse_other_training(run.training, card, plan.protocol, data)
     if not kept or not newer:
         trained = TestedNetwork(network, card, run.name, run.entry.method, plan.config.tune)
-        kept = evaluate_network(trained, plan.protocol, plan.tests, plan.config, TEST_SEED, stop, bar)
+        kept = evaluate_network(trained, plan.protocol, plan.tests, plan.config, TEST_SEED, stop)
     if stop.is_set():
         return False
     book.enter(kept, record_of(run, plan.config))
@@ -176,7 +186,7 @@ def ensure_finished(plan: StudyPlan, run: StudyRun, book: Ledger, stop: Event, b
 
 def record_of(run: StudyRun, machine: Machine) -> RunRecord:
     """What a finished run was and what it took."""
-    position = position_of(run.folder)
+    state = state_of(run.folder)
     return RunRecord(
         run=run.name,
         method=run.entry.method,
@@ -184,13 +194,13 @@ def record_of(run: StudyRun, machine: Machine) -> RunRecord:
         seed=run.training.seed,
         spec=run.entry.spec,
         lr=run.entry.lr,
-        evaluations=spent(position, run.training),
-        steps=position.step,
-        seconds=position.seconds,
-        memory=position.memory,
+        evaluations=state.evaluations_spent(run.training),
+        steps=state.step,
+        seconds=state.seconds,
+        memory=state.memory,
         machine=machine_line(machine),
-        curve=position.log,
-        diagnoses=position.diagnoses,
+        curve=state.log,
+        diagnoses=state.diagnoses,
     )
 
 

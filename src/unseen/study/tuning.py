@@ -9,18 +9,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Event
 
-from rich.progress import Progress, TaskID
-
 from ..core.atomic import write_text
 from ..core.config import slug
 from ..core.errors import UserError
+from ..core.progress import advance_collected
 from ..core.randomness import generator
 from ..core.registry import build, settings_of
 from ..methods import METHODS, Method
 from ..methods.search_space import LogUniform, SearchRange
 from ..training.config import CHOSEN_ON, TrainConfig
-from ..training.loop import Diverged, train
-from ..training.state import is_finished, is_of, position_of
+from ..training.loop import train
+from ..training.state import Diverged, is_finished, is_of, state_of
 from .config import CompareConfig, Entry
 
 TRIALS = "tuning.jsonl"
@@ -64,7 +63,7 @@ def candidates(entry: Entry, count: int, seed: int) -> list[Entry]:
     return found
 
 
-def tuned(config: CompareConfig, entries: Sequence[Entry], stop: Event, bar: Progress, whole: TaskID) -> list[Entry]:
+def tuned(config: CompareConfig, entries: Sequence[Entry], stop: Event) -> list[Entry]:
     """Every entry with the best of its `config.tune` settings; fewer entries if `stop` was set.
 
     Trials are trained under OUT/tuning, with a seed that no run of the study has. Those that were finished, or whose
@@ -78,11 +77,11 @@ def tuned(config: CompareConfig, entries: Sequence[Entry], stop: Event, bar: Pro
         for number, candidate in enumerate(candidates(entry, config.tune, config.seed)):
             key = (entry.name, candidate.spec, candidate.lr, seed)
             if key in known_trials:
-                bar.advance(whole, config.limit.amount)
+                advance_collected(config.limit.amount)
             else:
                 folder = out / "tuning" / f"{slug(entry.name)}-{number}"
                 run = replace(config.run(candidate, seed), out=str(folder))
-                found = _held_out_psnr(run, stop, bar, whole)
+                found = _held_out_psnr(run, stop)
                 if stop.is_set():
                     return chosen
                 known_trials[key] = Trial(entry.name, number, candidate.spec, candidate.lr, seed, found)
@@ -95,17 +94,17 @@ def tuned(config: CompareConfig, entries: Sequence[Entry], stop: Event, bar: Pro
     return chosen
 
 
-def _held_out_psnr(run: TrainConfig, stop: Event, bar: Progress, whole: TaskID) -> float:
+def _held_out_psnr(run: TrainConfig, stop: Event) -> float:
     """What the kept weights of a trial reach; nan if it diverged, or was stopped."""
     begun = is_of(run)
     try:
         if not (begun and is_finished(run.folder)):
-            train(run, stop, bar, resume=begun, whole=whole)
+            train(run, stop, resume=begun)
     except Diverged:
         return math.nan
     if stop.is_set():
         return math.nan
-    log = position_of(run.folder).log
+    log = state_of(run.folder).log
     split = CHOSEN_ON.get(run.select)
     kept = log[-1] if split is None else max(log, key=lambda line: line[f"{split.replace('-', '_')}_psnr"])
     return float(kept["held_out_psnr"])

@@ -18,7 +18,7 @@ from ..methods import Params
 
 
 @dataclass(frozen=True)
-class Processes:
+class Ranks:
     """This process among all that train one network."""
 
     rank: int = 0
@@ -59,14 +59,14 @@ class Processes:
 
 
 @contextmanager
-def process_group(device: str) -> Iterator[Processes]:
+def process_group(device: str) -> Iterator[Ranks]:
     """The processes that torchrun started together with this one; one alone without torchrun."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        yield Processes()
+        yield Ranks()
         return
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
-        yield Processes(dist.get_rank(), world)
+        yield Ranks(dist.get_rank(), world)
     finally:
         dist.destroy_process_group()

@@ -6,9 +6,9 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ..core.errors import UserError
+from ..core.errors import UserError, one_line
 from ..core.randomness import derive
 from ..core.registry import build, name_of
 from ..data.patches import Patches
@@ -24,13 +24,32 @@ from .validation import Validation
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What a configuration describes, built: everything the loop works with."""
+    """All that a configuration names, built and checked: what the training loop works with.
+
+    Attributes:
+        config: the configuration, `device` and `threads` resolved.
+        protocol: the protocol, enlarged beforehand if the configuration says so.
+        confounders: the confounders that are trained on, recorded ones with their patches.
+        method: the training method.
+        network: the network, on its device.
+        parameters: the parameters that are trained, by name.
+        start: their values before the first step; empty if no diagnosis asks for them.
+        objective: the loss of the network as a function of its parameters.
+        outer: the outer optimiser, Adam.
+        patches: where clean training patches are drawn from.
+        validation: the validation photographs with their levels.
+        data: digest of the training photographs.
+        photographs: how many photographs are trained on, validation left out.
+        skipped: files that could not be read, each with its reason.
+    """
 
     config: TrainConfig
     protocol: Protocol
     confounders: tuple[Confounder, ...]
     method: Method
     network: nn.Module
+    parameters: dict[str, nn.Parameter]
+    start: dict[str, Tensor]
     objective: Objective
     outer: torch.optim.Optimizer
     patches: Patches
@@ -41,7 +60,11 @@ class TrainingRun:
 
     @classmethod
     def of(cls, config: TrainConfig) -> TrainingRun:
-        """Raises UserError, naming the field, for whatever the configuration names that cannot be used."""
+        """Build all that `config` names.
+
+        Raises:
+            UserError: something that the configuration names cannot be used; the message names the field.
+        """
         config.check()
         torch.set_num_threads(config.threads)
         torch.backends.cudnn.deterministic = True
@@ -52,59 +75,65 @@ class TrainingRun:
         torch.manual_seed(derive(config.seed, "weights"))
         network = build(config.backbone, BACKBONES, "backbone", nn.Module)
         network = on_device(network, config.device)
-        if not any(parameter.requires_grad for parameter in network.parameters()):
+        parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        if not parameters:
             raise UserError(f"backbone: {config.backbone!r} has no parameters to train")
         if config.patch % protocol.step:
             raise UserError(f"patch: {config.patch} is no multiple of {protocol.step}, the scale of {protocol.name}")
         if config.select == "oracle" and not any(isinstance(c, Synthetic) for c in protocol.unseen):
             raise UserError(f"select: oracle needs unseen levels that can be made, and {protocol.name} has none")
-        material = TrainingData.of(config, protocol, method)
+        training_data = TrainingData.of(config, protocol, method)
         return cls(
             config=config,
             protocol=protocol,
-            confounders=material.confounders(config.patch),
+            confounders=training_data.confounders(config.patch),
             method=method,
             network=network,
+            parameters=parameters,
+            start={name: p.detach().clone() for name, p in parameters.items()} if config.diagnose else {},
             objective=objective_for(network, config.loss),
             outer=torch.optim.Adam(network.parameters(), lr=config.lr),
-            patches=Patches(material.split.train, config.patch),
+            patches=Patches(training_data.split.train, config.patch),
             validation=Validation.of(
-                material.split.validation,
-                {name: p.validation for name, p in material.pairs.items()},
+                training_data.split.validation,
+                {name: p.validation for name, p in training_data.pairs.items()},
                 protocol,
                 oracle=config.select == "oracle",
             ),
-            data=material.digest(),
-            photographs=sum(len(part.train) for part in material.splits()),
-            skipped=[f"{skipped.name}: {skipped.reason}" for part in material.splits() for skipped in part.skipped],
+            data=training_data.digest(),
+            photographs=sum(len(split.train) for split in training_data.splits()),
+            skipped=[
+                f"{skipped.name}: {skipped.reason}" for split in training_data.splits() for skipped in split.skipped
+            ],
         )
 
 
-def parameters_of(run: TrainingRun) -> dict[str, nn.Parameter]:
-    """What is trained, by name."""
-    return {name: p for name, p in run.network.named_parameters() if p.requires_grad}
-
-
 def refuse_unsuitable(run: TrainingRun, batch: Batch) -> None:
-    """Before the first step: a network that is no function of its input cannot be trained by any method, and one
-    that cannot be differentiated twice not by a method of second order."""
-    config, parameters = run.config, parameters_of(run)
+    """Refuse a network that is no function of its input, or that the method cannot differentiate as often as it must.
+
+    Args:
+        run: the training that is about to begin.
+        batch: a batch to try the network on.
+
+    Raises:
+        UserError: no method could train the network, or not this method.
+    """
+    config = run.config
     try:
         run.objective.check({}, batch)
     except (ValueError, RuntimeError, TypeError) as error:
-        raise UserError(f"backbone: {config.backbone!r}: {' '.join(str(error).split())}") from error
+        raise UserError(f"backbone: {config.backbone!r}: {one_line(error)}") from error
     try:
-        run.method.check(run.objective, parameters, batch)
+        run.method.check(run.objective, run.parameters, batch)
     except (ValueError, RuntimeError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"method: {config.method!r} with backbone {config.backbone!r}: {reason}") from error
+        named = f"method: {config.method!r} with backbone {config.backbone!r}"
+        raise UserError(f"{named}: {one_line(error)}") from error
 
 
 def tested_network(run: TrainingRun) -> nn.Module:
-    """The network with the weights that stand for the training so far: its own, unless the method averages."""
-    parameters = parameters_of(run)
-    weights = run.method.weights(parameters)
-    if weights is parameters:
+    """The network with the weights that stand for the training so far: its own, unless the method averages them."""
+    weights = run.method.weights(run.parameters)
+    if weights is run.parameters:
         return run.network
     network = deepcopy(run.network)
     network.load_state_dict({name: value.detach() for name, value in weights.items()}, strict=False)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,139 +15,227 @@ from ..core.atomic import write_text
 from ..core.config import CONFIG, load_config, save_config
 from ..core.errors import UserError
 from ..core.version import __version__
+from ..methods.objective import Tally
 from ..models.card import Card
 from ..models.checkpoint import CHECKPOINT, load_optimiser, load_state, optimiser_tensors, save_checkpoint, save_state
 from .config import TrainConfig
-from .distributed import Processes
+from .distributed import Ranks
 from .run import TrainingRun, tested_network
 
 LOG = "log.jsonl"
+"""The learning curve of a training, one JSON object a validation."""
 
 DIAGNOSES = "diagnostics.jsonl"
+"""The diagnoses of a training, one JSON object a diagnosis."""
+
+
+class Diverged(UserError):  # noqa: N818 (a state of affairs, as in `except Diverged`)
+    """A loss that is infinite or no number."""
 
 
 @dataclass
 class TrainingState:
-    """How far a run has come: all of it that is not a tensor, and where `--resume` goes on."""
+    """How far a training has come: all of it but the tensors; written to resume.safetensors under these names.
+
+    Attributes:
+        step: outer steps taken.
+        images: images that went forward and backward: gradient evaluations times the batch size.
+        seconds: time spent in steps.
+        waiting: the part of `seconds` in which images were drawn and distorted, and nothing was learned.
+        loss: sum of the losses since the last validation.
+        calls: number of the losses since the last validation.
+        memory: the most that the steps took at once, MiB; 0 where the system does not tell.
+        best: the best PSNR so far of the split by which weights are chosen, dB.
+        finished: whether the budget is spent.
+        processes: how many processes train together.
+        protocol: hash of the protocol.
+        data: digest of the training photographs.
+        log: the learning curve, one point a validation.
+        diagnoses: the diagnoses that were asked for.
+    """
 
     step: int = 0
-    images: int = 0  # gradient evaluations times the batch size
+    images: int = 0
     seconds: float = 0.0
-    waiting: float = 0.0  # seconds of these in which images were drawn and distorted, and nothing learned
-    loss: float = 0.0  # sum and count since the last validation
+    waiting: float = 0.0
+    loss: float = 0.0
     calls: int = 0
-    memory: float = 0.0  # MiB, the most that the steps took at once
+    memory: float = 0.0
     best: float = -math.inf
     finished: bool = False
     processes: int = 1
-    protocol: str = ""  # its hash
-    data: str = ""  # the digest of the photographs
+    protocol: str = ""
+    data: str = ""
     log: list[dict[str, Any]] = field(default_factory=list)
     diagnoses: list[dict[str, Any]] = field(default_factory=list)
 
+    def evaluations_spent(self, config: TrainConfig) -> float:
+        """Gradient evaluations so far; a batch of another size than `config.batch` counts in proportion."""
+        return self.images / config.batch
 
-def spent(position: TrainingState, config: TrainConfig) -> float:
-    """Gradient evaluations so far: a batch of another size counts in proportion to its images."""
-    return position.images / config.batch
+    def budget_spent(self, config: TrainConfig) -> float:
+        """What was spent so far, in the budget's own unit: gradient evaluations or seconds."""
+        return self.seconds if config.limit.unit == "seconds" else self.evaluations_spent(config)
+
+    def affords_a_step(self, config: TrainConfig) -> bool:
+        """Whether one more step, at the mean cost of the steps taken, stays within the budget."""
+        steps, amount = max(self.step, 1), config.limit.amount
+        if config.limit.unit == "seconds":
+            return self.seconds * (steps + 1) <= amount * steps
+        return self.images * (steps + 1) <= amount * config.batch * steps  # whole numbers, no rounding
+
+    def validation_due(self, config: TrainConfig) -> bool:
+        """Whether the next share of the budget is spent: validations stand at equal shares, resumed or not."""
+        return self.budget_spent(config) >= config.limit.amount * (len(self.log) + 1) / config.validations
+
+    @contextmanager
+    def timed(self, ranks: Ranks) -> Iterator[None]:
+        """Add the time that the body takes to `seconds`: that of the slowest process, so that all processes agree."""
+        started = time.perf_counter()
+        yield
+        self.seconds += ranks.max(time.perf_counter() - started)
+
+    def account(self, config: TrainConfig, tally: Tally, waiting: float, world: int) -> None:
+        """Enter one step.
+
+        Args:
+            config: the configuration of the training.
+            tally: what the step asked of the objective, in this process.
+            waiting: seconds in which the step drew images.
+            world: how many processes took the step.
+
+        Raises:
+            Diverged: the loss is infinite or no number.
+            UserError: one step costs more than the whole budget.
+        """
+        self.step += 1
+        self.images += tally.images * world
+        self.calls += tally.calls
+        self.loss += float(tally.loss)
+        self.waiting += waiting
+        if not math.isfinite(self.loss):
+            kept = "what was saved before is kept" if self.log else "nothing was saved yet"
+            remedy = "lower lr or inner_lr, in a study with another --out"
+            raise Diverged(f"lr: {config.method} diverged at step {self.step}, {kept}; {remedy}")
+        cost = tally.images * world / config.batch
+        if config.limit.unit == "evaluations" and cost > config.limit.amount:
+            raise UserError(f"budget: {config.budget} is below one step of {config.method}, which takes {cost:g}")
 
 
-def used(position: TrainingState, config: TrainConfig) -> float:
-    """What was spent so far, in the budget's own unit."""
-    return position.seconds if config.limit.unit == "seconds" else spent(position, config)
+def new_state(run: TrainingRun, ranks: Ranks) -> TrainingState:
+    """The state of a training before its first step."""
+    return TrainingState(processes=ranks.world, protocol=run.protocol.hash(), data=run.data)
 
 
-def affordable(position: TrainingState, config: TrainConfig) -> bool:
-    """Whether one more step, at the mean cost of those taken, stays within the budget."""
-    steps, amount = max(position.step, 1), config.limit.amount
-    if config.limit.unit == "seconds":
-        return position.seconds * (steps + 1) <= amount * steps
-    return position.images * (steps + 1) <= amount * config.batch * steps  # whole numbers, no rounding
+def load_run(run: TrainingRun, ranks: Ranks) -> TrainingState:
+    """Put network, optimisers and method back to where `save_run` left them, and return the state.
 
-
-def save(run: TrainingRun, position: TrainingState, processes: Processes, kept: bool) -> None:
-    """Everything a stop must leave behind. Each process saves its own state; the first one, the rest.
-
-    kept: whether these weights are those that the checkpoint is to hold.
+    Raises:
+        UserError: the folder holds no state, or one of another training, protocol, data or number of processes.
     """
-    config = run.config
-    groups = {
-        "network": run.network.state_dict(),
-        "outer": optimiser_tensors(run.outer),
-        "method": run.method.state_dict(),
-    }
-    if processes.rank == 0:
-        write_text(config.folder / LOG, "".join(json.dumps(line) + "\n" for line in position.log))
-        if position.diagnoses:
-            write_text(config.folder / DIAGNOSES, "".join(json.dumps(line) + "\n" for line in position.diagnoses))
-        if kept or not (config.folder / CHECKPOINT).exists():
-            card = card_of(run, position)
-            save_checkpoint(config.folder / CHECKPOINT, tested_network(run).state_dict(), card)
-    save_state(state_file(config.folder, processes.rank), groups, asdict(position))  # last: it says the rest is there
-
-
-def card_of(run: TrainingRun, position: TrainingState) -> Card:
-    """The card of a training run. `quality` stays empty until the run has ended and is measured."""
-    levels = tuple(level for level, _ in run.protocol.levels())
-    evaluations = spent(position, run.config)
-    return Card(__version__, asdict(run.config), run.protocol.hash(), evaluations, run.data, run.photographs, levels)
-
-
-def begin(run: TrainingRun, processes: Processes) -> None:
-    """Clear what an earlier run left in the folder, and say what this one is."""
-    first = [CHECKPOINT, LOG, DIAGNOSES] if processes.rank == 0 else []
-    for old in [*first, state_file(run.config.folder, processes.rank).name]:
-        (run.config.folder / old).unlink(missing_ok=True)
-    if processes.rank == 0:
-        save_config(run.config.folder / CONFIG, run.config)
-
-
-def load(run: TrainingRun, processes: Processes) -> TrainingState:
-    """Put network, optimisers and method back to where `save` left them."""
-    path = state_file(run.config.folder, processes.rank)
+    path = state_file(run.config.folder, ranks.rank)
     groups, facts = load_state(path)
     try:
         run.network.load_state_dict(groups["network"])
         load_optimiser(run.outer, groups.get("outer", {}))
         run.method.load_state_dict({name: v.to(run.config.device) for name, v in groups.get("method", {}).items()})
-        position = TrainingState(**facts)
+        state = TrainingState(**facts)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: does not fit this run's configuration: {str(error).splitlines()[0]}") from error
-    if position.data != run.data:
+    if state.data != run.data:
         raise UserError(f"{path}: was begun with other photographs in {', '.join(run.config.data)}")
-    if position.protocol != run.protocol.hash():
+    if state.protocol != run.protocol.hash():
         raise UserError(
             f"{path}: was begun before {run.config.protocol} changed, and cannot go on under another protocol"
         )
-    if position.processes != processes.world:
-        raise UserError(f"{path}: is of {position.processes} processes, and {processes.world} cannot go on with it")
-    if processes.any(position.step != processes.min(position.step)):
+    if state.processes != ranks.world:
+        raise UserError(f"{path}: is of {state.processes} processes, and {ranks.world} cannot go on with it")
+    if ranks.any(state.step != ranks.min(state.step)):
         raise UserError(f"{path.parent}: the processes were stopped at different steps, and cannot go on together")
-    return position
+    return state
+
+
+def save_run(run: TrainingRun, state: TrainingState, ranks: Ranks, keep_weights: bool) -> None:
+    """Save all that a stop must leave behind: each process its own state, the first process the rest.
+
+    Args:
+        run: the training.
+        state: its state.
+        ranks: the processes of the training.
+        keep_weights: whether the checkpoint is to hold the weights of this moment.
+    """
+    folder = run.config.folder
+    groups = {
+        "network": run.network.state_dict(),
+        "outer": optimiser_tensors(run.outer),
+        "method": run.method.state_dict(),
+    }
+    if ranks.rank == 0:
+        write_text(folder / LOG, "".join(json.dumps(point) + "\n" for point in state.log))
+        if state.diagnoses:
+            write_text(folder / DIAGNOSES, "".join(json.dumps(diagnosis) + "\n" for diagnosis in state.diagnoses))
+        if keep_weights or not (folder / CHECKPOINT).exists():
+            save_checkpoint(folder / CHECKPOINT, tested_network(run).state_dict(), card_of(run, state))
+    save_state(state_file(folder, ranks.rank), groups, asdict(state))  # last: it says that the rest is there
+
+
+def card_of(run: TrainingRun, state: TrainingState) -> Card:
+    """The card of a training run. `quality` stays empty until the run has ended and is measured."""
+    return Card(
+        version=__version__,
+        config=asdict(run.config),
+        protocol_hash=run.protocol.hash(),
+        evaluations=state.evaluations_spent(run.config),
+        data=run.data,
+        photographs=run.photographs,
+        levels=tuple(level for level, _ in run.protocol.levels()),
+    )
+
+
+def start_folder(run: TrainingRun, ranks: Ranks) -> None:
+    """Remove what an earlier training left in the folder, and write the configuration of this one."""
+    folder = run.config.folder
+    of_all = [CHECKPOINT, LOG, DIAGNOSES] if ranks.rank == 0 else []
+    for name in [*of_all, state_file(folder, ranks.rank).name]:
+        (folder / name).unlink(missing_ok=True)
+    if ranks.rank == 0:
+        save_config(folder / CONFIG, run.config)
 
 
 def state_file(folder: Path, rank: int) -> Path:
-    """Where a process keeps its state."""
+    """The file in which the process of a rank keeps its state."""
     return folder / ("resume.safetensors" if rank == 0 else f"resume-{rank}.safetensors")
 
 
 def holds_a_run(folder: Path) -> bool:
-    """Whether a run was begun there, of which something can be lost."""
+    """Whether a training was begun in a folder, so that something of it can be lost."""
     return state_file(folder, 0).exists()
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether the run in a folder has spent its budget. Raises UserError for a damaged state."""
-    return holds_a_run(folder) and position_of(folder).finished
+    """Whether the training in a folder has spent its budget.
+
+    Raises:
+        UserError: the state is damaged.
+    """
+    return holds_a_run(folder) and state_of(folder).finished
 
 
 def is_of(run: TrainConfig) -> bool:
-    """Whether the run's folder holds this very run, begun or finished; an overwritten study may have left others."""
+    """Whether the folder that `run` names holds this very training, begun or finished.
+
+    Other trainings may lie there: a study that was overwritten leaves its folders.
+    """
     path = run.folder / CONFIG
     return holds_a_run(run.folder) and path.exists() and load_config(path) | {"out": run.out} == asdict(run)
 
 
-def position_of(folder: Path) -> TrainingState:
-    """How far the run in a folder has come. Raises UserError for a damaged state, and for one of another version."""
+def state_of(folder: Path) -> TrainingState:
+    """The state of the training in a folder.
+
+    Raises:
+        UserError: the state is damaged, or of another version.
+    """
     path = state_file(folder, 0)
     try:
         return TrainingState(**load_state(path)[1])

@@ -1,0 +1,93 @@
+"""What is observed and kept of a training between its steps: diagnoses, validation, saving, peak memory."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+
+import torch
+
+from ..core.memory import Memory
+from ..core.progress import say
+from ..methods import Episode
+from .config import CHOSEN_ON
+from .diagnostics import diagnose
+from .distributed import Ranks
+from .run import TrainingRun, tested_network
+from .state import TrainingState, save_run, start_folder
+from .validation import write_quality
+
+
+class Observer:
+    """The observer of one training; nothing that it does changes a step or is counted in the budget."""
+
+    def __init__(self, run: TrainingRun, state: TrainingState, ranks: Ranks) -> None:
+        self.run, self.state, self.ranks = run, state, ranks
+        self.memory = Memory(torch.device(run.config.device))
+        for file in run.skipped:
+            say(f"skipped {file}")
+
+    def after_step(self, episode: Episode) -> None:
+        """Diagnose and validate where one of them is due after a step."""
+        state, config = self.state, self.run.config
+        if state.step == 1:  # not before: a training that is refused leaves an earlier one as it was
+            start_folder(self.run, self.ranks)
+        diagnosis_due = config.diagnose > 0 and state.step % config.diagnose == 0
+        validation_due = state.validation_due(config)
+        if not (diagnosis_due or validation_due):
+            return
+        self._note_memory()
+        if diagnosis_due:
+            self._diagnose(episode)
+        if validation_due:
+            self.validate(episode.notes)
+        self.memory.restart()  # neither is part of what the steps take
+
+    def finish(self) -> None:
+        """Save the training; if its budget is spent, validate once more and measure the weights that are kept."""
+        run, state = self.run, self.state
+        self._note_memory()
+        if state.step == 0:
+            start_folder(run, self.ranks)
+        state.finished = not state.affords_a_step(run.config)
+        if state.finished and (not state.log or state.log[-1]["step"] < state.step):
+            self.validate({})
+        save_run(run, state, self.ranks, keep_weights=run.config.select == "last")
+        if state.finished and self.ranks.rank == 0:
+            write_quality(run.config.folder, run.validation, run.config.backbone, run.config.device)
+
+    def _note_memory(self) -> None:
+        self.state.memory = max(self.state.memory, self.memory.peak())
+
+    def _diagnose(self, episode: Episode) -> None:
+        """Append a diagnosis: this step's episode at the weights after the step."""
+        diagnosis = diagnose(self.run.objective, self.run.parameters, self.run.start, episode)
+        when = {"step": self.state.step, "evaluations": self.state.evaluations_spent(self.run.config)}
+        self.state.diagnoses.append(when | asdict(diagnosis) | episode.notes)
+
+    def validate(self, notes: dict[str, float]) -> None:
+        """Append a point of the learning curve, keep the weights if they are the best so far, and save.
+
+        Args:
+            notes: scalars of the method that go into the point, such as its curvature ratio.
+        """
+        run, state = self.run, self.state
+        network = tested_network(run)
+        psnr_by_split = run.validation.measure(network, run.config.device) if self.ranks.rank == 0 else {}
+        state.log.append(
+            {
+                "step": state.step,
+                "evaluations": state.evaluations_spent(run.config),
+                "seconds": round(state.seconds, 3),
+                "waiting": round(state.waiting / state.seconds, 4),
+                "loss": state.loss / state.calls if state.calls else None,
+                **{f"{split.replace('-', '_')}_psnr": psnr for split, psnr in psnr_by_split.items()},
+                **notes,
+            }
+        )
+        state.loss, state.calls = 0.0, 0
+        chosen_on = CHOSEN_ON.get(run.config.select)
+        better = chosen_on is None or psnr_by_split.get(chosen_on, -math.inf) > state.best
+        if chosen_on and better:
+            state.best = psnr_by_split[chosen_on]
+        save_run(run, state, self.ranks, keep_weights=better)
