@@ -19,7 +19,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from support.commandline import TINY, CommandLine, Told, leftovers, photographs
+from support.commandline import TINY, CommandLine, CommandResult, leftovers, photographs
 
 from unseen.cli.main import main
 from unseen.core.errors import UserError
@@ -52,7 +52,7 @@ class Restore:
     unseen: CommandLine
     model: Path
 
-    def __call__(self, *words: object, code: int = 0) -> Told:
+    def __call__(self, *words: object, code: int = 0) -> CommandResult:
         return self.unseen("restore", *words, "--model", self.model, *SINGLE, code=code)
 
     def refusal(self, *words: object) -> str:

@@ -1,4 +1,4 @@
-"""The command line as the tests call it: in this process, or in one of its own where signals are the matter."""
+"""Calls of `unseen` for the tests: in this process, or in a process of its own that is sent signals."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RECIPE: dict[str, Any] = {
 }
 TINY = [*MACHINE, *(word for name, value in RECIPE.items() for word in (f"--{name}", str(value)))]
 
-# ERM that waits, in a process that has PAUSE set, at its tenth of 16 steps: between the two validations.
+# A module whose method is ERM; where PAUSE is set, it waits at its tenth of 16 steps, between the two validations.
 PAUSING = """
 import os, time
 from pathlib import Path
@@ -52,8 +52,8 @@ class Pausing(ERM):
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a command answered."""
+class CommandResult:
+    """What a command printed, and its exit code."""
 
     code: int
     out: str
@@ -61,32 +61,32 @@ class Told:
 
 
 class CommandLine:
-    """Calls `unseen` in this process."""
+    """Runs `unseen` in this process."""
 
     def __init__(self, capture: pytest.CaptureFixture[str]):
         self.capture = capture
 
-    def __call__(self, *words: object, code: int = 0) -> Told:
-        """Run a command that must end with `code`."""
+    def __call__(self, *words: object, code: int = 0) -> CommandResult:
+        """Run a command that must end with the exit code `code`."""
         self.capture.readouterr()
-        found = main([str(word) for word in words])
-        said = self.capture.readouterr()
-        assert found == code, said.err
-        return Told(found, said.out, said.err)
+        exit_code = main([str(word) for word in words])
+        printed = self.capture.readouterr()
+        assert exit_code == code, printed.err
+        return CommandResult(exit_code, printed.out, printed.err)
 
     def refusal(self, *words: object) -> str:
-        """Run a command that must be refused in one line and without a word on stdout; returns the line."""
-        told = self(*words, code=2)
-        assert told.out == ""
-        lines = told.err.splitlines()
-        assert len(lines) == 1, told.err
+        """Run a command that must be refused in one line, without output on stdout; returns the line."""
+        result = self(*words, code=2)
+        assert result.out == ""
+        lines = result.err.splitlines()
+        assert len(lines) == 1, result.err
         assert lines[0].startswith("unseen: ")
-        assert "Traceback" not in told.err
+        assert "Traceback" not in result.err
         return lines[0].removeprefix("unseen: ")
 
 
 class Paused:
-    """`unseen` in a process of its own that waits at a known step of `pausing.Pausing`."""
+    """`unseen` in a process of its own that waits at the tenth step of `pausing.Pausing`."""
 
     def __init__(self, folder: Path, *words: object):
         self.marker = folder / "paused"
@@ -107,25 +107,25 @@ class Paused:
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
-    def stop(self, number: signal.Signals) -> Told:
-        """Ask once, then let it run on; what it left behind is then the answer to that alone."""
+    def stop(self, number: signal.Signals) -> CommandResult:
+        """Send one signal while the process waits, then let the step in hand go on; returns how the process ended."""
         self.process.send_signal(number)
         self.marker.unlink()
         return self._end()
 
-    def insist(self) -> Told:
-        """Ask twice while the step in hand goes on: by two signals, as two of a kind may arrive as one."""
+    def stop_twice(self) -> CommandResult:
+        """Send two signals while the process waits: two different ones, as two of one kind may arrive as one."""
         self.process.send_signal(signal.SIGINT)
         self.process.send_signal(signal.SIGTERM)
         return self._end()
 
-    def _end(self) -> Told:
+    def _end(self) -> CommandResult:
         out, err = self.process.communicate(timeout=120)
-        return Told(self.process.returncode, out, err)
+        return CommandResult(self.process.returncode, out, err)
 
 
 def photographs(folder: Path, *names: str, size: tuple[int, int] = (24, 28)) -> Path:
-    """A folder of small photographs that differ from each other, and are the same in every test."""
+    """Make a folder of small photographs that differ from each other; the same names give the same pixels."""
     folder.mkdir(parents=True)
     for i, name in enumerate(names):
         rows, columns, colour = np.mgrid[: size[0], : size[1], :3]
@@ -135,13 +135,13 @@ def photographs(folder: Path, *names: str, size: tuple[int, int] = (24, 28)) -> 
 
 
 def equal_weights(first: Path, second: Path) -> bool:
-    """Whether two runs ended with the same bits."""
-    one, other = load_file(first / CHECKPOINT), load_file(second / CHECKPOINT)
-    return one.keys() == other.keys() and all(one[key].equal(other[key]) for key in one)
+    """Whether the checkpoints of two runs hold the same weights, bit for bit."""
+    weights, others = load_file(first / CHECKPOINT), load_file(second / CHECKPOINT)
+    return weights.keys() == others.keys() and all(weights[key].equal(others[key]) for key in weights)
 
 
 def saved_config(folder: Path) -> dict[str, Any]:
-    """The configuration that a run or a study left in its folder."""
+    """The configuration that a run or a study wrote into its folder."""
     values: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text())
     return values
 
@@ -152,5 +152,5 @@ def json_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Temporary files that something left behind."""
+    """Temporary files that were left behind in a folder or below it."""
     return [path for path in folder.rglob("*") if path.name.endswith(".tmp")]

@@ -76,7 +76,7 @@ def test_who_asks_twice_waits_for_nothing_and_loses_little(
 ) -> None:
     run, whole = tmp_path / "run", tmp_path / "whole"
     words = ["train", *TINY, "--data", photos, "--method", own_method]
-    told = Paused(tmp_path, *words, "--out", run).insist()
+    told = Paused(tmp_path, *words, "--out", run).stop_twice()
     assert told.code == 130
     assert told.err == "unseen: interrupted\n"
     assert leftovers(tmp_path) == []
