@@ -20,6 +20,8 @@ from unseen.data.sources import load_test_set
 from unseen.protocols.confounder import Recorded, parse_confounder
 from unseen.training.episodes import mixture
 
+pytestmark = pytest.mark.usefixtures("empty_page")
+
 
 def places(height: int, width: int, scale: int = 1) -> Photo:
     """A picture in which every pixel tells where it is, and a recorded one that tells the same, smaller by `scale`."""
@@ -209,6 +211,7 @@ def words(rainy: Path) -> list[object]:
     return [*TINY, "--protocol", rainy / "rainy.yaml", "--pairs", f"mine={rainy / 'rain'}:{rainy / 'clean'}"]
 
 
+@pytest.mark.usefixtures("whole_page")
 def test_a_study_of_pairs_trains_on_some_and_tests_on_others(unseen: CommandLine, rainy: Path) -> None:
     other = f"other={rainy / 'test' / 'in'}:{rainy / 'test' / 'out'}"
     unseen(

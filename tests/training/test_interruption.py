@@ -23,6 +23,8 @@ from unseen.evaluation.evaluate import Measurement, measure
 from unseen.models.checkpoint import CHECKPOINT
 from unseen.training.observer import Observer
 
+pytestmark = pytest.mark.usefixtures("empty_page")
+
 
 @pytest.fixture
 def own_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -145,7 +147,6 @@ def test_an_interrupted_evaluation_keeps_the_images_it_finished(
         return measure(*arguments)
 
     monkeypatch.setattr("unseen.evaluation.evaluate.measure", interrupted)
-    monkeypatch.setattr("unseen.study.compare.pictures", lambda *_: [])  # a third Ctrl-C is another story
     told = unseen("evaluate", run, "--threads", "1", "--test", f"q={tests}", "--out", out, code=130)
     assert told.out.splitlines()[-1] == "interrupted: 1 of 2 images"
     assert {row["image"] for row in json_lines(out / "results.jsonl")} == {"e.png"}
