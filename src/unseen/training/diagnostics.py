@@ -1,7 +1,7 @@
-"""Why one method generalises and another does not: what a network does under each confounder, and to which end.
+"""Diagnoses that may tell why one method generalises and another does not.
 
-None of it is training. It asks a copy of the objective, so that nothing is counted, and leaves the parameters, the
-method and its state alone.
+A diagnosis is no training: a copy of the objective is asked, so that nothing is counted, and parameters, method and
+the state of the method stay as they are.
 """
 
 from __future__ import annotations
@@ -20,18 +20,20 @@ from ..methods.gradients import loss_and_gradient, norm
 from ..methods.objective import Tally
 
 IMAGES = 4
-"""How many images of each confounder's batch the net bias is averaged over."""
+"""Images of each confounder's batch over which the net bias is averaged."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A network at θ, on one episode. Plain numbers: `dataclasses.asdict` of it can be written as JSON.
+    """What a network at θ does on one episode, in plain numbers that can be written as JSON.
 
-    gradient_cosine: mean over pairs of confounders of cos(∇L_i, ∇L_j), in [−1, 1]: 1 where all of them pull one way,
-        below 0 where what helps one harms another. None where fewer than two have a gradient at all.
-    losses: L by the confounder's name; by its place, from 0, where it has none.
-    distance: ‖θ − θ_0‖ / ‖θ_0‖, how far training has come from its start.
-    net_biases: see `net_bias`, by confounder likewise. None where a layer has no forward-mode derivative.
+    Attributes:
+        gradient_cosine: mean over pairs of confounders of cos(∇L_i, ∇L_j), in [−1, 1]: 1 where all gradients agree,
+            below 0 where a step that helps one confounder harms another. None where fewer than two confounders have a
+            gradient above zero.
+        losses: the loss L by the name of the confounder; by its position, from 0, where it has no name.
+        distance: ‖θ − θ_0‖ / ‖θ_0‖, how far training has come from the start θ_0.
+        net_biases: the value of `net_bias` by confounder likewise. None where a layer has no forward-mode derivative.
     """
 
     gradient_cosine: float | None
@@ -41,12 +43,20 @@ class Diagnosis:
 
 
 def diagnose(objective: Objective, params: Params, start: Params, episode: Episode) -> Diagnosis:
-    """What the network at `params`, trained from `start`, does under the confounders of an episode.
+    """Diagnose the network at `params` under the n confounders of an episode.
 
-    Costs n gradient evaluations, one a confounder, and the net bias for each, about a third of one in batches of 8:
-    5.3 for n = 4. None is counted in `objective.tally`. The query is not asked for, nothing random is drawn, and
-    memory does not grow with n.
-    Raises KeyError where `start` lacks one of `params`.
+    Costs n gradient evaluations, one a confounder, and the net bias of each, about a third of an evaluation in batches
+    of 8: 5.3 evaluations for n = 4. `objective.tally` counts none of them. The query is not drawn, nothing random is
+    drawn, and memory does not grow with n.
+
+    Args:
+        objective: the loss as a function of the parameters.
+        params: the parameters θ.
+        start: the parameters θ_0 from which training started.
+        episode: a batch under every confounder.
+
+    Raises:
+        KeyError: `start` lacks one of `params`.
     """
     aside = copy.copy(objective)
     aside.tally = Tally()
@@ -80,7 +90,9 @@ def net_bias(objective: Objective, params: Params, batch: Batch) -> float:
     here beside f(y), which is there at any scale of enlargement.
 
     One forward pass that carries a derivative along y, counted as a forward pass, whatever the size of J_f.
-    Raises RuntimeError where a layer has no forward-mode derivative.
+
+    Raises:
+        RuntimeError: a layer has no forward-mode derivative.
     """
     few = Batch(batch.distorted[:IMAGES], batch.clean[:IMAGES])
 
@@ -90,5 +102,5 @@ def net_bias(objective: Objective, params: Params, batch: Batch) -> float:
     # PyTorch itself uses what it warns of, the first time.
     with torch.no_grad(), warnings.catch_warnings(action="ignore", category=FutureWarning):
         restored, along = jvp(restore, (few.distorted,), (few.distorted,))[:2]
-    biases, wholes = (found.flatten(1).norm(dim=1) for found in (restored - along, restored))
-    return float((biases / wholes.clamp_min(1e-12)).mean())
+    bias, output = ((restored - along).flatten(1).norm(dim=1), restored.flatten(1).norm(dim=1))
+    return float((bias / output.clamp_min(1e-12)).mean())

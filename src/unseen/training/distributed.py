@@ -1,4 +1,4 @@
-"""Several processes that train one network: average what they found. Start them with torchrun.
+"""Several processes that train one network, started by torchrun: their gradients are averaged.
 
 No wrapper around the network: gradients come from `torch.autograd.grad`, which the hooks of
 DistributedDataParallel do not see, so they are averaged here, explicitly.
@@ -19,22 +19,27 @@ from ..methods import Params
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among all that train one network."""
+    """This process among all processes that train one network.
+
+    Attributes:
+        rank: the number of this process, from 0.
+        world: how many processes there are.
+    """
 
     rank: int = 0
     world: int = 1
 
     def average(self, gradients: Params) -> Params:
-        """The mean over all processes, in one exchange; the same bits everywhere."""
+        """The mean of the gradients over all processes, in one exchange; the same bits in every process."""
         if self.world == 1:
             return gradients
         flat = torch.cat([value.reshape(-1) for value in gradients.values()])
         dist.all_reduce(flat)
-        parts = torch.split(flat / self.world, [value.numel() for value in gradients.values()])
-        return {name: part.view_as(gradients[name]) for name, part in zip(gradients, parts, strict=True)}
+        means = torch.split(flat / self.world, [value.numel() for value in gradients.values()])
+        return {name: mean.view_as(gradients[name]) for name, mean in zip(gradients, means, strict=True)}
 
     def any(self, here: bool) -> bool:
-        """Whether any process says so, as all must stop together."""
+        """Whether `here` is true in any process: all processes must stop together."""
         if self.world == 1:
             return here
         flag = torch.tensor(float(here), device="cuda" if dist.get_backend() == "nccl" else "cpu")
@@ -42,7 +47,7 @@ class Ranks:
         return bool(flag > 0)
 
     def min(self, here: int) -> int:
-        """The smallest of what the processes say."""
+        """The smallest `here` of all processes."""
         if self.world == 1:
             return here
         least = torch.tensor(here, device="cuda" if dist.get_backend() == "nccl" else "cpu")
@@ -50,7 +55,7 @@ class Ranks:
         return int(least)
 
     def max(self, here: float) -> float:
-        """The largest of what the processes say."""
+        """The largest `here` of all processes."""
         if self.world == 1:
             return here
         most = torch.tensor(here, dtype=torch.float64, device="cuda" if dist.get_backend() == "nccl" else "cpu")
@@ -60,7 +65,7 @@ class Ranks:
 
 @contextmanager
 def process_group(device: str) -> Iterator[Ranks]:
-    """The processes that torchrun started together with this one; one alone without torchrun."""
+    """Join the processes that torchrun started together with this one; without torchrun, this one is alone."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield Ranks()

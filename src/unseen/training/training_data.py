@@ -1,4 +1,4 @@
-"""What a recipe gives a method to learn from: its protocol, its photographs, its recorded pairs."""
+"""What a method learns from: the protocol, the photographs and the recorded pairs that the options name."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from .config import TrainingOptions
 
 
 def protocol_of(config: TrainingOptions) -> Protocol:
-    """The protocol that a recipe names; enlarged beforehand where it says so.
+    """The protocol that the options name, at scale 1 with enlarged inputs if `enlarge` is set.
 
-    Raises UserError where it says so of a protocol that does not enlarge.
+    Raises:
+        UserError: there is no such protocol, or `enlarge` is set and the protocol keeps sizes.
     """
     protocol = load_protocol(config.protocol)
     if config.enlarge and protocol.scale == 1:
@@ -31,7 +32,13 @@ def protocol_of(config: TrainingOptions) -> Protocol:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a method learns from under a protocol: clean photographs, and recorded pairs by the name of their set."""
+    """What a method learns from under a protocol.
+
+    Attributes:
+        split: the clean photographs, for training and for validation.
+        pairs: the recorded pairs likewise, by the name of their set.
+        trained: the confounders that the method trains on, recorded ones without their patches.
+    """
 
     split: PhotoSplit
     pairs: dict[str, PhotoSplit]
@@ -39,29 +46,34 @@ class TrainingData:
 
     @classmethod
     def of(cls, config: TrainingOptions, protocol: Protocol, method: Method) -> TrainingData:
-        """Raises UserError, naming the field, for folders that cannot be used, and for pairs that are not given."""
+        """Load all that the options name and the method may see; no photograph is on both sides of the split.
+
+        Raises:
+            UserError: a folder cannot be used, or pairs that the protocol needs are not given; names the field.
+        """
         trained = protocol.training_confounders(method.sees_unseen)
         wanted = dict.fromkeys(c.degree for c in (*trained, *protocol.held_out) if isinstance(c, Recorded))
         known = protocol.recorded()
         pairs = recorded_pairs(config.pairs, list(wanted), known, protocol.scale, protocol.enlarged_by)
         clean = training_photos(config.data)
-        held = [photo for part in (clean, *pairs.values()) for photo in part.validation]
-        apart = {name: replace(part, train=without(part.train, held)) for name, part in pairs.items()}
+        held = [photo for split in (clean, *pairs.values()) for photo in split.validation]
+        apart = {name: replace(split, train=without(split.train, held)) for name, split in pairs.items()}
         return cls(replace(clean, train=without(clean.train, held)), apart, trained)
 
     def splits(self) -> list[PhotoSplit]:
+        """The clean photographs, then every set of pairs."""
         return [self.split, *self.pairs.values()]
 
     def photos(self) -> list[Photo]:
-        """All that is trained or validated on."""
-        return [photo for part in self.splits() for photo in (*part.train, *part.validation)]
+        """All photographs that are trained or validated on."""
+        return [photo for split in self.splits() for photo in (*split.train, *split.validation)]
 
     def digest(self) -> str:
-        """Changes with any photograph, its name, or its side of the split."""
-        return "-".join(part.digest() for part in self.splits())
+        """A digest that changes with any photograph, its name, or its side of the split."""
+        return "-".join(split.digest() for split in self.splits())
 
     def confounders(self, patch: int) -> tuple[Confounder, ...]:
-        """Those that are trained on, the recorded ones with their patches."""
+        """The confounders that are trained on, recorded ones with patches of side `patch` pixels."""
         return tuple(
             replace(c, patches=Patches(self.pairs[c.degree].train, patch)) if isinstance(c, Recorded) else c
             for c in self.trained
@@ -71,29 +83,37 @@ class TrainingData:
 def training_data_by_view(
     config: TrainingOptions, protocol: Protocol, methods: Sequence[Method]
 ) -> dict[bool, TrainingData]:
-    """What is trained on, by whether a method sees the unseen levels too."""
+    """The training data of a study, for methods that see the seen levels alone (False) or the unseen ones too (True)."""
     if not protocol.recorded():  # then all see the same photographs
         methods = [*methods][:1]
-    found = {method.sees_unseen: TrainingData.of(config, protocol, method) for method in methods}
-    one = next(iter(found.values()))
-    return {sees_unseen: found.get(sees_unseen, one) for sees_unseen in (False, True)}
+    loaded = {method.sees_unseen: TrainingData.of(config, protocol, method) for method in methods}
+    first = next(iter(loaded.values()))
+    return {sees_unseen: loaded.get(sees_unseen, first) for sees_unseen in (False, True)}
 
 
 def trained_on(card: Card, protocol_confirmed: str, method_confirmed: str) -> list[Photo] | str:
-    """The photographs that a network was trained on; or in words why it is not known which these are.
+    """The photographs that a network was trained on, or why they cannot be told.
 
-    Code that a card names is not imported on its word: a method of the user's own, or a protocol file, must be the
-    one confirmed.
+    Code that a card names is not imported on the card's word: a method of the user's own, or a protocol file, must be
+    the confirmed one.
+
+    Args:
+        card: the card of the network.
+        protocol_confirmed: the protocol that the user named; empty if none.
+        method_confirmed: the method that the user named; empty if none.
+
+    Returns:
+        The photographs; a reason in words where they are not at hand, have changed, or need a confirmation.
     """
-    known = {f.name: card.config[f.name] for f in fields(TrainingOptions) if f.name in card.config}
+    options = {f.name: card.config[f.name] for f in fields(TrainingOptions) if f.name in card.config}
     named = card.config["method"]
     if name_of(named) not in METHODS and named != method_confirmed:
         return f"{named} is code of your own; confirm it with --method {named}"
-    if known["protocol"] not in (*protocol_names(), protocol_confirmed):
-        return f"it was trained under a file, {known['protocol']}; confirm it with --protocol"
+    if options["protocol"] not in (*protocol_names(), protocol_confirmed):
+        return f"it was trained under a file, {options['protocol']}; confirm it with --protocol"
     try:
-        config = TrainingOptions(**known)
-        material = TrainingData.of(config, protocol_of(config), build(named, METHODS, "method", Method))
+        config = TrainingOptions(**options)
+        data = TrainingData.of(config, protocol_of(config), build(named, METHODS, "method", Method))
     except (UserError, TypeError) as error:
         return f"they are not at hand here ({error})"
-    return material.photos() if material.digest() == card.data else "they are not at hand here, or have changed"
+    return data.photos() if data.digest() == card.data else "they are not at hand here, or have changed"

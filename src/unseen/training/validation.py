@@ -1,4 +1,4 @@
-"""What a training looks at on its way: validation photographs under the levels that it may choose by."""
+"""Validation on photographs of the training side: to choose weights by, and to measure a first card on."""
 
 from __future__ import annotations
 
@@ -24,9 +24,13 @@ from ..protocols.protocol import Protocol
 
 @dataclass(frozen=True)
 class Validation:
-    """Centres of the validation photographs under the seen and held-out levels.
+    """Centres of the validation photographs, to be restored under the levels of a protocol.
 
-    With `oracle` under the unseen levels too, those that can be made; without, nothing unseen is in it.
+    Attributes:
+        crops: the centres, each after the name of its data set.
+        protocol: the protocol that is trained under.
+        oracle: whether unseen levels are measured too, those that can be made. Otherwise `measure` looks at seen and
+            held-out levels alone.
     """
 
     crops: list[tuple[str, Photo]]
@@ -43,42 +47,55 @@ class Validation:
         size: int = 192,
         most: int = 8,
     ) -> Validation:
-        """At most `most` photographs, and as many pairs of each set, at most `size` pixels a side."""
+        """Cut the centres out of validation photographs and recorded pairs.
+
+        Args:
+            photos: clean validation photographs.
+            pairs: validation pairs, by the name of their set.
+            protocol: the protocol that is trained under.
+            oracle: whether unseen levels are measured too.
+            size: the largest side of a centre, pixels.
+            most: how many photographs are taken at most, and how many pairs of each set.
+        """
         size -= size % protocol.step
         sets = [(VALIDATION, trimmed(photos, protocol.step)), *pairs.items()]
-        return cls([(name, photo.centre(size)) for name, found in sets for photo in found[:most]], protocol, oracle)
+        crops = [(name, photo.centre(size)) for name, members in sets for photo in members[:most]]
+        return cls(crops, protocol, oracle)
 
     def measure(self, network: nn.Module, device: str) -> dict[Split, float]:
-        """Mean PSNR in dB over crops and levels of each split."""
+        """The mean PSNR of a network over crops and levels, in dB, for each split that may be looked at."""
         convention = self.protocol.convention
-        found: dict[Split, list[float]] = {}
+        psnr_by_split: dict[Split, list[float]] = {}
         for dataset, crop in self.crops:
             clean = to_tensor(crop.pixels)
             for level, confounder in levels_of(crop, dataset, self.protocol):
                 if level.split != "unseen" or self.oracle:
                     distorted = distort(crop, confounder, convention, 0, dataset)
                     value = float(psnr(restore_batch(network, distorted, device), clean, convention))
-                    found.setdefault(level.split, []).append(value)
-        return {split: sum(values) / len(values) for split, values in found.items()}
+                    psnr_by_split.setdefault(level.split, []).append(value)
+        return {split: sum(values) / len(values) for split, values in psnr_by_split.items()}
 
     def quality(self, network: nn.Module, device: str) -> list[Quality]:
-        """Under every level that can be made, unseen ones too: for a card, when nothing is left to be chosen.
+        """The quality of a network under every level that can be made, unseen levels too.
 
-        With one photograph there is no interval, and nothing is called safe: parts of it are not other photographs.
+        For a card, at the end of a training, when nothing is left to be chosen. With one photograph there is no
+        interval, and no level is called safe: parts of one photograph are no other photographs.
         """
-        psnrs: dict[Level, list[tuple[float, float]]] = {}
-        readings: dict[Level, list[float]] = {}
+        psnr_pairs: dict[Level, list[tuple[float, float]]] = {}
+        noise_levels: dict[Level, list[float]] = {}
         for dataset, crop in self.crops:
             clean = to_tensor(crop.pixels)
             for level, image in inputs_of(crop, dataset, self.protocol, 0).items():
-                pair = (at_size_of(clean, image), restore_batch(network, image, device))
-                before, after = (float(psnr(shown, clean, self.protocol.convention)) for shown in pair)
-                psnrs.setdefault(level, []).append((before, after))
-                readings.setdefault(level, []).append(noise_level(image))
-        return [Quality.of(level, VALIDATION, psnrs[level], mean_noise(readings[level])) for level in psnrs]
+                images = (at_size_of(clean, image), restore_batch(network, image, device))
+                before, after = (float(psnr(shown, clean, self.protocol.convention)) for shown in images)
+                psnr_pairs.setdefault(level, []).append((before, after))
+                noise_levels.setdefault(level, []).append(noise_level(image))
+        return [
+            Quality.of(level, VALIDATION, psnr_pairs[level], mean_noise(noise_levels[level])) for level in psnr_pairs
+        ]
 
 
 def write_quality(folder: Path, validation: Validation, backbone: str, device: str) -> None:
-    """At the end of a run: measure the weights that its folder keeps, and write the result into their card."""
+    """Measure the weights that the folder of a finished training keeps, and write the result into their card."""
     network, _ = load_checkpoint(folder, backbone)
     with_quality(folder, validation.quality(on_device(network, device), device))
