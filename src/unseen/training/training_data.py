@@ -83,7 +83,7 @@ class TrainingData:
 def training_data_by_view(
     config: TrainingOptions, protocol: Protocol, methods: Sequence[Method]
 ) -> dict[bool, TrainingData]:
-    """The training data of a study, for methods that see the seen levels alone (False) or the unseen ones too (True)."""
+    """The training data of a study: for methods that see seen levels alone (False), or unseen ones too (True)."""
     if not protocol.recorded():  # then all see the same photographs
         methods = [*methods][:1]
     loaded = {method.sees_unseen: TrainingData.of(config, protocol, method) for method in methods}
