@@ -57,6 +57,7 @@ def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
         row(image="ünï\u2028code\n.png", degree="severe"),
         row(image="b", psnr=math.inf, split="held-out"),
         row(image="c", psnr=1 / 3, split="seen", degree=5),
+        row(image="caf\udce9.png", dataset="\U0001f600\\ud800"),  # a name in Latin-1, as Python reads it
     ]
     write_results(tmp_path / "new" / "rows.jsonl", rows)
     assert read_results(tmp_path / "new" / "rows.jsonl") == rows
@@ -174,5 +175,5 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"absent\.jsonl"):
         read_results(tmp_path / "absent.jsonl")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\xff\xfe")
-    with pytest.raises(UserError, match=r"picture\.png: not a file of rows"):
+    with pytest.raises(UserError, match=r"picture\.png: not JSON lines: not UTF-8 text at byte 0"):
         read_results(tmp_path / "picture.png")

@@ -395,9 +395,7 @@ def test_an_output_that_equals_its_input_is_told(unseen: CommandLine, tree: Path
     unseen("train", *TINY, "--method", "erm", "--data", photos, "--out", run)
     card = _read(run / CHECKPOINT, "unseen")[1]
     zeros = {name: torch.zeros_like(value) for name, value in load_file(run / CHECKPOINT).items()}
-    import json
-
-    save_file(zeros, run / CHECKPOINT, metadata={"unseen": json.dumps(card)})
+    save_file(zeros, run / CHECKPOINT, metadata={"unseen": card})
     told = unseen("restore", tree / "a.png", "-o", tmp_path / "out", "--model", run, *SINGLE)
     assert "look at a.png: the output equals the input, the model changed nothing" in told.err
     assert np.array_equal(pixels(tmp_path / "out" / "a.png"), pixels(tree / "a.png"))

@@ -65,7 +65,7 @@ def test_trials_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert back[0] == trials[0]
     assert math.isnan(back[1].held_out_psnr)
     (tmp_path / "t.jsonl").write_text('{"entry": "erm"}\n')
-    with pytest.raises(UserError, match=r"t\.jsonl, line 1: not a trial, or damaged; remove it"):
+    with pytest.raises(UserError, match=r"t\.jsonl, line 1: field 'number' is missing; remove the line, and the"):
         read_trials(tmp_path / "t.jsonl")
 
 

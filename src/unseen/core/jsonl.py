@@ -1,34 +1,225 @@
-"""Typed values out of JSON, and back."""
+"""Typed records as JSON: one line each in a file, or one text; strict in both directions.
+
+A record is a dataclass. Its annotations say what JSON may hold: `str`, `list[...]`, `dict[str, Any]`, `Literal`, other
+records, and for numbers the kinds below, since JSON has neither infinity nor nan, and Python takes `true` for a 1.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 import sys
-from collections.abc import Mapping
-from types import UnionType
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
-Kind: TypeAlias = type | UnionType
+from .atomic import write_text
+from .errors import UserError
+from .registry import did_you_mean
 
-NUMBER: Kind = int | float
-"""As JSON has them."""
+if TYPE_CHECKING:  # importing pydantic takes a third of a second, and most commands read no record
+    from _typeshed import DataclassInstance
+    from pydantic import TypeAdapter, ValidationError
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
-def require_kinds(values: Mapping[str, Any], kinds: Mapping[str, Kind], of: str = "") -> None:
-    """That fields out of JSON are there, and of these kinds; `of` goes before their names.
+@dataclass(frozen=True)
+class Kind:
+    """A kind of JSON value, as metadata of an annotation: `Annotated[int, Kind("a whole number", ...)]`.
 
-    Raises ValueError that names the field, also for truth values and for integers beyond floating point.
+    Attributes:
+        words: the kind in words, for messages.
+        accepts: whether a value out of JSON is of this kind.
+        convert: the value of a record from that out of JSON.
     """
-    for name, kind in kinds.items():
-        if name not in values:
-            raise ValueError(f"{of}{name}: not told")
-        value = values[name]
-        beyond = isinstance(value, int) and abs(value) > sys.float_info.max
-        if not isinstance(value, kind) or isinstance(value, bool) or beyond:
-            raise ValueError(f"{of}{name}: {value!r:.40} is of another kind")
+
+    words: str
+    accepts: Callable[[Any], bool]
+    convert: Callable[[Any], Any] = lambda value: value
+
+    def __get_pydantic_core_schema__(self, *_: Any) -> Any:
+        """The schema by which pydantic checks an annotation with this metadata."""
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(self.checked)
+
+    def checked(self, value: Any) -> Any:
+        """The value of a record. Raises ValueError where `value` is of another kind."""
+        if not self.accepts(value):
+            raise ValueError(f"expected {self.words}")
+        return self.convert(value)
 
 
-def _to_json(value: object) -> object:
+def _is_whole(value: Any) -> bool:
+    # A truth value is an int to Python; integers beyond floating point would fail later than here.
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _is_finite(value: Any) -> bool:
+    return _is_whole(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+Whole: TypeAlias = Annotated[int, Kind("a whole number", _is_whole)]
+"""A whole number within the range of floating point."""
+
+Count: TypeAlias = Annotated[int, Kind("a whole number of 1 or more", lambda value: _is_whole(value) and value >= 1)]
+"""How many there are, of what is there at all."""
+
+WholeOrText: TypeAlias = Annotated[
+    int | str, Kind("text or a whole number", lambda value: isinstance(value, str) or _is_whole(value))
+]
+"""A whole number, or words."""
+
+Finite: TypeAlias = Annotated[float, Kind("a finite number", _is_finite)]
+"""A finite number."""
+
+FiniteOrText: TypeAlias = Annotated[
+    float | str, Kind("text or a finite number", lambda value: isinstance(value, str) or _is_finite(value))
+]
+"""A finite number, or words where no number can tell."""
+
+Number: TypeAlias = Annotated[
+    float,
+    Kind(
+        'a number, "inf" or null',
+        lambda value: value in (None, "inf", "-inf") or _is_finite(value),
+        lambda value: math.nan if value is None else float(value) if isinstance(value, str) else value,
+    ),
+]
+"""Any float: infinity is the string "inf" in JSON, and nan is null."""
+
+
+def to_json(record: DataclassInstance) -> dict[str, Any]:
+    """The fields of a record for `json.dumps`: infinite ones as the string "inf" or "-inf", nan as null."""
+    return {name: _number_to_json(value) for name, value in asdict(record).items()}
+
+
+def from_json(text: str, cls: type[T], extra: Literal["forbid", "ignore"] = "forbid") -> T:
+    """Read a record from a JSON object.
+
+    Args:
+        text: the JSON.
+        cls: the record's dataclass.
+        extra: whether fields that `cls` does not have are refused or passed over.
+
+    Raises:
+        ValueError: in one line that names the field, for anything else than such an object: a field that is missing,
+            unknown, or of another kind; nothing is converted.
+    """
+    from pydantic import ValidationError
+
+    surrogates = "\\ud" in text
+    try:
+        text = _hidden(text) if surrogates else text
+        record: T = _adapter(cls).validate_json(text, strict=True, extra=extra)
+    except ValidationError as error:
+        raise ValueError(_in_words(error, cls)) from error
+    if surrogates:
+        record = _translated(record, SHOWN)
+    return record
+
+
+def write_lines(path: Path, records: Iterable[DataclassInstance]) -> None:
+    """Write records as JSON lines, atomically. Raises UserError where the file cannot be written."""
+    write_text(path, "".join(json.dumps(to_json(record)) + "\n" for record in records))
+
+
+def read_lines(path: Path, cls: type[T], hint: str = "", check: Callable[[T], None] = lambda record: None) -> list[T]:
+    """Read what `write_lines` wrote; blank lines are skipped.
+
+    Args:
+        path: the file.
+        cls: the records' dataclass.
+        hint: what to do about a line that cannot be used, at the end of the message.
+        check: more to ask of a record; raises UserError or ValueError, without naming the line.
+
+    Raises:
+        UserError: naming the file, and for a bad line its number and field.
+    """
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not JSON lines: not UTF-8 text at byte {error.start}") from error
+    records = []
+    # Not splitlines(): JSON strings may hold U+2028 and its like, which it would cut at.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                record = from_json(line, cls)
+                check(record)
+            except (ValueError, UserError) as error:
+                raise UserError(f"{path}, line {number}: {error}{hint and f'; {hint}'}") from error
+            records.append(record)
+    return records
+
+
+@cache
+def _adapter(cls: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(cls)
+
+
+def _number_to_json(value: object) -> object:
     if not isinstance(value, float) or math.isfinite(value):
         return value
     return None if math.isnan(value) else str(value)
+
+
+EXPECTED = {
+    "string_type": "expected text",
+    "dict_type": "expected an object",
+    "dataclass_type": "expected an object",
+    "list_type": "expected a list",
+    "tuple_type": "expected a list",
+}
+"""Messages of pydantic by their type, in the words of JSON."""
+
+
+def _in_words(error: ValidationError, cls: type[Any]) -> str:
+    """The first of the errors in one line, with the field."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    kind, message = first["type"], first["msg"].removeprefix("Value error, ")
+    if kind == "json_invalid":
+        return f"not valid JSON ({message.removeprefix('Invalid JSON: ').replace(' at line 1 column', ' at column')})"
+    if not first["loc"]:
+        return f"expected a JSON object, got {first['input']!r:.40}"
+    name = ".".join(map(str, first["loc"]))
+    if kind == "missing":
+        return f"field {name!r} is missing"
+    if kind == "unexpected_keyword_argument":
+        return f"unknown field {name!r}{did_you_mean(name, [field.name for field in fields(cls)])}"
+    expected = EXPECTED.get(kind) or message.replace("Input should be", "expected")
+    return f"field {name!r}: {expected}, got {first['input']!r:.40}"
+
+
+SHOWN = {0x10DC80 + byte: 0xDC80 + byte for byte in range(128)}
+HIDDEN = {surrogate: private for private, surrogate in SHOWN.items()}
+"""Bytes of a file name that are no text are lone surrogates in Python and in the JSON that it writes. pydantic refuses
+them, so that they are characters of a private plane while it reads."""
+
+
+def _hidden(text: str) -> str:
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False).translate(HIDDEN)
+    except (ValueError, RecursionError):
+        return text  # for pydantic to say what is wrong
+
+
+def _translated(value: Any, table: Mapping[int, int]) -> Any:
+    """A copy of a record in which every string is translated."""
+    if isinstance(value, str):
+        return value.translate(table)
+    if isinstance(value, dict):
+        return {name: _translated(member, table) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        make = getattr(value, "_make", type(value))  # of a named tuple
+        return make(_translated(member, table) for member in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _translated(getattr(value, f.name), table) for f in fields(value)})
+    return value

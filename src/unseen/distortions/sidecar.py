@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from ..core.errors import UserError
-from ..core.registry import did_you_mean, name_of
+from ..core.jsonl import read_lines, to_json
+from ..core.registry import name_of
 from . import Distortion, Parameters
 from .spec import COMPOSITIONS, parse_distortion
 
@@ -68,7 +69,7 @@ def _numbers(value: Any) -> list[Any]:
 
 def append(path: Path, record: CopyRecord) -> None:
     """Add a line; a run that is killed keeps those that it wrote."""
-    line = json.dumps(asdict(record), allow_nan=False).encode() + b"\n"
+    line = json.dumps(to_json(record), allow_nan=False).encode() + b"\n"
     try:
         with path.open("a+b") as file:
             if file.tell():
@@ -85,48 +86,23 @@ def read_sidecar(path: Path, confirmed: Collection[str]) -> dict[str, CopyRecord
     confirmed: distortions outside of unseen that may be imported; code that a file names is not, on its word alone.
     Raises UserError that names the file, the line and the field.
     """
-    try:
-        lines = path.read_bytes().decode().split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise UserError(f"replay: {path}: cannot be read: {reason}") from error
-    places = ((f"{path}, line {i}", line) for i, line in enumerate(lines, start=1) if line.strip())
-    records = {record.file: record for record in (_record(line, where, confirmed) for where, line in places)}
+    records = {r.file: r for r in read_lines(path, CopyRecord, check=lambda record: _check(record, confirmed))}
     if not records:
-        raise UserError(f"replay: {path}: holds no record")
+        raise UserError(f"{path}: holds no record")
     unused = next((spec for spec in confirmed if all(r.distortion != spec for r in records.values())), None)
     if unused is not None:
         raise UserError(f"distortion: {unused!r} is not in {path}; a replay takes the distortions that are")
     return records
 
 
-def _record(line: str, where: str, confirmed: Collection[str]) -> CopyRecord:
-    try:
-        values = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: not valid JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{where}: expected a JSON object of one copy's fields")
-    names = [field.name for field in fields(CopyRecord)]
-    if odd := [name for name in values if name not in names]:
-        raise UserError(f"{where}: unknown field {odd[0]!r}{did_you_mean(odd[0], names)}")
-    for name in names:
-        if name not in values:
-            raise UserError(f"{where}: field {name!r} is missing")
-        kind, words = (dict, "names and numbers") if name == "parameters" else (str, "text")
-        if not isinstance(values[name], kind) or not (values[name] or kind is dict):
-            raise UserError(f"{where}: {name}: expected {words}, got {values[name]!r}")
-    record = CopyRecord(**values)
+def _check(record: CopyRecord, confirmed: Collection[str]) -> None:
+    """Raise ValueError or UserError for a record that gives no copy, or that writes or imports at will."""
     file = Path(record.file)
     if file.is_absolute() or file.drive or ".." in file.parts or file.suffix != ".png":
-        raise UserError(f"{where}: file: {record.file!r} is no .png below the sidecar's folder")
+        raise ValueError(f"file: {record.file!r} is no .png below the sidecar's folder")
     if _imports(record.distortion) and record.distortion not in confirmed:
-        raise UserError(f"{where}: distortion: {record.distortion!r} would be imported; confirm it with --distortion")
-    try:
-        to_parameters(record.parameters, _parsed(record.distortion))
-    except (UserError, ValueError) as error:
-        raise UserError(f"{where}: {error}") from error
-    return record
+        raise ValueError(f"distortion: {record.distortion!r} would be imported; confirm it with --distortion")
+    to_parameters(record.parameters, _parsed(record.distortion))
 
 
 @cache

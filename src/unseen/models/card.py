@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from ..core.errors import UserError
-from ..core.jsonl import NUMBER, Kind, _to_json, require_kinds
+from ..core.jsonl import Count, Finite, FiniteOrText, Number, Whole, WholeOrText, from_json, to_json
 from ..core.statistics import estimate
-from ..core.version import __version__
-from ..protocols.levels import Level, Split, read_level
-
-if TYPE_CHECKING:
-    pass
+from ..protocols.levels import Level, Split
 
 VALIDATION = "validation"
 """The `dataset` of what was measured on photographs of the training side."""
@@ -36,15 +33,15 @@ class Quality:
 
     split: Split
     distortion: str
-    degree: float | str
+    degree: FiniteOrText
     dataset: str
-    images: int
-    input_psnr: float
-    psnr: float
-    gain: float
-    low: float
-    high: float
-    noise: float
+    images: Count
+    input_psnr: Number
+    psnr: Number
+    gain: Number
+    low: Number
+    high: Number
+    noise: Number
 
     @classmethod
     def of(cls, level: Level, dataset: str, psnrs: Sequence[tuple[float, float]], noise: float) -> Self:
@@ -65,27 +62,6 @@ class Quality:
         """Whether the network helps beyond chance: a nan is never above zero."""
         return self.low > 0
 
-    def to_json(self) -> dict[str, Any]:
-        """Infinity as the string "inf" and nan as null, as rows are written."""
-        return {name: _to_json(value) for name, value in asdict(self).items()}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """What `to_json` made. Raises ValueError, naming the field, or TypeError for anything else."""
-        numbers = [field.name for field in fields(cls) if field.type == "float"]
-        require_kinds(values, {"dataset": str, "images": int} | dict.fromkeys(numbers, NUMBER | str | None))
-        read: dict[str, Any] = dict(values)
-        for name in numbers:
-            try:
-                read[name] = math.nan if read[name] is None else float(read[name])
-            except ValueError as error:
-                raise ValueError(f"{name}: {read[name]!r:.40} is no number") from error
-        found = cls(**read)
-        if found.images < 1:
-            raise ValueError(f"images: {found.images} is below 1")
-        read_level(found.level)
-        return found
-
 
 @dataclass(frozen=True)
 class Envelope:
@@ -94,8 +70,8 @@ class Envelope:
     lowest, highest: what was tested and found safe at the ends.
     """
 
-    low: float
-    high: float
+    low: Number
+    high: Number
     lowest: Quality
     highest: Quality
 
@@ -132,25 +108,6 @@ def safety(qualities: Sequence[Quality]) -> str:
     )
 
 
-TOLD: dict[str, Kind] = {
-    "version": str,
-    "config": dict,
-    "protocol_hash": str,
-    "evaluations": NUMBER,
-    "data": str,
-    "photographs": int,
-    "levels": list | tuple,
-    "quality": list | tuple,
-}
-"""What a card tells, as JSON has it."""
-
-CONFIGURED: dict[str, Kind] = {"backbone": str, "method": str, "protocol": str, "seed": int, "budget": int | str}
-"""Of the configuration, what evaluation needs."""
-
-SOURCES: dict[str, Kind] = {"data": list, "pairs": list}
-"""Of the configuration, lists of text that may be missing."""
-
-
 @dataclass(frozen=True)
 class Card:
     """What a checkpoint says about itself.
@@ -165,33 +122,47 @@ class Card:
     version: str
     config: dict[str, Any]
     protocol_hash: str
-    evaluations: float
+    evaluations: Finite
     data: str = ""
-    photographs: int = 0
+    photographs: Whole = 0
     levels: tuple[Level, ...] = ()
     quality: tuple[Quality, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"quality": [quality.to_json() for quality in self.quality]}
+    def to_json(self) -> str:
+        """The card as a JSON object, in one line."""
+        return json.dumps(asdict(self) | {"quality": [to_json(quality) for quality in self.quality]})
 
 
-def card_from(raw: Any, path: Path) -> Card:
-    """A card from its JSON, with the fields that evaluation needs: files come from elsewhere, and from other versions.
+@dataclass(frozen=True)
+class _Configured:
+    """The fields of a configuration that evaluation needs."""
 
-    path: for messages. Raises UserError where a field is missing, unknown or of another kind.
+    backbone: str
+    method: str
+    protocol: str
+    seed: Whole
+    budget: WholeOrText
+    data: list[str] = field(default_factory=list)
+    pairs: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Outline:
+    config: _Configured
+
+
+def read_card_json(text: str, path: Path) -> Card:
+    """Read a card from its JSON, and check the fields that evaluation needs: files come from elsewhere.
+
+    Args:
+        text: what `Card.to_json` gave, in this version or an earlier one.
+        path: the file that holds the card, for messages.
+
+    Raises:
+        UserError: naming the file and the field, where a field is missing, unknown or of another kind.
     """
     try:
-        card = Card(**raw)
-        require_kinds(vars(card), TOLD)
-        sources = {name: card.config.get(name, []) for name in SOURCES}
-        require_kinds(card.config | sources, CONFIGURED | SOURCES, of="config.")
-        for name, found in sources.items():
-            for source in found:
-                require_kinds({name: source}, {name: str}, of="config.")
-        levels = tuple(map(read_level, raw.get("levels", ())))
-        quality = tuple(map(Quality.from_json, raw.get("quality", ())))
+        from_json(text, _Outline, extra="ignore")
+        return from_json(text, Card)
     except ValueError as error:
         raise UserError(f"{path}: its card: {error}") from error
-    except TypeError as error:
-        raise UserError(f"{path}: not a checkpoint of unseen {__version__}: its card has other fields") from error
-    return replace(card, levels=levels, quality=quality)

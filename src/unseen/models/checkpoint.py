@@ -19,7 +19,7 @@ from ..core.atomic import replacing
 from ..core.errors import UserError
 from ..core.registry import build, name_of
 from .backbones import BACKBONES
-from .card import Card, Quality, card_from
+from .card import Card, Quality, read_card_json
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -36,8 +36,8 @@ def with_quality(path: Path, quality: Sequence[Quality]) -> Card:
     which says how old they are. Raises UserError where it is no checkpoint, or cannot be written.
     """
     path = _file_of(path)
-    tensors, raw = _read(path, "unseen")
-    card = replace(card_from(raw, path), quality=tuple(quality))
+    tensors, text = _read(path, "unseen")
+    card = replace(read_card_json(text, path), quality=tuple(quality))
     times = path.stat()
     _write(path, tensors, "unseen", card.to_json())
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -52,8 +52,8 @@ def load_checkpoint(path: Path, backbone: str = "") -> tuple[nn.Module, Card]:
     Raises UserError for anything that is not a whole checkpoint of this package.
     """
     path = _file_of(path)
-    tensors, raw = _read(path, "unseen")
-    card = card_from(raw, path)
+    tensors, text = _read(path, "unseen")
+    card = read_card_json(text, path)
     named = card.config["backbone"]
     if name_of(named) not in BACKBONES and backbone != named:
         raise UserError(f"{path}: backbone: {named!r} is code of your own; confirm it with --backbone {named}")
@@ -72,7 +72,7 @@ def read_card(path: Path) -> Card:
     Raises UserError for anything that is not a checkpoint of this package.
     """
     path = _file_of(path)
-    return card_from(_read(path, "unseen", weights=False)[1], path)
+    return read_card_json(_read(path, "unseen", weights=False)[1], path)
 
 
 def _file_of(path: Path) -> Path:
@@ -86,17 +86,20 @@ def _file_of(path: Path) -> Path:
 def save_state(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], facts: Mapping[str, Any]) -> None:
     """Write what a run needs to go on: groups of tensors, and plain facts."""
     flat = {f"{group}/{name}": value for group, members in tensors.items() for name, value in members.items()}
-    _write(path, flat, "unseen-resume", facts)
+    _write(path, flat, "unseen-resume", json.dumps(facts))
 
 
 def load_state(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """What `save_state` wrote. Raises UserError for anything else."""
-    flat, facts = _read(path, "unseen-resume")
+    flat, text = _read(path, "unseen-resume")
     groups: dict[str, dict[str, Tensor]] = {}
     for key, value in flat.items():
         group, _, name = key.partition("/")
         groups.setdefault(group, {})[name] = value
-    return groups, facts
+    try:
+        return groups, json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{path}: not the saved state of an unseen run, or damaged") from error
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -114,22 +117,22 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tenso
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor], key: str, facts: Mapping[str, Any]) -> None:
+def _write(path: Path, tensors: Mapping[str, Tensor], key: str, text: str) -> None:
     whole = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}
     with replacing(path) as temporary:
         try:
-            save_file(whole, temporary, metadata={key: json.dumps(facts)})
+            save_file(whole, temporary, metadata={key: text})
         except SafetensorError as error:  # a full disk or a read-only folder, in the library's own words
             raise UserError(f"{path}: cannot be written: {error}") from error
 
 
-def _read(path: Path, key: str, weights: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read(path: Path, key: str, weights: bool = True) -> tuple[dict[str, Tensor], str]:
     kind = {"unseen": "a checkpoint of unseen", "unseen-resume": "the saved state of an unseen run"}[key]
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected {kind}")
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})[key])
-            return {name: file.get_tensor(name) for name in (file.keys() if weights else ())}, facts
-    except (SafetensorError, KeyError, OSError, ValueError) as error:
+            text = (file.metadata() or {})[key]
+            return {name: file.get_tensor(name) for name in (file.keys() if weights else ())}, text
+    except (SafetensorError, KeyError, OSError) as error:
         raise UserError(f"{path}: not {kind}, or damaged") from error

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -70,13 +69,12 @@ def export_network(
     else:
         least = int(getattr(network, "stride", 1))
     program = traced(network, path, least)
-    told: dict[str, Any] = {"unseen.version": __version__, RECEPTIVE_FIELD: asdict(reach)}
+    metadata = {"unseen.version": json.dumps(__version__), RECEPTIVE_FIELD: json.dumps(asdict(reach))}
     if card is not None:
-        told[CARD] = card.to_json()
+        metadata[CARD] = card.to_json()
     with replacing(path) as temporary:
         for smallest in (least, 2 * least):  # mirroring takes two pixels
-            facts = told | {SMALLEST: smallest}
-            program.model.metadata_props.update({key: json.dumps(value) for key, value in facts.items()})
+            program.model.metadata_props.update(metadata | {SMALLEST: json.dumps(smallest)})
             program.save(temporary, external_data=False)
             if largest_difference(network, temporary, (1, smallest, smallest)) <= TOLERANCE:
                 break

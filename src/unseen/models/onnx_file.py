@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..core.errors import UserError
 from .backbones.padded import Padded
-from .card import Card, card_from
+from .card import Card, read_card_json
 from .receptive_field import ReceptiveField
 from .spandrel_weights import Adapted
 
@@ -102,7 +102,6 @@ def _ours(path: Path, network: nn.Module, told: dict[str, str]) -> Opened:
     try:
         reach = ReceptiveField(**json.loads(told[RECEPTIVE_FIELD]))
         smallest = json.loads(told[SMALLEST])
-        raw = json.loads(told[CARD]) if CARD in told else None
         if reach.radius is not None:
             _require_within("radius", reach.radius, 0, 2**16)
         for name, value in {"stride": reach.stride, "scale": reach.scale, SMALLEST: smallest}.items():
@@ -116,9 +115,8 @@ def _ours(path: Path, network: nn.Module, told: dict[str, str]) -> Opened:
         raise UserError(f"{path}: cannot be run on {2 * smallest} pixels a side: {reason}") from error
     if found != reach.scale:
         raise UserError(f"{path}: tells a scale of {reach.scale}, and enlarges by {found}; export it again")
-    return Opened(
-        Padded(network, 1, reach.scale, smallest=smallest), reach, None if raw is None else card_from(raw, path)
-    )
+    card = read_card_json(told[CARD], path) if CARD in told else None
+    return Opened(Padded(network, 1, reach.scale, smallest=smallest), reach, card)
 
 
 def _require_within(name: str, value: object, least: int, most: int) -> None:

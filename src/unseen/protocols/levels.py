@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
-from ..core.jsonl import NUMBER, require_kinds
+from ..core.jsonl import FiniteOrText
 
 Split: TypeAlias = Literal["seen", "held-out", "unseen"]
 
@@ -23,7 +22,7 @@ class Level(NamedTuple):
 
     split: Split
     distortion: str
-    degree: float | str
+    degree: FiniteOrText
 
     @property
     def degree_text(self) -> str:
@@ -43,15 +42,6 @@ class Level(NamedTuple):
 
 UNDISTORTED = Level("unseen", "undistorted", "")
 """No level of any protocol: the clean photographs themselves, that nothing can improve."""
-
-
-def read_level(values: Sequence[Any]) -> Level:
-    """A level out of JSON. Raises ValueError, naming the field, or TypeError for anything else."""
-    split, distortion, degree = values
-    if split not in SPLITS:
-        raise ValueError(f"split: {split!r:.40} is none of {', '.join(SPLITS)}")
-    require_kinds({"distortion": distortion, "degree": degree}, {"distortion": str, "degree": NUMBER | str})
-    return Level(split, distortion, degree)
 
 
 SPOKEN = {"pairs": "recorded pairs"}

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
-from ..core.atomic import write_text
 from ..core.config import slug
 from ..core.errors import UserError
+from ..core.jsonl import Finite, Number, Whole, read_lines, write_lines
 from ..core.progress import advance_collected
 from ..core.randomness import generator
 from ..core.registry import build, settings_of
@@ -34,11 +33,11 @@ class Trial:
     """One setting of one entry of a study, and the held-out PSNR in dB that it reached; nan if it diverged."""
 
     entry: str
-    number: int
+    number: Whole
     spec: str
-    lr: float
-    seed: int
-    held_out_psnr: float
+    lr: Finite
+    seed: Whole
+    held_out_psnr: Number
 
 
 def candidates(entry: Entry, count: int, seed: int) -> list[Entry]:
@@ -111,23 +110,10 @@ def _held_out_psnr(run: TrainConfig, stop: Event) -> float:
 
 
 def write_trials(path: Path, trials: Sequence[Trial]) -> None:
-    """A JSON line each; nan becomes null."""
-    lines = [asdict(t) | ({"held_out_psnr": None} if math.isnan(t.held_out_psnr) else {}) for t in trials]
-    write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
+    """Write trials as JSON lines, atomically; nan becomes null. Raises UserError where the file cannot be written."""
+    write_lines(path, trials)
 
 
 def read_trials(path: Path) -> list[Trial]:
-    """What `write_trials` wrote, none where the file is missing. Raises UserError for anything else."""
-    if not path.exists():
-        return []
-    found = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        try:
-            values = json.loads(line)
-            psnr = math.nan if values["held_out_psnr"] is None else float(values["held_out_psnr"])
-            trial = Trial(**values | {"lr": float(values["lr"]), "held_out_psnr": psnr})
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            again = "remove it, and the trial is made again"
-            raise UserError(f"{path}, line {number}: not a trial, or damaged; {again}") from error
-        found.append(trial)
-    return found
+    """Read what `write_trials` wrote, nothing where the file is missing. Raises UserError naming line and field."""
+    return read_lines(path, Trial, hint="remove the line, and the trial is made again") if path.exists() else []
