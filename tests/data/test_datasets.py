@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.docs_tables import DocsTables, markdown_table
 
 from unseen.core.errors import UserError
-from unseen.data import known_sets as module
-from unseen.data.known_sets import check_data_source, check_set, datasets, expand, parse_datasets
+from unseen.data import set_check as module
+from unseen.data.known_sets import Dataset, expand_pattern, known_datasets, parse_datasets
 from unseen.data.pair_names import match_pairs, scene_name
+from unseen.data.set_check import check_data_source, check_set
 from unseen.protocols.loading import load_protocol, protocol_names
 
 PAGE = Path(__file__).parents[2] / "docs" / "datasets.md"
-SETS = list(datasets())
+SETS = list(known_datasets())
 
 
 def save(folder: Path, *names: str, size: tuple[int, int] = (8, 6)) -> Path:
@@ -63,16 +65,16 @@ def test_what_a_description_may_not_hold_is_refused(old: str, new: str, line: st
 
 
 def test_patterns_stand_for_ranges_with_steps_and_combinations() -> None:
-    assert expand("head") == ["head"]
-    assert expand("kodim{08..11}") == ["kodim08", "kodim09", "kodim10", "kodim11"]
-    assert expand("{3..9..3}") == ["3", "6", "9"]
-    assert expand("{098..101}.x") == ["098.x", "099.x", "100.x", "101.x"]
-    assert expand("{1..2}_{01..02}") == ["1_01", "1_02", "2_01", "2_02"]
+    assert expand_pattern("head") == ["head"]
+    assert expand_pattern("kodim{08..11}") == ["kodim08", "kodim09", "kodim10", "kodim11"]
+    assert expand_pattern("{3..9..3}") == ["3", "6", "9"]
+    assert expand_pattern("{098..101}.x") == ["098.x", "099.x", "100.x", "101.x"]
+    assert expand_pattern("{1..2}_{01..02}") == ["1_01", "1_02", "2_01", "2_02"]
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_a_description_agrees_with_itself(name: str) -> None:
-    dataset = datasets()[name]
+    dataset = known_datasets()[name]
     assert dataset.home.startswith("http")
     for text in (dataset.about, dataset.origin, dataset.licence, dataset.layout):
         assert text
@@ -87,17 +89,17 @@ def test_every_set_that_a_protocol_names_is_described() -> None:
     for protocol in protocol_names():
         loaded = load_protocol(protocol)
         for name in {*loaded.tests, *loaded.recorded()} - {"embedded"}:
-            assert protocol in datasets()[name].protocols, name
+            assert protocol in known_datasets()[name].protocols, name
 
 
 def test_no_protocol_asks_for_tests_that_cannot_be() -> None:
     for protocol in protocol_names():
         for name in {*load_protocol(protocol).tests} - {"embedded"}:
-            assert datasets()[name].option, f"{name} has no targets"
+            assert known_datasets()[name].option, f"{name} has no targets"
 
 
 def test_parts_are_parts_and_train_and_test_are_apart() -> None:
-    names = {name: [set(way) for way in dataset.known_names()] for name, dataset in datasets().items()}
+    names = {name: [set(way) for way in dataset.known_names()] for name, dataset in known_datasets().items()}
     assert all(part < whole for part, whole in zip(names["urban20"], names["urban100"], strict=True))
     assert names["rain30"][0] < names["rain100l"][1]
     assert names["city12"][0] < names["city100"][0]
@@ -108,42 +110,38 @@ def test_parts_are_parts_and_train_and_test_are_apart() -> None:
 # ------------------------------------------------------------------------------------------- the page
 
 
-def rows(section: str) -> dict[str, list[str]]:
-    """The rows of all tables under a heading, by the set that each begins with."""
-    text = PAGE.read_text(encoding="utf-8").partition(f"\n## {section}\n")[2].partition("\n## ")[0]
-    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
-    return {cells[0].strip("`"): cells[1:] for cells in lines}
+def facts(datasets: Iterable[Dataset], heading: str) -> str:
+    left = dict.fromkeys(("set", "what", "from", "licence"), ":---")
+    rows = [
+        (
+            f"`{d.name}`",
+            d.about,
+            f"[{d.origin}]({d.home})",
+            d.licence,
+            " or ".join(map(str, d.images)),
+            d.size,
+            ", ".join(d.protocols) or "none",
+        )
+        for d in datasets
+    ]
+    return markdown_table({**left, heading: "---:", "size": ":---", "protocols": ":---"}, rows)
 
 
-def test_the_page_lists_every_set_once() -> None:
-    clean, pairs = list(rows("Clean pictures")), list(rows("Pairs"))
-    assert sorted(clean + pairs) == sorted(SETS)
-    assert sorted(rows("Layout")) == sorted(SETS)
-    assert clean == [name for name, dataset in datasets().items() if dataset.kind == "clean"]
-
-
-@pytest.mark.parametrize("name", SETS)
-def test_the_page_says_what_is_checked(name: str) -> None:
-    dataset = datasets()[name]
-    about, origin, licence, images, size, protocols = (rows("Clean pictures") | rows("Pairs"))[name]
-    assert about == dataset.about
-    assert origin == f"[{dataset.origin}]({dataset.home})"
-    assert licence == dataset.licence
-    assert tuple(int(number) for number in images.split(" or ")) == dataset.images
-    if size.startswith("longer side "):
-        assert int(size.removeprefix("longer side ")) == dataset.longest
-    else:
-        found = [tuple(map(int, text.split("×"))) for text in size.split(", ")] if size != "not stated" else []
-        assert found == list(dataset.sizes)
-        assert not dataset.longest
-    assert tuple(protocols.split(", ") if protocols != "none" else []) == dataset.protocols
-    option, layout = rows("Layout")[name]
-    assert layout == dataset.layout
-    assert option == (f"`{dataset.option}`" if dataset.option else "not at all")
+def test_the_page_says_what_is_checked(docs_tables: DocsTables) -> None:
+    datasets = known_datasets().values()
+    clean, others = (
+        facts([d for d in datasets if (d.kind == "clean") is wanted], heading)
+        for wanted, heading in ((True, "pictures"), (False, "pairs"))
+    )
+    layout = [(f"`{d.name}`", f"`{d.option}`" if d.option else "not at all", d.layout) for d in datasets]
+    columns = dict.fromkeys(("set", "give it as", "folders and names"), ":---")
+    docs_tables.check("docs/datasets.md", "clean sets", clean)
+    docs_tables.check("docs/datasets.md", "sets of pairs", others)
+    docs_tables.check("docs/datasets.md", "layout of sets", markdown_table(columns, layout))
 
 
 def test_options_are_those_of_the_command_line() -> None:
-    options = {name: datasets()[name].option for name in ("cbsd68", "flickr2k", "rain100l", "did-mdn", "dnd")}
+    options = {name: known_datasets()[name].option for name in ("cbsd68", "flickr2k", "rain100l", "did-mdn", "dnd")}
     assert options == {
         "cbsd68": "--test cbsd68=DIR",
         "flickr2k": "--data DIR",
@@ -163,7 +161,7 @@ def test_a_set_lies_in_one_folder_on_all_pages() -> None:
     assert training == {"data/DIV2K_train_HR", "data/Flickr2K_HR"}
     assert not training & {folder for sources in found.values() for source in sources for folder in source.split(":")}
     for name in ("div2k-train", "flickr2k"):
-        assert any(f"one folder, {Path(folder).name};" in datasets()[name].layout for folder in training)
+        assert any(f"one folder, {Path(folder).name};" in known_datasets()[name].layout for folder in training)
 
 
 def test_the_folder_that_tests_read_is_as_it_is_told(real_images: Path) -> None:
@@ -457,7 +455,7 @@ def test_inputs_of_a_scale_are_so_much_smaller(tmp_path: Path) -> None:
 
 
 def test_every_target_has_as_many_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "datasets", lambda: parse_datasets(TOY))
+    monkeypatch.setattr(module, "known_datasets", lambda: parse_datasets(TOY))
     inputs = save(tmp_path / "in", *(f"{i}_{j}.jpg" for i in (1, 2) for j in (1, 2, 3)))
     targets = save(tmp_path / "gt", "1.jpg", "2.jpg")
     assert not check_set("toy", inputs, targets).problems
@@ -526,7 +524,7 @@ def test_real_sets_pass(name: str, folders: list[str], real_images: Path) -> Non
     source = f"{name}=" + ":".join(str(real_images / folder) for folder in folders)
     check = check_data_source(source)
     assert not check.problems
-    assert f"{name}: {datasets()[name].images[0]} " in check.summary
+    assert f"{name}: {known_datasets()[name].images[0]} " in check.summary
 
 
 def test_a_real_part_is_not_the_whole(real_images: Path) -> None:

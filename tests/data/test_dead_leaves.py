@@ -6,26 +6,24 @@ import math
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from unseen.core.errors import UserError
-from unseen.data.dead_leaves import DeadLeaves, Discs, _box_holds_any, _frontmost, dead_leaves_photos
-from unseen.data.photo import Photo
-
-Pixels = NDArray[np.uint8]
+from unseen.data.arrays import Floats
+from unseen.data.dead_leaves import DeadLeaves, Discs, _blur, _box_holds_any, _frontmost, dead_leaves_photos
+from unseen.data.photo import Photo, Pixels
 
 BLACK_WHITE = np.array([[0, 0, 0], [255, 255, 255]], dtype=np.uint8)
 COLOURS = np.random.default_rng(0).integers(0, 256, (5000, 3), dtype=np.uint8)
 
 
-def power_law_cdf(r: NDArray[np.float64], low: float, high: float, exponent: float) -> NDArray[np.float64]:
+def power_law_cdf(r: Floats, low: float, high: float, exponent: float) -> Floats:
     if exponent == 1:
         return np.log(r / low) / math.log(high / low)
     e = 1 - exponent
     return np.asarray((r**e - low**e) / (high**e - low**e))
 
 
-def ks_distance(sample: NDArray[np.float64], low: float, high: float, exponent: float) -> float:
+def ks_distance(sample: Floats, low: float, high: float, exponent: float) -> float:
     """Kolmogorov-Smirnov distance of a sample from the truncated power law."""
     cdf = power_law_cdf(np.sort(sample), low, high, exponent)
     steps = np.arange(len(sample) + 1) / len(sample)
@@ -163,14 +161,14 @@ def test_by_default_no_image_is_gray() -> None:
 
 
 @pytest.fixture(scope="module")
-def stack() -> NDArray[np.float64]:
+def stack() -> Floats:
     """Many small gray images, (N, size, size), to average over."""
     model = DeadLeaves(r_min=1.0, r_max=40.0)
     palette = np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
     return np.stack([model.image(32, palette, np.random.default_rng(k))[..., 0] for k in range(400)]).astype(np.float64)
 
 
-def test_the_border_is_like_the_middle(stack: NDArray[np.float64]) -> None:
+def test_the_border_is_like_the_middle(stack: Floats) -> None:
     """Variance over images, and steps between neighbours, are the same at the border as in the middle."""
     border = np.ones((32, 32), dtype=bool)
     border[2:-2, 2:-2] = False
@@ -223,8 +221,6 @@ def test_edge_blur_softens_edges_keeps_the_mean_and_reaches_the_border() -> None
 
 def test_blur_is_the_gaussian_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """A half-plane blurred by σ = 2 is the normal distribution function."""
-    from unseen.data.dead_leaves import _blur
-
     step = np.zeros((60, 60, 3), dtype=np.uint8)
     step[:, 30:] = 255
     margin = 8

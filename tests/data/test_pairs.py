@@ -13,10 +13,10 @@ from support.commandline import TINY, CommandLine, json_lines, photographs
 
 from unseen.core.errors import UserError
 from unseen.core.randomness import generator
-from unseen.data.pairs import expanded, load_pairs, split_source
+from unseen.data.pairs import load_pairs
 from unseen.data.patches import Patches
 from unseen.data.photo import Photo, Pixels
-from unseen.data.sources import load_test_set
+from unseen.data.sources import expand_path, load_test_set, parse_pairs_source
 from unseen.protocols.confounder import Recorded, parse_confounder
 from unseen.training.episodes import mixture
 
@@ -141,7 +141,7 @@ def test_windows_of_inputs_of_different_scales_are_one_place_of_their_target(tmp
 @pytest.mark.parametrize("source", ["a", "a=b", "=b:c", "a=b:", "a=:c"])
 def test_what_names_no_pair_of_folders_is_refused(source: str) -> None:
     with pytest.raises(UserError, match=r"pairs: .*: expected NAME=INPUT_DIR:TARGET_DIR"):
-        split_source(source, "pairs")
+        parse_pairs_source(source, "pairs")
 
 
 def test_inputs_and_targets_that_are_swapped_are_refused(unseen: CommandLine, rainy: Path) -> None:
@@ -157,29 +157,33 @@ def test_inputs_and_targets_that_are_swapped_are_refused(unseen: CommandLine, ra
 
 def test_folders_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PICTURES", "/somewhere")
-    assert split_source("a=$PICTURES/in:${PICTURES}/out", "x") == ("a", Path("/somewhere/in"), Path("/somewhere/out"))
+    assert parse_pairs_source("a=$PICTURES/in:${PICTURES}/out", "x") == (
+        "a",
+        Path("/somewhere/in"),
+        Path("/somewhere/out"),
+    )
     monkeypatch.delenv("PICTURES")
     with pytest.raises(UserError, match=r"x: \$PICTURES/in: \$PICTURES is not set"):
-        split_source("a=$PICTURES/in:$PICTURES/out", "x")
+        parse_pairs_source("a=$PICTURES/in:$PICTURES/out", "x")
 
 
 def test_a_tilde_begins_either_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
-    assert split_source("a=~/in:~/out", "x") == ("a", Path("/home/me/in"), Path("/home/me/out"))
+    assert parse_pairs_source("a=~/in:~/out", "x") == ("a", Path("/home/me/in"), Path("/home/me/out"))
     with pytest.raises(UserError, match="x: ~nobody-of-this-name/in: the home of this user is not known"):
-        split_source("a=~nobody-of-this-name/in:~/out", "x")
+        parse_pairs_source("a=~nobody-of-this-name/in:~/out", "x")
 
 
 def test_not_every_dollar_is_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PICTURES", "/somewhere")
-    assert expanded("a$5/${6}/$", "x") == "a$5/${6}/$"
-    assert expanded("a$PICTURES-1/${PICTURES}_1", "x") == "a/somewhere-1//somewhere_1".replace("//", "/")
+    assert expand_path("a$5/${6}/$", "x") == "a$5/${6}/$"
+    assert expand_path("a$PICTURES-1/${PICTURES}_1", "x") == "a/somewhere-1//somewhere_1".replace("//", "/")
     for name in ("a$PICTURES", "$NOT_SET", "~x"):
         (tmp_path / name).mkdir()
-        assert expanded(name, "x") == name
+        assert expand_path(name, "x") == name
     with pytest.raises(UserError, match=r"x: \$NOT_SET/in: \$NOT_SET is not set"):
-        expanded("$NOT_SET/in", "x")
+        expand_path("$NOT_SET/in", "x")
 
 
 def test_recorded_images_take_their_places_in_the_mixture() -> None:

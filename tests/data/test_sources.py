@@ -14,7 +14,7 @@ from unseen.data import sources as module
 from unseen.data.loading import SMALLEST_WINDOW, load_photos
 from unseen.data.pairs import load_pairs
 from unseen.data.photo import Photo, Pixels
-from unseen.data.sources import PhotoSplit, load_test_set, recorded_pairs, training_photos, trimmed, without
+from unseen.data.sources import PhotoSplit, load_test_set, recorded_pairs, training_photos, trimmed, without_copies_of
 
 
 def make_folder(folder: Path, n: int) -> Path:
@@ -209,7 +209,7 @@ def test_pairs_cut_to_windows_are_split_by_whole_pictures(rain: str, monkeypatch
     memory = 4 * 25 * 3 * SMALLEST_WINDOW**2
     monkeypatch.setattr(module, "load_pairs", lambda *folders, **rest: load_pairs(*folders, memory=memory, **rest))
     for held in ("03_1.png", "again_1.png"):
-        monkeypatch.setattr(module, "_order", lambda name, first=held: "" if name == first else name)
+        monkeypatch.setattr(module, "_split_key", lambda name, first=held: "" if name == first else name)
         pairs = recorded_pairs([rain], ["rain"], ["rain"], 1, 1)["rain"]
         assert {photo.pixels.shape for photo in pairs.train} == {(SMALLEST_WINDOW, SMALLEST_WINDOW, 3)}
         digests = [{photo.fingerprint.digest for photo in part} for part in (pairs.train, pairs.validation)]
@@ -248,5 +248,5 @@ def test_what_is_held_out_is_told_by_the_whole_picture() -> None:
     wholes = [Photo(f"{i}", noise(i)) for i in range(3)]
     parts = [photo.window(0, 0, 5, 5) for photo in wholes]
     other = Photo("of another window", noise(1)).window(4, 4, 6, 6)
-    assert without(wholes, [other]) == without(wholes, [wholes[1]]) == [wholes[0], wholes[2]]
-    assert without(parts, [Photo("a picture of its own", parts[0].pixels)]) == parts
+    assert without_copies_of(wholes, [other]) == without_copies_of(wholes, [wholes[1]]) == [wholes[0], wholes[2]]
+    assert without_copies_of(parts, [Photo("a picture of its own", parts[0].pixels)]) == parts

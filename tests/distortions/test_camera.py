@@ -17,11 +17,11 @@ from unseen.data.loading import load_photos
 from unseen.data.tensors import to_tensor
 from unseen.distortions import Range, normal_fields
 from unseen.distortions.camera import (
+    BAYER_PATTERNS,
     DEMOSAICKED,
-    PATTERNS,
     Bayer,
     CameraNoise,
-    Convention,
+    NoiseConvention,
     demosaic,
     inverse_response,
     mosaic,
@@ -96,7 +96,7 @@ def test_draws_differ(noise: CameraNoise) -> None:
     ],
 )
 def test_the_variance_on_the_sensor_is_the_convention_s(
-    convention: Convention, variance: Callable[[float], float], light: float
+    convention: NoiseConvention, variance: Callable[[float], float], light: float
 ) -> None:
     """Within 4 standard errors of a sample variance of Gaussian noise, and of its fourth moment."""
     noise = CameraNoise(convention, 0.02, 0.01, bayer="none", gamma=1, clip=False)
@@ -142,7 +142,7 @@ def test_any_pattern_is_drawn_evenly() -> None:
     assert "pattern" not in ALL[3].sample(generator(0), 9)
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("pattern", BAYER_PATTERNS)
 def test_each_pixel_measures_the_colour_that_the_pattern_spells(pattern: Bayer) -> None:
     """Red is 1, green 2, blue 3; and a fixed `bayer` is this pattern."""
     images = torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1).expand(1, 3, 5, 6)
@@ -157,7 +157,7 @@ def test_demosaicking_is_that_of_malvar_he_and_cutler() -> None:
     height, width = 5, 6
     raw = torch.rand(4, 1, height + 4, width + 4, dtype=torch.float64, generator=generator(0))
     found = demosaic(raw, torch.arange(4))
-    for i, pattern in enumerate(PATTERNS):
+    for i, pattern in enumerate(BAYER_PATTERNS):
         for row in range(height):
             for column in range(width):
                 window = raw[i, 0, row : row + 5, column : column + 5].numpy()
@@ -221,7 +221,7 @@ def test_the_response_is_smooth_increasing_and_has_its_inverse(gamma: float) -> 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("convention", ["paper", "matlab", "python"])
-def test_without_noise_and_mosaic_nothing_happens(convention: Convention, dtype: torch.dtype) -> None:
+def test_without_noise_and_mosaic_nothing_happens(convention: NoiseConvention, dtype: torch.dtype) -> None:
     clean = torch.rand(3, 3, 16, 15, dtype=dtype, generator=generator(0))
     clean[0, :, 0, :2] = torch.tensor([0.0, 1.0])
     noise = CameraNoise(convention, 0, 0, bayer="none", gamma=(1, 3))
@@ -242,7 +242,7 @@ def test_without_noise_a_flat_image_is_returned_and_an_edge_is_not() -> None:
 )
 @pytest.mark.parametrize("gamma", [1.0, 2.4])
 def test_the_degree_is_what_a_flat_gray_gets(
-    bayer: Bayer, convention: Convention, shot: float, read: float, gamma: float
+    bayer: Bayer, convention: NoiseConvention, shot: float, read: float, gamma: float
 ) -> None:
     """To first order; 1 % is 6 standard errors of the deviation of 180 000 values and leaves room for the second."""
     noise = CameraNoise(convention, shot, read, bayer=bayer, gamma=gamma, clip=False)

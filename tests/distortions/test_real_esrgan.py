@@ -17,7 +17,7 @@ from torch import Tensor
 from unseen.core.randomness import generator
 from unseen.distortions import Parameters, RealESRGAN
 from unseen.distortions.composition import unprefixed
-from unseen.distortions.real_esrgan import FIRST, KERNELS, MODES, Noise, Strength
+from unseen.distortions.real_esrgan import FIRST_PASS, KERNELS, RESIZE_MODES, NoiseKind, Strength
 
 N = 20_000
 DRAWN = RealESRGAN(2).sample(generator(11), N)
@@ -116,7 +116,7 @@ def test_the_four_kinds_of_last_noise_together_are_the_whole() -> None:
     """What confounders draw evenly is what the published pipeline draws, and no two share anything."""
     order: Literal[1, 2]
     for order in (1, 2):
-        noises: tuple[Noise, ...] = ("gaussian", "poisson")
+        noises: tuple[NoiseKind, ...] = ("gaussian", "poisson")
         strengths: tuple[Strength, ...] = ("weak", "strong")
         cells = [RealESRGAN(order, noise=noise, strength=strength) for noise in noises for strength in strengths]
         assert len({cell.degree for cell in cells} | {RealESRGAN(order).degree}) == 5
@@ -143,7 +143,7 @@ def test_the_four_kinds_of_last_noise_together_are_the_whole() -> None:
 
 def undistorted(order: Literal[1, 2], **changes: float) -> Parameters:
     """A draw with every operation left out or made harmless but JPEG, and then changed by name."""
-    harmless: dict[str, float] = {"end.filtered": 0, "end.mode": MODES.index("area"), "end.jpeg_first": 1}
+    harmless: dict[str, float] = {"end.filtered": 0, "end.mode": RESIZE_MODES.index("area"), "end.jpeg_first": 1}
     for i in range(1, order + 1):
         off = {"kernel": KERNELS.index("none"), "factor": 1, "mode": 0, "noise.choice": 0, "noise.0.sigma": 0}
         harmless |= {f"{i}.{name}": value for name, value in off.items()} | {f"{i}.quality": 40 + 10 * i}
@@ -212,7 +212,7 @@ def test_kernels_are_their_formulas(kernel: int, size: int) -> None:
     own |= {name: torch.full_like(own[name], value) for name, value in changes.items()}
     impulse = torch.full((1, 1, 31, 31), 0.4, dtype=torch.float64)
     impulse[..., 15, 15] += 0.2
-    found = (FIRST.apply(impulse, (31, 31), own)[0, 0].numpy() - 0.4) / 0.2
+    found = (FIRST_PASS.apply(impulse, (31, 31), own)[0, 0].numpy() - 0.4) / 0.2
 
     y, x = np.mgrid[-(size // 2) : size // 2 + 1, -(size // 2) : size // 2 + 1].astype(float)
     turn = np.array([[math.cos(theta), -math.sin(theta)], [math.sin(theta), math.cos(theta)]])

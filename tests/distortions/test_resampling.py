@@ -19,10 +19,10 @@ from torch import Tensor
 from unseen.core.randomness import generator
 from unseen.core.registry import build
 from unseen.distortions import Distortion
-from unseen.distortions.resampling import Downsample, Mode, Resample, matlab_bicubic, resize
+from unseen.distortions.resampling import Downsample, Resample, ResizeMode, matlab_bicubic, resize
 
 Floats = NDArray[np.float32]
-MODES: list[Mode] = ["area", "bilinear", "bicubic", "matlab"]
+MODES: list[ResizeMode] = ["area", "bilinear", "bicubic", "matlab"]
 RESAMPLES = [
     Resample((1, 5)),
     Resample(3, "area", "bilinear"),
@@ -50,7 +50,7 @@ def load(path: Path) -> Tensor:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("mode", MODES)
-def test_downsampling_keeps_the_contract(mode: Mode, dtype: torch.dtype) -> None:
+def test_downsampling_keeps_the_contract(mode: ResizeMode, dtype: torch.dtype) -> None:
     for size, channels in (((4, 4), 3), ((4, 28), 1), ((36, 20), 3)):
         check_contract(Downsample(4, mode), size, channels, dtype)
 
@@ -66,7 +66,7 @@ def test_resampling_keeps_the_contract(
 
 @pytest.mark.parametrize("size", [(10, 7), (40, 33), (19, 61), (80, 10)])
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
-def test_resizing_equals_pillows(mode: Mode, size: tuple[int, int]) -> None:
+def test_resizing_equals_pillows(mode: ResizeMode, size: tuple[int, int]) -> None:
     image = noise(40, 33)
     found = resize(image[None, None], *size, mode)[0, 0]
     np.testing.assert_allclose(found.numpy(), pillows(image.numpy(), *size, mode), atol=2e-6)
@@ -82,7 +82,7 @@ def test_area_is_the_mean_of_what_a_pixel_touches() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_ramps_stay_ramps_and_the_finest_stripes_turn_gray(mode: Mode) -> None:
+def test_ramps_stay_ramps_and_the_finest_stripes_turn_gray(mode: ResizeMode) -> None:
     """Away from the border, and within half a level of rounding after each direction for MATLAB's."""
     tolerance = 1.01 / 255 if mode == "matlab" else 1e-6
     ramp = torch.linspace(0, 1, 64).expand(1, 1, 64, 64)
@@ -136,7 +136,7 @@ def test_downsampling_tells_its_scale_and_refuses_what_it_cannot_divide() -> Non
 
 
 @pytest.mark.parametrize("mode", ["bicubic", "matlab"])
-def test_overshoot_is_clipped(mode: Mode) -> None:
+def test_overshoot_is_clipped(mode: ResizeMode) -> None:
     edge = (torch.arange(32) < 16).float().expand(1, 1, 32, 32)
     assert float(resize(edge, 64, 64, "bicubic").max()) > 1.02
     for found in (
@@ -147,7 +147,7 @@ def test_overshoot_is_clipped(mode: Mode) -> None:
 
 
 @pytest.mark.parametrize(("down", "up"), [("bilinear", "bicubic"), ("bicubic", "bilinear")])
-def test_resampling_equals_pillows_way_down_and_up(down: Mode, up: Mode) -> None:
+def test_resampling_equals_pillows_way_down_and_up(down: ResizeMode, up: ResizeMode) -> None:
     """Each image by its own factor: 23 x 30 becomes 23 x 30, 12 x 15, 8 x 10, 2 x 3 and 1 x 1, and back."""
     images = noise(5, 1, 23, 30)
     factors = torch.tensor([1.0, 2.0, 2.95, 11.0, 16.0 * 2], dtype=torch.float64)
@@ -172,12 +172,12 @@ def test_a_range_of_factors_is_drawn_evenly() -> None:
     [
         (partial(Downsample, 1), "factor"),
         (partial(Downsample, 17), "factor"),
-        (partial(Downsample, 2, cast(Mode, "nearest")), "mode 'nearest'"),
+        (partial(Downsample, 2, cast(ResizeMode, "nearest")), "mode 'nearest'"),
         (partial(Resample, 0.5), "factor"),
         (partial(Resample, (4, 2)), "factor"),
-        (partial(Resample, 2, cast(Mode, "lanczos")), "down 'lanczos'"),
-        (partial(Resample, 2, "area", cast(Mode, "lanczos")), "up 'lanczos'"),
-        (partial(resize, torch.zeros(1, 1, 2, 2), 1, 1, cast(Mode, "nearest")), "mode 'nearest'"),
+        (partial(Resample, 2, cast(ResizeMode, "lanczos")), "down 'lanczos'"),
+        (partial(Resample, 2, "area", cast(ResizeMode, "lanczos")), "up 'lanczos'"),
+        (partial(resize, torch.zeros(1, 1, 2, 2), 1, 1, cast(ResizeMode, "nearest")), "mode 'nearest'"),
     ],
 )
 def test_impossible_settings_are_refused(make: Callable[[], object], message: str) -> None:

@@ -56,7 +56,7 @@ def describe(config: None, flags: Namespace) -> int:
 
 def check_data(config: None, flags: Namespace) -> int:
     """What is missing from the folders of known data sets."""
-    from ..data.known_sets import check_data_source
+    from ..data.set_check import check_data_source
 
     wrong = 0
     for source in flags.sets:

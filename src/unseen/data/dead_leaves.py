@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 
 from ..core.errors import UserError
 from ..core.progress import track
+from .arrays import Floats, Integers
 from .embedded import embedded_photos
-from .loading import generator_for
+from .loading import numpy_generator
 from .photo import Photo, Pixels
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 # Discs up to these radii are rasterised many at a time, in square boxes that hold the largest of them;
 # the few above the last one at a time.
@@ -236,7 +234,7 @@ def dead_leaves_photos(
     photos = []
     for i in track(range(count), "drawing dead leaves", total=count):
         name = f"dead_leaves/{i:05d}"
-        rng = generator_for(seed, name)
+        rng = numpy_generator(seed, name)
         colours = palettes[int(rng.integers(len(palettes)))].pixels.reshape(-1, 3)
         photos.append(Photo(name, model.image(size, colours, rng)))
     return photos

@@ -11,13 +11,13 @@ from ..core.errors import UserError
 from .photo import Photo
 from .reading import read_photo
 
-Part = Literal["train", "validation", "test"]
+Subset = Literal["train", "validation", "test"]
 
 # The rest of the wheel's colour pictures teach a denoiser little: hubble_deep_field is itself noisy, ihc is
 # tissue with halos of sharpening, retina and color are smooth nearly everywhere, motorcycle_right shows the
 # scene of motorcycle_left once more, and the others are drawings, text or tiny. camera validates: gray, but a
 # natural scene of its own.
-EMBEDDED: dict[Part, tuple[str, ...]] = {
+EMBEDDED: dict[Subset, tuple[str, ...]] = {
     "train": ("rocket.jpg", "motorcycle_left.png"),
     "validation": ("camera.png",),
     "test": ("astronaut.png", "chelsea.png", "coffee.png"),
@@ -27,7 +27,7 @@ EMBEDDED: dict[Part, tuple[str, ...]] = {
 _KNOWN_GOOD = "0.26.0"
 
 
-def embedded_photos(part: Part) -> list[Photo]:
+def embedded_photos(part: Subset) -> list[Photo]:
     """The photographs of one part of the embedded split (see `EMBEDDED`), named without suffix.
 
     They are read from the installed scikit-image, without a network. The validation photograph is gray,

@@ -21,7 +21,7 @@ class FileJob:
     file: str
 
 
-def found_in(given: Path, unlisted: Callable[[OSError], object] | None = None) -> list[tuple[Path, Path]]:
+def photos_with_names(given: Path, unlisted: Callable[[OSError], object] | None = None) -> list[tuple[Path, Path]]:
     """The photographs of a folder, or the single one, each with its name there (see `find_photos`)."""
     root = given if given.is_dir() else given.parent
     return [(path, path.relative_to(root)) for path in find_photos(given, unlisted)]
@@ -54,25 +54,25 @@ def refuse_outputs(photos: Sequence[Path], jobs: Sequence[FileJob], out: Path) -
     for folder in photos:
         if folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
             raise UserError(f"out: {out} is among the photographs in {folder}; give another --out")
-    originals = {identity(job.path) for job in jobs if os.path.exists(job.path)}
-    for path in existing(jobs, out):
-        if identity(path) in originals:
+    originals = {file_identity(job.path) for job in jobs if os.path.exists(job.path)}
+    for path in existing_outputs(jobs, out):
+        if file_identity(path) in originals:
             raise UserError(f"out: {path} is a photograph itself, and would be replaced; give another --out")
 
 
-def existing(jobs: Sequence[FileJob], out: Path) -> list[Path]:
+def existing_outputs(jobs: Sequence[FileJob], out: Path) -> list[Path]:
     """The files that are there already."""
     return [out / job.file for job in jobs if os.path.exists(out / job.file)]
 
 
 def refuse_existing(jobs: Sequence[FileJob], out: Path) -> None:
     """Raises UserError where any output is there already."""
-    if there := existing(jobs, out):
+    if there := existing_outputs(jobs, out):
         more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
         raise UserError(f"out: {there[0]} is there already{more}; give --overwrite, or another --out")
 
 
-def identity(path: Path) -> tuple[int, int]:
+def file_identity(path: Path) -> tuple[int, int]:
     """What is equal for two names of one file alone."""
     status = path.stat()
     return status.st_dev, status.st_ino

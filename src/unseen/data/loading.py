@@ -16,7 +16,15 @@ import numpy as np
 from ..core.errors import UserError
 from ..core.progress import track
 from .photo import Photo
-from .reading import Found, Skipped, UnreadableImage, decode, find_photos, header_size, no_pillow_warnings
+from .reading import (
+    PhotosAndSkipped,
+    SkippedFile,
+    UnreadableImage,
+    decode,
+    find_photos,
+    header_size,
+    no_pillow_warnings,
+)
 
 T = TypeVar("T")
 
@@ -26,7 +34,7 @@ SMALLEST_WINDOW = 64
 """Side in pixels below which windows are refused: the usual training patch would no longer fit in one."""
 
 
-def generator_for(seed: int, name: str) -> np.random.Generator:
+def numpy_generator(seed: int, name: str) -> np.random.Generator:
     """A generator that depends on (seed, name) alone: not on what else there is, nor on the order."""
     # Names of files need not be valid UTF-8; hash() is no choice, it differs from process to process.
     digest = hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogateescape")).digest()
@@ -36,7 +44,7 @@ def generator_for(seed: int, name: str) -> np.random.Generator:
 # --------------------------------------------------------------------------------------------- loading
 
 
-def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> Found:
+def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> PhotosAndSkipped:
     """Read all photographs of `folder` (see `find_photos`) into at most `memory` bytes of pixels.
 
     Returns the photographs and the files that could not be read, both sorted by name. If the whole
@@ -49,14 +57,14 @@ def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> Foun
     """
     root = folder.parent if folder.is_file() else folder
 
-    def read(path: Path) -> Found:
+    def read(path: Path) -> PhotosAndSkipped:
         name = path.relative_to(root).as_posix()
         try:
             return [Photo(name, decode(path))], []
         except UnreadableImage as error:
-            return [], [Skipped(name, error.reason)]
+            return [], [SkippedFile(name, error.reason)]
 
-    photos, skipped = load_fitting(dict.fromkeys(find_photos(folder), 1), read, root, memory, seed)
+    photos, skipped = load_within_memory(dict.fromkeys(find_photos(folder), 1), read, root, memory, seed)
     if not photos:
         first = skipped[0]
         count = f"none of {len(skipped)} photographs can be read"
@@ -64,9 +72,9 @@ def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> Foun
     return photos, skipped
 
 
-def load_fitting(
-    pictures: Mapping[Path, int], read: Callable[[Path], Found], folder: Path, memory: int, seed: int
-) -> Found:
+def load_within_memory(
+    pictures: Mapping[Path, int], read: Callable[[Path], PhotosAndSkipped], folder: Path, memory: int, seed: int
+) -> PhotosAndSkipped:
     """Photographs, sorted by name, and files left out; windows in place of the whole where `memory` asks for them.
 
     pictures: clean pictures within `folder`, each with the number of arrays of its size that `read` makes of it.
@@ -75,22 +83,22 @@ def load_fitting(
     """
     paths = list(pictures)
     with no_pillow_warnings():
-        sizes = in_threads(try_header, paths, "measuring photographs")
+        sizes = map_in_threads(_size_or_error, paths, "measuring photographs")
         counted = zip(sizes, pictures.values(), strict=True)  # what cannot be read is told below
         side = _window_side([size for size, n in counted if isinstance(size, tuple) for _ in range(n)], memory, folder)
 
-        def read_windows(path: Path) -> Found:
+        def read_windows(path: Path) -> PhotosAndSkipped:
             photos, skipped = read(path)
             if side is not None and photos:
-                photos = _windows(photos, side, generator_for(seed, path.relative_to(folder).as_posix()))
+                photos = _windows(photos, side, numpy_generator(seed, path.relative_to(folder).as_posix()))
             return photos, skipped
 
-        found = in_threads(read_windows, paths, "reading photographs")
+        found = map_in_threads(read_windows, paths, "reading photographs")
     photos = [photo for some, _ in found for photo in some]
     return sorted(photos, key=lambda photo: photo.name), [one for _, skipped in found for one in skipped]
 
 
-def in_threads(work: Callable[[T], R], items: Sequence[T], description: str) -> list[R]:
+def map_in_threads(work: Callable[[T], R], items: Sequence[T], description: str) -> list[R]:
     """Map in order; Pillow's decoders release the interpreter lock."""
     pool = ThreadPoolExecutor(max_workers=min(16, (os.cpu_count() or 1) + 1))
     try:
@@ -100,7 +108,7 @@ def in_threads(work: Callable[[T], R], items: Sequence[T], description: str) -> 
         pool.shutdown(cancel_futures=True)
 
 
-def try_header(path: Path) -> tuple[int, int] | UnreadableImage:
+def _size_or_error(path: Path) -> tuple[int, int] | UnreadableImage:
     try:
         return header_size(path)
     except UnreadableImage as error:

@@ -24,12 +24,10 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 from PIL import Image
 
+from .arrays import Floats
 from .photo import THUMBNAIL, Photo
-
-Floats = NDArray[np.float64]
 
 SIDE = 24
 SAME = 0.97

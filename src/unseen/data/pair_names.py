@@ -21,7 +21,7 @@ _OF_INPUTS = {"input", "inputs", "noisy", "rain", "rainy", "blur", "blurry", "ha
 _OF_TARGETS = {"target", "targets", "gt", "truth", "groundtruth", "clean", "norain", "sharp", "hr"}
 _ROLE_AFTER_NUMBER = re.compile(r"(?<=\d)(x[1-8]|[HL])$")  # 0801x4; 001H and 001L
 
-Names = dict[Path, str]
+PhotoNames = dict[Path, str]
 
 
 def match_pairs(inputs: Path, targets: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
@@ -53,7 +53,7 @@ def match_pairs(inputs: Path, targets: Path) -> tuple[list[tuple[Path, Path]], l
             elif theirs[name]:
                 ambiguous.update(mine, theirs[name])
     theirs = _grouped(_without(_without(right, pairs.values()), ambiguous), scene_name)
-    pairs |= _by_beginning(_without(_without(left, pairs), ambiguous), theirs)
+    pairs |= _match_by_beginning(_without(_without(left, pairs), ambiguous), theirs)
     problems = [f"{name}: no target has this name" for name in _without(_without(left, pairs), ambiguous).values()]
     alone = _without(_without(right, pairs.values()), ambiguous)
     problems += [f"{name}: no input has this name" for name in alone.values()]
@@ -103,7 +103,7 @@ def _refuse_swapped(inputs: Path, targets: Path) -> None:
         )
 
 
-def _photos(folder: Path, other: Path) -> Names:
+def _photos(folder: Path, other: Path) -> PhotoNames:
     """The photographs of a folder by their path within it, without those of the other where it lies inside."""
     root, inner = folder.resolve(), other.resolve()
     apart = inner.relative_to(root) if inner.is_relative_to(root) else None
@@ -111,19 +111,19 @@ def _photos(folder: Path, other: Path) -> Names:
     return {path: name.as_posix() for path, name in names.items() if apart is None or not name.is_relative_to(apart)}
 
 
-def _grouped(names: Names, rule: Callable[[str], str]) -> defaultdict[str, list[Path]]:
+def _grouped(names: PhotoNames, rule: Callable[[str], str]) -> defaultdict[str, list[Path]]:
     groups: defaultdict[str, list[Path]] = defaultdict(list)
     for path, name in names.items():
         groups[rule(name)].append(path)
     return groups
 
 
-def _without(names: Names, taken: Iterable[Path]) -> Names:
+def _without(names: PhotoNames, taken: Iterable[Path]) -> PhotoNames:
     gone = set(taken)
     return {path: name for path, name in names.items() if path not in gone}
 
 
-def _by_beginning(inputs: Names, targets: dict[str, list[Path]]) -> dict[Path, Path]:
+def _match_by_beginning(inputs: PhotoNames, targets: dict[str, list[Path]]) -> dict[Path, Path]:
     """For each input the target whose scene is the longest beginning of its own, where there is just one."""
     found = {}
     for path, name in inputs.items():

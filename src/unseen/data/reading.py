@@ -34,14 +34,14 @@ class UnreadableImage(UserError):  # noqa: N818 (it says what is wrong, as UserE
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedFile:
     """One file that could not be used, and why (one line)."""
 
     name: str
     reason: str
 
 
-Found = tuple[list[Photo], list[Skipped]]
+PhotosAndSkipped = tuple[list[Photo], list[SkippedFile]]
 
 # --------------------------------------------------------------------------------------------- finding
 

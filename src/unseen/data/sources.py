@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +16,11 @@ from ..core.registry import did_you_mean
 from .dead_leaves import dead_leaves_photos
 from .embedded import embedded_photos
 from .loading import load_photos
-from .pairs import expanded, load_pairs, split_source
+from .pairs import load_pairs
 from .photo import Photo
-from .reading import Skipped
+from .reading import SkippedFile
+
+_VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,15 @@ class PhotoSplit:
 
     train: list[Photo]
     validation: list[Photo]
-    skipped: list[Skipped]
+    skipped: list[SkippedFile]
 
     def digest(self) -> str:
         """Twelve hexadecimal digits that change with any photograph, its name, or its side of the split."""
-        parts = [_content(photo) + photo.name for part in (self.train, self.validation) for photo in [*part, _END]]
+        parts = [
+            _content_digest(photo) + photo.name
+            for part in (self.train, self.validation)
+            for photo in [*part, _SIDE_END]
+        ]
         return hashlib.sha256("/".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
@@ -46,22 +54,22 @@ def training_photos(sources: Sequence[str]) -> PhotoSplit:
     """
     train: list[Photo] = []
     validation: list[Photo] = []
-    skipped: list[Skipped] = []
+    skipped: list[SkippedFile] = []
     for source in sources:
         kind, _, count = source.partition(":")
         if kind == "embedded":
             train += embedded_photos("train")
         elif kind == "dead_leaves":
-            train += dead_leaves_photos(_count(count, source))
+            train += dead_leaves_photos(_dead_leaves_count(count, source))
         else:
-            photos, broken = load_photos(Path(expanded(source, "data")))
+            photos, broken = load_photos(Path(expand_path(source, "data")))
             if len(photos) < 2:
                 raise UserError(f"data: {source}: needs two photographs at least, one of them to validate on")
             parts = _split(photos)
             train, validation, skipped = train + parts[0], validation + parts[1], skipped + broken
     if not validation or any(source == "embedded" for source in sources):
         validation += embedded_photos("validation")
-    train = without(train, validation)  # a photograph given twice must not sit on both sides
+    train = without_copies_of(train, validation)  # a photograph given twice must not sit on both sides
     if not train:
         raise UserError(f"data: {', '.join(sources)}: all photographs are the same; one must be left to validate on")
     return PhotoSplit(train, validation, skipped)
@@ -80,7 +88,7 @@ def recorded_pairs(
     """
     given: dict[str, tuple[Path, Path]] = {}
     for source in sources:
-        name, inputs, targets = split_source(source, "pairs")
+        name, inputs, targets = parse_pairs_source(source, "pairs")
         if name not in known:
             names = ", ".join(known) or "none"
             raise UserError(f"pairs: {name!r} is no set of this protocol; it names {names}{did_you_mean(name, known)}")
@@ -100,13 +108,13 @@ def recorded_pairs(
     return found
 
 
-def without(train: Iterable[Photo], held: Iterable[Photo]) -> list[Photo]:
+def without_copies_of(train: Iterable[Photo], held: Iterable[Photo]) -> list[Photo]:
     """The photographs whose clean picture, whole and pixel by pixel, is none of those that are held out."""
     kept_out = {photo.fingerprint.digest for photo in held}
     return [photo for photo in train if photo.fingerprint.digest not in kept_out]
 
 
-def load_test_set(source: str, step: int = 1, enlarge: int = 1) -> tuple[str, list[Photo], list[Skipped]]:
+def load_test_set(source: str, step: int = 1, enlarge: int = 1) -> tuple[str, list[Photo], list[SkippedFile]]:
     """A test set's name, photographs and files left out.
 
     source: `NAME=DIR` or a folder, clean; `NAME=INPUT_DIR:TARGET_DIR`, recorded pairs; or `embedded`. Folders are
@@ -115,28 +123,64 @@ def load_test_set(source: str, step: int = 1, enlarge: int = 1) -> tuple[str, li
     enlarge: inputs that are smaller by it are enlarged; thereafter they must be smaller by `step // enlarge`.
     Raises UserError where the source cannot be understood or read, and where nothing is left of it.
     """
-    name, folder = _named(source)
+    name, folder = _name_and_folder(source)
     if name and ":" in folder and not Path(folder).exists():
-        name, inputs, targets = split_source(source, "test")
+        name, inputs, targets = parse_pairs_source(source, "test")
         photos, skipped = load_pairs(inputs, targets, memory=2**40, enlarge=enlarge)
         _require_scale(photos, step // enlarge, enlarge, f"test: {name}")
         return name, photos, skipped
     if source == "embedded":
         name, photos, skipped = source, embedded_photos("test"), []
     else:
-        path = Path(expanded(folder, "test"))
+        path = Path(expand_path(folder, "test"))
         name = name or path.resolve().name
         photos, skipped = load_photos(path, memory=2**40)  # test images are never cut
-    lost = [photo for photo in photos if not _keeps_something(photo, step)]
+    lost = [photo for photo in photos if not _is_large_enough(photo, step)]
     if len(lost) == len(photos):
         raise UserError(
             f"test: {name}: none of its photographs is {step} pixels wide and high, the least there must be"
         )
     reason = f"less than {step} pixels wide or high, and sides are cut to multiples of {step}"
-    return name, trimmed(photos, step), skipped + [Skipped(photo.name, reason) for photo in lost]
+    return name, trimmed(photos, step), skipped + [SkippedFile(photo.name, reason) for photo in lost]
 
 
-def _named(source: str) -> tuple[str, str]:
+def parse_pairs_source(source: str, field: str) -> tuple[str, Path, Path]:
+    """The set's name and its two folders, from `NAME=INPUT_DIR:TARGET_DIR`, each `expanded`.
+
+    Raises UserError, naming `field`, for any other form.
+    """
+    name, _, folders = source.partition("=")
+    inputs, _, targets = folders.partition(":")
+    if not (name and inputs and targets):
+        raise UserError(
+            f"{field}: {source!r}: expected NAME=INPUT_DIR:TARGET_DIR, distorted pictures before clean ones"
+        )
+    return name, Path(expand_path(inputs, field)), Path(expand_path(targets, field))
+
+
+def expand_path(folder: str, field: str) -> str:
+    """With a `~` in front and environment variables put in: so files of options can be the same on every machine.
+
+    Variables are `$NAME` and `${NAME}`, of letters, digits and underscores, no digit first. A path that exists as it
+    is written is taken as written. Raises UserError, naming `field`, for a variable that is not set, and for the `~`
+    of a user who is not known.
+    """
+    if Path(folder).exists():
+        return folder
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
+        if name not in os.environ:
+            raise UserError(f"{field}: {folder}: {found[0]} is not set")
+        return os.environ[name]
+
+    try:
+        return str(Path(_VARIABLE.sub(value, folder)).expanduser())
+    except RuntimeError as error:
+        raise UserError(f"{field}: {folder}: the home of this user is not known") from error
+
+
+def _name_and_folder(source: str) -> tuple[str, str]:
     """A test set's name, empty where it goes by its folder's, and its folder or folders."""
     name, equals, folder = source.partition("=")
     if source and (not equals or "/" in name or Path(source).exists()):  # any = is of the folder's own name
@@ -151,11 +195,11 @@ def trimmed(photos: Sequence[Photo], step: int) -> list[Photo]:
     return [
         photo.window(0, 0, photo.pixels.shape[0] // step * step, photo.pixels.shape[1] // step * step)
         for photo in photos
-        if _keeps_something(photo, step)
+        if _is_large_enough(photo, step)
     ]
 
 
-def _keeps_something(photo: Photo, step: int) -> bool:
+def _is_large_enough(photo: Photo, step: int) -> bool:
     return all(side >= step for side in photo.pixels.shape[:2])
 
 
@@ -167,7 +211,7 @@ def _split(photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
     sharing: dict[str, list[Photo]] = {}
     for photo in photos:
         sharing.setdefault(photo.fingerprint.digest, []).append(photo)
-    ranked = sorted(sharing.values(), key=lambda group: _order(group[0].name))
+    ranked = sorted(sharing.values(), key=lambda group: _split_key(group[0].name))
     held = ranked[: max(1, len(ranked) // 10)]
     position = {photo: i for group in held for i, photo in enumerate(group)}
     validation = sorted((photo for photo in photos if photo in position), key=lambda photo: position[photo])
@@ -190,7 +234,7 @@ def _require_scale(photos: Sequence[Photo], scale: int, enlarge: int, field: str
         raise UserError(f"{field}: {photo.name}: {given}, and {wanted}")
 
 
-def _count(text: str, source: str) -> int:
+def _dead_leaves_count(text: str, source: str) -> int:
     if not text:
         return 200
     if not text.isdecimal() or int(text) < 1:
@@ -198,13 +242,13 @@ def _count(text: str, source: str) -> int:
     return int(text)
 
 
-def _content(photo: Photo) -> str:
+def _content_digest(photo: Photo) -> str:
     pictures = [photo.pixels] if photo.recorded is None else [photo.pixels, photo.recorded]
     return hashlib.sha256(b"".join(str(p.shape).encode() + p.tobytes() for p in pictures)).hexdigest()
 
 
-_END = Photo("", np.zeros((0, 0, 3), dtype=np.uint8))  # stands between the two parts in a digest
+_SIDE_END = Photo("", np.zeros((0, 0, 3), dtype=np.uint8))  # stands between the two parts in a digest
 
 
-def _order(name: str) -> str:
+def _split_key(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()

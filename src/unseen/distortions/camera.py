@@ -23,13 +23,13 @@ from .distortion import (
     sample_seeds,
 )
 
-Convention = Literal["paper", "matlab", "python"]
+NoiseConvention = Literal["paper", "matlab", "python"]
 Bayer = Literal["any", "rggb", "grbg", "gbrg", "bggr", "none"]
 
-PATTERNS: tuple[Bayer, ...] = ("rggb", "grbg", "gbrg", "bggr")
+BAYER_PATTERNS: tuple[Bayer, ...] = ("rggb", "grbg", "gbrg", "bggr")
 """Pattern i is the first one seen from i // 2 rows and i % 2 columns further."""
 
-Values = TypeVar("Values", float, Tensor)
+FloatOrTensor = TypeVar("FloatOrTensor", float, Tensor)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class CameraNoise(Distortion):
 
     degree_unit: ClassVar[str] = "standard deviation at mid-gray, gray levels of 255"
 
-    convention: Convention
+    convention: NoiseConvention
     shot: Range
     read: Range
     bayer: Bayer = "any"
@@ -71,7 +71,7 @@ class CameraNoise(Distortion):
     clip: bool = True
 
     def __post_init__(self) -> None:
-        for name, value, known in (("convention", self.convention, Convention), ("bayer", self.bayer, Bayer)):
+        for name, value, known in (("convention", self.convention, NoiseConvention), ("bayer", self.bayer, Bayer)):
             if value not in get_args(known):
                 raise ValueError(f"{name} {value!r} is none of {', '.join(get_args(known))}")
         for name, levels in (("shot", self.shot), ("read", self.read)):
@@ -105,7 +105,7 @@ class CameraNoise(Distortion):
     @property
     def alternatives(self) -> list[tuple[Distortion, ...]]:
         """One for each pattern that may be drawn."""
-        return [(replace(self, bayer=bayer),) for bayer in (PATTERNS if self.bayer == "any" else (self.bayer,))]
+        return [(replace(self, bayer=bayer),) for bayer in (BAYER_PATTERNS if self.bayer == "any" else (self.bayer,))]
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
         parameters = {
@@ -115,9 +115,9 @@ class CameraNoise(Distortion):
             "seed": sample_seeds(generator, n),
         }
         if self.bayer == "any":
-            parameters["pattern"] = torch.randint(len(PATTERNS), (n,), generator=generator)
+            parameters["pattern"] = torch.randint(len(BAYER_PATTERNS), (n,), generator=generator)
         elif self.bayer != "none":
-            parameters["pattern"] = torch.full((n,), PATTERNS.index(self.bayer))
+            parameters["pattern"] = torch.full((n,), BAYER_PATTERNS.index(self.bayer))
         return parameters
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
@@ -144,7 +144,9 @@ class CameraNoise(Distortion):
     def _sigma_of_gray(self, shot: float, read: float) -> float:
         gamma = torch.tensor([sum(ends(self.gamma)) / 2], dtype=torch.float64)
         light = float(inverse_response(torch.full((1, 1, 1, 1), 0.5, dtype=torch.float64), gamma))
-        slope = (0.5 + OFFSET * (float(gamma) - 1)) / (float(gamma) * light)  # of the response, where it is 0.5
+        slope = (0.5 + OFFSET_PER_GAMMA * (float(gamma) - 1)) / (
+            float(gamma) * light
+        )  # of the response, where it is 0.5
         kept = 1 if self.bayer == "none" else DEMOSAICKED
         return round(255 * slope * math.sqrt(kept * noise_variance(self.convention, light, shot, read)), 2)
 
@@ -152,7 +154,9 @@ class CameraNoise(Distortion):
         return images.clamp(0, 1) if self.clip else images
 
 
-def noise_variance(convention: Convention, light: Values, shot: Values, read: Values) -> Values:
+def noise_variance(
+    convention: NoiseConvention, light: FloatOrTensor, shot: FloatOrTensor, read: FloatOrTensor
+) -> FloatOrTensor:
     """Variance of the noise on linear light in [0, 1], by one of CBDNet's three conventions (see CameraNoise)."""
     if convention == "paper":
         return light * shot**2 + read**2
@@ -161,7 +165,7 @@ def noise_variance(convention: Convention, light: Values, shot: Values, read: Va
     return shot * light + read
 
 
-OFFSET = 0.055 / 1.4
+OFFSET_PER_GAMMA = 0.055 / 1.4
 """Offset of the response for each unit of its exponent above 1, such that 2.4 has sRGB's, 0.055."""
 
 
@@ -186,9 +190,9 @@ def inverse_response(images: Tensor, gamma: Tensor) -> Tensor:
 
 def _curve(gamma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Exponent and offset of the power, and where the line from black touches it, and with which slope."""
-    offset = OFFSET * (gamma - 1)
-    knee = (OFFSET * gamma / (1 + offset)) ** gamma
-    return gamma, offset, knee, OFFSET / knee
+    offset = OFFSET_PER_GAMMA * (gamma - 1)
+    knee = (OFFSET_PER_GAMMA * gamma / (1 + offset)) ** gamma
+    return gamma, offset, knee, OFFSET_PER_GAMMA / knee
 
 
 # Sites of the pattern rggb, in reading order: red, green beside red, green beside blue, blue.

@@ -47,7 +47,7 @@ class Composition(Distortion):
     @property
     def degree(self) -> str:
         """The parts' degrees, such as "2 > 10 > 40"; a composition within a composition in brackets."""
-        return f" {self.sign} ".join(_words(part) for part in self.parts)
+        return f" {self.sign} ".join(_component_degree(part) for part in self.parts)
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
         drawn: Parameters = {}
@@ -172,7 +172,7 @@ class Choice(Composition):
         return self.apply_each(parameters["choice"], clean, parameters)
 
 
-def _words(part: Distortion) -> str:
+def _component_degree(part: Distortion) -> str:
     """A part's degree within a composition's."""
     degree = degree_in_words(part.degree)
     return f"({degree})" if isinstance(part, Composition) and len(part.parts) > 1 else degree

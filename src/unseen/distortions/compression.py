@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from ..data.tensors import as_levels
 from .distortion import Distortion, Parameters, Range, ends, require_within, sample_range
 
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
@@ -45,7 +46,7 @@ class _Codec(Distortion):
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         if clean.shape[1] not in (1, 3):
             raise ValueError(f"{type(self).__name__} codes images of 1 or 3 channels, and not of {clean.shape[1]}")
-        levels = (clean.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        levels = as_levels(clean).byte().permute(0, 2, 3, 1).cpu().numpy()
         qualities = parameters["quality"].tolist()
         coded = np.stack([self._recode(pixels, quality) for pixels, quality in zip(levels, qualities, strict=True)])
         return torch.from_numpy(coded).permute(0, 3, 1, 2).to(clean) / 255

@@ -16,9 +16,9 @@ from ..core.atomic import replacing
 from ..core.progress import track
 from ..core.randomness import generator
 from ..core.version import __version__
-from ..data.file_jobs import FileJob, found_in, jobs_for
+from ..data.file_jobs import FileJob, jobs_for, photos_with_names
 from ..data.photo import Pixels
-from ..data.reading import Skipped, UnreadableImage, read_photo
+from ..data.reading import SkippedFile, UnreadableImage, read_photo
 from ..data.tensors import to_pixels, to_tensor
 from . import Distortion, Parameters
 from .sidecar import SIDECAR, CopyRecord, _parsed, append, to_parameters
@@ -31,7 +31,7 @@ class DegradeReport:
 
     written: int
     wanted: int
-    skipped: list[Skipped]
+    skipped: list[SkippedFile]
 
 
 # ------------------------------------------------------------------------------------------ one photograph
@@ -52,10 +52,10 @@ def degrade_pixels(
     Raises ValueError where the distortion cannot be applied to a photograph of this size.
     """
     parameters = distortion.sample(draws, 1)
-    return to_pixels(applied(distortion, pixels, parameters, device)), parameters
+    return to_pixels(distort_pixels(distortion, pixels, parameters, device)), parameters
 
 
-def applied(distortion: Distortion, pixels: Pixels, parameters: Parameters, device: str) -> Tensor:
+def distort_pixels(distortion: Distortion, pixels: Pixels, parameters: Parameters, device: str) -> Tensor:
     """The degraded photograph before it is rounded, float32 (1, 3, H', W') on the CPU. Raises as `degrade` does."""
     scale = distortion.scale
     height, width = (side // scale * scale for side in pixels.shape[:2])
@@ -76,7 +76,7 @@ def replay(pixels: Pixels, record: CopyRecord, device: str = "cpu") -> Pixels:
     distortion = _parsed(record.distortion)
     parameters = to_parameters(record.parameters, distortion)
     try:
-        copy = to_pixels(applied(distortion, pixels, parameters, device))
+        copy = to_pixels(distort_pixels(distortion, pixels, parameters, device))
     except Exception as error:  # numbers that someone changed may make a distortion raise nearly anything
         raise ValueError(f"{record.distortion} cannot be applied with the recorded parameters: {error}") from error
     if digest(copy) != record.sha256:
@@ -92,7 +92,7 @@ def replay(pixels: Pixels, record: CopyRecord, device: str = "cpu") -> Pixels:
 
 def plan_copies(photos: Sequence[Path], ending: str = ".png") -> list[FileJob]:
     """A job for every photograph in folders and files, the tree kept; raises UserError as `jobs_for` does."""
-    return jobs_for([found for given in photos for found in found_in(given)], ending)
+    return jobs_for([found for given in photos for found in photos_with_names(given)], ending)
 
 
 def make_copies(jobs: Sequence[FileJob], spec: str, out: Path, seed: int, device: str, stop: Event) -> DegradeReport:
@@ -105,15 +105,15 @@ def make_copies(jobs: Sequence[FileJob], spec: str, out: Path, seed: int, device
 
     def make(job: FileJob) -> None:
         pixels = read_photo(job.path)
-        copy, drawn = degrade_pixels(pixels, distortion, draws_of(job.source, seed), device)
+        copy, drawn = degrade_pixels(pixels, distortion, copy_generator(job.source, seed), device)
         parameters = {name: value[0].tolist() for name, value in drawn.items()}
         record = CopyRecord(job.file, job.source, digest(pixels), digest(copy), spec, __version__, parameters)
         _write(out, record, copy)
 
-    return one_by_one(jobs, make, stop)
+    return run_jobs(jobs, make, stop)
 
 
-def draws_of(source: str, seed: int) -> torch.Generator:
+def copy_generator(source: str, seed: int) -> torch.Generator:
     """The generator from which the photograph of this name is degraded."""
     return generator(seed, "degrade", source)
 
@@ -130,10 +130,12 @@ def replay_copies(
     def make(job: FileJob) -> None:
         _write(out, records[job.file], replay(read_photo(job.path), records[job.file], device))
 
-    outcome = one_by_one(jobs, make, stop)
+    outcome = run_jobs(jobs, make, stop)
     there = {job.file for job in jobs}
     absent = [
-        Skipped(r.source, "is recorded, and not among the photographs") for r in records.values() if r.file not in there
+        SkippedFile(r.source, "is recorded, and not among the photographs")
+        for r in records.values()
+        if r.file not in there
     ]
     return DegradeReport(outcome.written, len(records), outcome.skipped + absent)
 
@@ -144,7 +146,7 @@ def plan_replay(photos: Sequence[Path], records: Mapping[str, CopyRecord]) -> li
     return [FileJob(paths[r.source], r.source, r.file) for r in records.values() if r.source in paths]
 
 
-def one_by_one(jobs: Sequence[FileJob], make: Callable[[FileJob], None], stop: Event) -> DegradeReport:
+def run_jobs(jobs: Sequence[FileJob], make: Callable[[FileJob], None], stop: Event) -> DegradeReport:
     """Do all jobs, leaving out what is unreadable (UnreadableImage) or does not fit (ValueError)."""
     written, skipped = 0, []
     for job in track(jobs, "degrading"):
@@ -153,9 +155,9 @@ def one_by_one(jobs: Sequence[FileJob], make: Callable[[FileJob], None], stop: E
         try:
             make(job)
         except UnreadableImage as error:
-            skipped.append(Skipped(job.source, error.reason))
+            skipped.append(SkippedFile(job.source, error.reason))
         except ValueError as error:
-            skipped.append(Skipped(job.source, " ".join(str(error).split())))
+            skipped.append(SkippedFile(job.source, " ".join(str(error).split())))
         else:
             written += 1
     return DegradeReport(written, len(jobs), skipped)

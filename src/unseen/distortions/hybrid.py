@@ -18,14 +18,16 @@ from .noise import GaussianNoise
 
 Severity = Literal["mild", "moderate", "severe"]
 Dominant = Literal["any", "blur", "noise", "jpeg"]
-Triple = tuple[int, int, int]
+Bins = tuple[int, int, int]
 """The bins of blur, noise and JPEG, each 1 (weakest) to 10."""
 
 SEVERITIES: dict[Severity, range] = {"mild": range(9, 12), "moderate": range(12, 18), "severe": range(18, 21)}
 BLUR_STEP, NOISE_STEP = 0.5, 5.0  # widths of a bin of σ: of the kernel in pixels, of the noise in gray levels
 # Of JPEG quality, in whole numbers: bin n is from edge n + 1 up to, but without, edge n.
 QUALITY_EDGES = (101, 80, 60, 50, 40, 35, 30, 25, 20, 15, 10)
-PARTS = Sequence((GaussianBlur((0.0, 5.0), size=21, border="replicate"), GaussianNoise((0.0, 50.0)), JPEG((10, 100))))
+BLUR_NOISE_JPEG = Sequence(
+    (GaussianBlur((0.0, 5.0), size=21, border="replicate"), GaussianNoise((0.0, 50.0)), JPEG((10, 100)))
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Hybrid(Distortion):
         return self.severity if self.dominant == "any" else f"{self.severity}, {self.dominant} dominant"
 
     @property
-    def classes(self) -> frozenset[Triple]:
+    def classes(self) -> frozenset[Bins]:
         """The triples it draws from. Two hybrids that share one draw the same distortions, whatever their words."""
         return frozenset(_triples(self.severity, self.dominant))
 
@@ -71,18 +73,18 @@ class Hybrid(Distortion):
         within = torch.rand(3, n, generator=generator, dtype=torch.float64)
         edges = torch.tensor(QUALITY_EDGES)
         weakest, strongest = edges[jpeg], edges[jpeg + 1]
-        return PARTS.sample(generator, n) | {
+        return BLUR_NOISE_JPEG.sample(generator, n) | {
             "0.sigma": BLUR_STEP * (blur + within[0]),
             "1.sigma": NOISE_STEP * (noise + within[1]),
             "2.quality": (strongest + (weakest - strongest) * within[2]).long(),
         }
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
-        return PARTS.apply(clean, parameters)
+        return BLUR_NOISE_JPEG.apply(clean, parameters)
 
 
 @cache
-def _triples(severity: Severity, dominant: Dominant) -> tuple[Triple, ...]:
+def _triples(severity: Severity, dominant: Dominant) -> tuple[Bins, ...]:
     """All triples of a class, or those of them that one distortion dominates."""
     bins = range(1, 11)
     inside = [t for t in product(bins, bins, bins) if sum(t) - 2 in SEVERITIES[severity]]

@@ -18,8 +18,8 @@ from .distortion import normal_fields
 Border = Literal["reflect", "replicate"]
 """Beyond the border: mirrored without repeating the edge, as often as it takes, or the edge itself."""
 
-SMALLEST = 1e-6  # pixels: what stands for a width of 0, so that its kernel is an impulse and not 0/0
-STEPS = 256  # of a camera path, whatever its length, so that a seed means the same shape
+SMALLEST_WIDTH = 1e-6  # pixels: what stands for a width of 0, so that its kernel is an impulse and not 0/0
+PATH_STEPS = 256  # of a camera path, whatever its length, so that a seed means the same shape
 
 
 def gaussian_kernels(sigma_x: Tensor, sigma_y: Tensor, theta: Tensor, size: int) -> Tensor:
@@ -62,7 +62,7 @@ def disc_kernels(radius: Tensor, size: int) -> Tensor:
     radius: (n,) in pixels. Up to 0.5 the disc lies in one pixel and changes nothing.
     """
     y, x = _grid(size, radius)
-    r = radius.clamp_min(SMALLEST).view(-1, 1, 1)
+    r = radius.clamp_min(SMALLEST_WIDTH).view(-1, 1, 1)
     corners = [_disc_quadrant(x + right, y + down, r) for right in (-0.5, 0.5) for down in (-0.5, 0.5)]
     return _normalised((corners[3] - corners[2] - corners[1] + corners[0]).clamp_min(0))
 
@@ -73,9 +73,9 @@ def camera_paths(length: Tensor, angle: Tensor, bend: float, seeds: Tensor) -> T
     length: (n,), of the path in pixels. angle: (n,), heading at its start. bend: standard deviation, in radians,
     of the heading at its end about the heading at its start; 0 is a straight line. Centred on their mean.
     """
-    turns = normal_fields(seeds, torch.empty(len(seeds), STEPS, dtype=torch.float64)).cumsum(dim=1)
-    heading = angle[:, None] + bend / math.sqrt(STEPS) * turns
-    strides = torch.stack([heading.cos(), heading.sin()], dim=2) * (length / STEPS)[:, None, None]
+    turns = normal_fields(seeds, torch.empty(len(seeds), PATH_STEPS, dtype=torch.float64)).cumsum(dim=1)
+    heading = angle[:, None] + bend / math.sqrt(PATH_STEPS) * turns
+    strides = torch.stack([heading.cos(), heading.sin()], dim=2) * (length / PATH_STEPS)[:, None, None]
     points = strides.cumsum(dim=1)
     return points - points.mean(dim=1, keepdim=True)
 
@@ -110,7 +110,7 @@ def gaussian_blur(images: Tensor, sigma: Tensor, size: int, border: Border) -> T
 
     Sums over shifted copies, so that neither the batch nor the device's convolutions change a bit.
     """
-    squares = (_offsets(size, sigma) / sigma.clamp_min(SMALLEST)[:, None]) ** 2
+    squares = (_offsets(size, sigma) / sigma.clamp_min(SMALLEST_WIDTH)[:, None]) ** 2
     lines = torch.softmax(-squares / 2, dim=1).to(images)
     images = images.contiguous()
     for dim in (2, 3):
@@ -139,8 +139,8 @@ def _squared_distances(sigma_x: Tensor, sigma_y: Tensor, theta: Tensor, size: in
     """q = xᵀ Σ⁻¹ x, (n, size, size)."""
     y, x = _grid(size, theta)
     cos, sin = theta.cos().view(-1, 1, 1), theta.sin().view(-1, 1, 1)
-    along = (x * cos + y * sin) / sigma_x.clamp_min(SMALLEST).view(-1, 1, 1)
-    across = (y * cos - x * sin) / sigma_y.clamp_min(SMALLEST).view(-1, 1, 1)
+    along = (x * cos + y * sin) / sigma_x.clamp_min(SMALLEST_WIDTH).view(-1, 1, 1)
+    across = (y * cos - x * sin) / sigma_y.clamp_min(SMALLEST_WIDTH).view(-1, 1, 1)
     return along**2 + across**2
 
 

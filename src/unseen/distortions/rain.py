@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from ..data.arrays import Floats, Integers
 from .air import scene_depth, veil
 from .distortion import Distortion, Parameters, Range, per_image, require_within, sample_range, sample_seeds
-
-Floats = NDArray[np.floating[Any]]
-Integers = NDArray[np.int64]
 
 # Length, width and brightness differ between the streaks of one image by these factors, evenly drawn, of mean 1.
 _LENGTHS, _WIDTHS, _BRIGHTNESSES = (0.5, 1.5), (0.75, 1.25), (0.5, 1.5)
@@ -207,7 +204,7 @@ def _draw(layer: Floats, streaks: _Streaks, tilt: float, side: float) -> None:
     sine, cosine = math.sin(tilt), math.cos(tilt)
     across = math.ceil(side / cosine)
     columns = np.arange(-across, across + 1, dtype=np.float32)
-    i, row = _rows(streaks.y, _END * cosine * streaks.length + side * abs(sine), height)
+    i, row = _rows_reached(streaks.y, _END * cosine * streaks.length + side * abs(sine), height)
     down = row.astype(np.float32) - streaks.y[i]
     middle = streaks.x[i] + down * (sine / cosine)  # where the streak crosses the row
     near = (middle > -across) & (middle < width + across)
@@ -222,7 +219,7 @@ def _draw(layer: Floats, streaks: _Streaks, tilt: float, side: float) -> None:
     np.add.at(layer.reshape(-1), place.ravel(), light.ravel())
 
 
-def _rows(middles: Floats, reaches: Floats, height: int) -> tuple[Integers, Integers]:
+def _rows_reached(middles: Floats, reaches: Floats, height: int) -> tuple[Integers, Integers]:
     """Every pair of a streak and a row, 0 to `height` - 1, that it reaches: indices of streaks, and of rows."""
     first = np.maximum(np.ceil(middles - reaches), 0).astype(np.int64)
     last = np.minimum(np.floor(middles + reaches), height - 1).astype(np.int64)

@@ -17,7 +17,7 @@ from .distortion import Distortion, Parameters, sample_range
 from .kernels import convolve, gaussian_kernels, generalised_gaussian_kernels, plateau_kernels, sinc_kernels
 from .noise import GaussianNoise, ScaledPoissonNoise
 
-Noise = Literal["any", "gaussian", "poisson"]
+NoiseKind = Literal["any", "gaussian", "poisson"]
 Strength = Literal["any", "weak", "strong"]
 
 KERNELS = (
@@ -32,12 +32,12 @@ KERNELS = (
 )
 KERNEL_SHARES = (0.45, 0.25, 0.12, 0.03, 0.12, 0.03)  # of the first six, among themselves
 SINC_SHARE, FINAL_SINC_SHARE, GRAY_SHARE = 0.1, 0.8, 0.4
-MODES = ("area", "bilinear", "bicubic")
+RESIZE_MODES = ("area", "bilinear", "bicubic")
 CODEC = JPEG((30, 95))
 
 
 @dataclass(frozen=True)
-class Stage:
+class Pass:
     """The ranges of one pass of blur, resizing and noise.
 
     blurred: share of the images that are blurred. sigma: of the kernels, in pixels.
@@ -95,8 +95,8 @@ class Stage:
         return self.noise.apply(_resize(_blur(image, own), size, own), unprefixed("noise", own))
 
 
-FIRST = Stage(1.0, (0.2, 3.0), up=0.2, down=0.7, factors=(0.15, 1.5), gaussian=(1.0, 30.0), poisson=(0.05, 3.0))
-SECOND = Stage(0.8, (0.2, 1.5), up=0.3, down=0.4, factors=(0.3, 1.2), gaussian=(1.0, 25.0), poisson=(0.05, 2.5))
+FIRST_PASS = Pass(1.0, (0.2, 3.0), up=0.2, down=0.7, factors=(0.15, 1.5), gaussian=(1.0, 30.0), poisson=(0.05, 3.0))
+SECOND_PASS = Pass(0.8, (0.2, 1.5), up=0.3, down=0.4, factors=(0.3, 1.2), gaussian=(1.0, 25.0), poisson=(0.05, 2.5))
 
 
 @dataclass(frozen=True)
@@ -123,11 +123,11 @@ class RealESRGAN(Distortion):
 
     order: Literal[1, 2]
     scale: int = 4
-    noise: Noise = "any"
+    noise: NoiseKind = "any"
     strength: Strength = "any"
 
     def __post_init__(self) -> None:
-        settings = (("order", self.order, Literal[1, 2]), ("noise", self.noise, Noise))
+        settings = (("order", self.order, Literal[1, 2]), ("noise", self.noise, NoiseKind))
         for name, value, allowed in (*settings, ("strength", self.strength, Strength)):
             if value not in get_args(allowed):
                 raise ValueError(f"{name} {value!r} is none of {', '.join(map(str, get_args(allowed)))}")
@@ -152,9 +152,9 @@ class RealESRGAN(Distortion):
         return isinstance(other, RealESRGAN) and not self.classes.isdisjoint(other.classes)
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> tuple[Pass, ...]:
         """The passes, the last one with its noise as set."""
-        *before, last = (FIRST, SECOND)[: self.order]
+        *before, last = (FIRST_PASS, SECOND_PASS)[: self.order]
         kinds = {"any": (0.5, 0.5), "gaussian": (1.0, 0.0), "poisson": (0.0, 1.0)}[self.noise]
         gaussian, poisson = (_half(ends, self.strength) for ends in (last.gaussian, last.poisson))
         return *before, replace(last, gaussian=gaussian, poisson=poisson, kinds=kinds)
@@ -214,7 +214,7 @@ def _blur(image: Tensor, own: Parameters) -> Tensor:
 
 
 def _resize(image: Tensor, size: tuple[int, int], own: Parameters) -> Tensor:
-    return F.interpolate(image, size, mode=MODES[int(own["mode"])])
+    return F.interpolate(image, size, mode=RESIZE_MODES[int(own["mode"])])
 
 
 def _finish(image: Tensor, final: tuple[int, int], end: Parameters) -> Tensor:
@@ -228,7 +228,7 @@ def _pick(shares: list[float], generator: torch.Generator, n: int) -> Tensor:
 
 
 def _modes(generator: torch.Generator, n: int) -> Tensor:
-    return torch.randint(len(MODES), (n,), generator=generator)
+    return torch.randint(len(RESIZE_MODES), (n,), generator=generator)
 
 
 def _sizes(generator: torch.Generator, n: int) -> Tensor:

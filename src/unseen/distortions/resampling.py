@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 from .distortion import Distortion, Parameters, Range, degree_in_words, require_within, sample_range
 
-Mode = Literal["area", "bilinear", "bicubic", "matlab"]
-LEVELS = 255
+ResizeMode = Literal["area", "bilinear", "bicubic", "matlab"]
+WHITE = 255
 
 
-def resize(images: Tensor, height: int, width: int, mode: Mode) -> Tensor:
+def resize(images: Tensor, height: int, width: int, mode: ResizeMode) -> Tensor:
     """Float (n, C, H, W) to (n, C, height, width); pixels are areas, and both images cover the same one.
 
     mode: `area` is the mean of all pixels that the new one touches; `bilinear` and `bicubic` (a = −1/2: Keys 1981)
@@ -40,10 +40,10 @@ def matlab_bicubic(images: Tensor, height: int, width: int) -> Tensor:
     Beyond the border stands the edge, as in the published pairs of Set5 and Set14 (Huang et al. 2015), which this
     meets in every level; later releases of MATLAB mirror instead.
     """
-    levels = (images.double() * LEVELS).round().clamp(0, LEVELS)
+    levels = (images.double() * WHITE).round().clamp(0, WHITE)
     for dim, length in sorted({2: height, 3: width}.items(), key=lambda to: to[1] / images.shape[to[0]]):
-        levels = (_cubic(levels, dim, length) + 0.5).floor().clamp(0, LEVELS)  # MATLAB rounds halves up
-    return (levels / LEVELS).to(images)
+        levels = (_cubic(levels, dim, length) + 0.5).floor().clamp(0, WHITE)  # MATLAB rounds halves up
+    return (levels / WHITE).to(images)
 
 
 def _cubic(images: Tensor, dim: int, length: int) -> Tensor:
@@ -82,7 +82,7 @@ class Downsample(Distortion):
     degree_unit: ClassVar[str] = "factor by which each side shrinks"
 
     factor: int
-    mode: Mode = "matlab"
+    mode: ResizeMode = "matlab"
 
     def __post_init__(self) -> None:
         require_within("factor", self.factor, 2, 16)
@@ -128,8 +128,8 @@ class Resample(Distortion):
     degree_unit: ClassVar[str] = "factor by which each side shrinks"
 
     factor: Range
-    down: Mode = "bicubic"
-    up: Mode = "bicubic"
+    down: ResizeMode = "bicubic"
+    up: ResizeMode = "bicubic"
 
     def __post_init__(self) -> None:
         require_within("factor", self.factor, 1, 16)
@@ -168,5 +168,5 @@ def _shrunk(length: int, factor: float) -> int:
 
 
 def _require_mode(name: str, mode: str) -> None:
-    if mode not in get_args(Mode):
-        raise ValueError(f"{name} {mode!r} is none of {', '.join(get_args(Mode))}")
+    if mode not in get_args(ResizeMode):
+        raise ValueError(f"{name} {mode!r} is none of {', '.join(get_args(ResizeMode))}")

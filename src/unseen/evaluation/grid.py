@@ -18,7 +18,7 @@ from ..data.file_jobs import FileJob
 from ..data.photo import Photo, Pixels
 from ..data.reading import read_photo
 from ..data.tensors import to_tensor
-from ..distortions.copies import DegradeReport, degrade_pixels, draws_of, one_by_one
+from ..distortions.copies import DegradeReport, copy_generator, degrade_pixels, run_jobs
 from ..distortions.spec import parse_distortion
 from ..protocols.confounder import Synthetic
 from ..protocols.convention import Convention
@@ -86,7 +86,7 @@ def make_grids(
         with replacing(out / job.file) as temporary:
             draw(panels).savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
 
-    return one_by_one(jobs, make, stop)
+    return run_jobs(jobs, make, stop)
 
 
 def clean_panel(photo: Photo) -> GridPanel:
@@ -104,7 +104,7 @@ def level_panel(photo: Photo, level: GridLevel, seed: int, device: str) -> GridP
     """
     distortion = level.confounder.distortion
     scale = distortion.scale
-    copy, _ = degrade_pixels(photo.pixels, distortion, draws_of(photo.name, seed), device)
+    copy, _ = degrade_pixels(photo.pixels, distortion, copy_generator(photo.name, seed), device)
     height, width = (side * scale for side in copy.shape[:2])
     shown = Photo(photo.name, photo.pixels[:height, :width], copy).centre(max(CROP // scale, 1) * scale)
     assert shown.recorded is not None

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from ..core.errors import UserError
 from ..core.progress import task, track
-from ..data.file_jobs import FileJob, identity
-from ..data.reading import Skipped, UnreadableImage
+from ..data.file_jobs import FileJob, file_identity
+from ..data.reading import SkippedFile, UnreadableImage
 from ..evaluation.noise import PLACES, SIDE, estimate_noise
 from ..models.card import Envelope
 from ..models.loading import Model
@@ -75,7 +75,7 @@ class RestoreReport:
     restored: int = 0
     there: int = 0
     untried: int = 0
-    failed: list[Skipped] = field(default_factory=list)
+    failed: list[SkippedFile] = field(default_factory=list)
     remarks: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -134,7 +134,7 @@ def opened(
     stop: Event,
 ) -> Iterator[FileTask]:
     """What is to be done, by the headers; what cannot be opened has failed, what is there already is counted."""
-    originals, taken = {identity(job.path) for job in jobs if os.path.exists(job.path)}, set[str]()
+    originals, taken = {file_identity(job.path) for job in jobs if os.path.exists(job.path)}, set[str]()
     for job in track(jobs, "looking at photographs", len(jobs)):
         if stop.is_set():
             break
@@ -143,7 +143,7 @@ def opened(
                 if str(work.target).casefold() in taken:
                     raise UserError(f"another photograph is written to {work.target}")
                 taken.add(str(work.target).casefold())
-                if os.path.exists(work.target) and identity(work.target) in originals:
+                if os.path.exists(work.target) and file_identity(work.target) in originals:
                     raise UserError(f"{work.target} is a photograph itself, and would be replaced")
                 if os.path.exists(work.target) and not overwrite:
                     outcome.there += 1
@@ -204,7 +204,7 @@ def collecting_failures(names: Sequence[str], outcome: RestoreReport) -> Iterato
         hopeless = isinstance(error.__cause__, OSError) and error.__cause__.strerror in HOPELESS
     except MemoryError:
         reason, hopeless = "out of memory", False
-    outcome.failed += [Skipped(name, reason) for name in names]
+    outcome.failed += [SkippedFile(name, reason) for name in names]
     if hopeless:
         raise Hopeless
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..data.file_jobs import FileJob, found_in, jobs_for, refuse_outputs
-from ..data.reading import SUFFIXES, Skipped
+from ..data.file_jobs import FileJob, jobs_for, photos_with_names, refuse_outputs
+from ..data.reading import SUFFIXES, SkippedFile
 from .config import Format
 from .imagefiles.decode import FileFormat
 
@@ -39,7 +39,7 @@ class RestorePlan:
     jobs: list[FileJob]
     folder: Path
     format: FileFormat | None
-    failed: list[Skipped] = field(default_factory=list)
+    failed: list[SkippedFile] = field(default_factory=list)
 
 
 def plan_restoration(inputs: Sequence[str], out: Path, format: Format) -> RestorePlan:
@@ -50,7 +50,7 @@ def plan_restoration(inputs: Sequence[str], out: Path, format: Format) -> Restor
     the format.
     Raises UserError where an output would replace an input, and where two would be written to one file.
     """
-    failed: list[Skipped] = []
+    failed: list[SkippedFile] = []
     several = sum(os.path.isdir(given) for given in inputs) > 1
     named = [one for given in inputs for one in photographs_of(given, several, failed)]
     named = list({os.path.normpath(path.absolute()): (path, name) for path, name in named}.values())
@@ -69,7 +69,7 @@ def plan_restoration(inputs: Sequence[str], out: Path, format: Format) -> Restor
     return found
 
 
-def photographs_of(given: str, several: bool, failed: list[Skipped]) -> list[Named]:
+def photographs_of(given: str, several: bool, failed: list[SkippedFile]) -> list[Named]:
     """The photographs of one word of the command line; what cannot be used is added to `failed`."""
     if not given:
         raise UserError("photo: an empty name; give a file, a folder or a pattern")
@@ -77,22 +77,24 @@ def photographs_of(given: str, several: bool, failed: list[Skipped]) -> list[Nam
         return named_in(Path(given), Path(given).parent if several else None, failed)
     paths = [Path(name) for name in sorted(glob.glob(given, recursive=True))]  # noqa: PTH207 (absolute ones, too)
     if not paths:
-        failed.append(Skipped(given, "matches nothing"))
+        failed.append(SkippedFile(given, "matches nothing"))
     base = fixed_part(given)
     return [one for path in paths for one in named_in(path, base, failed)]
 
 
-def named_in(path: Path, base: Path | None, failed: list[Skipped]) -> list[Named]:
+def named_in(path: Path, base: Path | None, failed: list[SkippedFile]) -> list[Named]:
     """A photograph, or those of a folder, named from `base` on; without it from the folder that they are found in."""
     try:
         if not os.path.lexists(path):
             raise UserError("no such file or folder")
-        found = found_in(path, lambda error: failed.append(Skipped(str(error.filename), "cannot be listed")))
+        found = photos_with_names(
+            path, lambda error: failed.append(SkippedFile(str(error.filename), "cannot be listed"))
+        )
     except OSError as error:
-        failed.append(Skipped(str(path), error.strerror or str(error)))
+        failed.append(SkippedFile(str(path), error.strerror or str(error)))
         return []
     except UserError as error:
-        failed.append(Skipped(str(path), str(error).removeprefix(f"{path}: ")))
+        failed.append(SkippedFile(str(path), str(error).removeprefix(f"{path}: ")))
         return []
     return [(photo, name if base is None else relative(photo, base)) for photo, name in found]
 

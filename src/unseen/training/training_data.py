@@ -9,7 +9,7 @@ from ..core.errors import UserError
 from ..core.registry import build, name_of
 from ..data.patches import Patches
 from ..data.photo import Photo
-from ..data.sources import PhotoSplit, recorded_pairs, training_photos, without
+from ..data.sources import PhotoSplit, recorded_pairs, training_photos, without_copies_of
 from ..methods import METHODS, Method
 from ..models.card import Card
 from ..protocols.confounder import Confounder, Recorded
@@ -57,8 +57,8 @@ class TrainingData:
         pairs = recorded_pairs(config.pairs, list(wanted), known, protocol.scale, protocol.enlarged_by)
         clean = training_photos(config.data)
         held = [photo for split in (clean, *pairs.values()) for photo in split.validation]
-        apart = {name: replace(split, train=without(split.train, held)) for name, split in pairs.items()}
-        return cls(replace(clean, train=without(clean.train, held)), apart, trained)
+        apart = {name: replace(split, train=without_copies_of(split.train, held)) for name, split in pairs.items()}
+        return cls(replace(clean, train=without_copies_of(clean.train, held)), apart, trained)
 
     def splits(self) -> list[PhotoSplit]:
         """The clean photographs, then every set of pairs."""
