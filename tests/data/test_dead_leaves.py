@@ -18,7 +18,7 @@ COLOURS = np.random.default_rng(0).integers(0, 256, (5000, 3), dtype=np.uint8)
 
 def power_law_cdf(r: Floats, low: float, high: float, exponent: float) -> Floats:
     if exponent == 1:
-        return np.log(r / low) / math.log(high / low)
+        return np.asarray(np.log(r / low) / math.log(high / low))
     e = 1 - exponent
     return np.asarray((r**e - low**e) / (high**e - low**e))
 
