@@ -19,9 +19,19 @@ from matplotlib.figure import Figure
 from unseen.core.atomic import replacing, write_text
 from unseen.evaluation.results import RESULTS, read_results
 from unseen.study.entry_names import BASELINE, CEILING, INPUT, SEPARATOR, is_ceiling
-from unseen.study.report.columns import difference_columns, gap_columns, level_columns, split_columns
+from unseen.study.report.columns import (
+    COUNT,
+    difference_columns,
+    float_format,
+    gap_columns,
+    harm_column,
+    invariance_column,
+    level_columns,
+    seen_cost_column,
+    split_columns,
+)
 from unseen.study.report.notes import study_notes
-from unseen.study.report.table import Cell, Column, markdown
+from unseen.study.report.table import Column, markdown
 from unseen.study.runs import RUNS, read_runs
 from unseen.study.summary import StudySummary
 
@@ -177,16 +187,13 @@ def listed(names: Sequence[str]) -> str:
 def behaviour(study: StudySummary) -> list[Column]:
     """Seen cost, harm, invariance, steps, time and memory."""
     costs = study.costs
-    cells: dict[str, dict[str, Cell]] = {
-        "seen cost, dB": {n: Cell(f"{e.mean:+.2f}".replace("-", "−")) for n, e in study.seen_cost.items()},
-        "harm, unseen": {n: Cell(f"{100 * s['unseen']:.0f} %") for n, s in study.harm.items()},
-        "invariance, dB": {n: Cell(f"{e.mean:.2f}") for n, e in study.invariance.items()},
-        "evaluations": {n: Cell(f"{c.evaluations:.0f}") for n, c in costs.items()},
-        "steps": {n: Cell(f"{c.steps:.0f}") for n, c in costs.items()},
-        "seconds": {n: Cell(f"{c.seconds:.0f}") for n, c in costs.items()},
-        "net bias at σ 20": {n: Cell(f"{value:.3f}") for n, value in net_biases(study).items()},
-    }
-    return [Column(h, "", {line: found.get(line, Cell("")) for line in study.entries}) for h, found in cells.items()]
+    seconds = Column("seconds", "seconds", "", {n: c.seconds for n, c in costs.items()}, COUNT)
+    steps = Column("steps", "steps", "", {n: c.steps for n, c in costs.items()}, COUNT)
+    evaluations = Column("evaluations", "evaluations", "", {n: c.evaluations for n, c in costs.items()}, COUNT)
+    bias = Column("net bias", "net bias at σ 20", "", net_biases(study), float_format("{:.3f}".format))
+    measured = (seen_cost_column(study), harm_column(study), invariance_column(study))
+    named = [replace(column.bare, heading=f"{column.heading}, {column.under}", under="") for column in measured]
+    return [*named, evaluations, steps, seconds, bias]
 
 
 def excerpt(study: StudySummary) -> str:
@@ -194,8 +201,7 @@ def excerpt(study: StudySummary) -> str:
     best = max((line for line in study.gap if SEPARATOR not in line and line not in DIL), key=study.gap.__getitem__)
     wanted = [INPUT, BASELINE, best, *DIL, BASELINE + FREE, BASELINE + EQUIVARIANT, "dil_sf" + EQUIVARIANT, CEILING]
     columns = [*split_columns(study, "psnr"), *gap_columns(study)]
-    bare = [Column(c.heading, c.under, {n: replace(v, best=False) for n, v in c.cells.items()}) for c in columns]
-    return markdown(present(study, wanted), bare)
+    return markdown(present(study, wanted), [replace(column, best=frozenset()) for column in columns])
 
 
 def net_biases(study: StudySummary) -> dict[str, float]:

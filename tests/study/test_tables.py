@@ -14,6 +14,7 @@ from scipy import stats
 
 from unseen.cli.protocol_text import print_reported_tables
 from unseen.core.errors import UserError
+from unseen.core.number_text import duration, signed
 from unseen.evaluation.results import ImageResult
 from unseen.protocols.levels import Split
 from unseen.protocols.loading import load_protocol
@@ -21,14 +22,12 @@ from unseen.study.entry_names import INPUT
 from unseen.study.report.columns import (
     by_level,
     difference_columns,
-    duration,
     gap_columns,
     level_columns,
-    signed,
     split_columns,
     winners,
 )
-from unseen.study.report.export import markdown_table
+from unseen.study.report.export import markdown_tables
 from unseen.study.report.notes import study_notes
 from unseen.study.report.terminal import print_table, text_tables
 from unseen.study.runs import RunRecord
@@ -179,7 +178,7 @@ def test_a_choice_on_unseen_levels_is_said_above_every_table_and_first_beneath()
     study = StudySummary(rows)
     assert all("ORACLE" in str(table.title) for table in text_tables(study, 80))
     assert study_notes(study)[0].startswith("ORACLE SELECTION")
-    captions = [line for line in markdown_table(rows).splitlines() if line.startswith("**")]
+    captions = [line for line in markdown_tables(StudySummary(rows)).splitlines() if line.startswith("**")]
     assert len(captions) == 5
     assert all("ORACLE" in caption for caption in captions)
 
@@ -212,12 +211,12 @@ def test_nothing_is_best_that_is_worse_than_the_input_or_than_erm() -> None:
     assert winners({"a": 29}, 2) == set()
     worse = StudySummary([replace(row, psnr=row.psnr - 20, ssim=row.ssim - 0.6) for row in make_rows()])
     for column in (*split_columns(worse, "psnr"), *split_columns(worse, "ssim"), *level_columns(worse, "psnr")):
-        assert not any(cell.best for cell in column.cells.values())
+        assert not column.best
     lost = {"dil_sf": 4, "c": 6.5}  # of the 2 and 4 dB that they are above ERM
     rows = make_rows(("erm", "dil_sf", "c", "ceiling"))
     (gap,) = gap_columns(StudySummary([replace(row, psnr=row.psnr - lost.get(row.method, 0)) for row in rows]))
-    assert [gap.cells[name].text for name in lost] == ["−33 %", "−42 %"]
-    assert not any(cell.best for cell in gap.cells.values())
+    assert [gap.cell(name).text for name in lost] == ["−33 %", "−42 %"]
+    assert not gap.best
 
 
 def test_the_worst_level_is_named_once_or_for_each() -> None:
@@ -236,10 +235,10 @@ def test_lines_on_another_backbone_are_compared_twice_and_it_is_said_with_what()
     study = StudySummary(rows)
     first, p, second, _ = difference_columns(study)
     assert (first.heading, second.heading) == ("from erm", "from erm, same backbone")
-    assert (first.cells["dil_sf @ other"].mean, second.cells["dil_sf @ other"].mean) == ("+3.00", "+2.00")
-    assert first.cells["erm @ other"].mean == "+1.00"
-    assert second.cells["erm @ other"].text == ""
-    assert p.cells["ceiling"].text == ""
+    assert (first.cell("dil_sf @ other").mean, second.cell("dil_sf @ other").mean) == ("+3.00", "+2.00")
+    assert first.cell("erm @ other").mean == "+1.00"
+    assert second.cell("erm @ other").text == ""
+    assert p.cell("ceiling").text == ""
     said = " ".join(study_notes(study))
     assert "p corrected for 4 comparisons (Holm)" in said
     assert "the second from erm on the same backbone" in said
@@ -301,7 +300,7 @@ def markdown_rows(text: str) -> list[list[str]]:
 
 
 def test_markdown_holds_the_same_numbers() -> None:
-    cells = markdown_rows(markdown_table(make_rows()))
+    cells = markdown_rows(markdown_tables(StudySummary(make_rows())))
     assert cells[0] == [
         "method",
         *("seen PSNR (dB)", "held-out PSNR (dB)", "unseen PSNR (dB)", "worst unseen PSNR (dB)"),
@@ -325,7 +324,7 @@ def test_markdown_holds_the_same_numbers() -> None:
 
 
 def test_markdown_cells_cannot_be_broken_by_a_name() -> None:
-    text = markdown_table(make_rows(("a|b\n<b>", "c")))
+    text = markdown_tables(StudySummary(make_rows(("a|b\n<b>", "c"))))
     assert "a\\|b &lt;b>" in text
     assert len({len(cells) for cells in markdown_rows(text)[:5]}) == 1
 
@@ -333,7 +332,7 @@ def test_markdown_cells_cannot_be_broken_by_a_name() -> None:
 def test_rows_that_mix_conventions_make_no_table() -> None:
     rows = make_rows()
     rows[0] = replace(rows[0], convention="other")
-    for refuse in (markdown_table, printed):
+    for refuse in (StudySummary, printed):
         with pytest.raises(UserError, match="conventions"):
             refuse(rows)
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..core.grouping import grouped
+from ..core.number_text import number
 from ..models.card import VALIDATION, Quality, safety
 from ..protocols.levels import SPLITS, UNDISTORTED
 from ..study.entry_names import is_ceiling
@@ -64,9 +65,9 @@ def _quality_tables(qualities: Sequence[Quality]) -> Iterable[Table]:
         for heading in ("input", "output", "gain", "95 % interval", "reads", "safe"):
             table.add_column(heading, justify="right", no_wrap=True)
         for q in found:
-            interval = "" if math.isnan(q.low) else f"[{_number(q.low, '+.2f')}, {_number(q.high, '+.2f')}]"
-            measured = (_number(q.input_psnr, ".2f"), _number(q.psnr, ".2f"), _number(q.gain, "+.2f"), interval)
-            cells = (q.level.name, "" if q.level == UNDISTORTED else q.split, *measured, _number(q.noise, ".1f"))
+            interval = "" if math.isnan(q.low) else f"[{number(q.low, '+.2f')}, {number(q.high, '+.2f')}]"
+            measured = (number(q.input_psnr, ".2f"), number(q.psnr, ".2f"), number(q.gain, "+.2f"), interval)
+            cells = (q.level.name, "" if q.level == UNDISTORTED else q.split, *measured, number(q.noise, ".1f"))
             table.add_row(*map(Text, cells), Text("yes" if q.safe else "", style="bold green"))
         yield table
 
@@ -87,7 +88,3 @@ def _remarks(card: Card) -> Iterable[str]:
         yield f"Never tested on {listed}any distortion, degree or camera that is not in the table."
     else:
         yield "On what it was tested is not recorded."
-
-
-def _number(value: float, form: str) -> str:
-    return "" if math.isnan(value) else format(value, form).replace("-", "−").replace("inf", "∞")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
@@ -13,12 +14,15 @@ from rich.console import Console
 
 from ..core.config import CONFIG, load_config
 from ..core.errors import UserError
+from ..core.number_text import number
 from ..evaluation.results import RESULTS, read_results
-from .report.columns import DECIMALS
+from .report.columns import DECIMALS, float_format
 from .report.notes import in_style, oracle, selection, tuning, warning
-from .report.table import NARROW, Cell, Column, escaped, markdown
+from .report.table import NARROW, Column
 from .report.terminal import packed, room, text_table
 from .summary import StudySummary
+
+MEAN_RANK, RANK = (float_format(partial(number, form=form)) for form in (".2f", "g"))
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,10 @@ class Ranks:
 
     @property
     def columns(self) -> list[Column]:
-        """The mean, and one a protocol; the best mean is marked where it is of every protocol."""
-        best = {line for line in self.lines[:1] if all(line in found for found in self.by_protocol.values())}
-        mean = {line: Cell(f"{rank:.2f}", best=line in best) for line, rank in self.mean.items()}
-        found = {("mean", "rank"): mean}
-        for name, places in self.by_protocol.items():
-            found[name, f"of {len(places)}"] = {line: Cell(f"{rank:g}") for line, rank in places.items()}
-        blank = {line: Cell("") for line in self.lines}
-        return [Column(*headings, blank | cells) for headings, cells in found.items()]
+        """The mean rank, the best bold where it is of every protocol, and the rank in each protocol."""
+        best = frozenset(entry for entry in self.lines[:1] if all(entry in of for of in self.by_protocol.values()))
+        mean = Column("mean rank", "mean", "rank", self.mean, MEAN_RANK, best)
+        return [mean, *(Column(name, name, f"of {len(of)}", of, RANK) for name, of in self.by_protocol.items())]
 
 
 def ranks(studies: Mapping[str, StudySummary]) -> Ranks:
@@ -100,11 +100,6 @@ def _remarks(studies: Mapping[str, StudySummary], by_protocol: Mapping[str, Mapp
             "compare only means of the same protocols."
         )
     return said
-
-
-def markdown_ranks(found: Ranks) -> str:
-    """The ranks as a table in Markdown, remarks at the end; ends in a newline."""
-    return f"**{found.title}**\n\n{markdown(found.lines, found.columns)}\n\n{' '.join(map(escaped, found.remarks))}\n"
 
 
 def read_studies(paths: Iterable[Path]) -> dict[str, StudySummary]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...core.number_text import number
 from ...core.statistics import Estimate
 from ..summary import StudySummary
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:  # what trains knows torch, and curves know matplotlib
     from ..tuning import Trial
     from .curves import Curves
     from .gallery import Gallery
+
+SIGNIFICANT = ".4g"
+"""Four digits, for quantities of any size."""
 
 
 @dataclass(frozen=True)
@@ -25,22 +29,10 @@ class Numbers:
     rows: list[list[str]]
 
 
-def number(value: float, decimals: int = 2) -> str:
-    """With a typographic minus, and nothing for nan."""
-    if math.isnan(value):
-        return ""
-    return f"{value:.{decimals}f}".replace("-", "−").replace("inf", "∞")
-
-
-def significant(value: float) -> str:
-    """Four digits, for quantities of any size."""
-    return "" if math.isnan(value) else f"{value:.4g}".replace("-", "−")
-
-
 def with_spread(estimate: Estimate, decimals: int = 2) -> str:
     """A mean, and the half-width of its interval where that is known."""
     spread = "" if estimate.spread is None else f" ±{estimate.spread:.{decimals}f}"
-    return number(estimate.mean, decimals) + spread
+    return number(estimate.mean, f".{decimals}f") + spread
 
 
 def trials(tried: Sequence[Trial]) -> Numbers:
@@ -50,7 +42,7 @@ def trials(tried: Sequence[Trial]) -> Numbers:
         [
             trial.entry,
             trial.spec,
-            significant(trial.lr),
+            number(trial.lr, SIGNIFICANT),
             number(trial.held_out_psnr),
             "taken" if best[trial.entry] == trial else "",
         ]
@@ -68,8 +60,8 @@ def points(curves: Mapping[str, Curves], words: Mapping[str, str], caption: str)
         columns = [of.get(line, []) for of in curves.values()]
         for k in range(max(map(len, columns))):
             at = next(column[k].at for column in columns if k < len(column))
-            values = [significant(column[k].value.mean) if k < len(column) else "" for column in columns]
-            cost = number(at.get("evaluations", math.nan), 0), number(at.get("seconds", math.nan), 1)
+            values = [number(column[k].value.mean, SIGNIFICANT) if k < len(column) else "" for column in columns]
+            cost = number(at.get("evaluations", math.nan), ".0f"), number(at.get("seconds", math.nan), ".1f")
             rows.append([line, *cost, *values])
     return Numbers(caption, headings, rows)
 
@@ -79,7 +71,7 @@ def outcome(study: StudySummary, curves: Mapping[str, Curves], words: Mapping[st
     reached = study.estimates("psnr", "unseen" if "unseen" in study.splits else study.splits[-1])
     ends = [{line: of[-1].value.mean for line, of in one.items()} for one in curves.values()]
     rows = [
-        [name, with_spread(reached[name]), *(significant(end.get(name, math.nan)) for end in ends)]
+        [name, with_spread(reached[name]), *(number(end.get(name, math.nan), SIGNIFICANT) for end in ends)]
         for name in study.methods
         if any(name in end for end in ends)
     ]

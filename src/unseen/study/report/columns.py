@@ -1,178 +1,254 @@
-"""The columns of a study's tables: numbers as text, and what each column is about."""
+"""The columns of a study: each quantity once, with how it is written, for every table and file."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
+from typing import get_args
 
+from ...core.number_text import duration, number, percent, signed
 from ...core.statistics import Estimate
-from ...protocols.levels import SPOKEN, Level, plain_words
-from ..entry_names import BASELINE, CEILING, INPUT, is_ceiling
+from ...protocols.levels import SPOKEN, Level, Split, plain_words
+from ..entry_names import BASELINE, CEILING, INPUT, SEPARATOR, is_ceiling
 from ..entry_results import Measure
 from ..summary import Difference, StudySummary
-from .table import Cell, Column
+from .table import Column, Format, Plain
+
+MEASURES: tuple[Measure, ...] = get_args(Measure)
 
 DECIMALS: dict[Measure, int] = {"psnr": 2, "ssim": 3}
 
 UNITS: dict[Measure, str] = {"psnr": "PSNR (dB)", "ssim": "SSIM"}
 
 
-def cell(estimate: Estimate, measure: Measure, best: bool = False) -> Cell:
-    """The estimate with the decimals that its measure is printed with."""
+def estimate_text(estimate: Estimate, decimals: int = 2, sign: str = "") -> tuple[str, str]:
+    """Write an estimate as its mean and `±` half-width; nothing is known about the spread of what is not finite."""
     if math.isnan(estimate.mean):
-        return Cell("n/a")
-    if math.isinf(estimate.mean):
-        return Cell("∞" if estimate.mean > 0 else "−∞", best=best)
-    decimals = DECIMALS[measure]
-    spread = "" if estimate.spread is None else f"±{estimate.spread:.{decimals}f}"
-    return Cell(f"{estimate.mean:.{decimals}f}", spread, best)
+        return "n/a", ""
+    known = estimate.spread is not None and math.isfinite(estimate.mean)
+    mean = signed(estimate.mean, decimals) if sign else number(estimate.mean, f".{decimals}f")
+    return mean, f"±{estimate.spread:.{decimals}f}" if known else ""
 
 
-def signed(value: float, decimals: int = 2) -> str:
-    """A difference: with its sign, a true minus, and none before zero."""
-    text = f"{value:+.{decimals}f}"
-    return text[1:] if not any(digit in text for digit in "123456789") else text.replace("-", "−")
+def _difference_text(difference: Difference) -> tuple[str, str]:
+    known = not math.isnan(difference.low)
+    return signed(difference.mean), f"[{signed(difference.low)}, {signed(difference.high)}]" if known else ""
 
 
-def duration(seconds: float) -> str:
-    """`53.2 s`, `12 min 05 s`, `1 h 03 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+def _probability_text(difference: Difference) -> tuple[str, str]:
+    if difference.corrected is None:
+        return "", ""
+    return "< 0.001" if difference.corrected < 0.001 else f"{difference.corrected:.3f}", ""
 
 
-def winners(values: Mapping[str, float], decimals: int, above: float = -math.inf) -> set[str]:
-    """The best by the printed digits, all of them in a tie; ceilings apart, and nobody without a rival.
+def _estimates(decimals: int, sign: str = "") -> Format:
+    numbers = {"": attrgetter("mean"), " ±": attrgetter("spread")}
+    return Format(lambda estimate: estimate_text(estimate, decimals, sign), numbers)
 
-    above: what the best must be better than to be called so; for PSNR and SSIM, the input's own.
+
+def float_format(text: Callable[[float], str]) -> Format:
+    """A format of plain numbers, which have no interval."""
+    return Format(lambda value: (text(value), ""), {"": lambda value: value})
+
+
+QUALITY: dict[Measure, Format] = {measure: _estimates(decimals) for measure, decimals in DECIMALS.items()}
+DECIBELS_GIVEN_UP = _estimates(DECIMALS["psnr"], sign="+")
+DIFFERENCE = Format(_difference_text, {"": attrgetter("mean"), " low": attrgetter("low"), " high": attrgetter("high")})
+PROBABILITY = Format(_probability_text, {" p": attrgetter("p"), " p corrected": attrgetter("corrected")})
+GAP = float_format(lambda share: percent(share) or "undefined")
+SHARE = float_format(lambda share: percent(share) or "n/a")
+COUNT = float_format(lambda count: number(count, ".0f"))
+DURATION = float_format(duration)
+PLAIN = Format(lambda value: (str(value), ""), {"": lambda value: value})
+
+
+def winners(values: Mapping[str, float], decimals: int, above: float = -math.inf) -> frozenset[str]:
+    """Names to print bold: the highest value as printed, ties included.
+
+    Ceilings and the input do not compete; a single competitor wins nothing.
+
+    Args:
+        values: By entry; nan is no competitor.
+        decimals: How many are printed.
+        above: What the highest must exceed; for PSNR and SSIM, the value of the distorted input.
     """
     rivals = {
         name: round(value, decimals)
         for name, value in values.items()
         if name != INPUT and not is_ceiling(name) and not math.isnan(value)
     }
-    best = max(rivals.values(), default=math.nan)
-    found = len(rivals) > 1 and (best > round(above, decimals) if math.isfinite(above) else best > above)
-    return {name for name, value in rivals.items() if found and value == best}
+    highest = max(rivals.values(), default=math.nan)
+    exceeds = highest > round(above, decimals) if math.isfinite(above) else highest > above
+    return frozenset(name for name, value in rivals.items() if len(rivals) > 1 and exceeds and value == highest)
 
 
-def _column(study: StudySummary, heading: str, under: str, cells: Mapping[str, Cell]) -> Column:
-    return Column(heading, under, {name: cells.get(name, Cell("")) for name in study.entries})
-
-
-def _of_estimates(
-    study: StudySummary, measure: Measure, estimates: Mapping[str, Estimate], heading: str, under: str
-) -> Column:
-    means = {name: estimate.mean for name, estimate in estimates.items()}
-    best = winners(means, DECIMALS[measure], above=means[INPUT])
-    return _column(study, heading, under, {name: cell(e, measure, name in best) for name, e in estimates.items()})
+def _quality(measure: Measure, name: str, heading: str, under: str, estimates: Mapping[str, Estimate]) -> Column:
+    means = {entry: estimate.mean for entry, estimate in estimates.items()}
+    best = winners(means, DECIMALS[measure], above=means.get(INPUT, math.nan))
+    return Column(f"{measure} {name}", heading, under, estimates, QUALITY[measure], best)
 
 
 def split_columns(study: StudySummary, measure: Measure) -> list[Column]:
-    """One column a split."""
-    return [
-        _of_estimates(study, measure, study.estimates(measure, split), split, UNITS[measure]) for split in study.splits
-    ]
+    """One column a split: PSNR or SSIM over its levels."""
+    return [_quality(measure, split, split, UNITS[measure], study.estimates(measure, split)) for split in study.splits]
 
 
-def _heading(study: StudySummary, level: Level) -> str:
-    """The degree of a level, under its distortion where the study has several distortions."""
-    return level.degree_text if len(study.distortions) == 1 else level.heading
+def level_column(study: StudySummary, measure: Measure, level: Level) -> Column:
+    """PSNR or SSIM at one level."""
+    return _quality(measure, _level_name(level), _heading(study, level), level.split, study.estimates(measure, level))
 
 
 def level_columns(study: StudySummary, measure: Measure) -> list[Column]:
     """One column a level; the heading names its distortion only where there are several."""
-    return [
-        _of_estimates(study, measure, study.estimates(measure, level), _heading(study, level), level.split)
-        for level in study.levels
-    ]
+    return [level_column(study, measure, level) for level in study.levels]
+
+
+def _level_name(level: Level) -> str:
+    return f"{level.split} {level.distortion} {level.degree_text}"
+
+
+def _heading(study: StudySummary, level: Level) -> str:
+    return level.degree_text if len(study.distortions) == 1 else level.heading
+
+
+def worst_column(study: StudySummary, measure: Measure) -> Column:
+    """PSNR or SSIM of each entry at the unseen level where its PSNR is lowest; blank where nothing is unseen."""
+    by_level = {level: study.estimates(measure, level) for level, _ in study.worst.values()}
+    estimates = {name: by_level[level][name] for name, (level, _) in study.worst.items()}
+    return _quality(measure, "worst unseen", "worst unseen", UNITS[measure], estimates)
 
 
 def worst_columns(study: StudySummary, measure: Measure) -> list[Column]:
-    """Each line at the unseen level where its PSNR is lowest, of several: a list of one column or none."""
-    if len(study.levels_in("unseen")) < 2:
-        return []
-    found = {level: study.estimates(measure, level) for level, _ in study.worst.values()}
-    worst = {name: found[level][name] for name, (level, _) in study.worst.items()}
-    return [_of_estimates(study, measure, worst, "worst unseen", UNITS[measure])]
+    """`worst_column` where several levels are unseen: a list of one column or none."""
+    return [worst_column(study, measure)] if len(study.levels_in("unseen")) > 1 else []
+
+
+def gap_column(study: StudySummary, level: Level | None = None) -> Column:
+    """The share of the gap from ERM to the ceiling that each rival closes, on all unseen levels or at one."""
+    shares = study.gap if level is None else study.gap_at(level)
+    values = {name: shares.get(name, math.nan) for name in study.rivals if name != BASELINE}
+    best = winners(values, 2, above=0)
+    if level is None:
+        return Column("gap closed", "gap", "closed", values, GAP, best)
+    return Column(f"gap closed {_level_name(level)}", _heading(study, level), level.split, values, GAP, best)
 
 
 def gap_columns(study: StudySummary) -> list[Column]:
-    """The share of the gap to the ceiling, or "undefined", where both ends are there: a list of one column or none."""
-    if study.gap_undefined:
-        rivals = [name for name in study.rivals if name != BASELINE]
-        return [_column(study, "gap", "closed", {name: Cell("undefined") for name in rivals})]
-    return [_of_shares(study, study.gap, "gap", "closed")] if study.gap else []
+    """`gap_column` of all unseen levels, where both ends are there: a list of one column or none."""
+    return [gap_column(study)] if study.gap or study.gap_undefined else []
 
 
 def gap_level_columns(study: StudySummary) -> list[Column]:
-    """Gap closed at each unseen level; "undefined" where the ceiling is not clearly above ERM there."""
+    """`gap_column` at each unseen level; "undefined" where the ceiling is not clearly above ERM there."""
     if BASELINE not in study.methods or CEILING not in study.methods:
         return []
+    return [gap_column(study, level) for level in study.levels_in("unseen")]
+
+
+def _differences(name: str, heading: str, differences: Mapping[str, Difference]) -> list[Column]:
     return [
-        _of_shares(study, study.gap_at(level), _heading(study, level), level.split)
-        for level in study.levels_in("unseen")
+        Column(name, heading, "unseen, dB", differences, DIFFERENCE),
+        Column(name, "p", "corrected", differences, PROBABILITY),
     ]
 
 
-def _of_shares(study: StudySummary, shares: Mapping[str, float], heading: str, under: str) -> Column:
-    best = winners(shares, 2, above=0)
-    cells = {name: Cell("undefined") for name in study.rivals if name != BASELINE}
-    cells |= {
-        name: Cell(f"{round(100 * share)} %".replace("-", "−"), best=name in best) for name, share in shares.items()
-    }
-    return _column(study, heading, under, cells)
+def _all_differences(study: StudySummary) -> list[Column]:
+    return [
+        *_differences("from erm", f"from {BASELINE}", study.differences),
+        *_differences("from erm on the same backbone", f"from {BASELINE}, same backbone", study.differences_there),
+    ]
 
 
 def difference_columns(study: StudySummary) -> list[Column]:
-    """Differences from ERM on unseen levels with their intervals, and p; for lines on another backbone, two of each."""
-    kinds = [(f"from {BASELINE}", study.differences), (f"from {BASELINE}, same backbone", study.differences_there)]
-    columns = []
-    for heading, differences in kinds:
-        means = {name: Cell(signed(d.mean), _interval(d)) for name, d in differences.items()}
-        p = {name: Cell(_probability(d.corrected)) for name, d in differences.items() if d.corrected is not None}
-        if differences:
-            columns += [_column(study, heading, "unseen, dB", means), _column(study, "p", "corrected", p)]
-    return columns
+    """Differences from ERM on unseen levels with intervals, and their p: two columns, four with another backbone."""
+    return [column for column in _all_differences(study) if column.values]
 
 
-def _interval(difference: Difference) -> str:
-    known = not math.isnan(difference.low)
-    return f"[{signed(difference.low)}, {signed(difference.high)}]" if known else ""
+def seen_cost_column(study: StudySummary) -> Column:
+    """PSNR that each entry gives up on seen levels, against ERM."""
+    return Column("seen cost", "seen cost", "dB", study.seen_cost, DECIBELS_GIVEN_UP)
 
 
-def _probability(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+def harm_column(study: StudySummary, split: Split = "unseen") -> Column:
+    """The share of a split's test images that each entry makes worse; blank where nothing is of this split."""
+    shares = {name: by_split[split] for name, by_split in study.harm.items() if split in by_split}
+    return Column(f"harm {split}", "harm", split, shares, SHARE)
+
+
+def invariance_column(study: StudySummary) -> Column:
+    """PSNR between restorations of one content; blank for an entry of which it is not known."""
+    known = {name: estimate for name, estimate in study.invariance.items() if not math.isnan(estimate.mean)}
+    return Column("invariance", "invariance", "dB", known, QUALITY["psnr"])
 
 
 def behaviour_columns(study: StudySummary) -> list[Column]:
     """What a gain may cost: PSNR given up on seen levels, images made worse on unseen ones, and invariance."""
-    costs = {name: Cell(signed(e.mean), cell(e, "psnr").spread) for name, e in study.seen_cost.items()}
-    harm = {name: Cell(_percent(shares["unseen"])) for name, shares in study.harm.items() if "unseen" in shares}
-    invariance = {name: cell(e, "psnr") for name, e in study.invariance.items() if not math.isnan(e.mean)}
-    found = {
-        ("seen cost", "dB"): costs,
-        ("harm", "unseen"): harm,
-        ("invariance", "dB"): invariance,
-    }
-    return [_column(study, *headings, cells) for headings, cells in found.items() if cells]
+    return _filled([seen_cost_column(study), harm_column(study), invariance_column(study)])
 
 
-def _percent(share: float) -> str:
-    return "n/a" if math.isnan(share) else f"{round(100 * share)} %"
+def _all_costs(study: StudySummary) -> list[Column]:
+    costs = study.costs
+    return [
+        Column("evaluations", "gradient", "evaluations", {name: c.evaluations for name, c in costs.items()}, COUNT),
+        Column("steps", "steps", "", {name: c.steps for name, c in costs.items()}, COUNT),
+        Column("seconds", "training", "time", {name: c.seconds for name, c in costs.items()}, DURATION),
+        Column("memory", "memory", "MiB", {name: c.memory for name, c in costs.items()}, COUNT),
+    ]
 
 
 def cost_columns(study: StudySummary) -> list[Column]:
     """What training took, where there are records of it."""
-    costs = study.costs
-    found = {
-        ("gradient", "evaluations"): {name: Cell(f"{c.evaluations:.0f}") for name, c in costs.items()},
-        ("training", "time"): {name: Cell(duration(c.seconds)) for name, c in costs.items()},
-        ("memory", "MiB"): {name: Cell(f"{c.memory:.0f}") for name, c in costs.items() if not math.isnan(c.memory)},
+    return [column for column in _filled(_all_costs(study)) if column.name != "steps"]
+
+
+def _filled(columns: Iterable[Column]) -> list[Column]:
+    return [column for column in columns if not column.is_blank]
+
+
+def every_column(study: StudySummary) -> list[Column]:
+    """All that is known of each entry, in the order of the CSV file; what holds for the whole study comes first.
+
+    What is true of the whole study stands in every line, so that files can be put one below the other.
+    """
+    columns = [*_identity(study)]
+    for by_measure in zip(*(split_columns(study, measure) for measure in MEASURES), strict=True):
+        columns += by_measure
+    for level in study.levels:
+        columns += [level_column(study, measure, level) for measure in MEASURES]
+        columns += [gap_column(study, level)] if level.split == "unseen" else []
+    columns += [worst_column(study, measure) for measure in MEASURES]
+    worst = {name: f"{level.distortion} {level.degree_text}" for name, (level, _) in study.worst.items()}
+    return [
+        *columns,
+        Column("worst unseen", "worst unseen", "level", worst, PLAIN),
+        gap_column(study),
+        *_all_differences(study),
+        seen_cost_column(study),
+        *(harm_column(study, split) for split in study.splits),
+        invariance_column(study),
+        *_all_costs(study),
+    ]
+
+
+def _identity(study: StudySummary) -> list[Column]:
+    """What was compared, and how."""
+    shared: dict[str, Plain] = {
+        "protocol": study.protocol,
+        "convention": study.rows[0].convention,
+        "budget": study.budget,
+        "select": study.select,
+        "tuned": study.tuned,
+        "images": study.images,
     }
-    return [_column(study, *headings, cells) for headings, cells in found.items() if cells]
+    values: dict[str, Mapping[str, Plain]] = {
+        **{name: dict.fromkeys(study.entries, value) for name, value in shared.items()},
+        "line": {name: name for name in study.entries},
+        "method": {name: name.partition(SEPARATOR)[0] for name in study.methods},
+        "backbone": study.backbones,
+        "seeds": study.seeds,
+    }
+    return [Column(name, name, "", by_entry, PLAIN) for name, by_entry in values.items()]
 
 
 def by_level(study: StudySummary, measure: Measure) -> str:
@@ -185,4 +261,5 @@ def by_level(study: StudySummary, measure: Measure) -> str:
 
 
 def behaviour_title(study: StudySummary) -> str:
+    """The title of the table of what a gain may cost."""
     return "Against ERM" if BASELINE in study.methods else "Harm, invariance and cost"

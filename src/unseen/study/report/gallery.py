@@ -20,7 +20,7 @@ from ...evaluation.results import ImageResult
 from ...protocols.levels import Level, Split, plain_words
 from ..entry_names import BASELINE, is_ceiling
 from ..summary import StudySummary
-from .columns import cell
+from .columns import estimate_text
 
 CLEAN, GIVEN = "clean", "input"
 
@@ -182,7 +182,7 @@ def _known(value: float) -> float:
 
 
 def _decibels(psnr: float | None) -> str:
-    return "" if psnr is None else f"{cell(Estimate(psnr), 'psnr').text} dB"
+    return "" if psnr is None else f"{estimate_text(Estimate(psnr))[0]} dB"
 
 
 def _stored(pictures: Sequence[NDArray[np.uint8]]) -> tuple[int | None, list[str]]:

@@ -150,7 +150,7 @@ def _finding(study: StudySummary) -> str:
     rest = f"; the next method reaches {found[others[0]].mean:.2f} dB" if others else ""
     if others and _within_chance(found[best], found[others[0]]):
         rest += ", too near to tell apart"
-    reached, given = (tables.cell(found[name], "psnr").text for name in (best, INPUT))
+    reached, given = (" ".join(filter(None, tables.estimate_text(found[name]))) for name in (best, INPUT))
     return (
         f"On levels never seen in training, {best} restores to {reached} dB on average{rest}. "
         f"The distorted input stands at {given} dB."

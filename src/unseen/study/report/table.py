@@ -1,20 +1,30 @@
-"""Numbers as text: cells and columns, and how they are laid out in a terminal and in Markdown."""
+"""A column of a table: its values, how they are written, and tables of columns in Markdown."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 from rich.cells import cell_len
 
 NARROW = 12
-"""Characters: no label or heading of a terminal's table is folded to less."""
+"""Characters: no name or heading of a terminal's table is folded to less."""
+
+Plain: TypeAlias = str | int | float | None
+"""A value of the CSV file; None and nan are an empty cell."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A number as printed: its mean, and "±..." or "[..., ...]" where it is known how sure that is."""
+    """A value as it is written.
+
+    Attributes:
+        mean: The number, or a word where there is none.
+        spread: `±...` or `[..., ...]`; empty where no interval is known.
+        best: Whether it is printed bold.
+    """
 
     mean: str
     spread: str = ""
@@ -22,47 +32,100 @@ class Cell:
 
     @property
     def text(self) -> str:
-        """Both in one."""
+        """Mean and spread together."""
         return f"{self.mean} {self.spread}".rstrip()
 
 
 @dataclass(frozen=True)
-class Column:
-    """A cell for every line of the table; `under` stands below the heading, which may have two lines."""
+class Format:
+    """How the values of one column are written, for readers and for programs.
 
+    Attributes:
+        text: From a value, its mean and its spread as text.
+        numbers: By the ending of the heading in the CSV file, the plain value that stands there.
+    """
+
+    # Any: a format belongs to one type of value, a table has columns of several.
+    text: Callable[[Any], tuple[str, str]]
+    numbers: Mapping[str, Callable[[Any], Plain]]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One quantity by entry, from which every table of a study is made.
+
+    Attributes:
+        name: Heading in the CSV file.
+        heading: Heading in tables for readers; it may have two lines.
+        under: What stands below the heading: a unit or a split.
+        values: By entry; an entry that has no value has a blank cell.
+        format: How the values are written.
+        best: Entries whose value is printed bold.
+        with_spreads: Whether tables for readers show intervals.
+    """
+
+    name: str
     heading: str
     under: str
-    cells: dict[str, Cell]
+    values: Mapping[str, Any]
+    format: Format
+    best: frozenset[str] = frozenset()
+    with_spreads: bool = True
+
+    def cell(self, entry: str) -> Cell:
+        """The value of an entry as it is written."""
+        if entry not in self.values:
+            return Cell("")
+        mean, spread = self.format.text(self.values[entry])
+        return Cell(mean, spread if self.with_spreads else "", entry in self.best)
+
+    def numbers(self) -> dict[str, dict[str, Plain]]:
+        """The plain values by heading of the CSV file, then by entry."""
+        return {
+            f"{self.name}{ending}": {entry: number(value) for entry, value in self.values.items()}
+            for ending, number in self.format.numbers.items()
+        }
 
     @property
     def bare(self) -> Column:
-        """The same without spreads."""
-        return replace(self, cells={name: replace(cell, spread="") for name, cell in self.cells.items()})
+        """The same column without intervals."""
+        return replace(self, with_spreads=False)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether every cell is blank."""
+        return not any(self._texts())
 
     @property
     def headings(self) -> list[str]:
-        """Its heading in lines that are about as narrow as the cells."""
-        width = max(NARROW, *(cell_len(cell.text) for cell in self.cells.values()))
-        return [line for part in (*self.heading.split("\n"), self.under) for line in textwrap.wrap(part, width)]
+        """Heading and what stands below it, folded to lines that are about as narrow as the cells."""
+        width = max(NARROW, *map(cell_len, self._texts()), 0)
+        return [line for text in (*self.heading.split("\n"), self.under) for line in textwrap.wrap(text, width)]
 
     @property
     def width(self) -> int:
-        """Characters that it takes in a terminal."""
-        return max(map(cell_len, [*self.headings, *(cell.text for cell in self.cells.values())]), default=0)
+        """Characters that the column takes in a terminal."""
+        return max(map(cell_len, [*self.headings, *self._texts()]), default=0)
+
+    def _texts(self) -> list[str]:
+        return [self.cell(entry).text for entry in self.values]
 
 
-def markdown(lines: Sequence[str], columns: Sequence[Column]) -> str:
-    """A table in Markdown."""
+def markdown(entries: Sequence[str], columns: Sequence[Column]) -> str:
+    """Write a table in Markdown: a line for each entry, the best values bold."""
     headings = [escaped(f"{column.heading} {column.under}") for column in columns]
-    rows = [["method", *headings], [":---", *["---:"] * len(columns)]]
-    for name in lines:
-        cells = [column.cells[name] for column in columns]
-        rows.append([escaped(name), *("**" * cell.best + escaped(cell.text) + "**" * cell.best for cell in cells)])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    lines = [["method", *headings], [":---", *["---:"] * len(columns)]]
+    for name in entries:
+        cells = [column.cell(name) for column in columns]
+        lines.append([escaped(name), *("**" * cell.best + escaped(cell.text) + "**" * cell.best for cell in cells)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def escaped(text: str) -> str:
-    """Names are the user's: a bar would end the cell, a tag would be HTML, an underscore emphasis."""
+    """Escape text for a cell in Markdown.
+
+    Names are the user's: a bar would end the cell, a tag would be HTML, an underscore emphasis.
+    """
     for mark in "\\|`*_[]":
         text = text.replace(mark, "\\" + mark)
     return " ".join(text.replace("&", "&amp;").replace("<", "&lt;").split())

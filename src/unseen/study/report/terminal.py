@@ -61,7 +61,7 @@ def text_table(title: str, lines: Sequence[str], columns: Sequence[Column], labe
         table.add_column(Text("\n".join(column.headings)), justify="right", no_wrap=True)
     for name in lines:
         style = "dim" if name == INPUT else "italic" if is_ceiling(name) else ""
-        cells = [column.cells[name] for column in columns]
+        cells = [column.cell(name) for column in columns]
         numbers = [Text(cell.text, style="bold green" if cell.best else style) for cell in cells]
         table.add_row(Text(short(name), style=style), *numbers)
     return table
