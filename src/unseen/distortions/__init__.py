@@ -1,4 +1,4 @@
-"""g(I_c, d): what stands between the clean and the distorted image."""
+"""Distortions g(I_c, d): what turns the clean image I_c into a distorted one, d being the drawn parameters."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What stands in the air between scene and camera."""
+"""Distortions by what is in the air between scene and camera."""
 
 from __future__ import annotations
 
@@ -25,15 +25,18 @@ from .distortion import (
 class Haze(Distortion):
     """Koschmieder haze, I = J t + A (1 - t) with t = exp(-β d) (Narasimhan & Nayar 2002; He et al. 2009).
 
-    Narasimhan & Nayar, "Vision and the atmosphere", IJCV 48, 2002, gives the physics; He, Sun & Tang, "Single
-    image haze removal using dark channel prior", CVPR 2009, equations 1 and 2, the form used here. The depth d is
-    made up, see `scene_depth`; it spans the image whatever its size.
+    Narasimhan & Nayar, "Vision and the atmosphere", IJCV 48, 2002, give the physics; He, Sun & Tang, "Single image haze
+    removal using dark channel prior", CVPR 2009, equations 1 and 2, give the form used here. The depth d is made up,
+    see `scene_depth`; it spans the image whatever the image's size. The result is clipped to [0, 1].
 
-    beta: scattering coefficient β in units of one over the mean depth: exp(-β) of the light comes through from a
-        point at mean depth. 0 (clear) to 100, or a range. RESIDE (Li et al. 2019) hazes its indoor set with 0.6
-        to 1.8.
-    airlight: A, gray, in the units of the image, 0 to 1, or a range. RESIDE has 0.7 to 1.
-    The result is in [0, 1]. Raises ValueError for values outside these ranges.
+    Attributes:
+        beta: scattering coefficient β in units of one over the mean depth: exp(-β) of the light comes through from a
+            point at mean depth. 0 (clear) to 100, or a range. RESIDE (Li et al. 2019) hazes its indoor set with 0.6 to
+            1.8.
+        airlight: A, gray, in the units of the image, 0 to 1, or a range. RESIDE has 0.7 to 1.
+
+    Raises:
+        ValueError: for values outside these ranges.
     """
 
     degree_unit: ClassVar[str] = "scattering β, per mean depth"
@@ -47,9 +50,11 @@ class Haze(Distortion):
 
     @property
     def degree(self) -> Range:
+        """β."""
         return self.beta
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw β, A and the seed of the depth: `beta`, `airlight`, `depth_seed`."""
         return {
             "beta": sample_range(self.beta, generator, n),
             "airlight": sample_range(self.airlight, generator, n),
@@ -57,21 +62,22 @@ class Haze(Distortion):
         }
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Haze the images through a made-up depth."""
         depth = scene_depth(parameters["depth_seed"], clean)
         transmission = torch.exp(-per_image(parameters["beta"], clean) * depth)
         return veil(clean, transmission, per_image(parameters["airlight"], clean)).clamp(0, 1)
 
 
 def veil(scene: Tensor, transmission: Tensor, airlight: Tensor) -> Tensor:
-    """Light of the scene that comes through, and airlight in its place: J t + A (1 - t)."""
+    """Mix the light of the scene that comes through with airlight in place of the rest: J t + A (1 - t)."""
     return scene * transmission + airlight * (1 - transmission)
 
 
 def scene_depth(seeds: Tensor, like: Tensor) -> Tensor:
-    """A made-up depth map (n, 1, H, W) for images (n, C, H, W), of mean 1 over all seeds, within 0.1 to 1.9.
+    """Make up a depth map (n, 1, H, W) for images (n, C, H, W), of mean 1 over all seeds, within 0.1 to 1.9.
 
-    It falls evenly from 1.5 at the top edge to 0.5 at the bottom edge, as ground does that is seen from a little
-    above. Smooth hills are added, drawn from one seed an image: values within ±0.2 on a grid of 4 by 4.
+    The depth falls evenly from 1.5 at the top edge to 0.5 at the bottom edge, as that of ground does which is seen from
+    a little above. Smooth hills are added, drawn from one seed per image: values within ±0.2 on a grid of 4 by 4.
     """
     n, _, height, width = like.shape
     grid = 2 * uniform_fields(seeds, like.new_empty(n, 1, 4, 4)) - 1

@@ -1,4 +1,4 @@
-"""Blur: every image convolved with a kernel of its own."""
+"""Blur: every image is convolved with a kernel of its own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ from .kernels import (
 
 
 class Blur(Distortion):
-    """A distortion by convolution, clipped to [0, 1]."""
+    """Base of distortions by convolution, clipped to [0, 1].
+
+    Attributes:
+        border: pixels beyond the edge: `reflect` mirrors without repeating the edge, `replicate` repeats the edge.
+    """
 
     border: Border
 
@@ -36,9 +40,10 @@ class Blur(Distortion):
 
     @abstractmethod
     def kernels(self, parameters: Parameters) -> Tensor:
-        """The kernels of n images, float64 (n, k, k)."""
+        """Make the kernels of n images, float64 (n, k, k)."""
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Convolve each image with its kernel, and clip to [0, 1]."""
         return convolve(clean, self.kernels(parameters), self.border).clamp(0, 1)
 
 
@@ -46,12 +51,15 @@ class Blur(Distortion):
 class GaussianBlur(Blur):
     """Gaussian blur by σ in pixels, round or elliptic, sampled at pixel centres (Wang et al. 2021, Real-ESRGAN, 3.1).
 
-    sigma: standard deviation along the longer axis, 0 to 100, or a range [low, high] drawn evenly, one value an
-        image; 0 changes nothing.
-    ratio: shorter axis over longer axis, 0.01 to 1, or a range; the axes' angle is drawn evenly. 1 is round.
-    size: side of the kernel in pixels, odd. Without one, four times the highest σ to either side.
-    border: `reflect` mirrors without repeating the edge, `replicate` repeats the edge.
-    Raises ValueError for settings outside these.
+    Attributes:
+        sigma: standard deviation along the longer axis in pixels, 0 to 100, or a range [low, high] drawn evenly, one
+            value per image; 0 changes nothing.
+        ratio: shorter axis over longer axis, 0.01 to 1, or a range; 1 is round. The axes' angle is drawn evenly.
+        size: side of the kernel in pixels, odd. None: four times the highest σ to either side.
+        border: `reflect` mirrors without repeating the edge, `replicate` repeats the edge.
+
+    Raises:
+        ValueError: for settings outside these.
     """
 
     degree_unit: ClassVar[str] = "standard deviation σ, pixels"
@@ -70,20 +78,24 @@ class GaussianBlur(Blur):
 
     @property
     def degree(self) -> Range:
+        """σ along the longer axis."""
         return self.sigma
 
     @property
     def side(self) -> int:
-        """Of the kernel, in pixels."""
+        """Side of the kernel in pixels."""
         return 2 * math.ceil(4 * ends(self.sigma)[1]) + 1 if self.size is None else self.size
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw an ellipse for each image: `sigma`, `ratio`, `angle`."""
         return _sample_ellipses(self.sigma, self.ratio, generator, n)
 
     def kernels(self, parameters: Parameters) -> Tensor:
+        """Make Gaussian kernels."""
         return gaussian_kernels(*_axes(parameters), self.side)
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Blur each image, by two one-dimensional passes where all kernels are round."""
         if ends(self.ratio) != (1, 1):
             return super().apply(clean, parameters)
         return gaussian_blur(clean, parameters["sigma"], self.side, self.border).clamp(0, 1)
@@ -91,7 +103,7 @@ class GaussianBlur(Blur):
 
 @dataclass(frozen=True)
 class _ShapedBlur(Blur):
-    """What the two blurs with a shape β share."""
+    """Base of the two blurs whose kernel has a shape β."""
 
     degree_unit: ClassVar[str] = "standard deviation σ, pixels"
 
@@ -110,9 +122,11 @@ class _ShapedBlur(Blur):
 
     @property
     def degree(self) -> Range:
+        """σ along the longer axis."""
         return self.sigma
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw an ellipse and a shape for each image: `sigma`, `ratio`, `angle`, `beta`."""
         ellipses = _sample_ellipses(self.sigma, self.ratio, generator, n)
         return {**ellipses, "beta": sample_range(self.beta, generator, n)}
 
@@ -120,30 +134,41 @@ class _ShapedBlur(Blur):
 class GeneralisedGaussianBlur(_ShapedBlur):
     """Blur by exp(−q^β/2), q the squared distance in units of σ (Wang et al. 2021, Real-ESRGAN, section 3.1).
 
-    sigma: σ in pixels along the longer axis, 0.1 to 100, or a range [low, high] drawn evenly, one value an image.
-        It is the standard deviation at β = 1 only.
-    beta: 0.1 to 10, or a range: 1 is the Gaussian, smaller has heavier tails, larger is flatter. Drawn evenly;
-        Real-ESRGAN draws 0.5 to 4.
-    ratio: shorter axis over longer axis, 0.01 to 1, or a range; the axes' angle is drawn evenly.
-    size: side of the kernel in pixels, odd; what lies beyond is cut off.
-    border: as for GaussianBlur. Raises ValueError for settings outside these.
+    Attributes:
+        sigma: σ in pixels along the longer axis, 0.1 to 100, or a range [low, high] drawn evenly, one value per image.
+            It is the standard deviation at β = 1 only.
+        beta: 0.1 to 10, or a range drawn evenly. 1 is the Gaussian, a smaller β has heavier tails, a larger one is
+            flatter. Real-ESRGAN draws 0.5 to 4.
+        ratio: shorter axis over longer axis, 0.01 to 1, or a range. The axes' angle is drawn evenly.
+        size: side of the kernel in pixels, odd; the kernel is cut off beyond.
+        border: as for GaussianBlur.
+
+    Raises:
+        ValueError: for settings outside these.
     """
 
     def kernels(self, parameters: Parameters) -> Tensor:
+        """Make generalised Gaussian kernels."""
         return generalised_gaussian_kernels(*_axes(parameters), parameters["beta"], self.size)
 
 
 class PlateauBlur(_ShapedBlur):
     """Blur by 1/(1 + q^β), q the squared distance in units of σ (Wang et al. 2021, Real-ESRGAN, section 3.1).
 
-    sigma: where the kernel has fallen to half its height along the longer axis, in pixels, 0.1 to 100, or a range
-        [low, high] drawn evenly, one value an image.
-    beta: 0.1 to 10, or a range: the larger, the steeper the plateau's edge. Drawn evenly; Real-ESRGAN draws 1 to 2.
-    ratio, size, border: as for GeneralisedGaussianBlur. Tails are so heavy that `size` matters.
-    Raises ValueError for settings outside these.
+    Attributes:
+        sigma: distance along the longer axis at which the kernel has fallen to half its height, in pixels, 0.1 to 100,
+            or a range [low, high] drawn evenly, one value per image.
+        beta: 0.1 to 10, or a range drawn evenly: the larger, the steeper the plateau's edge. Real-ESRGAN draws 1 to 2.
+        ratio: as for GeneralisedGaussianBlur.
+        size: as for GeneralisedGaussianBlur. Tails are so heavy that it matters.
+        border: as for GaussianBlur.
+
+    Raises:
+        ValueError: for settings outside these.
     """
 
     def kernels(self, parameters: Parameters) -> Tensor:
+        """Make plateau-shaped kernels."""
         return plateau_kernels(*_axes(parameters), parameters["beta"], self.size)
 
 
@@ -151,10 +176,14 @@ class PlateauBlur(_ShapedBlur):
 class SincBlur(Blur):
     """Ringing and overshoot of a circular ideal low-pass (Wang et al. 2021, Real-ESRGAN, section 3.3).
 
-    cutoff: frequency above which nothing is left, in radians a pixel, 0.1 to π, or a range [low, high] drawn
-        evenly, one value an image. Lower is stronger.
-    size: side of the kernel in pixels, odd; what lies beyond is cut off.
-    border: as for GaussianBlur. Raises ValueError for settings outside these.
+    Attributes:
+        cutoff: highest frequency that is kept, in radians per pixel, 0.1 to π, or a range [low, high] drawn evenly, one
+            value per image. Lower is stronger.
+        size: side of the kernel in pixels, odd; the kernel is cut off beyond.
+        border: as for GaussianBlur.
+
+    Raises:
+        ValueError: for settings outside these.
     """
 
     degree_unit: ClassVar[str] = "cut-off, radians a pixel (lower is stronger)"
@@ -170,12 +199,15 @@ class SincBlur(Blur):
 
     @property
     def degree(self) -> Range:
+        """The cut-off: the lower, the stronger."""
         return self.cutoff
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw a cut-off for each image: `cutoff`."""
         return {"cutoff": sample_range(self.cutoff, generator, n)}
 
     def kernels(self, parameters: Parameters) -> Tensor:
+        """Make circular low-pass kernels."""
         return sinc_kernels(parameters["cutoff"], self.size)
 
 
@@ -183,11 +215,15 @@ class SincBlur(Blur):
 class DefocusBlur(Blur):
     """A lens out of focus: the mean over its circle of confusion (geometric optics; Potmesil & Chakravarty 1981).
 
-    A pixel weighs by the area that it shares with the disc.
+    The weight of a pixel is the area that it shares with the disc.
 
-    radius: of the disc in pixels, 0 to 100, or a range [low, high] drawn evenly, one value an image. Up to 0.5 the
-        disc lies within one pixel and changes nothing.
-    border: as for GaussianBlur. Raises ValueError for settings outside these.
+    Attributes:
+        radius: of the disc in pixels, 0 to 100, or a range [low, high] drawn evenly, one value per image. Up to 0.5 the
+            disc lies within one pixel and changes nothing.
+        border: as for GaussianBlur.
+
+    Raises:
+        ValueError: for settings outside these.
     """
 
     degree_unit: ClassVar[str] = "radius of the disc, pixels"
@@ -201,12 +237,15 @@ class DefocusBlur(Blur):
 
     @property
     def degree(self) -> Range:
+        """The radius."""
         return self.radius
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw a radius for each image: `radius`."""
         return {"radius": sample_range(self.radius, generator, n)}
 
     def kernels(self, parameters: Parameters) -> Tensor:
+        """Make disc-shaped kernels."""
         return disc_kernels(parameters["radius"], 2 * math.ceil(max(ends(self.radius)[1] - 0.5, 0)) + 1)
 
 
@@ -214,15 +253,18 @@ class DefocusBlur(Blur):
 class MotionBlur(Blur):
     """A shaken camera: the mean along a random path (random paths after Boracchi & Foi 2012; ours are simpler).
 
-    Their camera has inertia, and its speed changes. Ours keeps its speed, and its heading is a random walk, so that
-    the path has the length that was asked for. Centred, so that nothing is shifted.
+    The camera of Boracchi & Foi has inertia, and its speed changes. Ours keeps its speed, and its heading is a random
+    walk, so that the path has the length that was asked for. The path is centred, so that nothing is shifted.
 
-    length: of the path in pixels, 0 to 255, or a range [low, high] drawn evenly, one value an image; 0 changes
-        nothing.
-    border: as for GaussianBlur.
-    bend: standard deviation of the change of heading from one end to the other, in radians, 0 to 10; 0 is a
-        straight line at an angle drawn evenly.
-    Raises ValueError for settings outside these.
+    Attributes:
+        length: of the path in pixels, 0 to 255, or a range [low, high] drawn evenly, one value per image; 0 changes
+            nothing.
+        border: as for GaussianBlur.
+        bend: standard deviation of the change of heading from one end to the other, in radians, 0 to 10; 0 is a
+            straight line at an angle drawn evenly.
+
+    Raises:
+        ValueError: for settings outside these.
     """
 
     degree_unit: ClassVar[str] = "length of the path, pixels"
@@ -238,9 +280,11 @@ class MotionBlur(Blur):
 
     @property
     def degree(self) -> Range:
+        """The length of the path."""
         return self.length
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw length, first heading and the seed of the path for each image: `length`, `angle`, `seed`."""
         return {
             "length": sample_range(self.length, generator, n),
             "angle": sample_range((0, 2 * math.pi), generator, n),
@@ -248,6 +292,7 @@ class MotionBlur(Blur):
         }
 
     def kernels(self, parameters: Parameters) -> Tensor:
+        """Make kernels that follow the camera's paths."""
         paths = camera_paths(parameters["length"], parameters["angle"], self.bend, parameters["seed"])
         # No point of a path is further from its mean than half its length.
         return path_kernels(paths, 2 * math.ceil(ends(self.length)[1] / 2) + 1)
@@ -267,5 +312,5 @@ def _sample_ellipses(sigma: Range, ratio: Range, generator: torch.Generator, n: 
 
 
 def _axes(parameters: Parameters) -> tuple[Tensor, Tensor, Tensor]:
-    """σ along the longer axis, σ along the shorter one, and the longer one's angle."""
+    """Return σ along the longer axis, σ along the shorter one, and the longer one's angle."""
     return parameters["sigma"], parameters["sigma"] * parameters["ratio"], parameters["angle"]

@@ -36,29 +36,35 @@ FloatOrTensor = TypeVar("FloatOrTensor", float, Tensor)
 class CameraNoise(Distortion):
     """Shot and read noise under a Bayer mosaic and a camera's response curve (Guo et al. 2019, CBDNet, section 3.1).
 
-    y = f(DM(M(L + n))), L = f⁻¹(x): the response f is undone, noise n of zero mean and a variance that depends on the
-    light L is added, one colour a pixel is kept (M), the others are interpolated (DM), and f is applied again. What
+    y = f(DM(M(L + n))), L = f⁻¹(x): the response f is undone; noise n of zero mean, with a variance that depends on the
+    light L, is added; one colour per pixel is kept (M); the others are interpolated (DM); and f is applied again. What
     DM does to the clean image is part of the distortion. RGB in [0, 1] only.
 
-    convention: what `shot` and `read` are. CBDNet's three definitions have the same letters and are not compatible:
-        paper: variance L·shot² + read²; both drawn evenly, one value an image. CBDNet: [0, 0.16] and [0, 0.06].
-        matlab: the authors' AddNoiseMosai.m, two Gaussian terms of *standard deviation* shot·L and read, so variance
-            (shot·L)² + read²; drawn evenly, one value a channel. Theirs: [0, 0.16] and [0, 0.06].
-        python: the port by Z. Yue in their repository, *variance* shot·L + read; drawn log-uniformly, one value an
-            image. There: [1e-4, 0.16] and [1e-4, 0.06], up to 120 gray levels; Brooks et al. (2019), with the same
-            variance, draw shot from [1e-4, 0.012] to resemble the photographs of DND.
-    shot, read: a value, or a range [low, high] drawn as above, 0 to 1; a range of `python` starts above 0.
-    bayer: the pattern by its first two rows, `any` of the four drawn evenly for each image, or `none`: all colours
-        measured in every pixel. (AddNoiseMosai.m draws `none` as well, in a fifth of the images.)
-    gamma: exponent of the response, 1 (linear) to 5, or a range drawn evenly, one value an image; see `response`.
-        A named family in place of CBDNet's 201 measured curves: S-shaped film curves are not in it.
-    clip: keep the sensor's values and the result in [0, 1], as both programs do.
+    The three `convention`s have the same letters in CBDNet and are not compatible:
 
-    Departures: no 16-bit rounding before demosaicking (MATLAB), no white balance and colour matrix (port); JPEG, a
-    part of the paper's model, is a distortion of its own.
+    * `paper`: variance L·shot² + read²; both drawn evenly, one value per image. CBDNet: [0, 0.16] and [0, 0.06].
+    * `matlab`: the authors' AddNoiseMosai.m, two Gaussian terms of *standard deviation* shot·L and read, so variance
+      (shot·L)² + read²; drawn evenly, one value per channel. Theirs: [0, 0.16] and [0, 0.06].
+    * `python`: the port by Z. Yue in their repository, *variance* shot·L + read; drawn log-uniformly, one value per
+      image. There: [1e-4, 0.16] and [1e-4, 0.06], up to 120 gray levels. Brooks et al. (2019), with the same variance,
+      draw shot from [1e-4, 0.012] to resemble the photographs of DND.
 
-    An image of one row or column is photographed as if it went on unchanged, so that every colour is measured.
-    Raises ValueError for settings outside these bounds, and `apply` for images of other than three channels.
+    Departures from both programs: no 16-bit rounding before demosaicking (MATLAB), no white balance and colour matrix
+    (port). JPEG, a stage of the paper's model, is a distortion of its own. An image of one row or column is
+    photographed as if it went on unchanged, so that every colour is measured.
+
+    Attributes:
+        convention: the meaning of `shot` and `read`, see above.
+        shot: a value, or a range [low, high] drawn as above, 0 to 1; a range of `python` starts above 0.
+        read: as `shot`.
+        bayer: the pattern by its first two rows; `any` of the four drawn evenly for each image; or `none`: all colours
+            measured in every pixel. (AddNoiseMosai.m draws `none` as well, in a fifth of the images.)
+        gamma: exponent of the response, 1 (linear) to 5, or a range drawn evenly, one value per image; see `response`.
+            A named family in place of CBDNet's 201 measured curves: S-shaped film curves are not in it.
+        clip: keep the sensor's values and the result in [0, 1], as both programs do.
+
+    Raises:
+        ValueError: for settings outside these bounds, and by `apply` for images of other than three channels.
     """
 
     degree_unit: ClassVar[str] = "standard deviation at mid-gray, gray levels of 255"
@@ -99,15 +105,19 @@ class CameraNoise(Distortion):
 
     @property
     def spans(self) -> tuple[Range | str, ...]:
-        """Shot, read and gamma: one degree can be made of many."""
+        """Shot, read and gamma: one degree can come from many of them."""
         return self.shot, self.read, self.gamma
 
     @property
     def alternatives(self) -> list[tuple[Distortion, ...]]:
-        """One for each pattern that may be drawn."""
+        """One alternative for each pattern that may be drawn."""
         return [(replace(self, bayer=bayer),) for bayer in (BAYER_PATTERNS if self.bayer == "any" else (self.bayer,))]
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw noise levels, the response's exponent, the seed of the noise and, where there is a mosaic, its pattern.
+
+        The names are `shot`, `read`, `gamma`, `seed` and `pattern`.
+        """
         parameters = {
             "shot": self._sample_level(self.shot, generator, n),
             "read": self._sample_level(self.read, generator, n),
@@ -121,6 +131,7 @@ class CameraNoise(Distortion):
         return parameters
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Take the images back to the sensor, add its noise, and develop them again."""
         n, channels, _, _ = clean.shape
         if channels != 3:
             raise ValueError(f"camera noise is made of 3 colour channels, not of {channels}")
@@ -133,7 +144,7 @@ class CameraNoise(Distortion):
         return self._clipped(response(measured, parameters["gamma"]))
 
     def _sample_level(self, level: Range, generator: torch.Generator, n: int) -> Tensor:
-        """(n, 3) for `matlab`, else (n,)."""
+        """Draw shot or read: (n, 3) for `matlab`, else (n,)."""
         if self.convention == "matlab":
             return sample_range(level, generator, 3 * n).view(n, 3)
         if self.convention == "paper":
@@ -157,7 +168,7 @@ class CameraNoise(Distortion):
 def noise_variance(
     convention: NoiseConvention, light: FloatOrTensor, shot: FloatOrTensor, read: FloatOrTensor
 ) -> FloatOrTensor:
-    """Variance of the noise on linear light in [0, 1], by one of CBDNet's three conventions (see CameraNoise)."""
+    """Compute the variance of the noise on linear light in [0, 1], by one of the three conventions of CameraNoise."""
     if convention == "paper":
         return light * shot**2 + read**2
     if convention == "matlab":
@@ -170,11 +181,15 @@ OFFSET_PER_GAMMA = 0.055 / 1.4
 
 
 def response(light: Tensor, gamma: Tensor) -> Tensor:
-    """f(L) = (1 + a) L^(1/γ) - a with a = 0.055 (γ - 1) / 1.4, and a straight line from black on to where it touches.
+    """Apply the response f(L) = (1 + a) L^(1/γ) - a with a = 0.055 (γ - 1) / 1.4, straight near black.
 
-    The shape of IEC 61966-2-1: γ 2.4 is sRGB's curve (to 1e-4, since the standard rounds its constants), γ 1 the
-    identity. The line's slope is finite, so that noise in black stays finite, and it goes on below 0 as the power
-    does above 1. light: (n, C, H, W); gamma: (n,), at least 1.
+    A straight line from black up to where it touches the curve replaces the curve there. The shape is that of IEC
+    61966-2-1: γ 2.4 is sRGB's curve (to 1e-4, since the standard rounds its constants), γ 1 the identity. The line's
+    slope is finite, so that noise in black stays finite; the line goes on below 0 as the power does above 1.
+
+    Args:
+        light: linear light L, (n, C, H, W).
+        gamma: γ, (n,), at least 1.
     """
     exponent, offset, knee, slope = (per_image(value, light) for value in _curve(gamma))
     curved = (1 + offset) * power(light.clamp(min=knee), 1 / exponent) - offset
@@ -182,14 +197,14 @@ def response(light: Tensor, gamma: Tensor) -> Tensor:
 
 
 def inverse_response(images: Tensor, gamma: Tensor) -> Tensor:
-    """The light L that f(L) of `response` came from, in closed form."""
+    """Compute in closed form the light L that the values f(L) of `response` came from."""
     exponent, offset, knee, slope = (per_image(value, images) for value in _curve(gamma))
     curved = power((images.clamp(min=knee * slope) + offset) / (1 + offset), exponent)
     return torch.where(images < knee * slope, images / slope, curved)
 
 
 def _curve(gamma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Exponent and offset of the power, and where the line from black touches it, and with which slope."""
+    """Return exponent and offset of the power, and the place and slope with which the line from black touches it."""
     offset = OFFSET_PER_GAMMA * (gamma - 1)
     knee = (OFFSET_PER_GAMMA * gamma / (1 + offset)) ** gamma
     return gamma, offset, knee, OFFSET_PER_GAMMA / knee
@@ -205,10 +220,14 @@ DEMOSAICKED = 11 / 12
 
 
 def through_bayer(images: Tensor, pattern: Tensor) -> Tensor:
-    """Linear RGB (n, 3, H, W) as it is after the colour filter and demosaicking; pattern (n,) indexes PATTERNS.
+    """Send linear RGB (n, 3, H, W) through the colour filter and demosaicking.
 
-    Beyond the edge the scene is mirrored about its outermost pixels, which keeps the phase of the pattern: colours
-    that are flat stay so up to the edge. One row or column, which mirrors no further, goes on unchanged instead.
+    Beyond the edge the scene is mirrored about its outermost pixels, which keeps the phase of the pattern: colours that
+    are flat stay flat up to the edge. A single row or column, which cannot be mirrored, goes on unchanged instead.
+
+    Args:
+        images: linear RGB, (n, 3, H, W).
+        pattern: (n,), indices into BAYER_PATTERNS.
     """
     height, width = images.shape[-2:]
     mirrored = images[:, :, _mirrored(height, images.device)][..., _mirrored(width, images.device)]
@@ -216,18 +235,23 @@ def through_bayer(images: Tensor, pattern: Tensor) -> Tensor:
 
 
 def mosaic(images: Tensor, pattern: Tensor) -> Tensor:
-    """The one colour that each pixel measures, (n, 1, H, W) of RGB (n, 3, H, W); pattern (n,) indexes PATTERNS."""
+    """Keep the one colour that each pixel measures: (n, 1, H, W) of RGB (n, 3, H, W).
+
+    Args:
+        images: linear RGB, (n, 3, H, W).
+        pattern: (n,), indices into BAYER_PATTERNS.
+    """
     height, width = images.shape[-2:]
     sites = _sites(pattern.to(images.device), height, width)
     return images.gather(1, CHANNEL_AT_SITE.to(images.device)[sites].unsqueeze(1))
 
 
 def demosaic(raw: Tensor, pattern: Tensor) -> Tensor:
-    """RGB (n, 3, H, W) from a mosaic with two more pixels on every side, (n, 1, H + 4, W + 4).
+    """Interpolate RGB (n, 3, H, W) from a mosaic with two more pixels on every side, (n, 1, H + 4, W + 4).
 
     The linear 5×5 interpolation of Malvar, He and Cutler (ICASSP 2004, figure 2): bilinear, corrected by the second
-    difference of the colour that is measured. Exact on planes, each colour its own. As sums of shifted images, whose
-    rounding does not depend on the size of the batch, as that of a convolution may.
+    difference of the colour that is measured. Exact on planes, each colour its own. Computed as sums of shifted images,
+    whose rounding does not depend on the size of the batch, as that of a convolution may.
     """
     height, width = raw.shape[-2] - 4, raw.shape[-1] - 4
 
@@ -253,14 +277,14 @@ def demosaic(raw: Tensor, pattern: Tensor) -> Tensor:
 
 
 def _sites(pattern: Tensor, height: int, width: int) -> Tensor:
-    """(n, H, W): which site of the pattern rggb each pixel is, 0 to 3."""
+    """Return (n, H, W): which site of the pattern rggb each pixel is, 0 to 3."""
     rows = torch.arange(height, device=pattern.device).view(1, -1, 1) + (pattern // 2).view(-1, 1, 1)
     columns = torch.arange(width, device=pattern.device).view(1, 1, -1) + (pattern % 2).view(-1, 1, 1)
     return 2 * (rows % 2) + columns % 2
 
 
 def _mirrored(size: int, device: torch.device) -> Tensor:
-    """Indices from -2 to size + 1 into 0 to size - 1, mirrored at both ends without repeating them."""
+    """Map indices from -2 to size + 1 into 0 to size - 1, mirrored at both ends without repeating the ends."""
     period = max(2 * (size - 1), 1)
     index = torch.arange(-2, size + 2, device=device) % period
     return torch.minimum(index, period - index)

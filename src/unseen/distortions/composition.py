@@ -1,4 +1,4 @@
-"""Distortions of distortions: in order, in an order drawn for every image, or one of several."""
+"""Distortions made of distortions: in order, in an order drawn for every image, or one of several."""
 
 from __future__ import annotations
 
@@ -14,23 +14,28 @@ from .distortion import Distortion, Parameters, degree_in_words
 
 
 def prefixed(prefix: str, parameters: Parameters) -> Parameters:
-    """A part's parameters, named as they are in the whole's: prefix, dot, name."""
+    """Name one component's parameters as the whole composition does: prefix, dot, name."""
     return {f"{prefix}.{name}": values for name, values in parameters.items()}
 
 
 def unprefixed(prefix: str, parameters: Parameters) -> Parameters:
-    """Out of the whole's parameters those of one part, as the part names them."""
+    """Take one component's parameters out of the whole composition's, named as the component names them."""
     start = f"{prefix}."
     return {name.removeprefix(start): v for name, v in parameters.items() if name.startswith(start)}
 
 
 @dataclass(frozen=True)
 class Composition(Distortion):
-    """What the three compositions share: parts, and parameters with the part's position before their names.
+    """Base of the three compositions, with the parameters of every component under its position.
 
-    A draw holds the parameters of every part for every image ("0.sigma", "1.quality"), used or not, so that
-    what one image gets hangs on no other image.
-    Raises ValueError where there are no parts.
+    A draw holds the parameters of every component for every image (`0.sigma`, `1.quality`), used or not, so that what
+    one image gets depends on no other image.
+
+    Attributes:
+        parts: the components, at least one.
+
+    Raises:
+        ValueError: where there are no components.
     """
 
     parts: tuple[Distortion, ...]
@@ -42,25 +47,26 @@ class Composition(Distortion):
     @property
     @abstractmethod
     def sign(self) -> str:
-        """What stands between the parts where the composition is written down."""
+        """The sign between the components where the composition is written down."""
 
     @property
     def degree(self) -> str:
-        """The parts' degrees, such as "2 > 10 > 40"; a composition within a composition in brackets."""
+        """The components' degrees, such as `2 > 10 > 40`; a composition within a composition in brackets."""
         return f" {self.sign} ".join(_component_degree(part) for part in self.parts)
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw the parameters of every component, named by its position."""
         drawn: Parameters = {}
         for i, part in enumerate(self.parts):
             drawn |= prefixed(str(i), part.sample(generator, n))
         return drawn
 
     def apply_part(self, i: int, images: Tensor, parameters: Parameters) -> Tensor:
-        """Part `i` on images (n, C, H, W), by its share of the composition's parameters."""
+        """Apply component `i` to images (n, C, H, W), by its share of the composition's parameters."""
         return self.parts[i].apply(images, unprefixed(str(i), parameters))
 
     def apply_each(self, picks: Tensor, images: Tensor, parameters: Parameters) -> Tensor:
-        """Part picks[j] on image j; the images of one part as one batch. picks: int64 (n,)."""
+        """Apply component picks[j] to image j, all images of one component as one batch. picks: int64 (n,)."""
         rows, pieces = [], []
         for i in sorted(set(picks.tolist())):
             chosen = (picks == i).nonzero().flatten()
@@ -76,18 +82,21 @@ class Sequence(Composition):
 
     @property
     def sign(self) -> str:
+        """`>`."""
         return ">"
 
     @property
     def scale(self) -> int:
+        """The product of the components' scales."""
         return math.prod(part.scale for part in self.parts)
 
     @property
     def alternatives(self) -> list[tuple[Distortion, ...]]:
-        """One alternative of every part, in each combination."""
+        """One alternative of every component, in each combination."""
         return [tuple(chain(*links)) for links in product(*(part.alternatives for part in self.parts))]
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Apply the components one after the other."""
         for i in range(len(self.parts)):
             clean = self.apply_part(i, clean, parameters)
         return clean
@@ -97,7 +106,8 @@ class Sequence(Composition):
 class RandomOrder(Composition):
     """All of the distortions, in an order drawn evenly for every image (shuffling: Zhang et al. 2021, BSRGAN).
 
-    Raises ValueError for a part that changes the size, since the images would differ in it on the way.
+    Raises:
+        ValueError: for a component that changes the size, since the images of a batch would differ in size on the way.
     """
 
     def __post_init__(self) -> None:
@@ -107,22 +117,25 @@ class RandomOrder(Composition):
 
     @property
     def sign(self) -> str:
+        """`&`."""
         return "&"
 
     @property
     def alternatives(self) -> list[tuple[Distortion, ...]]:
-        """Those of the sequence in every order."""
+        """The alternatives of the sequence, for every order."""
         return [links for order in permutations(self.parts) for links in Sequence(order).alternatives]
 
     def overlaps(self, other: Distortion) -> bool:
-        """As of any other; one order of this is enough where the other has every order."""
+        """Compare as any distortion does; one order of this is enough where the other has every order."""
         return other.overlaps(Sequence(self.parts)) if isinstance(other, RandomOrder) else super().overlaps(other)
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw an order for each image, `order`, and the parameters of every component."""
         order = torch.rand(n, len(self.parts), generator=generator, dtype=torch.float64).argsort(dim=1)
         return {"order": order, **super().sample(generator, n)}
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Apply the components to each image in the image's own order."""
         for picks in parameters["order"].unbind(dim=1):  # by step, so that a batch makes few groups
             clean = self.apply_each(picks, clean, parameters)
         return clean
@@ -132,8 +145,11 @@ class RandomOrder(Composition):
 class Choice(Composition):
     """One of the distortions, drawn for every image, evenly or by weight (as kernels in Wang et al. 2021).
 
-    weights: one for each part, at least 0, of any sum above 0. None: all alike.
-    Raises ValueError for weights that do not fit, and for parts that change the size differently.
+    Attributes:
+        weights: one for each component, at least 0, of any sum above 0. None: all alike.
+
+    Raises:
+        ValueError: for weights that do not fit, and for components that change the size differently.
     """
 
     weights: tuple[float, ...] | None = None
@@ -152,27 +168,31 @@ class Choice(Composition):
 
     @property
     def sign(self) -> str:
+        """`|`."""
         return "|"
 
     @property
     def scale(self) -> int:
+        """The scale that all components share."""
         return self.parts[0].scale
 
     @property
     def alternatives(self) -> list[tuple[Distortion, ...]]:
-        """Those of every part."""
+        """The alternatives of every component."""
         return [links for part in self.parts for links in part.alternatives]
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw a component for each image, `choice`, and the parameters of every component."""
         weights = torch.tensor(self.weights or [1.0] * len(self.parts), dtype=torch.float64)
         choice = torch.multinomial(weights, n, replacement=True, generator=generator)
         return {"choice": choice, **super().sample(generator, n)}
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Apply to each image the component that was drawn for it."""
         return self.apply_each(parameters["choice"], clean, parameters)
 
 
 def _component_degree(part: Distortion) -> str:
-    """A part's degree within a composition's."""
+    """Format a component's degree within a composition's."""
     degree = degree_in_words(part.degree)
     return f"({degree})" if isinstance(part, Composition) and len(part.parts) > 1 else degree

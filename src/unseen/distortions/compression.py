@@ -1,4 +1,4 @@
-"""Compression by real codecs: encoded in memory, and decoded again."""
+"""Compression by real codecs: images are encoded in memory, and decoded again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 
 @dataclass(frozen=True)
 class _Codec(Distortion):
-    """What the codecs share: an integer quality an image, and eight bits."""
+    """Base of the codecs: one integer quality per image, and 8-bit pixels."""
 
     degree_unit: ClassVar[str] = "quality (lower is stronger)"
 
@@ -34,6 +34,7 @@ class _Codec(Distortion):
 
     @property
     def degree(self) -> Range:
+        """The quality: the lower, the stronger."""
         return self.quality
 
     @abstractmethod
@@ -41,9 +42,11 @@ class _Codec(Distortion):
         """Write the image, gray (`L`) or `RGB`, to the file."""
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw a whole quality for each image: `quality`, int64."""
         return {"quality": sample_range(self.quality, generator, n).round().to(torch.int64)}
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Encode and decode each image at its quality. Raises ValueError for images of other than 1 or 3 channels."""
         if clean.shape[1] not in (1, 3):
             raise ValueError(f"{type(self).__name__} codes images of 1 or 3 channels, and not of {clean.shape[1]}")
         levels = as_levels(clean).byte().permute(0, 2, 3, 1).cpu().numpy()
@@ -52,7 +55,7 @@ class _Codec(Distortion):
         return torch.from_numpy(coded).permute(0, 3, 1, 2).to(clean) / 255
 
     def _recode(self, pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-        """(H, W, 1 or 3), encoded and decoded."""
+        """Encode and decode one image, uint8 (H, W, 1 or 3)."""
         mode = "L" if pixels.shape[2] == 1 else "RGB"
         with BytesIO() as file:
             self.encode(Image.fromarray(pixels.squeeze(2) if mode == "L" else pixels), file, quality)
@@ -64,12 +67,15 @@ class _Codec(Distortion):
 class JPEG(_Codec):
     """JPEG compression by Pillow's codec (ITU-T T.81, 1992), with the quality scale of libjpeg.
 
-    The image is clipped to [0, 1] and rounded to 8 bits before. 1 channel (gray) or 3 (RGB); others raise ValueError.
+    The image is clipped to [0, 1] and rounded to 8 bits before. Images have 1 channel (gray) or 3 (RGB).
 
-    quality: a whole number, 1 to 100, or a range [low, high] of such, drawn evenly and rounded, one value an image.
-        Lower is stronger.
-    subsampling: colour at full resolution (`4:4:4`), at half the width (`4:2:2`), or at half of both (`4:2:0`).
-    Raises ValueError for settings outside these.
+    Attributes:
+        quality: a whole number, 1 to 100, or a range [low, high] of such, drawn evenly and rounded, one value per
+            image. Lower is stronger.
+        subsampling: colour at full resolution (`4:4:4`), at half the width (`4:2:2`), or at half of both (`4:2:0`).
+
+    Raises:
+        ValueError: for settings outside these.
     """
 
     subsampling: Subsampling = "4:2:0"
@@ -80,6 +86,7 @@ class JPEG(_Codec):
             raise ValueError(f"subsampling {self.subsampling!r} is none of {', '.join(get_args(Subsampling))}")
 
     def encode(self, image: Image.Image, file: BinaryIO, quality: int) -> None:
+        """Write the image as JPEG."""
         image.save(file, "JPEG", quality=quality, subsampling=self.subsampling)
 
 
@@ -87,12 +94,16 @@ class JPEG(_Codec):
 class WebP(_Codec):
     """Lossy WebP compression by Pillow's codec (VP8 key frames, RFC 6386, 2011), colour at half resolution.
 
-    The image is clipped to [0, 1] and rounded to 8 bits before. 1 channel (gray) or 3 (RGB); others raise ValueError.
+    The image is clipped to [0, 1] and rounded to 8 bits before. Images have 1 channel (gray) or 3 (RGB).
 
-    quality: a whole number, 1 to 100, or a range [low, high] of such, drawn evenly and rounded, one value an image.
-        Lower is stronger.
-    Raises ValueError for settings outside these.
+    Attributes:
+        quality: a whole number, 1 to 100, or a range [low, high] of such, drawn evenly and rounded, one value per
+            image. Lower is stronger.
+
+    Raises:
+        ValueError: for settings outside these.
     """
 
     def encode(self, image: Image.Image, file: BinaryIO, quality: int) -> None:
+        """Write the image as lossy WebP."""
         image.save(file, "WebP", quality=quality)

@@ -1,4 +1,4 @@
-"""Photographs in, degraded copies out, with a sidecar from which every copy can be made again bit for bit."""
+"""Degraded copies of photographs, with a sidecar from which every copy can be made again bit for bit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,13 @@ from .spec import parse_distortion
 
 @dataclass(frozen=True)
 class DegradeReport:
-    """How many files were written of how many, and the photographs that could not be used."""
+    """What came of making copies.
+
+    Attributes:
+        written: number of files written.
+        wanted: number of files asked for.
+        skipped: the photographs that could not be used.
+    """
 
     written: int
     wanted: int
@@ -38,25 +44,37 @@ class DegradeReport:
 
 
 def digest(pixels: Pixels) -> str:
-    """SHA-256, in hexadecimal digits, of the shape such as "(480, 640, 3)" and then the bytes, row by row, as RGB."""
+    """Return the SHA-256 of an image, in hexadecimal digits.
+
+    Of the shape, such as "(480, 640, 3)", and then of the bytes, row by row, as RGB.
+    """
     return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
 
 
 def degrade_pixels(
     pixels: Pixels, distortion: Distortion, draws: torch.Generator, device: str = "cpu"
 ) -> tuple[Pixels, Parameters]:
-    """A degraded copy of a photograph, and what was drawn for it.
+    """Make a degraded copy of a photograph.
 
-    pixels: uint8 (H, W, 3) RGB. The copy is rounded to the same, (H', W', 3), smaller where the distortion shrinks:
-    the photograph is then cut to a multiple of its scale at right and bottom.
-    Raises ValueError where the distortion cannot be applied to a photograph of this size.
+    Args:
+        pixels: uint8 (H, W, 3) RGB. Where the distortion shrinks, the photograph is first cut to a multiple of its
+            scale at right and bottom.
+        distortion: what is applied.
+        draws: generator of the parameters.
+        device: where it is computed.
+
+    Returns:
+        The copy, uint8 (H', W', 3), smaller where the distortion shrinks; and the parameters that were drawn.
+
+    Raises:
+        ValueError: where the distortion cannot be applied to a photograph of this size.
     """
     parameters = distortion.sample(draws, 1)
     return to_pixels(distort_pixels(distortion, pixels, parameters, device)), parameters
 
 
 def distort_pixels(distortion: Distortion, pixels: Pixels, parameters: Parameters, device: str) -> Tensor:
-    """The degraded photograph before it is rounded, float32 (1, 3, H', W') on the CPU. Raises as `degrade` does."""
+    """Distort a photograph without rounding: float32 (1, 3, H', W') on the CPU. Raises as `degrade_pixels` does."""
     scale = distortion.scale
     height, width = (side // scale * scale for side in pixels.shape[:2])
     if not height * width:
@@ -65,11 +83,12 @@ def distort_pixels(distortion: Distortion, pixels: Pixels, parameters: Parameter
 
 
 def replay(pixels: Pixels, record: CopyRecord, device: str = "cpu") -> Pixels:
-    """The copy that a record describes, from its parameters alone.
+    """Make the copy that a record describes, from its parameters alone.
 
-    Raises ValueError where the photograph is another, where the parameters are not those of the distortion, and where
-    the copy does not come out as recorded: it is either the same, bit for bit, or none. UserError for an unknown
-    distortion.
+    Raises:
+        ValueError: where the photograph is another, where the parameters are not those of the distortion, and where the
+            copy does not come out as recorded: it is either the same, bit for bit, or none.
+        UserError: for an unknown distortion.
     """
     if digest(pixels) != record.source_sha256:
         raise ValueError("has changed since it was degraded: its pixels have another SHA-256")
@@ -91,15 +110,25 @@ def replay(pixels: Pixels, record: CopyRecord, device: str = "cpu") -> Pixels:
 
 
 def plan_copies(photos: Sequence[Path], ending: str = ".png") -> list[FileJob]:
-    """A job for every photograph in folders and files, the tree kept; raises UserError as `jobs_for` does."""
+    """List a job for every photograph in folders and files, the tree kept; raises UserError as `jobs_for` does."""
     return jobs_for([found for given in photos for found in photos_with_names(given)], ending)
 
 
 def make_copies(jobs: Sequence[FileJob], spec: str, out: Path, seed: int, device: str, stop: Event) -> DegradeReport:
-    """Write a degraded copy of each photograph and its line of the sidecar; fewer if `stop` was set.
+    """Write a degraded copy of each photograph and its line of the sidecar.
 
-    What a photograph gets depends on the seed and its name alone, not on what else there is.
-    Raises UserError for a spec that is none, and where `out` cannot be written.
+    What a photograph gets depends on the seed and its name alone, not on which other photographs there are.
+
+    Args:
+        jobs: photographs, and the files to write.
+        spec: the distortion, see `parse_distortion`.
+        out: output folder.
+        seed: of all draws.
+        device: where it is computed.
+        stop: ends the work before the next photograph once it is set.
+
+    Raises:
+        UserError: for a spec that cannot be understood, and where `out` cannot be written.
     """
     distortion = parse_distortion(spec, "distortion")
 
@@ -114,17 +143,25 @@ def make_copies(jobs: Sequence[FileJob], spec: str, out: Path, seed: int, device
 
 
 def copy_generator(source: str, seed: int) -> torch.Generator:
-    """The generator from which the photograph of this name is degraded."""
+    """Return the generator from which the photograph of this name is degraded."""
     return generator(seed, "degrade", source)
 
 
 def replay_copies(
     jobs: Sequence[FileJob], records: Mapping[str, CopyRecord], out: Path, device: str, stop: Event
 ) -> DegradeReport:
-    """Write every copy again, and its line of a new sidecar; fewer if `stop` was set.
+    """Write every recorded copy again, and its line of a new sidecar.
 
-    jobs: one for each record that has a photograph, its `file` the record's. Those that have none, photographs that
-    have changed, and copies that do not come out bit for bit are among the skipped.
+    Args:
+        jobs: one for each record that has a photograph, its `file` the record's.
+        records: by file.
+        out: output folder.
+        device: where it is computed.
+        stop: ends the work before the next photograph once it is set.
+
+    Returns:
+        A report whose skipped files include records without a photograph, photographs that have changed, and copies
+        that do not come out bit for bit.
     """
 
     def make(job: FileJob) -> None:
@@ -141,13 +178,13 @@ def replay_copies(
 
 
 def plan_replay(photos: Sequence[Path], records: Mapping[str, CopyRecord]) -> list[FileJob]:
-    """A job for each record whose photograph is in folders and files, found by its name."""
+    """List a job for each record whose photograph, known by its name, is in folders and files."""
     paths = {job.source: job.path for job in plan_copies(photos)}
     return [FileJob(paths[r.source], r.source, r.file) for r in records.values() if r.source in paths]
 
 
 def run_jobs(jobs: Sequence[FileJob], make: Callable[[FileJob], None], stop: Event) -> DegradeReport:
-    """Do all jobs, leaving out what is unreadable (UnreadableImage) or does not fit (ValueError)."""
+    """Do all jobs until `stop` is set, skipping what is unreadable (UnreadableImage) or does not fit (ValueError)."""
     written, skipped = 0, []
     for job in track(jobs, "degrading"):
         if stop.is_set():
@@ -164,7 +201,7 @@ def run_jobs(jobs: Sequence[FileJob], make: Callable[[FileJob], None], stop: Eve
 
 
 def _write(out: Path, record: CopyRecord, copy: Pixels) -> None:
-    """The copy, then its line: one that is described is there."""
+    """Write the copy, then its line: every copy that has a line exists."""
     path = out / record.file
     with replacing(path) as temporary:
         Image.fromarray(copy).save(temporary, format="PNG")

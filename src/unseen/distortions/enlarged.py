@@ -1,4 +1,4 @@
-"""A smaller distorted image, brought back to the size of the clean one."""
+"""Smaller distorted images, brought back to the size of the clean ones."""
 
 from __future__ import annotations
 
@@ -14,26 +14,33 @@ from .distortion import Distortion, Parameters, Range
 
 @dataclass(frozen=True)
 class Enlarged(Distortion):
-    """A distortion that shrinks, and then bicubic enlargement: what a network that keeps sizes is given.
+    """A distortion that shrinks, and then bicubic enlargement: the input of a network that keeps sizes.
 
-    distortion: one whose `scale` is above 1. Values may overshoot at edges, and are clipped to [0, 1].
+    Attributes:
+        distortion: one whose `scale` is above 1. Values may overshoot at edges when enlarged, and are clipped to [0,
+            1].
     """
 
     distortion: Distortion
 
     @property
     def degree(self) -> Range | str:
+        """The degree of the distortion that shrinks."""
         return self.distortion.degree
 
     @property
     def family(self) -> Hashable:
+        """The family of the distortion that shrinks, marked as enlarged."""
         return ("enlarged", self.distortion.family)
 
     def overlaps(self, other: Distortion) -> bool:
+        """Tell whether the other is enlarged as well, and both distortions that shrink overlap."""
         return isinstance(other, Enlarged) and self.distortion.overlaps(other.distortion)
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw the parameters of the distortion that shrinks."""
         return self.distortion.sample(generator, n)
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Distort and shrink the images, and enlarge them to their old size."""
         return enlarge(self.distortion.apply(clean, parameters), self.distortion.scale)

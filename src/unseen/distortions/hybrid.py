@@ -34,16 +34,20 @@ BLUR_NOISE_JPEG = Sequence(
 class Hybrid(Distortion):
     """Gaussian blur, noise and JPEG, mild, moderate or severe together (Yu et al. 2018, RL-Restore, section 4.1).
 
-    Blur σ lies in one of ten bins 0 to 5 (kernel 21×21, border replicated), noise σ in one of ten bins 0 to 50
-    (clipped to [0, 1]), JPEG quality in one of ten bins 100 to 10. With k, m, n the three bins, 1 the weakest,
-    the severity is k + m + n - 2: mild 9 to 11, moderate 12 to 17, severe 18 to 20. A triple is drawn evenly
+    Blur σ lies in one of ten bins from 0 to 5 (kernel 21×21, border replicated), noise σ in one of ten bins from 0 to
+    50 (clipped to [0, 1]), JPEG quality in one of ten bins from 100 to 10. With k, m, n the three bins, 1 the weakest,
+    the severity is k + m + n - 2: mild 9 to 11, moderate 12 to 17, severe 18 to 20. A triple of bins is drawn evenly
     from those of the class, then each value evenly from its bin, qualities as whole numbers.
 
-    dominant: only triples in which this one is in the highest bin, so that a class can be several confounders
-        (ours; the source has whole classes). Of two in the same bin, blur comes before noise, noise before JPEG,
-        JPEG before blur: the three parts of a class are equally large and share no triple, and nothing but the
-        triple of three equal bins is in none of them.
-    Raises ValueError for other words.
+    Attributes:
+        severity: the class.
+        dominant: `any`, or keep only triples in which this one of the three is in the highest bin, so that a class can
+            be several confounders (ours; the source has whole classes). Of two in the same bin, blur comes before
+            noise, noise before JPEG, JPEG before blur: the three shares of a class are equally large and have no triple
+            in common, and only the triple of three equal bins is in none of them.
+
+    Raises:
+        ValueError: for other words.
     """
 
     severity: Severity
@@ -56,18 +60,25 @@ class Hybrid(Distortion):
 
     @property
     def degree(self) -> str:
+        """The severity, and what dominates."""
         return self.severity if self.dominant == "any" else f"{self.severity}, {self.dominant} dominant"
 
     @property
     def classes(self) -> frozenset[Bins]:
-        """The triples it draws from. Two hybrids that share one draw the same distortions, whatever their words."""
+        """The triples it draws from.
+
+        Two hybrids with a triple in common draw the same distortions, whatever their words.
+        """
         return frozenset(_triples(self.severity, self.dominant))
 
     def overlaps(self, other: Distortion) -> bool:
-        """Whether they share a triple: a part of a class overlaps the class."""
+        """Tell whether both have a triple in common: a class overlaps every share of the class."""
         return isinstance(other, Hybrid) and not self.classes.isdisjoint(other.classes)
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw the parameters of blur, noise and JPEG, named as in their sequence: `0.sigma`, `1.sigma`,
+        `2.quality`.
+        """
         triples = torch.tensor(_triples(self.severity, self.dominant))
         blur, noise, jpeg = (triples[torch.randint(len(triples), (n,), generator=generator)] - 1).unbind(dim=1)
         within = torch.rand(3, n, generator=generator, dtype=torch.float64)
@@ -80,12 +91,13 @@ class Hybrid(Distortion):
         }
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Blur, add noise, and compress."""
         return BLUR_NOISE_JPEG.apply(clean, parameters)
 
 
 @cache
 def _triples(severity: Severity, dominant: Dominant) -> tuple[Bins, ...]:
-    """All triples of a class, or those of them that one distortion dominates."""
+    """List all triples of a class, or those of them that one distortion dominates."""
     bins = range(1, 11)
     inside = [t for t in product(bins, bins, bins) if sum(t) - 2 in SEVERITIES[severity]]
     if dominant == "any":

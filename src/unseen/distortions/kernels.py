@@ -1,7 +1,7 @@
-"""Blur kernels, and the convolution of each image with its own.
+"""Blur kernels, and the convolution of each image with its own kernel.
 
-Kernels are float64 (n, size, size) with an odd `size`, centred, and sum to 1. Rows are y, downwards, columns x;
-angles turn from x towards y, in radians. They are made on the device of what they are made from.
+Kernels are float64 (n, size, size) with an odd `size`, centred, and sum to 1. Rows are y, downwards, columns x; angles
+turn from x towards y, in radians. Kernels are made on the device of the tensors that they are made from.
 """
 
 from __future__ import annotations
@@ -23,32 +23,45 @@ PATH_STEPS = 256  # of a camera path, whatever its length, so that a seed means 
 
 
 def gaussian_kernels(sigma_x: Tensor, sigma_y: Tensor, theta: Tensor, size: int) -> Tensor:
-    """k(x) ∝ exp(−q/2), q = xᵀ Σ⁻¹ x, sampled at pixel centres.
+    """Make Gaussian kernels k(x) ∝ exp(−q/2), q = xᵀ Σ⁻¹ x, sampled at pixel centres.
 
-    sigma_x, sigma_y, theta: (n,). Σ has standard deviations σ_x (pixels) along the direction θ and σ_y across it.
+    Args:
+        sigma_x: standard deviation of Σ along the direction θ, in pixels, (n,).
+        sigma_y: standard deviation of Σ across the direction θ, in pixels, (n,).
+        theta: direction θ, (n,).
+        size: side of the kernels.
     """
     return _normalised(torch.exp(-_squared_distances(sigma_x, sigma_y, theta, size) / 2))
 
 
 def generalised_gaussian_kernels(sigma_x: Tensor, sigma_y: Tensor, theta: Tensor, beta: Tensor, size: int) -> Tensor:
-    """k(x) ∝ exp(−q^β/2), with q as in `gaussian_kernels` (Wang et al. 2021, Real-ESRGAN, section 3.1).
+    """Make kernels k(x) ∝ exp(−q^β/2), q as in `gaussian_kernels` (Wang et al. 2021, Real-ESRGAN, section 3.1).
 
-    beta: (n,); 1 is the Gaussian, below it tails are heavy, far above it the kernel is a flat ellipse.
+    Args:
+        sigma_x: as in `gaussian_kernels`.
+        sigma_y: as in `gaussian_kernels`.
+        theta: as in `gaussian_kernels`.
+        beta: β, (n,). 1 is the Gaussian; below 1 tails are heavy; far above 1 the kernel is a flat ellipse.
+        size: side of the kernels.
     """
     powers = _squared_distances(sigma_x, sigma_y, theta, size) ** beta.view(-1, 1, 1)
     return _normalised(torch.exp(-powers / 2))
 
 
 def plateau_kernels(sigma_x: Tensor, sigma_y: Tensor, theta: Tensor, beta: Tensor, size: int) -> Tensor:
-    """k(x) ∝ 1/(1 + q^β), with q as in `gaussian_kernels` (Wang et al. 2021, Real-ESRGAN, section 3.1)."""
+    """Make kernels k(x) ∝ 1/(1 + q^β), q as in `gaussian_kernels` (Wang et al. 2021, Real-ESRGAN, section 3.1)."""
     powers = _squared_distances(sigma_x, sigma_y, theta, size) ** beta.view(-1, 1, 1)
     return _normalised(1 / (1 + powers))
 
 
 def sinc_kernels(cutoff: Tensor, size: int) -> Tensor:
-    """k(x) ∝ ω J₁(ω|x|) / (2π|x|), the circular low-pass (Wang et al. 2021, Real-ESRGAN, section 3.3).
+    """Make circular low-pass kernels k(x) ∝ ω J₁(ω|x|) / (2π|x|) (Wang et al. 2021, Real-ESRGAN, section 3.3).
 
-    cutoff: (n,), ω in radians a pixel, above 0: frequencies above it are cut off. Has negative lobes: it rings.
+    Kernels have negative lobes: they make edges ring.
+
+    Args:
+        cutoff: ω in radians per pixel, above 0, (n,): frequencies above it are cut off.
+        size: side of the kernels.
     """
     y, x = _grid(size, cutoff)
     radius, cutoff = (x**2 + y**2).sqrt(), cutoff.view(-1, 1, 1)
@@ -57,9 +70,11 @@ def sinc_kernels(cutoff: Tensor, size: int) -> Tensor:
 
 
 def disc_kernels(radius: Tensor, size: int) -> Tensor:
-    """Each pixel weighs the area that it shares with a disc: what a lens out of focus makes of a point.
+    """Make kernels of a lens out of focus: each pixel weighs the area that it shares with a disc.
 
-    radius: (n,) in pixels. Up to 0.5 the disc lies in one pixel and changes nothing.
+    Args:
+        radius: in pixels, (n,). Up to 0.5 the disc lies in one pixel and changes nothing.
+        size: side of the kernels.
     """
     y, x = _grid(size, radius)
     r = radius.clamp_min(SMALLEST_WIDTH).view(-1, 1, 1)
@@ -68,10 +83,17 @@ def disc_kernels(radius: Tensor, size: int) -> Tensor:
 
 
 def camera_paths(length: Tensor, angle: Tensor, bend: float, seeds: Tensor) -> Tensor:
-    """Paths of a shaken camera at constant speed, whose heading is a random walk. Shape (n, STEPS, 2), (x, y).
+    """Make paths of a shaken camera at constant speed, whose heading is a random walk.
 
-    length: (n,), of the path in pixels. angle: (n,), heading at its start. bend: standard deviation, in radians,
-    of the heading at its end about the heading at its start; 0 is a straight line. Centred on their mean.
+    Args:
+        length: of the path in pixels, (n,).
+        angle: heading at the start of the path, (n,).
+        bend: standard deviation, in radians, of the heading at the path's end about the heading at its start; 0 is a
+            straight line.
+        seeds: of the random walks, (n,).
+
+    Returns:
+        Points (x, y) of shape (n, PATH_STEPS, 2), centred on their mean.
     """
     turns = normal_fields(seeds, torch.empty(len(seeds), PATH_STEPS, dtype=torch.float64)).cumsum(dim=1)
     heading = angle[:, None] + bend / math.sqrt(PATH_STEPS) * turns
@@ -81,9 +103,13 @@ def camera_paths(length: Tensor, angle: Tensor, bend: float, seeds: Tensor) -> T
 
 
 def path_kernels(paths: Tensor, size: int) -> Tensor:
-    """Points (n, m, 2), (x, y) from the centre, each spread over its four nearest pixels by bilinear weights.
+    """Make kernels from points, each spread over its four nearest pixels by bilinear weights.
 
-    Keeps the centroid. What lies beyond the kernel is lost.
+    Keeps the centroid. Points beyond the kernel are lost.
+
+    Args:
+        paths: points (x, y) from the centre, (n, m, 2).
+        size: side of the kernels.
     """
     offsets = _offsets(size, paths)
     near_x, near_y = ((1 - (paths[..., i, None] - offsets).abs()).clamp_min(0) for i in (0, 1))
@@ -92,9 +118,15 @@ def path_kernels(paths: Tensor, size: int) -> Tensor:
 
 
 def convolve(images: Tensor, kernels: Tensor, border: Border) -> Tensor:
-    """Float (n, C, H, W), each image convolved with its own kernel (n, k, k), k odd; same shape.
+    """Convolve each image with its own kernel; the shape is kept.
 
-    Images may be smaller than the kernel. Raises ValueError for an unknown border.
+    Args:
+        images: float (n, C, H, W). Images may be smaller than the kernel.
+        kernels: (n, k, k), k odd.
+        border: pixels beyond the edge.
+
+    Raises:
+        ValueError: for an unknown border.
     """
     n, channels, height, width = images.shape
     radius = kernels.shape[-1] // 2
@@ -106,9 +138,15 @@ def convolve(images: Tensor, kernels: Tensor, border: Border) -> Tensor:
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor, size: int, border: Border) -> Tensor:
-    """As `convolve` with the isotropic `gaussian_kernels` of sigma (n,), by two one-dimensional passes: faster.
+    """Convolve with isotropic `gaussian_kernels`, by two one-dimensional passes: faster than `convolve`.
 
-    Sums over shifted copies, so that neither the batch nor the device's convolutions change a bit.
+    Computed as sums over shifted copies, so that neither the batch nor the device's convolutions change a bit.
+
+    Args:
+        images: float (n, C, H, W).
+        sigma: standard deviation in pixels, (n,).
+        size: side of the kernels, odd.
+        border: pixels beyond the edge.
     """
     squares = (_offsets(size, sigma) / sigma.clamp_min(SMALLEST_WIDTH)[:, None]) ** 2
     lines = torch.softmax(-squares / 2, dim=1).to(images)
@@ -136,7 +174,7 @@ def _normalised(kernels: Tensor) -> Tensor:
 
 
 def _squared_distances(sigma_x: Tensor, sigma_y: Tensor, theta: Tensor, size: int) -> Tensor:
-    """q = xᵀ Σ⁻¹ x, (n, size, size)."""
+    """Compute q = xᵀ Σ⁻¹ x, (n, size, size)."""
     y, x = _grid(size, theta)
     cos, sin = theta.cos().view(-1, 1, 1), theta.sin().view(-1, 1, 1)
     along = (x * cos + y * sin) / sigma_x.clamp_min(SMALLEST_WIDTH).view(-1, 1, 1)
@@ -145,7 +183,7 @@ def _squared_distances(sigma_x: Tensor, sigma_y: Tensor, theta: Tensor, size: in
 
 
 def _disc_quadrant(x: Tensor, y: Tensor, r: Tensor) -> Tensor:
-    """Area of the disc of radius r within the rectangle from the centre to (x, y); negative where x·y is.
+    """Area of the disc of radius r within the rectangle from the centre to (x, y); negative where x·y is negative.
 
     For 0 <= x, y <= r it is ∫₀ˣ min(y, h(t)) dt with h(t) = √(r² − t²), whose integral H is in closed form.
     """
@@ -159,7 +197,7 @@ def _disc_quadrant(x: Tensor, y: Tensor, r: Tensor) -> Tensor:
 
 
 def _positions(length: int, radius: int, border: Border, like: Tensor) -> Tensor:
-    """Where the pixels −radius to length + radius − 1 are found within 0 to length − 1."""
+    """Map the pixels −radius to length + radius − 1 into 0 to length − 1, by the rule for the border."""
     if border not in get_args(Border):
         raise ValueError(f"border {border!r} is none of {', '.join(get_args(Border))}")
     positions = torch.arange(-radius, length + radius, device=like.device)

@@ -1,4 +1,4 @@
-"""Too little light."""
+"""Distortions by too little light."""
 
 from __future__ import annotations
 
@@ -25,18 +25,23 @@ from .distortion import (
 class LowLight(Distortion):
     """Short exposure in linear light, with shot and read noise (after Lv et al. 2021; Brooks et al. 2019).
 
-    The image is taken to linear light x by the inverse sRGB curve; e x + σ z with σ² = shot · e x + read², z standard
-    normal, is what a sensor records at exposure e; it is clipped to [0, 1] and taken back by the sRGB curve. Nothing
-    brightens it again. Darkening and adding noise is how Lv, Li & Lu, "Attention guided low-light image enhancement
-    with a large scale low-light simulation dataset", IJCV 129, 2021, make their images, with a gamma curve in place
-    of the exposure; the normal law for photon counts and read-out is that of Brooks et al., "Unprocessing images for
-    learned raw denoising", CVPR 2019, section 3.1. There is no colour filter array: noise is white in every channel.
+    The image is taken to linear light x by the inverse sRGB curve. A sensor at exposure e records e x + σ z with σ² =
+    shot · e x + read², z standard normal. The recorded light is clipped to [0, 1] and taken back by the sRGB curve.
+    Nothing brightens it again, and the result is in [0, 1].
 
-    exposure: share of the light that is left, 0.001 to 1, or a range; it is the degree, and the LOWER the stronger.
-    shot: variance of the photon noise for each unit of recorded light, one over the photons that make white; 0 to
-        0.1, or a range. Brooks et al. find 0.0001 to 0.012 in real cameras.
-    read: standard deviation of the read-out noise in units of white, 0 to 0.1, or a range.
-    The result is in [0, 1]. Raises ValueError for values outside these ranges.
+    Darkening and adding noise is how Lv, Li & Lu, "Attention guided low-light image enhancement with a large scale
+    low-light simulation dataset", IJCV 129, 2021, make their images, with a gamma curve in place of the exposure; the
+    normal law for photon counts and read-out is that of Brooks et al., "Unprocessing images for learned raw denoising",
+    CVPR 2019, section 3.1. There is no colour filter array: noise is white in every channel.
+
+    Attributes:
+        exposure: share of the light that is left, 0.001 to 1, or a range. It is the degree, and the LOWER the stronger.
+        shot: variance of the photon noise for each unit of recorded light, which is one over the number of photons that
+            make white. 0 to 0.1, or a range. Brooks et al. find 0.0001 to 0.012 in real cameras.
+        read: standard deviation of the read-out noise in units of white, 0 to 0.1, or a range.
+
+    Raises:
+        ValueError: for values outside these ranges.
     """
 
     degree_unit: ClassVar[str] = "share of the light left (less is stronger)"
@@ -52,9 +57,11 @@ class LowLight(Distortion):
 
     @property
     def degree(self) -> Range:
+        """The exposure: the lower, the stronger."""
         return self.exposure
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw exposure, noise levels and the seed of the noise: `exposure`, `shot`, `read`, `seed`."""
         return {
             "exposure": sample_range(self.exposure, generator, n),
             "shot": sample_range(self.shot, generator, n),
@@ -63,6 +70,7 @@ class LowLight(Distortion):
         }
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Darken the images in linear light, and add the sensor's noise."""
         exposure, shot, read = (per_image(parameters[name], clean) for name in ("exposure", "shot", "read"))
         light = exposure * linear_from_srgb(clean)
         recorded = light + (shot * light + read**2).sqrt() * normal_fields(parameters["seed"], clean)
@@ -70,10 +78,10 @@ class LowLight(Distortion):
 
 
 def linear_from_srgb(encoded: Tensor) -> Tensor:
-    """Linear light in [0, 1] of sRGB values in [0, 1] (IEC 61966-2-1)."""
+    """Convert sRGB values in [0, 1] to linear light in [0, 1] (IEC 61966-2-1)."""
     return torch.where(encoded <= 0.04045, encoded / 12.92, power((encoded + 0.055) / 1.055, 2.4))
 
 
 def srgb_from_linear(light: Tensor) -> Tensor:
-    """The inverse of `linear_from_srgb`."""
+    """Convert linear light in [0, 1] to sRGB values; the inverse of `linear_from_srgb`."""
     return torch.where(light <= 0.0031308, light * 12.92, 1.055 * power(light, 1 / 2.4) - 0.055)

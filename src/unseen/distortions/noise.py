@@ -1,4 +1,4 @@
-"""Noise that is added, multiplied or put in place of pixels, by formula. What cameras make: camera.py."""
+"""Noise that is added, multiplied or put in place of pixels, by formula. For the noise of cameras see camera.py."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .distortion import (
 
 @dataclass(frozen=True)
 class _NoiseBySigma(Distortion):
-    """The settings that three kinds of noise share; what their σ is the standard deviation of, each of them says."""
+    """Base of three kinds of noise that have a σ; each kind says what its σ is the standard deviation of."""
 
     sigma: Range
     clip: bool = True
@@ -34,9 +34,11 @@ class _NoiseBySigma(Distortion):
 
     @property
     def degree(self) -> Range:
+        """σ in gray levels of 255."""
         return self.sigma
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw σ and the seed of the noise for each image: `sigma`, `seed`."""
         return {"sigma": sample_range(self.sigma, generator, n), "seed": sample_seeds(generator, n)}
 
 
@@ -44,11 +46,14 @@ class _NoiseBySigma(Distortion):
 class GaussianNoise(_NoiseBySigma):
     """Additive white Gaussian noise, independent in every pixel and channel, by σ in gray levels of 255.
 
-    sigma: standard deviation, 0 to 255, or a range [low, high] drawn evenly, one value an image.
-    clip: keep the result in [0, 1], as the DIL benchmark does (Li et al. 2023). Clipped and unclipped are
-        different benchmarks: clipping moves the mean of dark and bright areas.
-    gray: one field, the same in all channels.
-    Raises ValueError for a σ outside 0 to 255 and for an empty range.
+    Attributes:
+        sigma: standard deviation, 0 to 255, or a range [low, high] drawn evenly, one value per image.
+        clip: keep the result in [0, 1], as the DIL benchmark does (Li et al. 2023). Clipped and unclipped are different
+            benchmarks: clipping moves the mean of dark and bright areas.
+        gray: one field, the same in all channels.
+
+    Raises:
+        ValueError: for a σ outside 0 to 255 and for an empty range.
     """
 
     degree_unit: ClassVar[str] = "standard deviation σ, gray levels of 255"
@@ -56,6 +61,7 @@ class GaussianNoise(_NoiseBySigma):
     gray: bool = False
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Add σ times a standard normal field to each image."""
         sigma = per_image(parameters["sigma"] / 255, clean)
         field = normal_fields(parameters["seed"], clean[:, :1] if self.gray else clean)
         return _clipped(clean + sigma * field, self.clip)
@@ -66,11 +72,15 @@ class PoissonNoise(Distortion):
     """Photon noise, y = Poisson(photons · x) / photons in every pixel and channel (Foi et al. 2008).
 
     Its mean is x and its variance x / photons: the fewer photons, the stronger.
-    photons: expected count at white (x = 1), 1 to 1e6, or a range [low, high] drawn evenly, one value an image.
-    clip: keep the result in [0, 1]; darkens bright areas, since counts above white are lost.
-    gray: drawn for the BT.601 luma alone, and its deviation from the luma added to all channels: the colour
-        differences stay clean, and the noise is Poisson's in the luma only.
-    Raises ValueError for photons outside 1 to 1e6 and for an empty range.
+
+    Attributes:
+        photons: expected count at white (x = 1), 1 to 1e6, or a range [low, high] drawn evenly, one value per image.
+        clip: keep the result in [0, 1]; this darkens bright areas, since counts above white are lost.
+        gray: draw noise for the BT.601 luma alone, and add its deviation from the luma to all channels: the colour
+            differences stay clean, and the noise is Poisson's in the luma only.
+
+    Raises:
+        ValueError: for photons outside 1 to 1e6 and for an empty range.
     """
 
     degree_unit: ClassVar[str] = "photons at white (fewer are stronger)"
@@ -84,12 +94,15 @@ class PoissonNoise(Distortion):
 
     @property
     def degree(self) -> Range:
+        """The photons at white: the fewer, the stronger."""
         return self.photons
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw photons and the seed of the noise for each image: `photons`, `seed`."""
         return {"photons": sample_range(self.photons, generator, n), "seed": sample_seeds(generator, n)}
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Add photon noise to each image."""
         light = _luma(clean) if self.gray else clean
         return _clipped(clean + _photon_noise(light, parameters["photons"], parameters["seed"]), self.clip)
 
@@ -99,15 +112,19 @@ class ScaledPoissonNoise(Distortion):
     """What Real-ESRGAN calls Poisson noise: photon noise of a count set by the content, scaled (Wang et al. 2021).
 
     Not Poisson noise of any fixed photon count; for that, see PoissonNoise. As in the BasicSR code behind the paper,
-    the image is rounded to 8 bits, the number of distinct levels in it (all channels together), rounded up to a power
-    of two, is taken for the photon count at white, and `strength` times the deviation (counts / photons - image) is
-    added: variance strength² · x / photons. A flat gray gets one photon at white, most photographs 256: the same
+    the image is rounded to 8 bits; the number of distinct levels in it (all channels together), rounded up to a power
+    of two, is taken for the photon count at white; and `strength` times the deviation (counts / photons - image) is
+    added. The variance is strength² · x / photons. A flat gray gets one photon at white, most photographs 256: the same
     strength is another noise level in a patch than in its photograph.
-    strength: BasicSR's "scale", 0 to 100, or a range [low, high] drawn evenly, one value an image; Real-ESRGAN has
-        [0.05, 3] in its first and [0.05, 2.5] in its second order.
-    clip: keep the result in [0, 1].
-    gray: all of this on the BT.601 luma, whose deviation is added to all channels.
-    Raises ValueError for a strength outside 0 to 100 and for an empty range.
+
+    Attributes:
+        strength: BasicSR's "scale", 0 to 100, or a range [low, high] drawn evenly, one value per image. Real-ESRGAN has
+            [0.05, 3] in its first and [0.05, 2.5] in its second order.
+        clip: keep the result in [0, 1].
+        gray: all of this on the BT.601 luma, whose deviation is added to all channels.
+
+    Raises:
+        ValueError: for a strength outside 0 to 100 and for an empty range.
     """
 
     degree_unit: ClassVar[str] = "strength"
@@ -121,12 +138,15 @@ class ScaledPoissonNoise(Distortion):
 
     @property
     def degree(self) -> Range:
+        """The strength."""
         return self.strength
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw strength and the seed of the noise for each image: `strength`, `seed`."""
         return {"strength": sample_range(self.strength, generator, n), "seed": sample_seeds(generator, n)}
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Add scaled photon noise to each image."""
         levels = ((_luma(clean) if self.gray else clean) * 255).round().clamp(0, 255)
         present = torch.zeros(len(levels), 256, device=levels.device).scatter(1, levels.long().flatten(1), 1)
         photons = 2 ** present.sum(dim=1).double().log2().ceil()
@@ -138,16 +158,20 @@ class ScaledPoissonNoise(Distortion):
 class SpeckleNoise(_NoiseBySigma):
     """Multiplicative Gaussian noise, y = x + x·n, independent in every pixel and channel (Zhang et al. 2021, BSRGAN).
 
-    sigma: standard deviation of n in gray levels of 255: 25 is a relative σ of 25/255, so what white gets. 0 to 255,
-        or a range [low, high] drawn evenly, one value an image. (MATLAB's imnoise takes the variance of n, and draws
-        it evenly instead of Gaussian.)
-    clip: keep the result in [0, 1]; darkens bright areas.
-    Raises ValueError for a σ outside 0 to 255 and for an empty range.
+    Attributes:
+        sigma: standard deviation of n in gray levels of 255: 25 is a relative σ of 25/255, which is what white gets. 0
+            to 255, or a range [low, high] drawn evenly, one value per image. (MATLAB's imnoise takes the variance of n,
+            and draws n evenly instead of Gaussian.)
+        clip: keep the result in [0, 1]; this darkens bright areas.
+
+    Raises:
+        ValueError: for a σ outside 0 to 255 and for an empty range.
     """
 
     degree_unit: ClassVar[str] = "standard deviation σ at white, gray levels of 255"
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Add noise in proportion to each pixel."""
         sigma = per_image(parameters["sigma"] / 255, clean)
         return _clipped(clean + clean * sigma * normal_fields(parameters["seed"], clean), self.clip)
 
@@ -156,9 +180,14 @@ class SpeckleNoise(_NoiseBySigma):
 class SaltAndPepper(Distortion):
     """Pixels turned white or black, each with probability share / 2 (Gonzalez & Woods 2018, section 5.2).
 
-    All channels of a pixel together. MATLAB's imnoise and scikit-image's random_noise turn every channel by itself.
-    share: probability that a pixel is lost, 0 to 1, or a range [low, high] drawn evenly, one value an image.
-    Raises ValueError for a share outside 0 to 1 and for an empty range.
+    All channels of a pixel are turned together. MATLAB's imnoise and scikit-image's random_noise turn every channel by
+    itself.
+
+    Attributes:
+        share: probability that a pixel is lost, 0 to 1, or a range [low, high] drawn evenly, one value per image.
+
+    Raises:
+        ValueError: for a share outside 0 to 1 and for an empty range.
     """
 
     degree_unit: ClassVar[str] = "share of pixels lost"
@@ -170,12 +199,15 @@ class SaltAndPepper(Distortion):
 
     @property
     def degree(self) -> Range:
+        """The share of pixels lost."""
         return self.share
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw share and the seed of the pixels for each image: `share`, `seed`."""
         return {"share": sample_range(self.share, generator, n), "seed": sample_seeds(generator, n)}
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Turn pixels black or white."""
         half = per_image(parameters["share"] / 2, clean)
         chance = uniform_fields(parameters["seed"], clean[:, :1])  # one a pixel
         return clean.masked_fill(chance < half, 0).masked_fill(chance >= 1 - half, 1)
@@ -185,18 +217,23 @@ class SaltAndPepper(Distortion):
 class CorrelatedNoise(_NoiseBySigma):
     """Gaussian noise smoothed by a 3×3 box, as a test of generalisation (after Cheng et al. 2024, CLIPDenoising).
 
-    Independent in every channel; two pixels dy rows and dx columns apart correlate by (1 - |dy|/3)(1 - |dx|/3), and
-    not at all from three on. Stationary up to the edge: the white noise is drawn one pixel wider on every side.
-    sigma: standard deviation of the result in gray levels of 255, 0 to 255, or a range [low, high] drawn evenly, one
-        value an image. Cheng et al. state σ of the white noise before the box, three times as much: their 40, 45, 50
-        and 55 are 13.3, 15, 16.7 and 18.3 here.
-    clip: keep the result in [0, 1]; they do not clip.
-    Raises ValueError for a σ outside 0 to 255 and for an empty range.
+    Independent in every channel. Two pixels dy rows and dx columns apart correlate by (1 - |dy|/3)(1 - |dx|/3), and not
+    at all from three on. Stationary up to the edge: the white noise is drawn one pixel wider on every side.
+
+    Attributes:
+        sigma: standard deviation of the result in gray levels of 255, 0 to 255, or a range [low, high] drawn evenly,
+            one value per image. Cheng et al. state σ of the white noise before the box, three times as much: their 40,
+            45, 50 and 55 are 13.3, 15, 16.7 and 18.3 here.
+        clip: keep the result in [0, 1]; Cheng et al. do not clip.
+
+    Raises:
+        ValueError: for a σ outside 0 to 255 and for an empty range.
     """
 
     degree_unit: ClassVar[str] = "standard deviation σ, gray levels of 255"
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Add smoothed noise to each image."""
         n, channels, height, width = clean.shape
         white = normal_fields(parameters["seed"], clean.new_empty(n, channels, height + 2, width + 2))
         field = 3 * F.avg_pool2d(white, 3, stride=1)  # a mean of nine has a third of the standard deviation
@@ -208,14 +245,14 @@ def _clipped(images: Tensor, clip: bool) -> Tensor:
 
 
 def _luma(images: Tensor) -> Tensor:
-    """BT.601 luma of RGB (n, 3, H, W), as (n, 1, H, W); gray images are their own."""
+    """Compute the BT.601 luma of RGB (n, 3, H, W), as (n, 1, H, W); gray images are returned as they are."""
     if images.shape[1] == 1:
         return images
     return (images * images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
 
 
 def _photon_noise(light: Tensor, photons: Tensor, seeds: Tensor) -> Tensor:
-    """Poisson(photons · light) / photons - light for (n, C, H, W), image i from seeds[i] alone; no light below 0.
+    """Draw Poisson(photons · light) / photons - light for (n, C, H, W), image i from seeds[i] alone; no light below 0.
 
     Counted on the CPU in float64 whatever the device and dtype.
     """

@@ -1,4 +1,4 @@
-"""Rain."""
+"""Rain: streaks of falling drops, and the veil of rain that is far away."""
 
 from __future__ import annotations
 
@@ -24,21 +24,24 @@ _AT_ONCE = 256  # streaks that are drawn together, a bound on memory
 class RainStreaks(Distortion):
     """Rain streaks added to the scene, J + S (Zhang & Patel 2018, DID-MDN).
 
-    A falling drop is a streak while the shutter is open, and what it adds hardly depends on what is behind it
-    (Garg & Nayar, "Vision and rain", IJCV 75, 2007): hence the sum, the model under which Zhang & Patel,
-    "Density-aware single image de-raining using a multi-stream dense network", CVPR 2018, and most others work.
-    Their images come from a drawing program; here streaks are straight lines with a Gaussian cross-section at the
-    places of a Poisson point process, gray, soft at the edges, parallel, and each of its own length, width and
-    brightness. On average they add density · length · width · brightness to a pixel, at the border as anywhere,
-    whatever the image's size; the sum is then clipped to [0, 1].
+    A falling drop is a streak while the shutter is open, and the light it adds hardly depends on what is behind it
+    (Garg & Nayar, "Vision and rain", IJCV 75, 2007): hence the sum, the model under which Zhang & Patel, "Density-aware
+    single image de-raining using a multi-stream dense network", CVPR 2018, and most others work. Their images come from
+    a drawing program. Here streaks are straight lines with a Gaussian cross-section at the places of a Poisson point
+    process, gray, soft at the edges, parallel, and each of its own length, width and brightness. On average they add
+    density · length · width · brightness to a pixel, at the border as anywhere, whatever the image's size; the sum is
+    then clipped to [0, 1]. Each range is drawn once per image.
 
-    density: streaks for each pixel of the image, 0 to 1, or a range.
-    length: mean length in pixels, 1 to 1000, or a range.
-    angle: degrees from the vertical, -90 to 90, positive where the lower end is on the right, or a range.
-    brightness: mean brightness along a streak's middle in units of white, 0 to 1, or a range.
-    width: mean width in pixels (integral of the cross-section over its peak), 0.1 to 50, or a range. Streaks thinner
-        than a pixel are drawn a pixel wide and dimmer by as much.
-    Each range is drawn once an image. Raises ValueError for values outside these ranges.
+    Attributes:
+        density: streaks for each pixel of the image, 0 to 1, or a range.
+        length: mean length in pixels, 1 to 1000, or a range.
+        angle: degrees from the vertical, -90 to 90, positive where the lower end is on the right, or a range.
+        brightness: mean brightness along a streak's middle in units of white, 0 to 1, or a range.
+        width: mean width in pixels (integral of the cross-section over its peak), 0.1 to 50, or a range. Streaks
+            thinner than a pixel are drawn a pixel wide and dimmer by as much.
+
+    Raises:
+        ValueError: for values outside these ranges.
     """
 
     degree_unit: ClassVar[str] = "streaks for each pixel of the image"
@@ -58,9 +61,11 @@ class RainStreaks(Distortion):
 
     @property
     def degree(self) -> Range:
+        """The density of streaks."""
         return self.density
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw the five settings and the seed of the streaks for each image: by the settings' names, and `seed`."""
         return {
             "density": sample_range(self.density, generator, n),
             "length": sample_range(self.length, generator, n),
@@ -71,6 +76,7 @@ class RainStreaks(Distortion):
         }
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Add streaks to each image."""
         return (clean + _streaks(parameters, clean)).clamp(0, 1)
 
 
@@ -93,14 +99,19 @@ class HeavyRain(RainStreaks):
     """Streaks near and far behind a veil, T (J + Σ S_k) + (1 - T) A (Li, Cheong & Tan 2019, Heavy Rain).
 
     Li, Cheong & Tan, "Heavy rain image restoration: integrating physics model and conditional adversarial learning",
-    CVPR 2019, equation 1. Rain too far away to be seen as streaks veils the scene as haze does: T = `transmission`
-    to the power d, with d the made-up depth of `scene_depth`. The sum is clipped to [0, 1] at the end.
+    CVPR 2019, equation 1. Rain too far away to be seen as streaks veils the scene as haze does: T = `transmission` to
+    the power d, with d the made-up depth of `scene_depth`. The sum is clipped to [0, 1] at the end.
 
-    density, length, angle, brightness, width: as `RainStreaks`, for the nearest layer.
-    layers: K, 1 to 10. Layer k is k times as far away as the first: its streaks are k times as short and as thin, and
-        k² times as many, so that each layer adds as much light as the first.
-    transmission: share of the light that comes through from mean depth, 0 to 1, or a range.
-    airlight: A, gray, in units of white, 0 to 1, or a range.
+    `density`, `length`, `angle`, `brightness` and `width` are those of `RainStreaks`, for the nearest layer.
+
+    Attributes:
+        layers: K, 1 to 10. Layer k is k times as far away as the first: its streaks are k times as short and as thin,
+            and k² times as many, so that each layer adds as much light as the first.
+        transmission: share of the light that comes through from mean depth, 0 to 1, or a range.
+        airlight: A, gray, in units of white, 0 to 1, or a range.
+
+    Raises:
+        ValueError: for values outside these ranges.
     """
 
     layers: int = 3
@@ -114,6 +125,9 @@ class HeavyRain(RainStreaks):
         require_within("airlight", self.airlight, 0, 1)
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw streaks, veil and the seed of the depth: as `RainStreaks`, and `transmission`, `airlight`,
+        `depth_seed`.
+        """
         return super().sample(generator, n) | {
             "transmission": sample_range(self.transmission, generator, n),
             "airlight": sample_range(self.airlight, generator, n),
@@ -121,6 +135,7 @@ class HeavyRain(RainStreaks):
         }
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Add the streaks of all layers, and veil the scene."""
         depth = scene_depth(parameters["depth_seed"], clean)
         transmission = torch.exp(per_image(parameters["transmission"].log(), clean) * depth)
         rainy = clean + _streaks(parameters, clean, self.layers)
@@ -128,9 +143,12 @@ class HeavyRain(RainStreaks):
 
 
 def _streaks(parameters: Parameters, like: Tensor, layers: int = 1) -> Tensor:
-    """Σ S_k, the light that the streaks of all layers add to images (n, C, H, W): shape (n, 1, H, W), not below 0.
+    """Draw Σ S_k, the light that the streaks of all layers add to images (n, C, H, W).
 
     Drawn on the CPU whatever the device, so that a seed means the same rain everywhere.
+
+    Returns:
+        Shape (n, 1, H, W), not below 0.
     """
     height, width = like.shape[-2:]
     names = ("seed", "density", "length", "angle", "brightness", "width")
@@ -153,7 +171,7 @@ def _layer(
     brightness: float,
     thickness: float,
 ) -> Floats:
-    """One layer of parallel streaks, (height, width)."""
+    """Draw one layer of parallel streaks, (height, width)."""
     if abs(angle) > 45:  # nearer to the horizontal: drawn with rows and columns exchanged
         angle = math.copysign(90, angle) - angle
         return _layer(draws, width, height, density, length, angle, brightness, thickness).T
@@ -196,9 +214,14 @@ def _between(span: tuple[float, float], share: Floats) -> Floats:
 def _draw(layer: Floats, streaks: _Streaks, tilt: float, side: float) -> None:
     """Add streaks at one tilt of at most π/4 to a layer with a rim of a column left and right.
 
-    Each adds `brightness` · exp(-π (a / width)²) · p(s / length) to the pixel at a across and s along it: `width`
-    and `length` are the integrals of both. p is flat in the middle half and falls linearly to 0 at ±0.75.
-    side: where to cut off, in pixels across.
+    Each adds `brightness` · exp(-π (a / width)²) · p(s / length) to the pixel at a across and s along it: `width` and
+    `length` are the integrals of both. p is flat in the middle half and falls linearly to 0 at ±0.75.
+
+    Args:
+        layer: what is drawn on.
+        streaks: to draw.
+        tilt: from the vertical, in radians.
+        side: distance across a streak at which it is cut off, in pixels.
     """
     height, width = layer.shape[0], layer.shape[1] - 2
     sine, cosine = math.sin(tilt), math.cos(tilt)
@@ -220,7 +243,7 @@ def _draw(layer: Floats, streaks: _Streaks, tilt: float, side: float) -> None:
 
 
 def _rows_reached(middles: Floats, reaches: Floats, height: int) -> tuple[Integers, Integers]:
-    """Every pair of a streak and a row, 0 to `height` - 1, that it reaches: indices of streaks, and of rows."""
+    """Pair every streak with each row, 0 to `height` - 1, that it reaches: indices of streaks, and of rows."""
     first = np.maximum(np.ceil(middles - reaches), 0).astype(np.int64)
     last = np.minimum(np.floor(middles + reaches), height - 1).astype(np.int64)
     counts = np.maximum(last - first + 1, 0)

@@ -1,4 +1,4 @@
-"""What happens to a photograph on its way to a small, compressed copy, after Real-ESRGAN."""
+"""The way of a photograph to a small, compressed copy, after Real-ESRGAN."""
 
 from __future__ import annotations
 
@@ -40,9 +40,15 @@ CODEC = JPEG((30, 95))
 class Pass:
     """The ranges of one pass of blur, resizing and noise.
 
-    blurred: share of the images that are blurred. sigma: of the kernels, in pixels.
-    up, down: shares that are enlarged and shrunk; the rest keeps its size. factors: the smallest, the largest.
-    gaussian: σ of that noise in gray levels. poisson: strength of the other. kinds: their shares.
+    Attributes:
+        blurred: share of the images that are blurred.
+        sigma: range of the kernels' σ in pixels.
+        up: share of the images that are enlarged.
+        down: share of the images that are shrunk; the rest keeps its size.
+        factors: the smallest and the largest factor of resizing.
+        gaussian: range of σ of Gaussian noise, in gray levels of 255.
+        poisson: range of the strength of the other noise, see ScaledPoissonNoise.
+        kinds: shares of Gaussian and of the other noise.
     """
 
     blurred: float
@@ -56,7 +62,7 @@ class Pass:
 
     @property
     def noise(self) -> Choice:
-        """Both kinds, each in colour and in gray."""
+        """Both kinds of noise, each in colour and in gray."""
         gaussian, poisson, hues = self.gaussian, self.poisson, (1 - GRAY_SHARE, GRAY_SHARE)
         return Choice(
             (
@@ -69,6 +75,7 @@ class Pass:
         )
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw kernel, factor of resizing, noise and JPEG quality for each image."""
         shares = [self.blurred * (1 - SINC_SHARE) * share for share in KERNEL_SHARES]
         shares += [self.blurred * SINC_SHARE, 1 - self.blurred]
         kernel = _pick(shares, generator, n)
@@ -89,7 +96,13 @@ class Pass:
         }
 
     def apply(self, image: Tensor, full: tuple[int, int], own: Parameters) -> Tensor:
-        """One image (1, C, H, W), resized to its factor of the size `full`; at least one pixel is left."""
+        """Blur one image, resize it, and add noise.
+
+        Args:
+            image: (1, C, H, W).
+            full: height and width that the factor refers to; at least one pixel is left.
+            own: parameters of this pass for this image.
+        """
         factor = float(own["factor"])
         size = (max(1, int(full[0] * factor)), max(1, int(full[1] * factor)))
         return self.noise.apply(_resize(_blur(image, own), size, own), unprefixed("noise", own))
@@ -103,22 +116,27 @@ SECOND_PASS = Pass(0.8, (0.2, 1.5), up=0.3, down=0.4, factors=(0.3, 1.2), gaussi
 class RealESRGAN(Distortion):
     """Blur, resizing, noise and JPEG, once or twice over, to a smaller image (Wang et al. 2021, Real-ESRGAN).
 
-    order: how often. The first pass has the wider ranges (`FIRST`), the other is `SECOND`.
-    scale: by how much the result is smaller; `apply` raises ValueError for sizes that are no multiples of it.
-    noise, strength: of the last pass, `gaussian` or `poisson` noise alone, and the `weak` or the `strong` half of its
-        range alone (ours; not in the source). The four together, evenly drawn, are the whole, since both kinds are
-        equally frequent: a protocol can have four confounders and still train on the published mixture.
-
     A pass is blur, by a kernel of 7 to 21 pixels from six families or by a sinc, borders mirrored; resizing by area,
     bilinearly or bicubically; Gaussian or "Poisson" noise in colour or gray, clipped; and JPEG. After the last noise,
-    JPEG comes before or after the resizing to the final size with its sinc filter, evenly, and the result is rounded
-    to 8 bits; JPEG takes 8 bits as well, and nothing else is clipped or rounded. Shares and ranges are those of
-    section 4.1 and of the published configuration. As published, too: resizing does not low-pass (only `area` takes
-    means), so that aliasing is among the distortions; factors of the second pass are of the final size; half of the
-    shapes β lie below 1, or at 1 where that is the lowest.
-    Departures: order 1, for which no configuration was published, has one JPEG, in the end (sections 3.1 and 3.3);
-    JPEG is a real codec, at whole qualities; the clean image is not sharpened before.
-    Raises ValueError for settings outside these.
+    JPEG comes before or after the resizing to the final size with its sinc filter, evenly, and the result is rounded to
+    8 bits; JPEG takes 8 bits as well, and nothing else is clipped or rounded. Shares and ranges are those of section
+    4.1 and of the published configuration. As published, too: resizing does not low-pass (only `area` takes means), so
+    that aliasing is among the distortions; factors of the second pass are of the final size; half of the shapes β lie
+    below 1, or at 1 where that is the lowest.
+
+    Departures: order 1, for which no configuration was published, has one JPEG, in the end (sections 3.1 and 3.3); JPEG
+    is a real codec, at whole qualities; the clean image is not sharpened before.
+
+    Attributes:
+        order: number of passes. The first has the wider ranges (`FIRST_PASS`), the other is `SECOND_PASS`.
+        scale: factor by which the result is smaller; `apply` raises ValueError for sizes that are no multiples of it.
+        noise: of the last pass: `any`, or `gaussian` or `poisson` noise alone (ours; not in the source).
+        strength: of the last pass's noise: `any`, or the `weak` or the `strong` half of its range alone (ours; not in
+            the source). The four combinations of noise and strength, evenly drawn, are the whole, since both kinds are
+            equally frequent: a protocol can have four confounders and still train on the published mixture.
+
+    Raises:
+        ValueError: for settings outside these.
     """
 
     order: Literal[1, 2]
@@ -136,19 +154,20 @@ class RealESRGAN(Distortion):
 
     @property
     def degree(self) -> str:
+        """The order, and the noise where it is not any."""
         order = "first order" if self.order == 1 else "second order"
         only = [word for word in (self.strength, self.noise) if word != "any"]
         return f"{order}, {' '.join(only)} noise" if only else order
 
     @property
     def classes(self) -> frozenset[tuple[int, str, str]]:
-        """Order, noise and strength of all that it draws: two that share one draw the same distortions."""
+        """Order, noise and strength of all that it draws: two that have one in common draw the same distortions."""
         noises = ("gaussian", "poisson") if self.noise == "any" else (self.noise,)
         strengths = ("weak", "strong") if self.strength == "any" else (self.strength,)
         return frozenset(product((self.order,), noises, strengths))
 
     def overlaps(self, other: Distortion) -> bool:
-        """Whether they share an order, a noise and a strength: a part overlaps the whole."""
+        """Tell whether both have an order, a noise and a strength in common: the whole overlaps each half."""
         return isinstance(other, RealESRGAN) and not self.classes.isdisjoint(other.classes)
 
     @property
@@ -160,6 +179,7 @@ class RealESRGAN(Distortion):
         return *before, replace(last, gaussian=gaussian, poisson=poisson, kinds=kinds)
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw the parameters of each pass, `1.` and `2.`, and of the way to the final size, `end.`, for each image."""
         drawn: Parameters = {}
         for i, stage in enumerate(self.stages, start=1):
             drawn |= prefixed(str(i), stage.sample(generator, n))
@@ -173,6 +193,7 @@ class RealESRGAN(Distortion):
         return drawn | prefixed("end", end)
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Distort and shrink each image. Raises ValueError for sizes that are no multiples of `scale`."""
         if clean.shape[2] % self.scale or clean.shape[3] % self.scale:
             raise ValueError(f"{clean.shape[2]}×{clean.shape[3]} pixels do not divide by the scale {self.scale}")
         images = [
@@ -182,7 +203,7 @@ class RealESRGAN(Distortion):
         return torch.cat(images)
 
     def _degrade(self, image: Tensor, parameters: Parameters) -> Tensor:
-        """One image: those of a batch differ in size on the way."""
+        """Distort one image: those of a batch differ in size on the way."""
         final = (image.shape[2] // self.scale, image.shape[3] // self.scale)
         passes = [unprefixed(str(i), parameters) for i in range(1, self.order + 1)]
         for i, (stage, own) in enumerate(zip(self.stages, passes, strict=True)):
@@ -223,7 +244,7 @@ def _finish(image: Tensor, final: tuple[int, int], end: Parameters) -> Tensor:
 
 
 def _pick(shares: list[float], generator: torch.Generator, n: int) -> Tensor:
-    """n positions drawn by their shares."""
+    """Draw n positions in a list of shares."""
     return torch.multinomial(torch.tensor(shares, dtype=torch.float64), n, replacement=True, generator=generator)
 
 
@@ -232,32 +253,35 @@ def _modes(generator: torch.Generator, n: int) -> Tensor:
 
 
 def _sizes(generator: torch.Generator, n: int) -> Tensor:
-    """Of kernels: odd, 7 to 21 pixels."""
+    """Draw odd sizes of kernels, 7 to 21 pixels."""
     return 2 * torch.randint(3, 11, (n,), generator=generator) + 1
 
 
 def _ellipses(sigma: tuple[float, float], circles: Tensor, generator: torch.Generator, n: int) -> Parameters:
-    """Both axes drawn by themselves; the second is the first where there is a circle."""
+    """Draw both axes, each by itself; the second is the first where `circles` is set."""
     first, second = (sample_range(sigma, generator, n) for _ in range(2))
     theta = sample_range((-math.pi, math.pi), generator, n)
     return {"sigma_x": first, "sigma_y": torch.where(circles, first, second), "theta": theta}
 
 
 def _betas(plateau: Tensor, generator: torch.Generator, n: int) -> Tensor:
-    """0.5 to 4, of a plateau 1 to 2, half of them up to 1 and half of them from 1 on: half the plateaus have 1."""
+    """Draw the shape β of each kernel: half of them at most 1, half of them at least 1.
+
+    Generalised Gaussians from [0.5, 1] or from [1, 4], plateaus 1 or from [1, 2], each with probability ½.
+    """
     below = 1 - torch.where(plateau, 0.0, 0.5) * torch.rand(n, generator=generator, dtype=torch.float64)
     above = 1 + torch.where(plateau, 1.0, 3.0) * torch.rand(n, generator=generator, dtype=torch.float64)
     return torch.where(_pick([0.5, 0.5], generator, n) == 0, below, above)
 
 
 def _cutoffs(parts: Tensor, generator: torch.Generator) -> Tensor:
-    """From π / parts, one an image, to π radians a pixel."""
+    """Draw cut-offs from π / parts, one per image, to π radians per pixel."""
     share = torch.rand(len(parts), generator=generator, dtype=torch.float64)
     return math.pi * (share + (1 - share) / parts)
 
 
 def _half(ends: tuple[float, float], strength: Strength) -> tuple[float, float]:
-    """The lower or the upper half of a range, or all of it."""
+    """Return the lower or the upper half of a range, or all of it."""
     low, high = ends
     middle = (low + high) / 2
     return {"any": (low, high), "weak": (low, middle), "strong": (middle, high)}[strength]

@@ -1,4 +1,4 @@
-"""Lower resolution, at a lower size or at the same."""
+"""Lower resolution, at a lower size or at the same size."""
 
 from __future__ import annotations
 
@@ -18,12 +18,18 @@ WHITE = 255
 
 
 def resize(images: Tensor, height: int, width: int, mode: ResizeMode) -> Tensor:
-    """Float (n, C, H, W) to (n, C, height, width); pixels are areas, and both images cover the same one.
+    """Resize float (n, C, H, W) to (n, C, height, width); pixels are areas, and both images cover the same area.
 
-    mode: `area` is the mean of all pixels that the new one touches; `bilinear` and `bicubic` (a = −1/2: Keys 1981)
-        are widened where they shrink, so that nothing aliases, and cut off at the border; `matlab` is
-        `matlab_bicubic`. `bicubic` may leave [0, 1].
-    Raises ValueError for an unknown mode.
+    Args:
+        images: float (n, C, H, W).
+        height: new height.
+        width: new width.
+        mode: `area` is the mean of all pixels that the new one touches; `bilinear` and `bicubic` (a = −1/2: Keys 1981)
+            are widened where they shrink, so that nothing aliases, and cut off at the border; `matlab` is
+            `matlab_bicubic`. `bicubic` may leave [0, 1].
+
+    Raises:
+        ValueError: for an unknown mode.
     """
     _require_mode("mode", mode)
     images = images.contiguous()  # other memory layouts are summed in another order
@@ -33,12 +39,12 @@ def resize(images: Tensor, height: int, width: int, mode: ResizeMode) -> Tensor:
 
 
 def matlab_bicubic(images: Tensor, height: int, width: int) -> Tensor:
-    """As MATLAB's `imresize` does with an 8-bit image: bicubic, and rounded after each direction.
+    """Resize as MATLAB's `imresize` does with an 8-bit image: bicubic, and rounded after each direction.
 
-    Float (n, C, H, W) in [0, 1] to (n, C, height, width), the values k/255. The kernel is that of Keys 1981 with
-    a = −1/2, widened where it shrinks. The direction that shrinks more goes first; height does where both are alike.
-    Beyond the border stands the edge, as in the published pairs of Set5 and Set14 (Huang et al. 2015), which this
-    meets in every level; later releases of MATLAB mirror instead.
+    Float (n, C, H, W) in [0, 1] to (n, C, height, width), of values k/255. The kernel is that of Keys 1981 with a =
+    −1/2, widened where it shrinks. The direction that shrinks more goes first; height does where both are alike. Beyond
+    the border stands the edge, as in the published pairs of Set5 and Set14 (Huang et al. 2015), which this meets in
+    every level; later releases of MATLAB mirror instead.
     """
     levels = (images.double() * WHITE).round().clamp(0, WHITE)
     for dim, length in sorted({2: height, 3: width}.items(), key=lambda to: to[1] / images.shape[to[0]]):
@@ -47,7 +53,7 @@ def matlab_bicubic(images: Tensor, height: int, width: int) -> Tensor:
 
 
 def _cubic(images: Tensor, dim: int, length: int) -> Tensor:
-    """Bicubic in one direction: a sum over shifted copies, so that batches change no bit."""
+    """Resize bicubically in one direction, as a sum over shifted copies, so that batches change no bit."""
     before = images.shape[dim]
     wide = max(before / length, 1.0)
     centres = (torch.arange(length, dtype=torch.float64, device=images.device) + 0.5) * (before / length) - 0.5
@@ -63,7 +69,7 @@ def _cubic(images: Tensor, dim: int, length: int) -> Tensor:
 
 
 def _keys(x: Tensor) -> Tensor:
-    """The cubic convolution kernel of Keys 1981, a = −1/2."""
+    """Evaluate the cubic convolution kernel of Keys 1981, a = −1/2."""
     x = x.abs()
     near = (1.5 * x - 2.5) * x**2 + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
@@ -74,9 +80,15 @@ def _keys(x: Tensor) -> Tensor:
 class Downsample(Distortion):
     """A smaller image, each side divided by a factor, as super-resolution's test pairs are (Huang et al. 2015).
 
-    factor: whole, 2 to 16.
-    mode: as for `resize`. Clipped to [0, 1].
-    Raises ValueError for settings outside these, and for images whose height or width the factor does not divide.
+    The result is clipped to [0, 1].
+
+    Attributes:
+        factor: whole, 2 to 16.
+        mode: as for `resize`.
+
+    Raises:
+        ValueError: for settings outside these, and by `apply` for images whose height or width the factor does not
+            divide.
     """
 
     degree_unit: ClassVar[str] = "factor by which each side shrinks"
@@ -90,25 +102,30 @@ class Downsample(Distortion):
 
     @property
     def degree(self) -> Range | str:
-        """The factor; with words for another mode than the usual one, which is another type."""
+        """The factor; with words for another mode than `matlab`, which is another type."""
         return self.factor if self.mode == "matlab" else f"{self.factor}, {self.mode}"
 
     @property
     def family(self) -> Hashable:
+        """The type and the mode."""
         return type(self), self.mode
 
     @property
     def spans(self) -> tuple[Range | str, ...]:
+        """The factor."""
         return (self.factor,)
 
     @property
     def scale(self) -> int:
+        """The factor."""
         return self.factor
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw nothing."""
         return {}
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Shrink the images."""
         height, width = clean.shape[2:]
         if height % self.factor or width % self.factor:
             raise ValueError(f"an image of {height} x {width} pixels cannot be divided by {self.factor}: crop it first")
@@ -119,10 +136,16 @@ class Downsample(Distortion):
 class Resample(Distortion):
     """Low resolution at the same size: made smaller, and larger again (after Wang et al. 2021, Real-ESRGAN, 3.1).
 
-    factor: by which height and width shrink, 1 to 16, or a range [low, high] drawn evenly, one value an image. They
-        are rounded to whole pixels, 1 at least.
-    down, up: modes as for `resize`. Clipped to [0, 1].
-    Raises ValueError for settings outside these.
+    The result is clipped to [0, 1].
+
+    Attributes:
+        factor: by which height and width shrink, 1 to 16, or a range [low, high] drawn evenly, one value per image.
+            Shrunk sides are rounded to whole pixels, 1 at least.
+        down: mode of shrinking, as for `resize`.
+        up: mode of enlarging, as for `resize`.
+
+    Raises:
+        ValueError: for settings outside these.
     """
 
     degree_unit: ClassVar[str] = "factor by which each side shrinks"
@@ -138,23 +161,27 @@ class Resample(Distortion):
 
     @property
     def degree(self) -> Range | str:
-        """The factor; with words for other modes than the usual ones, which are another type."""
+        """The factor; with words for other modes than `bicubic` both ways, which are another type."""
         if self.down == self.up == "bicubic":
             return self.factor
         return f"{degree_in_words(self.factor)}, {self.down} down, {self.up} up"
 
     @property
     def family(self) -> Hashable:
+        """The type and both modes."""
         return type(self), self.down, self.up
 
     @property
     def spans(self) -> tuple[Range | str, ...]:
+        """The factor."""
         return (self.factor,)
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw a factor for each image: `factor`."""
         return {"factor": sample_range(self.factor, generator, n)}
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
+        """Shrink and enlarge each image."""
         height, width = clean.shape[2:]
         resampled = torch.empty_like(clean)
         for i, factor in enumerate(parameters["factor"].tolist()):

@@ -1,4 +1,4 @@
-"""The sidecar of degraded copies: one JSON line a copy, from which it is made again bit for bit."""
+"""The sidecar of degraded copies: one JSON line per copy, from which the copy is made again bit for bit."""
 
 from __future__ import annotations
 
@@ -24,12 +24,17 @@ SIDECAR = "degradation.jsonl"
 
 @dataclass(frozen=True)
 class CopyRecord:
-    """One line of the sidecar: how one copy was made.
+    """How one copy was made: one line of the sidecar.
 
-    file: the copy, relative to the sidecar's folder. source: the photograph, relative to the folder that was given.
-    source_sha256, sha256: of the photograph's and the copy's pixels, see `digest`. distortion: as it was given.
-    version: of unseen. parameters: all that was drawn, by name, a number or nested lists of them: whole numbers
-        exactly, the others in as many digits as tell float64 apart.
+    Attributes:
+        file: the copy, relative to the sidecar's folder.
+        source: the photograph, relative to the folder that was given.
+        source_sha256: of the photograph's pixels, see `digest`.
+        sha256: of the copy's pixels.
+        distortion: the spec as it was given.
+        version: of unseen.
+        parameters: all that was drawn, by name: a number or nested lists of numbers. Whole numbers are exact; the
+            others have as many digits as tell float64 apart.
     """
 
     file: str
@@ -42,7 +47,11 @@ class CopyRecord:
 
 
 def to_parameters(values: Mapping[str, Any], distortion: Distortion) -> Parameters:
-    """Recorded numbers as the tensors that the distortion draws. Raises ValueError, naming the wrong one."""
+    """Convert recorded numbers to the tensors that the distortion draws.
+
+    Raises:
+        ValueError: naming the parameter that is unknown, missing or of the wrong type.
+    """
     drawn = distortion.sample(torch.Generator().manual_seed(0), 1)  # for names and types
     if odd := sorted(values.keys() ^ drawn.keys()):
         raise ValueError(f"parameters: {odd[0]!r} is {'unknown' if odd[0] in values else 'missing'}")
@@ -68,7 +77,11 @@ def _numbers(value: Any) -> list[Any]:
 
 
 def append(path: Path, record: CopyRecord) -> None:
-    """Add a line; a run that is killed keeps those that it wrote."""
+    """Append a record's line to the sidecar; a run that is killed keeps the lines that it wrote.
+
+    Raises:
+        UserError: where the file cannot be written.
+    """
     line = json.dumps(to_json(record), allow_nan=False).encode() + b"\n"
     try:
         with path.open("a+b") as file:
@@ -81,10 +94,15 @@ def append(path: Path, record: CopyRecord) -> None:
 
 
 def read_sidecar(path: Path, confirmed: Collection[str]) -> dict[str, CopyRecord]:
-    """The records of a sidecar by file; of two for one file (written twice, with --overwrite) the last.
+    """Read the records of a sidecar by file; of two for one file (written twice, with --overwrite) the last.
 
-    confirmed: distortions outside of unseen that may be imported; code that a file names is not, on its word alone.
-    Raises UserError that names the file, the line and the field.
+    Args:
+        path: the sidecar.
+        confirmed: distortions outside of unseen that may be imported. Code that a file names is never imported on the
+            file's word alone.
+
+    Raises:
+        UserError: naming the file, the line and the field.
     """
     records = {r.file: r for r in read_lines(path, CopyRecord, check=lambda record: _check(record, confirmed))}
     if not records:
@@ -107,11 +125,14 @@ def _check(record: CopyRecord, confirmed: Collection[str]) -> None:
 
 @cache
 def _parsed(spec: str) -> Distortion:
-    """A record's distortion; most records have the same, and parsing may take longer than applying."""
+    """Build a record's distortion, once per spec.
+
+    Most records have the same, and parsing may take longer than applying.
+    """
     return parse_distortion(spec, "distortion")
 
 
 def _imports(spec: str) -> bool:
-    """Whether a spec names code by a dotted path, which would be imported."""
+    """Tell whether a spec names code by a dotted path, which would be imported."""
     signs = "|".join(map(re.escape, COMPOSITIONS))
     return any("." in name_of(part) for part in re.split(signs, spec))

@@ -1,4 +1,4 @@
-"""A distortion from its spec, such as `gaussian_blur:2 > jpeg:40`."""
+"""Build a distortion from its spec, such as `gaussian_blur:2 > jpeg:40`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,16 @@ COMPOSITIONS: dict[str, Callable[[tuple[Distortion, ...]], Distortion]] = {
 
 
 def parse_distortion(spec: str, field: str) -> Distortion:
-    """As `parse_confounder`, distortions alone."""
+    """Build a distortion, or a composition of several, from a spec.
+
+    Args:
+        spec: `NAME:SETTINGS`, or several such joined by one of the signs in `COMPOSITIONS`.
+        field: where the spec was given, for messages.
+
+    Raises:
+        UserError: naming `field`, for a spec that cannot be understood, joins distortions in two ways at once, or names
+            recorded pairs.
+    """
     padded = f" {spec} "  # so that a sign at either end is one with nothing beside it
     signs = [sign for sign in COMPOSITIONS if sign in padded]
     if not signs:
@@ -52,6 +61,7 @@ def degree_unit(kind: str) -> str:
 
 
 def _single(spec: str, field: str) -> Distortion:
+    """Build one distortion, with a hint in the error where a sign lacks its spaces."""
     if name_of(spec) == PAIRS:
         raise UserError(f"{field}: {spec!r}: recorded pairs are there already, and cannot be made of other photographs")
     sign = next((sign for sign in COMPOSITIONS if sign.strip() in spec), None)
