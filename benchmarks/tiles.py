@@ -7,26 +7,24 @@ The sizes are run in turn in one process, and the median over rounds is taken, s
 machine does. The most memory taken by any round stands beside them, as far as the system tells it. `--batch` restores
 so many images of one tile's size at once instead, to see what a batch gains.
 
-With `--reach`: what `reach_of` finds of every backbone in the small form that benchmarks/zoo.py has of it, with random
+With `--reach`: what `reach_of` finds of every backbone in its small form, with random
 weights even where they start from zero, and how far tiles are from the whole image in gray levels of 255, at odd sizes.
 """
 
 from __future__ import annotations
 
 import argparse
-import runpy
 import statistics
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from unseen.core.memory import Memory
 from unseen.core.registry import build
-from unseen.models.backbones import BACKBONES
+from unseen.models.backbones import BACKBONES, small_form
 from unseen.models.inference import on_device, restore_batch
 from unseen.models.loading import Model
 from unseen.models.receptive_field import receptive_field_of
@@ -115,10 +113,9 @@ def timed(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, tu
 
 def show_reaches() -> None:
     warnings.filterwarnings("ignore", category=UserWarning)
-    small: dict[str, str] = runpy.run_path(str(Path(__file__).with_name("zoo.py")))["SMALL"]
     print("| name | radius | stride | tiles against the whole image |\n| :--- | ---: | ---: | ---: |")
-    for name, settings in small.items():
-        model = made(f"{name}:{settings}")
+    for name in BACKBONES:
+        model = made(f"{name}:{small_form(name)}")
         tiling = tiling_for(model, 0, 32)
         height, width = (2 * tiling.overlap + size * tiling.tile + odd for size, odd in ((1, 5), (2, 11)))
         image = torch.rand(1, 3, height, width)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import runpy
 import subprocess
 import sys
 import typing
@@ -13,21 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.backbones_table import backbones_table
+from support.docs_tables import DocsTables
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from unseen.core.errors import UserError
 from unseen.core.registry import build
-from unseen.models.backbones import BACKBONES, ZOO, Padded, UNet
+from unseen.models.backbones import BACKBONES, ZOO, Padded, UNet, small_form
 from unseen.models.backbones.padded import extend
 from unseen.models.card import Card
 from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from unseen.models.inference import on_device
 from unseen.training.config import TrainConfig
-
-ROOT = Path(__file__).parents[2]
-SMALL: dict[str, str] = runpy.run_path(str(ROOT / "benchmarks" / "zoo.py"))["SMALL"]
-TABLE = (ROOT / "docs" / "backbones.md").read_text(encoding="utf-8")
 
 UNTRAINED = {
     "craft": ".pos.",  # so narrow in small forms that normalisation leaves nothing of the input
@@ -45,7 +42,7 @@ EVERY = pytest.mark.parametrize("name", ZOO)
 
 
 def made(name: str, seed: int = 0, **settings: int) -> Padded:
-    given = ",".join([*filter(None, [SMALL[name]]), *(f"{key}={value}" for key, value in settings.items())])
+    given = ",".join([*filter(None, [small_form(name)]), *(f"{key}={value}" for key, value in settings.items())])
     torch.manual_seed(seed)
     network = build(f"{name}:{given}", ZOO, "backbone", Padded).eval()
     with torch.no_grad():
@@ -55,13 +52,9 @@ def made(name: str, seed: int = 0, **settings: int) -> Padded:
     return network
 
 
-def test_every_backbone_has_a_small_form_and_a_row_in_the_documents() -> None:
-    assert list(SMALL) == list(BACKBONES)
-    rows = [line.split(" | ") for line in TABLE.splitlines() if line.startswith("| `")]
-    assert [row[0].strip("|` ") for row in rows] == list(BACKBONES)
-    for name, row in zip(BACKBONES, rows, strict=True):
-        network = build(f"{name}:{SMALL[name]}", BACKBONES, "backbone", nn.Module)
-        assert row[-1].strip("| ").replace(" ", "") == str(sum(p.numel() for p in network.parameters())), name
+def test_the_documents_list_every_backbone_with_its_small_form(docs_tables: DocsTables) -> None:
+    documented = docs_tables.read("docs/backbones.md", "backbones")
+    docs_tables.check("docs/backbones.md", "backbones", backbones_table(documented, measure=docs_tables.write))
 
 
 @EVERY
@@ -184,7 +177,7 @@ def test_networks_kept_in_training_mode_compute_what_they_compute_in_evaluation(
 def test_spandrel_opens_our_checkpoints(name: str, tmp_path: Path) -> None:
     spandrel = pytest.importorskip("spandrel")
     network = made(name)
-    config = TrainConfig(backbone=f"{name}:{SMALL[name]}")
+    config = TrainConfig(backbone=f"{name}:{small_form(name)}")
     save_checkpoint(tmp_path / CHECKPOINT, network.state_dict(), Card("1", asdict(config), "hash", 0))
     opened = spandrel.ModelLoader().load_from_file(tmp_path / CHECKPOINT)
     ours, _ = load_checkpoint(tmp_path)

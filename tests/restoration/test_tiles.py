@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import runpy
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +16,15 @@ from torch.nn import functional as F
 
 from unseen.core.errors import UserError
 from unseen.core.registry import build
-from unseen.models.backbones import BACKBONES, NormalisationEquivariantCNN, Padded, PlainCNN, UNet, rrdb_small
+from unseen.models.backbones import (
+    BACKBONES,
+    NormalisationEquivariantCNN,
+    Padded,
+    PlainCNN,
+    UNet,
+    rrdb_small,
+    small_form,
+)
 from unseen.models.inference import restore_batch
 from unseen.models.loading import Model
 from unseen.models.receptive_field import ReceptiveField, measured_receptive_field, receptive_field_of
@@ -34,7 +40,6 @@ from unseen.restoration.tiles import (
 )
 
 MIB = 2**20
-SMALL: dict[str, str] = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "zoo.py"))["SMALL"]
 LEVEL = 1 / 255
 
 
@@ -48,7 +53,7 @@ def drawn(network: nn.Module) -> nn.Module:
 
 
 def small(name: str) -> nn.Module:
-    return drawn(build(f"{name}:{SMALL[name]}", BACKBONES, "backbone", nn.Module))
+    return drawn(build(f"{name}:{small_form(name)}", BACKBONES, "backbone", nn.Module))
 
 
 def model_of(network: nn.Module, name: str = "a network") -> Model:

@@ -29,6 +29,23 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "unet": UNet,
     **ZOO,
 }
-"""Name → what builds it. The first line of each docstring says what it is and where it comes from."""
+"""Name → class or function that builds it. The first line of each docstring names the network and its source."""
 
-__all__ = ["BACKBONES", "RRDB", "ZOO", "NormalisationEquivariantCNN", "Padded", "PlainCNN", "UNet", "rrdb_small"]
+
+def small_form(name: str) -> str:
+    """Settings of a built-in backbone with which it is small enough for tests; empty where it has one size only."""
+    settings: str = vars(BACKBONES[name])["small"]
+    return settings
+
+
+__all__ = [
+    "BACKBONES",
+    "RRDB",
+    "ZOO",
+    "NormalisationEquivariantCNN",
+    "Padded",
+    "PlainCNN",
+    "UNet",
+    "rrdb_small",
+    "small_form",
+]

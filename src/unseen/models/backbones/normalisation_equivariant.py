@@ -7,14 +7,14 @@ NeurIPS 2023 (arXiv 2306.05037).
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...core.errors import UserError
-from .checks import require_at_least
-from .plain import LAST_INIT_SCALE
+from .shared import LAST_INIT_SCALE, require_at_least
 
 
 class NormalisationEquivariantCNN(nn.Module):
@@ -37,6 +37,9 @@ class NormalisationEquivariantCNN(nn.Module):
 
     Raises `UserError` for a size that is too small, and for `features` that make no pairs.
     """
+
+    small: ClassVar[str] = "features=4,depth=3"
+    """Settings with which the network is small enough for tests."""
 
     def __init__(self, features: int = 32, depth: int = 6, residual: bool = True, channels: int = 3) -> None:
         super().__init__()

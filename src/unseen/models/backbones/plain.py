@@ -8,15 +8,12 @@ together and whose buffers a virtual update would change.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from .checks import require_at_least
-
-NEGATIVE_SLOPE = 0.2
-LAST_INIT_SCALE = 0.1
+from .shared import LAST_INIT_SCALE, kaiming_conv3x3, leaky_relu, require_at_least
 
 
 class PlainCNN(nn.Module):
@@ -35,6 +32,9 @@ class PlainCNN(nn.Module):
     Raises `UserError` for a size that is too small.
     """
 
+    small: ClassVar[str] = "features=4,depth=3"
+    """Settings with which the network is small enough for tests."""
+
     def __init__(
         self,
         features: int = 32,
@@ -48,7 +48,7 @@ class PlainCNN(nn.Module):
         require_at_least(2, depth=depth)
         self.residual = residual
         widths = [channels, *[features] * (depth - 1), channels]
-        convs = [conv3x3(inputs, outputs, bias) for inputs, outputs in pairwise(widths)]
+        convs = [kaiming_conv3x3(inputs, outputs, bias) for inputs, outputs in pairwise(widths)]
         # The residual form then starts close to the identity, which a denoiser is near anyway.
         with torch.no_grad():
             convs[-1].weight.mul_(LAST_INIT_SCALE)
@@ -57,8 +57,7 @@ class PlainCNN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.convs[0](x)
         for conv in self.convs[1:]:
-            # Never in place: the double backward needs the value from before the activation.
-            out = conv(F.leaky_relu(out, NEGATIVE_SLOPE))
+            out = conv(leaky_relu(out))
         return x - out if self.residual else out
 
     @property
@@ -68,12 +67,3 @@ class PlainCNN(nn.Module):
         In pixels: one for each convolution, `depth`.
         """
         return len(self.convs)
-
-
-def conv3x3(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:
-    """A 3×3 convolution that keeps the image size (zero padding), Kaiming normal with zero bias."""
-    conv = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=bias)
-    nn.init.kaiming_normal_(conv.weight, a=NEGATIVE_SLOPE)
-    if conv.bias is not None:
-        nn.init.zeros_(conv.bias)
-    return conv

@@ -7,16 +7,15 @@ so that a checkpoint opens wherever ESRGAN models do.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...core.errors import UserError
-from .checks import require_at_least
+from .shared import leaky_relu, require_at_least, small
 
-NEGATIVE_SLOPE = 0.2
 RESIDUAL_SCALE = 0.2
 INIT_SCALE = 0.1
 CONVS_PER_DENSE_BLOCK = 5
@@ -25,7 +24,7 @@ DENSE_BLOCKS_PER_RRDB = 3
 Scale = Literal[1, 2, 4]
 
 
-def conv3x3(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:
+def esrgan_conv3x3(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:
     """A 3×3 convolution that keeps the image size (zero padding).
 
     Without bias it holds a constant zero in its place, which is not trained: community loaders build the
@@ -38,11 +37,6 @@ def conv3x3(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:
     return conv
 
 
-def leaky(x: Tensor) -> Tensor:
-    # Never in place: the double backward needs the value from before the activation.
-    return F.leaky_relu(x, NEGATIVE_SLOPE)
-
-
 class DenseBlock(nn.Module):
     """Five 3×3 convolutions, each fed with the input and all earlier outputs, and a scaled residual.
 
@@ -51,18 +45,18 @@ class DenseBlock(nn.Module):
 
     def __init__(self, features: int, growth: int, bias: bool) -> None:
         super().__init__()
-        self.conv1 = conv3x3(features, growth, bias)
-        self.conv2 = conv3x3(features + growth, growth, bias)
-        self.conv3 = conv3x3(features + 2 * growth, growth, bias)
-        self.conv4 = conv3x3(features + 3 * growth, growth, bias)
-        self.conv5 = conv3x3(features + 4 * growth, features, bias)
+        self.conv1 = esrgan_conv3x3(features, growth, bias)
+        self.conv2 = esrgan_conv3x3(features + growth, growth, bias)
+        self.conv3 = esrgan_conv3x3(features + 2 * growth, growth, bias)
+        self.conv4 = esrgan_conv3x3(features + 3 * growth, growth, bias)
+        self.conv5 = esrgan_conv3x3(features + 4 * growth, features, bias)
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4, self.conv5):
             initialise_small(conv)
 
     def forward(self, x: Tensor) -> Tensor:
         seen = x
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
-            seen = torch.cat((seen, leaky(conv(seen))), dim=1)
+            seen = torch.cat((seen, leaky_relu(conv(seen))), dim=1)
         residual: Tensor = self.conv5(seen)
         return x + RESIDUAL_SCALE * residual
 
@@ -116,6 +110,9 @@ class RRDB(nn.Module):
     Raises `UserError` for a size below 1 and for another scale.
     """
 
+    small: ClassVar[str] = "features=4,growth=3,blocks=1"
+    """Settings with which the network is small enough for tests."""
+
     def __init__(
         self,
         features: int = 64,
@@ -130,24 +127,24 @@ class RRDB(nn.Module):
         if scale not in get_args(Scale):
             raise UserError(f"backbone.scale: {scale} is none of {', '.join(map(str, get_args(Scale)))}")
         self.scale = scale
-        self.conv_first = conv3x3(channels, features, bias)
+        self.conv_first = esrgan_conv3x3(channels, features, bias)
         self.body = nn.Sequential(*(ResidualInResidual(features, growth, bias) for _ in range(blocks)))
-        self.conv_body = conv3x3(features, features, bias)
+        self.conv_body = esrgan_conv3x3(features, features, bias)
         if scale > 1:
-            self.conv_up1 = conv3x3(features, features, bias)
+            self.conv_up1 = esrgan_conv3x3(features, features, bias)
         if scale > 2:
-            self.conv_up2 = conv3x3(features, features, bias)
-        self.conv_hr = conv3x3(features, features, bias)
-        self.conv_last = conv3x3(features, channels, bias)
+            self.conv_up2 = esrgan_conv3x3(features, features, bias)
+        self.conv_hr = esrgan_conv3x3(features, features, bias)
+        self.conv_last = esrgan_conv3x3(features, channels, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         shallow: Tensor = self.conv_first(x)
         deep = shallow + self.conv_body(self.body(shallow))
         if self.scale > 1:
-            deep = leaky(self.conv_up1(doubled(deep)))
+            deep = leaky_relu(self.conv_up1(doubled(deep)))
         if self.scale > 2:
-            deep = leaky(self.conv_up2(doubled(deep)))
-        restored: Tensor = self.conv_last(leaky(self.conv_hr(deep)))
+            deep = leaky_relu(self.conv_up2(doubled(deep)))
+        restored: Tensor = self.conv_last(leaky_relu(self.conv_hr(deep)))
         return restored
 
     @property
@@ -169,6 +166,7 @@ def doubled(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
+@small("features=4,growth=3,blocks=1")
 def rrdb_small(features: int = 16, growth: int = 8, blocks: int = 2, bias: bool = True, scale: Scale = 1) -> RRDB:
     """RRDB in miniature, for two CPU cores and for demonstrations (Wang et al. 2018, ESRGAN).
 

@@ -6,13 +6,14 @@ Ronneberger et al., *U-Net: Convolutional Networks for Biomedical Image Segmenta
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checks import require_at_least
 from .padded import extend, next_multiple
-from .plain import LAST_INIT_SCALE, NEGATIVE_SLOPE, conv3x3
+from .shared import LAST_INIT_SCALE, kaiming_conv3x3, leaky_relu, require_at_least
 
 CONVS_PER_BLOCK = 2
 
@@ -22,13 +23,11 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, bias: bool) -> None:
         super().__init__()
-        self.conv1 = conv3x3(inputs, outputs, bias)
-        self.conv2 = conv3x3(outputs, outputs, bias)
+        self.conv1 = kaiming_conv3x3(inputs, outputs, bias)
+        self.conv2 = kaiming_conv3x3(outputs, outputs, bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Never in place: the double backward needs the value from before the activation.
-        x = F.leaky_relu(self.conv1(x), NEGATIVE_SLOPE)
-        return F.leaky_relu(self.conv2(x), NEGATIVE_SLOPE)
+        return leaky_relu(self.conv2(leaky_relu(self.conv1(x))))
 
 
 class UNet(nn.Module):
@@ -49,6 +48,9 @@ class UNet(nn.Module):
     Raises `UserError` for a size that is too small.
     """
 
+    small: ClassVar[str] = "features=4,levels=1"
+    """Settings with which the network is small enough for tests."""
+
     def __init__(self, features: int = 16, levels: int = 2, bias: bool = True, channels: int = 3) -> None:
         super().__init__()
         require_at_least(1, features=features, levels=levels, channels=channels)
@@ -59,7 +61,7 @@ class UNet(nn.Module):
         self.bottom = Block(widths[-1], 2 * widths[-1], bias)
         self.enlarge = nn.ModuleList(up_convolution(2 * width, width, bias) for width in widths)
         self.up = nn.ModuleList(Block(2 * width, width, bias) for width in widths)
-        self.last = conv3x3(features, channels, bias)
+        self.last = kaiming_conv3x3(features, channels, bias)
         # The network then starts close to the identity, which a restorer is near anyway.
         with torch.no_grad():
             self.last.weight.mul_(LAST_INIT_SCALE)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..padded import Padded
-from .source import Scale, spandrel
+from ..shared import small
+from .source import Scale, make
 
 SIX_BY_SIX = (6, 6, 6, 6, 6, 6)
 
 
+@small("embed_dim=12,depths=[2],num_heads=[2],window_size=4")
 def swinir(
     scale: Scale = 1,
     embed_dim: int = 180,
@@ -19,19 +21,10 @@ def swinir(
     mlp_ratio: float = 2,
 ) -> Padded:
     """Attention inside shifted windows (Liang et al. 2021, SwinIR)."""
-    network = spandrel(
-        "SwinIR.SwinIR",
-        upscale=scale,
-        upsampler="pixelshuffle" if scale > 1 else "",
-        embed_dim=embed_dim,
-        depths=depths,
-        num_heads=num_heads,
-        window_size=window_size,
-        mlp_ratio=mlp_ratio,
-    )
-    return Padded(network, window_size, scale)
+    return make("SwinIR.SwinIR", locals(), window_size, upsampler="pixelshuffle" if scale > 1 else "")
 
 
+@small("embed_dim=12,depths=[2],num_heads=[2],window_size=4")
 def swin2sr(
     scale: Scale = 1,
     embed_dim: int = 180,
@@ -41,19 +34,10 @@ def swin2sr(
     mlp_ratio: float = 2,
 ) -> Padded:
     """SwinIR with scaled cosine attention and norms after it (Conde et al. 2022, Swin2SR)."""
-    network = spandrel(
-        "Swin2SR.Swin2SR",
-        upscale=scale,
-        upsampler="pixelshuffle" if scale > 1 else "",
-        embed_dim=embed_dim,
-        depths=depths,
-        num_heads=num_heads,
-        window_size=window_size,
-        mlp_ratio=mlp_ratio,
-    )
-    return Padded(network, window_size, scale)
+    return make("Swin2SR.Swin2SR", locals(), window_size, upsampler="pixelshuffle" if scale > 1 else "")
 
 
+@small("embed_dim=12,depths=[2],num_heads=[2],window_size=4,squeeze_factor=2")
 def hat(
     scale: Scale = 1,
     embed_dim: int = 180,
@@ -64,19 +48,10 @@ def hat(
     mlp_ratio: float = 2,
 ) -> Padded:
     """Attention inside windows, across their borders, and over channels (Chen et al. 2023, HAT)."""
-    network = spandrel(
-        "HAT.HAT",
-        upscale=scale,
-        embed_dim=embed_dim,
-        depths=depths,
-        num_heads=num_heads,
-        window_size=window_size,
-        squeeze_factor=squeeze_factor,
-        mlp_ratio=mlp_ratio,
-    )
-    return Padded(network, window_size, scale)
+    return make("HAT.HAT", locals(), window_size)
 
 
+@small("embed_dim=12,depths=[2],num_heads=[2],window_size=4,gc=4")
 def drct(
     scale: Scale = 1,
     embed_dim: int = 180,
@@ -87,20 +62,10 @@ def drct(
     mlp_ratio: float = 2,
 ) -> Padded:
     """Window attention in densely connected groups (Hsu et al. 2024, DRCT)."""
-    network = spandrel(
-        "DRCT.DRCT",
-        upscale=scale,
-        upsampler="pixelshuffle",
-        embed_dim=embed_dim,
-        depths=depths,
-        num_heads=num_heads,
-        window_size=window_size,
-        gc=gc,
-        mlp_ratio=mlp_ratio,
-    )
-    return Padded(network, window_size, scale)
+    return make("DRCT.DRCT", locals(), window_size, upsampler="pixelshuffle")
 
 
+@small("embed_dim=32,depth=[2],num_heads=[2],split_size=[2,4],expansion_factor=1")
 def dat(
     scale: Scale = 1,
     embed_dim: int = 180,
@@ -110,18 +75,10 @@ def dat(
     expansion_factor: float = 4,
 ) -> Padded:
     """Attention over space and over channels by turns (Chen et al. 2023, DAT)."""
-    network = spandrel(
-        "DAT.DAT",
-        upscale=scale,
-        embed_dim=embed_dim,
-        depth=depth,
-        num_heads=num_heads,
-        split_size=split_size,
-        expansion_factor=expansion_factor,
-    )
-    return Padded(network, scale=scale, smallest=16)
+    return make("DAT.DAT", locals(), smallest=16)
 
 
+@small("embed_dim=32,depth=[2],num_heads=[2],split_size=[4,4],mlp_ratio=1")
 def rgt(
     scale: Scale = 1,
     embed_dim: int = 180,
@@ -131,18 +88,10 @@ def rgt(
     mlp_ratio: float = 2,
 ) -> Padded:
     """Attention to recursively gathered summaries of the whole image (Chen et al. 2024, RGT)."""
-    network = spandrel(
-        "RGT.RGT",
-        upscale=scale,
-        embed_dim=embed_dim,
-        depth=depth,
-        num_heads=num_heads,
-        split_size=split_size,
-        mlp_ratio=mlp_ratio,
-    )
-    return Padded(network, scale=scale, smallest=16)
+    return make("RGT.RGT", locals(), smallest=16)
 
 
+@small("embed_dim=12,depths=[2],num_heads=[2],window_size=4,category_size=16,num_tokens=8,reducted_dim=4")
 def atd(
     scale: Scale = 1,
     embed_dim: int = 210,
@@ -155,22 +104,10 @@ def atd(
     mlp_ratio: float = 2,
 ) -> Padded:
     """Attention to a learned dictionary of tokens and inside its categories (Zhang et al. 2024, ATD)."""
-    network = spandrel(
-        "ATD.ATD",
-        upscale=scale,
-        upsampler="pixelshuffle" if scale > 1 else "",
-        embed_dim=embed_dim,
-        depths=depths,
-        num_heads=num_heads,
-        window_size=window_size,
-        category_size=category_size,
-        num_tokens=num_tokens,
-        reducted_dim=reducted_dim,
-        mlp_ratio=mlp_ratio,
-    )
-    return Padded(network, window_size, scale)
+    return make("ATD.ATD", locals(), window_size, upsampler="pixelshuffle" if scale > 1 else "")
 
 
+@small("embed_dim=48,depths=[1],num_heads=[6]")
 def craft(
     scale: Scale = 1,
     embed_dim: int = 48,
@@ -179,12 +116,10 @@ def craft(
     mlp_ratio: float = 2,
 ) -> Padded:
     """Attention in strips that high frequencies refine (Li et al. 2023, CRAFT)."""
-    network = spandrel(
-        "CRAFT.CRAFT", upscale=scale, embed_dim=embed_dim, depths=depths, num_heads=num_heads, mlp_ratio=mlp_ratio
-    )
-    return Padded(network, 16, scale)
+    return make("CRAFT.CRAFT", locals(), 16)
 
 
+@small("embed_dim=16,depths=[2],num_heads=[2],window_size=4,stripe_size=[4,8],anchor_window_down_factor=2")
 def grl(
     scale: Scale = 1,
     embed_dim: int = 128,
@@ -197,55 +132,40 @@ def grl(
 ) -> Padded:
     """Attention in windows, and through anchors in stripes; `num_heads` for each (Li et al. 2023, GRL)."""
     multiple = max(window_size, *stripe_size)
-    network = spandrel(
+    return make(
         "GRL.GRL",
+        {"scale": scale, "embed_dim": embed_dim, "depths": depths, "window_size": window_size, "mlp_ratio": mlp_ratio},
+        multiple,
         img_size=multiple,  # its tables for this size follow the network's dtype; those for others are float32
-        upscale=scale,
         upsampler="pixelshuffle" if scale > 1 else "",
-        embed_dim=embed_dim,
-        depths=depths,
         num_heads_window=num_heads,
         num_heads_stripe=num_heads,
-        window_size=window_size,
         stripe_size=stripe_size,
         stripe_shift=True,
         anchor_window_down_factor=anchor_window_down_factor,
-        mlp_ratio=mlp_ratio,
     )
-    return Padded(network, multiple, scale)
 
 
+@small("num_feat=16,res_num=1,window_size=4")
 def omnisr(scale: Scale = 1, num_feat: int = 64, res_num: int = 5, block_num: int = 1, window_size: int = 8) -> Padded:
     """Attention over space and channels at once, in windows and in grids (Wang et al. 2023, Omni-SR)."""
-    network = spandrel(
-        "OmniSR.OmniSR",
-        up_scale=scale,
-        num_feat=num_feat,
-        res_num=res_num,
-        block_num=block_num,
-        window_size=window_size,
-    )
-    return Padded(network, window_size, scale, smallest=16)
+    return make("OmniSR.OmniSR", locals(), window_size, scale_name="up_scale", smallest=16)
 
 
+@small("dim=12,itl_blocks=1,sal_blocks=1")
 def ditn(scale: Scale = 1, dim: int = 60, itl_blocks: int = 4, sal_blocks: int = 4, ufone_blocks: int = 1) -> Padded:
     """Attention inside patches, and over channels between them (Liu et al. 2023, DITN)."""
-    network = spandrel(
-        "DITN.DITN",
-        upscale=scale,
-        dim=dim,
-        ITL_blocks=itl_blocks,
-        SAL_blocks=sal_blocks,
-        UFONE_blocks=ufone_blocks,
-    )
-    return Padded(network, 8, scale)
+    blocks = {"ITL_blocks": itl_blocks, "SAL_blocks": sal_blocks, "UFONE_blocks": ufone_blocks}
+    return make("DITN.DITN", {"scale": scale, "dim": dim, **blocks}, 8)
 
 
+@small("nf=10,num_head=5")
 def dctlsa(scale: Scale = 1, nf: int = 55, num_head: int = 5) -> Padded:
     """Densely connected blocks with attention of linear cost (Zeng et al. 2023, DCTLSA)."""
-    return Padded(spandrel("DCTLSA.DCTLSA", upscale=scale, nf=nf, num_head=num_head), scale=scale, smallest=16)
+    return make("DCTLSA.DCTLSA", locals(), smallest=16)
 
 
+@small("embed_dim=16,num_groups=1,depth_per_group=1,num_heads=2,window_size=4")
 def fdat(
     scale: Scale = 1,
     embed_dim: int = 120,
@@ -255,13 +175,4 @@ def fdat(
     window_size: int = 8,
 ) -> Padded:
     """A faster form of DAT, published as code alone (stinkybread 2025, FDAT)."""
-    network = spandrel(
-        "FDAT.FDAT",
-        scale=scale,
-        embed_dim=embed_dim,
-        num_groups=num_groups,
-        depth_per_group=depth_per_group,
-        num_heads=num_heads,
-        window_size=window_size,
-    )
-    return Padded(network, window_size, scale)
+    return make("FDAT.FDAT", locals(), window_size, scale_name="scale")

@@ -1,23 +1,66 @@
-"""How a network of spandrel is made."""
+"""Building the networks of spandrel."""
 
 from __future__ import annotations
 
 import importlib
 import warnings
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from torch import nn
 
 from ....core.errors import UserError
+from ..padded import Padded
 
 Scale = Literal[1, 2, 3, 4]
 
 
-def spandrel(path: str, **settings: Any) -> nn.Module:
-    """`spandrel.architectures.PATH`, made of `settings`, with random weights.
+def make(
+    path: str,
+    settings: Mapping[str, Any],
+    multiple: int = 1,
+    *,
+    scale_name: str = "upscale",
+    fixed_scale: int = 1,
+    smallest: int = 1,
+    square: bool = False,
+    as_in_training: bool = False,
+    **more: Any,
+) -> Padded:
+    """Build `spandrel.architectures.PATH` with random weights, for any image size.
 
-    spandrel is imported here and nowhere else: that takes seconds, and it is an extra.
-    Raises UserError where it is not installed, and for settings that the class cannot be made of.
+    Args:
+        path: module and class, such as `HAT.HAT`.
+        settings: arguments of the class by name; `scale`, where there is one, is passed on as `scale_name`.
+        multiple: height and width that the network takes are multiples of this, in pixels (`Padded`).
+        scale_name: what the class calls its scale.
+        fixed_scale: scale of a network that has no setting for it.
+        smallest: least height and width that the network takes, in pixels.
+        square: whether the network takes squares only.
+        as_in_training: whether the network has to stay in training mode (`Padded`).
+        more: further arguments of the class.
+
+    Raises:
+        UserError: where spandrel is not installed, and for settings that the class cannot be made of.
+    """
+    named = {scale_name if name == "scale" else name: value for name, value in settings.items()}
+    return Padded(
+        spandrel(path, **named, **more),
+        multiple,
+        settings.get("scale", fixed_scale),
+        smallest=smallest,
+        square=square,
+        as_in_training=as_in_training,
+    )
+
+
+def spandrel(path: str, **settings: Any) -> nn.Module:
+    """Build `spandrel.architectures.PATH` with random weights.
+
+    spandrel is imported here and nowhere else: importing takes seconds, and spandrel is an extra.
+
+    Raises:
+        UserError: where spandrel is not installed, and for settings that the class cannot be made of.
     """
     architecture, _, name = path.partition(".")
     try:

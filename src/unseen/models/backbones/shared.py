@@ -1,0 +1,56 @@
+"""What the backbones of this package share: convolutions, the check of sizes, and the small forms for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...core.errors import UserError
+
+NEGATIVE_SLOPE = 0.2
+"""Slope of the leaky ReLU below zero."""
+
+LAST_INIT_SCALE = 0.1
+"""Factor on the initial weights of the last layer: a residual network then starts close to the identity."""
+
+Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
+
+
+def small(settings: str) -> Callable[[Builder], Builder]:
+    """Give a function that builds a backbone its small form; a class has an attribute `small` of its own.
+
+    Args:
+        settings: settings with which the network is small enough for tests, as they follow the name of a backbone;
+            empty where the network has one size only.
+    """
+
+    def with_small_form(builder: Builder) -> Builder:
+        marked: Any = builder
+        marked.small = settings
+        return builder
+
+    return with_small_form
+
+
+def require_at_least(smallest: int, **sizes: int) -> None:
+    """Raise `UserError`, naming the first of `sizes` that is below `smallest`."""
+    for name, size in sizes.items():
+        if size < smallest:
+            raise UserError(f"backbone.{name}: {size} is too small, give {smallest} or more")
+
+
+def leaky_relu(x: Tensor) -> Tensor:
+    """Leaky ReLU of slope `NEGATIVE_SLOPE`, never in place: a double backward needs the value from before it."""
+    return F.leaky_relu(x, NEGATIVE_SLOPE)
+
+
+def kaiming_conv3x3(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:
+    """A 3×3 convolution that keeps the image size (zero padding), Kaiming normal with zero bias."""
+    conv = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=bias)
+    nn.init.kaiming_normal_(conv.weight, a=NEGATIVE_SLOPE)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return conv
