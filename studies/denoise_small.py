@@ -1,20 +1,22 @@
-"""Every method on one small network: from the rows under studies/denoise-small to docs/results/denoise-small.md.
+"""Every method on one small network: numbers and figures of docs/results/denoise-small.md, from the kept rows.
 
-`make denoise-small` runs the studies and then this. Every word about a number is made from the rows.
+`make denoise-small` runs the studies and then this. The sentences are in pages/denoise-small.md.jinja, by hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import matplotlib
-import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from pages import RESULTS as DOCS
+from pages import render
+from ruamel.yaml import YAML
 
 from unseen.core.atomic import replacing, write_text
 from unseen.evaluation.results import RESULTS, read_results
@@ -33,155 +35,118 @@ from unseen.study.report.columns import (
 from unseen.study.report.notes import study_notes
 from unseen.study.report.table import Column, markdown
 from unseen.study.runs import RUNS, read_runs
-from unseen.study.summary import StudySummary
+from unseen.study.summary import Difference, StudySummary
 
 HERE = Path(__file__).parent
-DOCS = HERE.parent / "docs" / "results"
 PAGE = DOCS / "denoise-small.md"
 PLAIN, RRDB = "denoise-small", "denoise-small-rrdb"
 FREE, EQUIVARIANT = f"{SEPARATOR}bias=false", f"{SEPARATOR}plain_ne"
-VISIBLE = 0.01  # dB; what is less is no difference to speak of, however sure
 DIL = ("dil_sf", "dil_pf", "dil_ss", "dil_ps")
 
-HEAD = """# Every method on one small network
 
-Four levels of Gaussian noise are seen (σ 5 to 20), one is held out (25), three are unseen (30, 40, 50). Who closes how
-much of the gap between a network that has seen the weak noise alone (ERM) and the same network that was told of the
-strong noise, too (the ceiling)? All at an equal number of gradient evaluations, with the settings that the methods have
-by default ([comparing.md](../comparing.md) has the methods, the rules and the numbers): nothing was tuned.
-
-Size and budget were set before the study, by one ERM and one ceiling on Set14, so that ERM fails on the unseen noise
-and the ceiling does not. `make denoise-small` makes all of it and goes on where it stopped; it needs
-`UNSEEN_TEST_DATA`, the folder of the [data sets](../datasets.md). This page is written from the kept rows
-([studies/denoise-small](../../studies/denoise-small)) by [denoise_small.py](../../studies/denoise_small.py), the
-paragraphs too.
-"""
+def configuration(name: str) -> dict[str, Any]:
+    """The configuration of a study."""
+    values: dict[str, Any] = YAML(typ="safe").load((HERE / f"{name}.yaml").read_text())
+    return values
 
 
-def read_study(name: str) -> StudySummary | None:
-    """The study as far as it is finished for every line, None where nothing is: only seeds that all lines have."""
-    folder = HERE / name
-    rows = read_results(folder / RESULTS) if (folder / RESULTS).exists() else []
-    lines = {(row.method, row.backbone) for row in rows}
-    seeds = [{row.seed for row in rows if (row.method, row.backbone) == line} for line in lines]
-    common = set.intersection(*seeds) if seeds else set()
-    records = [record for record in read_runs(folder / RUNS) if record.seed in common]
-    own = yaml.safe_load((HERE / f"{name}.yaml").read_text())["backbone"]
-    return StudySummary([row for row in rows if row.seed in common], records, own) if common else None
+def read_study(name: str) -> StudySummary:
+    """The study as far as it is finished for every entry: the seeds alone that all entries have."""
+    rows = read_results(HERE / name / RESULTS)
+    entries = {(row.method, row.backbone) for row in rows}
+    seeds = [{row.seed for row in rows if (row.method, row.backbone) == entry} for entry in entries]
+    common = set.intersection(*seeds)
+    records = [record for record in read_runs(HERE / name / RUNS) if record.seed in common]
+    return StudySummary([row for row in rows if row.seed in common], records, configuration(name)["backbone"])
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the page prints of one study; dictionaries go by the names of its entries.
+
+    Attributes:
+        name: the name of its configuration and folder.
+        config: the configuration.
+        budget: what a training might cost, in words.
+        unseen: mean PSNR on the unseen levels, dB.
+        given: the same of the noisy images.
+        differences: differences from ERM on the study's own backbone, on the unseen levels.
+        there: differences from ERM on the same backbone.
+        gap: shares of the gap to the ceiling; empty where they are undefined.
+        cost: PSNR given up on the seen levels, dB.
+        rivals: how many methods on the study's own backbone are compared with ERM.
+        comparisons: how many comparisons p is corrected for.
+        main, costs, by_level: the tables, in Markdown.
+        notes: what a reader of the tables must know.
+        seeds, machines: with which seeds the trainings were made, and where.
+        trainings: how many trainings there are.
+        hours: what they took together.
+    """
+
+    name: str
+    config: dict[str, Any]
+    budget: str
+    unseen: dict[str, float]
+    given: float
+    differences: dict[str, Difference]
+    there: dict[str, Difference]
+    gap: dict[str, float]
+    cost: dict[str, float]
+    rivals: int
+    comparisons: int
+    main: str
+    costs: str
+    by_level: str
+    notes: str
+    seeds: str
+    machines: str
+    trainings: int
+    hours: float
 
 
 def page() -> str:
-    """The whole page, as far as there are rows for it."""
-    parts = [HEAD]
-    for name, title in ((PLAIN, "A plain network"), (RRDB, "A small RRDB")):
-        study = read_study(name)
-        parts += [f"## {title}\n", *section(name, study)] if study else []
-    return "\n".join(parts)
+    """The whole page."""
+    return render("denoise-small", plain=result(PLAIN), rrdb=result(RRDB))
 
 
-def section(name: str, study: StudySummary) -> Iterator[str]:
-    """What was found, figures, tables, and how it was made."""
-    yield " ".join(verdict(study)) + "\n"
-    if name == PLAIN:
-        yield " ".join(architectures(study)) + "\n"
-    yield " ".join(kin(study)) + "\n"
-    for file, about in FIGURES.items():
-        if name == PLAIN:
-            yield f"![{about}]({PLAIN}/{file}.svg)\n"
+def result(name: str) -> Result:
+    """What the page prints of one study, from its kept rows."""
+    study = read_study(name)
+    unseen = {entry: e.mean for entry, e in study.estimates("psnr", "unseen").items()}
     order = by_unseen(study)
-    yield "Best on what is unseen first; the ceilings were trained on it and do not compete.\n"
     main = [*split_columns(study, "psnr"), *gap_columns(study), *difference_columns(study)]
-    yield markdown(order, main) + "\n"
-    yield "What it costs:\n"
-    yield markdown(order, behaviour(study)) + "\n"
-    yield "PSNR in dB by σ:\n"
-    yield markdown(order, level_columns(study, "psnr")) + "\n"
-    yield " ".join(study_notes(study)) + "\n"
-    yield how(name, study)
+    return Result(
+        name=name,
+        config=configuration(name),
+        budget=study.budget,
+        unseen=unseen,
+        given=unseen[INPUT],
+        differences=study.differences,
+        there=study.differences_there,
+        gap=study.gap,
+        cost={entry: e.mean for entry, e in study.seen_cost.items()},
+        rivals=len(on_own_backbone(study)),
+        comparisons=study.comparisons,
+        main=markdown(order, main),
+        costs=markdown(order, behaviour(study)),
+        by_level=markdown(order, level_columns(study, "psnr")),
+        notes=" ".join(study_notes(study)),
+        seeds=", ".join(map(str, sorted({row.seed for row in study.rows}))),
+        machines=" and ".join(study.machines),
+        trainings=len(study.records),
+        hours=sum(record.seconds for record in study.records) / 3600,
+    )
+
+
+def on_own_backbone(study: StudySummary) -> dict[str, Difference]:
+    """The differences from ERM of the methods that train the study's own backbone, ceilings left out."""
+    return {entry: d for entry, d in study.differences.items() if SEPARATOR not in entry and not is_ceiling(entry)}
 
 
 def by_unseen(study: StudySummary) -> list[str]:
-    """The lines, the highest mean PSNR on unseen levels first."""
-    found = study.estimates("psnr", "unseen")
-    return sorted(study.entries, key=lambda line: -found[line].mean)
-
-
-def verdict(study: StudySummary) -> Iterator[str]:
-    """The ends, and who of those on the study's own backbone is above ERM."""
+    """The entries, the highest mean PSNR on unseen levels first."""
     unseen = study.estimates("psnr", "unseen")
-    yield (
-        f"On unseen noise ERM restores to {unseen[BASELINE].mean:.2f} dB and the ceiling to "
-        f"{unseen[CEILING].mean:.2f} dB; the noisy images stand at {unseen[INPUT].mean:.2f} dB."
-    )
-    own = {line: d for line, d in study.differences.items() if SEPARATOR not in line and not is_ceiling(line)}
-    above = sorted((n for n, d in own.items() if d.low > 0 and d.mean >= VISIBLE), key=lambda n: -own[n].mean)
-    below = sorted((n for n, d in own.items() if d.high < 0 and d.mean <= -VISIBLE), key=lambda n: own[n].mean)
-    yield f"Of {len(own)} methods on the same network, {said(study, above, 'above')}; {said(study, below, 'below')}."
-    sure = [n for n in (*above, *below) if (own[n].corrected or 0) < 0.05]
-    remain = f"{listed(sure)} remain{'s' * (len(sure) == 1)}" if sure else "none remains"
-    yield (
-        "Those intervals are of one difference each. Corrected for all "
-        f"{study.comparisons} comparisons of the table, {remain} beyond chance at the 5 % level."
-    )
-    if max(study.seeds.values()) == 1:
-        yield "All of this is of one seed: the intervals are over images alone, and tell nothing of other trainings."
-    best = max(own, key=lambda line: own[line].mean)
-    if study.gap:
-        yield f"The best of them, {best}, closes {share(study, best)} of the gap, at {cost(study, best)} on seen noise."
-
-
-def said(study: StudySummary, lines: Sequence[str], where: str) -> str:
-    """`3 are above ERM, by an interval that leaves out zero (a +0.31 dB, ...)`."""
-    if not lines:
-        return f"none is {where} ERM by an interval that leaves out zero"
-    found = ", ".join(f"{line} {study.differences[line].mean:+.2f} dB" for line in lines)
-    count = f"{len(lines)} {'is' if len(lines) == 1 else 'are'}"
-    return f"{count} {where} ERM by an interval that leaves out zero ({found})"
-
-
-def architectures(study: StudySummary) -> Iterator[str]:
-    """What the network itself does, trained by ERM."""
-    for line, what in (
-        (BASELINE + EQUIVARIANT, "The normalisation-equivariant network"),
-        (BASELINE + FREE, "The network without additive constants"),
-    ):
-        if line in study.differences:
-            d = study.differences[line]
-            yield (
-                f"{what}, trained by plain ERM, is {d.mean:+.2f} dB from ERM ({d.low:+.2f} to {d.high:+.2f}): "
-                f"{share(study, line)} of the gap."
-            )
-    on_top = [line for line in (f"{name}{EQUIVARIANT}" for name in DIL) if line in study.differences_there]
-    for line in on_top:
-        d = study.differences_there[line]
-        method = line.partition(SEPARATOR)[0]
-        yield f"On top of it, {method} is {d.mean:+.2f} dB from ERM ({d.low:+.2f} to {d.high:+.2f})."
-
-
-def kin(study: StudySummary) -> Iterator[str]:
-    """DIL, and what it is beside its nearest kin: the same batches without virtual steps."""
-    found = [f"{name} {study.differences[name].mean:+.2f} dB ({share(study, name)})" for name in DIL]
-    yield f"DIL against ERM, with the share of the gap: {', '.join(found)}."
-    unseen = study.estimates("psnr", "unseen")
-    for one, other in (("dil_sf", "balanced_erm"), ("dil_sf", "fish"), ("dil_ss", "mldg")):
-        if one in unseen and other in unseen:
-            yield f"{one} is {unseen[one].mean - unseen[other].mean:+.2f} dB from {other}, its kin."
-
-
-def share(study: StudySummary, line: str) -> str:
-    """Gap closed in words."""
-    return f"{100 * study.gap[line]:.0f} %".replace("-", "−") if line in study.gap else "an undefined share"
-
-
-def cost(study: StudySummary, line: str) -> str:
-    """`a cost of 0.30 dB`, or a gain."""
-    mean = study.seen_cost[line].mean
-    return f"a {'cost' if mean >= 0 else 'gain'} of {abs(mean):.2f} dB"
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return sorted(study.entries, key=lambda entry: -unseen[entry].mean)
 
 
 def behaviour(study: StudySummary) -> list[Column]:
@@ -212,21 +177,6 @@ def net_biases(study: StudySummary) -> dict[str, float]:
         if last:
             by_line.setdefault(record.method, []).append(last["gaussian_noise:20"])
     return {line: fmean(values) for line, values in by_line.items()}
-
-
-def how(name: str, study: StudySummary) -> str:
-    """The command, the machine, and the time of all trainings together."""
-    config = yaml.safe_load((HERE / f"{name}.yaml").read_text())
-    seeds = sorted({row.seed for row in study.rows})
-    hours = sum(record.seconds for record in study.records) / 3600
-    return (
-        f"`unseen compare --config studies/{name}.yaml`: {config['backbone']}; {study.budget}, {config['batch']} "
-        f"patches of {config['patch']} pixels a batch, Adam {config['lr']:g}; trained on 200 photographs of BSDS500 "
-        f"(less the validation ones), tested on the centres of {config['images']} photographs of CBSD68, "
-        f"{config['crop']} pixels a side; seeds {', '.join(map(str, seeds))}; {' and '.join(study.machines)}. "
-        f"{len(study.records)} trainings, {hours:.1f} hours of them on one core each, beside other work: seconds tell "
-        "orders, not speeds.\n"
-    )
 
 
 FIGURES = {
@@ -282,11 +232,11 @@ def severity(study: StudySummary) -> Figure:
     """PSNR by σ, the seen range shaded."""
     figure = Figure(figsize=(6.4, 4))
     axes = figure.subplots()
-    degrees = [float(level[2]) for level in study.levels]
+    degrees = [float(level.degree) for level in study.levels]
     wanted = [INPUT, BASELINE, "dil_sf", BASELINE + FREE, BASELINE + EQUIVARIANT, "dil_sf" + EQUIVARIANT, CEILING]
     for line, colour in zip(present(study, wanted), COLOURS, strict=False):
         curve(axes, study, line, colour, degrees)
-    seen = [float(level[2]) for level in study.levels_in("seen")]
+    seen = [float(level.degree) for level in study.levels_in("seen")]
     axes.axvspan(min(seen), max(seen), color="#e9eff6", zorder=0)
     axes.text(fmean((min(seen), max(seen))), axes.get_ylim()[0], "seen", ha="center", va="bottom")
     axes.set_xlabel("σ of the noise")
@@ -315,8 +265,6 @@ def curve(axes: Axes, study: StudySummary, line: str, colour: str, degrees: Sequ
 
 
 if __name__ == "__main__":
-    plain = read_study(PLAIN)
-    if plain:
-        draw(plain)
+    draw(read_study(PLAIN))
     write_text(PAGE, page())
     print(PAGE)

@@ -2,9 +2,8 @@
 
     UNSEEN_TEST_DATA=... python studies/do_no_harm.py --model denoiser
 
-measures (some minutes; --images 10 for a quick look at so many of each set), and writes docs/results/do-no-harm.md
-from what it measured; without --model it writes the page again from the kept rows. Every word about a number is made
-from the rows.
+measures (some minutes; --images 10 for a quick look at so many of each set), and writes docs/results/do-no-harm.md;
+without --model it writes the page again from the kept trials. The sentences are in pages/do-no-harm.md.jinja, by hand.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import argparse
 import json
 import math
 import os
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,6 +20,7 @@ from statistics import fmean
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pages import RESULTS, render
 
 from unseen.core.atomic import write_text
 from unseen.core.errors import UserError
@@ -41,8 +40,7 @@ from unseen.protocols.confounder import Confounder, parse_confounder
 from unseen.protocols.convention import Convention
 from unseen.restoration.self_check import harmless_share, outside
 
-DOCS = Path(__file__).parents[1] / "docs" / "results"
-PAGE, ROWS = DOCS / "do-no-harm.md", DOCS / "do-no-harm.jsonl"
+PAGE, ROWS = RESULTS / "do-no-harm.md", RESULTS / "do-no-harm.jsonl"
 SIDE = 192  # of what is restored: the middle of each photograph
 LEVELS = {
     "gaussian_noise:0": "none (the photograph itself)",
@@ -64,10 +62,14 @@ VISIBLE = 0.1  # dB: a gain or a loss below it is neither
 
 @dataclass(frozen=True)
 class Trial:
-    """One photograph under one level. The PSNR in dB of what each rule gives out, capped at `LARGEST`.
+    """One photograph under one level.
 
-    reading: of the noise estimator. warned: whether it lies outside the envelope of the model's card. share: how much
-    of the restoration the self-check keeps.
+    Attributes:
+        dataset, image, level: which photograph, and what was done to it.
+        reading: the estimated noise level of the input, gray levels of 255; nan where nothing can be estimated.
+        warned: whether the noise level lies outside the envelope of the model's card.
+        share: the share of the restoration that the self-check keeps.
+        given, plain, harmless: PSNR of the input, the restoration and the blend, dB, at most `LARGEST`.
     """
 
     dataset: str
@@ -82,12 +84,12 @@ class Trial:
 
     @property
     def inside(self) -> float:
-        """Of restoring only where no warning was given."""
+        """PSNR of restoring only where no warning was given, dB."""
         return self.given if self.warned else self.plain
 
     @property
     def gain(self) -> float:
-        """Of the plain restoration over the input."""
+        """What the plain restoration gains over the input, dB."""
         return self.plain - self.given
 
 
@@ -156,62 +158,33 @@ def about(model: Model, safe: Envelope) -> About:
 
 # ------------------------------------------------------------------------------------------------- telling
 
-HEAD = """# What the self-checks buy and cost
-
-`unseen restore` has two rules for not doing harm. It reads the noise of each input, and *warns* where the reading lies
-outside the safe envelope of the model's card. With `--do-no-harm` it *blends* the restoration with its input, by the
-share that Stein's unbiased risk estimate finds best. [cards.md](../cards.md) says how both work. Here all of them are
-applied to photographs whose clean originals are known: CBSD68 under noise that is made, none among it, and CC (Nam et
-al. 2016), the noise of real cameras.
-
-Four ways to go: leave the input; restore it; restore and blend; restore only where no warning is given. The middle
-192×192 pixels of every photograph are judged, by PSNR in dB, RGB, of outputs rounded to 8 bits; one that is exact
-counts as 60 dB. Intervals of 95 % are over images (Student's t), of one training."""
-
 
 def page(model: About, trials: Sequence[Trial]) -> str:
     """The whole page."""
     levels = grouped(trials, name_of)
-    return (
-        "\n\n".join(
-            [
-                HEAD,
-                paragraph(setting(model)),
-                paragraph(conclusions(levels)),
-                "## PSNR by rule",
-                table(quality_table(levels)),
-                "## How often, and how rightly",
-                paragraph([HOW]),
-                table(rules_table(levels)),
-            ]
-        )
-        + "\n"
+    harmed, helped = harmed_in(trials), helped_in(trials)
+    made = grouped((trial for trial in trials if trial.dataset != REAL), lambda trial: trial.level)
+    return render(
+        "do-no-harm",
+        model=model,
+        trials=len(trials),
+        harmed=len(harmed),
+        helped=len(helped),
+        warned=sum(t.warned for t in harmed),
+        wrongly=sum(t.warned for t in helped),
+        prevented=len(prevented_in(trials)),
+        cut=len(cut_in(trials)),
+        differences={
+            rule: {level: fmean(getattr(t, rule) - t.plain for t in group) for level, group in made.items()}
+            for rule in ("harmless", "inside")
+        },
+        quality="\n".join(quality_table(levels)),
+        rules="\n".join(rules_table(levels)),
     )
-
-
-def paragraph(sentences: Iterable[str]) -> str:
-    return textwrap.fill(" ".join(sentences), 120, break_long_words=False, break_on_hyphens=False)
-
-
-def table(lines: Iterable[str]) -> str:
-    return "\n".join(lines)
 
 
 def name_of(trial: Trial) -> str:
     return f"real cameras ({REAL})" if trial.dataset == REAL else LEVELS[trial.level]
-
-
-def setting(model: About) -> Iterator[str]:
-    """Which model this is of, and how far its envelope can be trusted here."""
-    yield (
-        f"The model is `{model.model}`: {model.backbone}, trained by {model.method}. Its card, measured on "
-        f"{model.measured_on}, calls it safe where the noise reads {model.low:.1f} to {model.high:.1f} gray levels."
-    )
-    if {"cbsd68", REAL} & set(model.measured_on.split(", ")):
-        yield (
-            "So the envelope comes from the photographs that it is tried on here, if as means over all of them: on "
-            "others the warnings will be somewhat less right."
-        )
 
 
 def quality_table(levels: dict[str, list[Trial]]) -> Iterator[str]:
@@ -239,13 +212,6 @@ def interval(values: Sequence[float]) -> str:
         f" [{found.mean - found.spread:+.2f}, {found.mean + found.spread:+.2f}]" if found.spread is not None else ""
     )
     return f"{found.mean:+.2f}{spread}".replace("-", "−")
-
-
-HOW = (
-    f"Restoring harmed an image if it lost {VISIBLE} dB, and helped if it gained {VISIBLE} dB. A warning is right on "
-    "an image that was harmed and wrong on one that was helped. The blend prevented harm where what it gives out is "
-    f"within {VISIBLE} dB of the input or above, and cut a gain where it gave up {VISIBLE} dB of it."
-)
 
 
 def rules_table(levels: dict[str, list[Trial]]) -> Iterator[str]:
@@ -291,44 +257,6 @@ def cut_in(level: Iterable[Trial]) -> list[Trial]:
 
 def share_of(part: int, whole: int) -> str:
     return f"{part} of {whole}" if whole else "–"
-
-
-def conclusions(levels: dict[str, list[Trial]]) -> Iterator[str]:
-    """What to make of it, in words."""
-    trials = [trial for level in levels.values() for trial in level]
-    harmed, helped = harmed_in(trials), helped_in(trials)
-    warned, wrongly = sum(t.warned for t in harmed), sum(t.warned for t in helped)
-    yield (
-        f"Of {len(trials)} restorations, {len(harmed)} harmed and {len(helped)} helped. The warning was there for "
-        f"{warned} of those harmed ({percent(warned, len(harmed))}) and for {wrongly} of those helped "
-        f"({percent(wrongly, len(helped))}). The blend prevented {len(prevented_in(trials))} of the harms "
-        f"({percent(len(prevented_in(trials)), len(harmed))}) and cut {len(cut_in(trials))} of the gains "
-        f"({percent(len(cut_in(trials)), len(helped))})."
-    )
-    for title, rule in (("Blending", "harmless"), ("Restoring only inside the envelope", "inside")):
-        yield f"{title} {gains_and_losses(levels, rule)}."
-    yield (
-        "The mixture of levels is ours: how much harm there is to prevent depends on what one restores. The reading "
-        "and the blend both take noise for white: what is correlated, sparse or from a codec is read too low."
-    )
-
-
-def percent(part: int, whole: int) -> str:
-    return f"{part / whole:.0%}".replace("%", " %") if whole else "none to speak of"
-
-
-def gains_and_losses(levels: dict[str, list[Trial]], rule: str) -> str:
-    """Where a rule is better or worse than restoring, by an interval that leaves out zero."""
-    better: list[str] = []
-    worse: list[str] = []
-    for name, level in levels.items():
-        found = estimate([getattr(t, rule) - t.plain for t in level])
-        if found.spread is not None and abs(found.mean) > found.spread:
-            (better if found.mean > 0 else worse).append(f"{name} ({found.mean:+.2f} dB)".replace("-", "−"))
-    return (
-        f"is better than restoring for {', '.join(better) or 'no level'}, and worse for "
-        f"{', '.join(worse) or 'none'}, by intervals that leave out zero"
-    )
 
 
 # ------------------------------------------------------------------------------------------------- keeping

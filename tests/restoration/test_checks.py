@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unseen.core.errors import UserError
+from unseen.core.statistics import estimate
 from unseen.data.embedded import embedded_photos
 from unseen.evaluation.noise import estimate_noise
 from unseen.models.card import Envelope, Quality
@@ -199,3 +200,28 @@ def test_the_page_of_what_they_buy_is_what_its_rows_say(monkeypatch: pytest.Monk
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "studies")
     study = importlib.import_module("do_no_harm")
     assert study.page(*study.read()) == study.PAGE.read_text()
+
+
+def test_what_the_page_of_what_they_buy_claims_is_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a rule is better or worse than restoring stands in sentences that were written by hand."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "studies")
+    study = importlib.import_module("do_no_harm")
+    model, trials = study.read()
+    assert {"cbsd68", study.REAL} & set(model.measured_on.split(", "))
+    better: dict[str, set[str]] = {"harmless": set(), "inside": set()}
+    worse: dict[str, set[str]] = {"harmless": set(), "inside": set()}
+    for level in study.LEVELS:
+        for rule in better:
+            gain = estimate(
+                [getattr(t, rule) - t.plain for t in trials if t.dataset != study.REAL and t.level == level]
+            )
+            if gain.spread is not None and abs(gain.mean) > gain.spread:
+                (better if gain.mean > 0 else worse)[rule].add(level)
+    weak = {"gaussian_noise:0", "gaussian_noise:2"}
+    others = {"gaussian_noise:75", "correlated_noise:15", "salt_and_pepper:0.02", "jpeg:30"}
+    assert better == {"harmless": weak | {"gaussian_noise:5", "gaussian_noise:15"}, "inside": weak}
+    assert worse == {"harmless": others | {"gaussian_noise:50"}, "inside": others}
+    for rule in better:
+        real = estimate([getattr(t, rule) - t.plain for t in trials if t.dataset == study.REAL])
+        assert real.spread is not None
+        assert abs(real.mean) < real.spread

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from unseen.evaluation.results import ImageResult
+from unseen.evaluation.results import ImageResult, read_results
 from unseen.protocols.levels import Split
 from unseen.protocols.loading import load_protocol
 
 ROOT = Path(__file__).parents[2]
+PHRASES = ("Contradicts", "agrees with")
 
 
 @pytest.fixture
@@ -55,40 +57,55 @@ def rows(**psnr: tuple[float, float]) -> list[ImageResult]:
 
 
 @pytest.mark.parametrize(
-    ("sf", "ps", "first"),
-    [
-        (
-            (24.0, 24.2),
-            (26.0, 26.2),
-            "**Contradicts the paper** for dil_sf. The direction agrees with the paper for dil_ps.",
-        ),
-        ((26.0, 26.2), (26.0, 26.2), "The direction agrees with the paper for dil_sf and dil_ps. On the unseen"),
-        ((24.0, 26.2), (25.0, 25.1), "Neither agrees with the paper nor contradicts it."),
-    ],
+    ("sf", "direction", "order"),
+    [((24.0, 24.2), "contradicts", "clear"), ((26.0, 26.2), "agrees", "clear"), ((24.0, 26.2), "", "not clear")],
 )
-def test_a_contradiction_is_said_first_and_only_where_it_is_clear(
-    sf: tuple[float, float], ps: tuple[float, float], first: str, mini: ModuleType
+def test_a_method_contradicts_or_agrees_only_where_the_order_is_clear(
+    sf: tuple[float, float], direction: str, order: str, mini: ModuleType
 ) -> None:
-    reported = load_protocol("denoise").reported[0]
-    said = mini.verdict(rows(erm=(25.0, 25.1), dil_sf=sf, dil_ps=ps), reported)
-    assert said.startswith(first)
-    assert f"dil_sf {sum(sf) / 2 - 25.05:+.2f} dB" in said
-    assert "worse than the input" not in said
-    assert "worse than the input, unrestored: erm." in mini.verdict(
-        rows(erm=(19.0, 19.0), dil_sf=(20.5, 20.5), dil_ps=(20.5, 20.5)), reported
-    )
-    assert "paper" not in mini.verdict(rows(erm=(25.0, 25.1), dil_sf=sf, dil_ps=ps), None)
+    found = mini.compared(rows(erm=(25.0, 25.1), dil_sf=sf), "dil_sf")
+    assert (found.direction, found.order) == (direction, order)
+    assert found.unseen == pytest.approx(sum(sf) / 2 - 25.05)
+    assert found.seen == 0
+    one_seed = [row for row in rows(erm=(25.0, 25.1), dil_sf=sf) if row.seed == 0]
+    assert mini.compared(one_seed, "dil_sf").order == "one seed"
+    assert mini.compared(one_seed, "dil_sf").direction == ""
 
 
-def test_lines_in_which_the_order_is_clear_are_counted(mini: ModuleType) -> None:
+def test_methods_that_are_worse_than_the_input_are_found(mini: ModuleType) -> None:
+    assert mini.worse_than_input(rows(erm=(19.0, 19.0), dil_sf=(20.5, 20.5), dil_ps=(20.5, 20.5))) == ["erm"]
+    assert mini.worse_than_input(rows(erm=(25.0, 25.1), dil_sf=(26.0, 26.2), dil_ps=(20.5, 20.5))) == []
+
+
+def test_rows_in_which_the_order_is_clear_are_counted(mini: ModuleType) -> None:
     better, worse = (
         rows(erm=(25.0, 25.1), dil_sf=(26.0, 26.2), dil_ps=(25.0, 25.2)),
         rows(erm=(25.0, 25.1), dil_sf=(24.0, 24.2), dil_ps=(26.0, 26.2)),
     )
     both = better + [ImageResult(**{**row.__dict__, "dataset": "urban20"}) for row in worse]
-    said = mini.verdict(both, None)
-    assert "dil_sf is clearly above ERM in 1 and clearly below in 1 of 2 lines." in said
-    assert "dil_ps is clearly above ERM in 1 and clearly below in 0 of 2 lines." in said
+    assert len(mini.unseen_lines(both)) == 2
+    found = [mini.compared(both, method) for method in ("dil_sf", "dil_ps")]
+    assert [(one.above, one.below) for one in found] == [(1, 1), (1, 0)]
+
+
+def test_what_the_sentences_claim_is_so(mini: ModuleType) -> None:
+    """Who contradicts the paper, who agrees, and who is worse than the input, stands in sentences written by hand."""
+    sections = mini.page().split("\n## ")[1:]
+    assert len(sections) == len(mini.TABLES)
+    for table, text in zip(mini.TABLES, sections, strict=True):
+        found = mini.result(table, read_results(mini.HERE / table.study / "results.jsonl"))
+        prose = text.split("\n\n")[1]
+        against = {m for m in mini.RIVALS if getattr(found, m).direction == "contradicts"}
+        agreeing = {m for m in mini.RIVALS if getattr(found, m).direction == "agrees"}
+        claims = {word: re.search(rf"{word} the paper\*{{0,2}} for ([\w ]+)\.", prose) for word in PHRASES}
+        said = {word: set(claim[1].split(" and ")) if claim else set() for word, claim in claims.items()}
+        if table.place is not None:
+            assert said == {"Contradicts": against, "agrees with": agreeing}, table.study
+        else:
+            assert said == {"Contradicts": set(), "agrees with": set()}
+        worse = re.search(r"unseen (?:levels|pairs) ([\w, ]+) (?:is|are all) worse than the input", prose)
+        names = re.split(r", | and ", worse[1]) if worse else []
+        assert names == found.worse, table.study
 
 
 def test_the_paper_s_figures_stand_beside_the_right_ones(mini: ModuleType) -> None:
@@ -110,7 +127,7 @@ def test_an_unfinished_study_is_shown_as_far_as_it_is_fair(mini: ModuleType) -> 
     cut = [row for row in whole if row.run != "dil_ps-1"]
     assert {row.seed for row in mini.with_common_seeds(cut)} == {0}
     assert mini.with_common_seeds([row for row in whole if row.method != "dil_ps"]) == []
-    assert "(one seed)" in mini.verdict(mini.with_common_seeds(cut), None)
+    assert mini.compared(mini.with_common_seeds(cut), "dil_sf").order == "one seed"
 
 
 def test_every_study_of_the_page_has_its_configuration(mini: ModuleType) -> None:

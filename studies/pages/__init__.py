@@ -1,0 +1,38 @@
+"""Pages of results: Markdown templates, written by hand, whose numbers come from the kept rows of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+"""The folder of the pages."""
+
+
+def render(name: str, **numbers: object) -> str:
+    """The page made of the template `name`.md.jinja; a number that the template asks for and is not there is refused.
+
+    Filters of the templates: `db` (`23.85`), `signed` (`−0.07`), `percent` (`−4 %`).
+    """
+    jinja = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined)
+    jinja.trim_blocks = jinja.lstrip_blocks = jinja.keep_trailing_newline = True
+    jinja.filters |= {"db": "{:.2f}".format, "signed": signed, "percent": percent}
+    return jinja.get_template(f"{name}.md.jinja").render(**numbers)
+
+
+def signed(value: float) -> str:
+    """A difference with its sign, two decimals and a true minus."""
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """A share as a whole percentage with a true minus."""
+    return f"{100 * share:.0f} %".replace("-", "−")
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
+    """A Markdown table whose first `words` columns are text and whose others are numbers."""
+    aligned = [":---"] * words + ["---:"] * (len(headings) - words)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (headings, aligned, *rows))
