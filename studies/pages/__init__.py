@@ -7,6 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from unseen.core.number_text import percent, signed
+
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 """The folder of the pages."""
 
@@ -20,16 +22,6 @@ def render(name: str, **numbers: object) -> str:
     jinja.trim_blocks = jinja.lstrip_blocks = jinja.keep_trailing_newline = True
     jinja.filters |= {"db": "{:.2f}".format, "signed": signed, "percent": percent}
     return jinja.get_template(f"{name}.md.jinja").render(**numbers)
-
-
-def signed(value: float) -> str:
-    """A difference with its sign, two decimals and a true minus."""
-    return f"{value:+.2f}".replace("-", "−")
-
-
-def percent(share: float) -> str:
-    """A share as a whole percentage with a true minus."""
-    return f"{100 * share:.0f} %".replace("-", "−")
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
