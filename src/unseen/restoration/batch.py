@@ -308,7 +308,7 @@ def restore_large(
         seen = self_check(picture, how)
         watched = MonitoredModel(how.model, [seen.share])
         strips = restored_strips(
-            watched.model, picture.reader(), picture.height, picture.width, how.tiling, done=tile_done
+            watched.model, picture.reader(), picture.height, picture.width, how.tiling, advance=tile_done
         )
         write(work, strips, how)
         record_success(work, seen, watched.changes[0], outcome)

@@ -1,9 +1,9 @@
 """Large images in overlapping tiles: the same result, in memory that does not grow with the image.
 
-A side is cut into windows that begin at multiples of a step and are step + 2·overlap long; the last ends with the
-image. Of each window all is kept but `overlap` pixels next to a cut. No cut changes anything farther than that, the
-image's own borders stay borders, and windows begin where a pixel at the network's lowest resolution does: so what is
-kept is what the network makes of the whole image.
+A side is cut into windows that begin at multiples of a step and are step + 2·overlap long; the last one ends with the
+image. The network restores every window, and the result is kept but for `overlap` pixels next to a cut. The kept
+pixels equal those that the network makes of the whole image: no cut changes a pixel farther than `overlap` from it, the
+image's own borders stay borders, and windows begin where a pixel at the network's lowest resolution does.
 """
 
 from __future__ import annotations
@@ -28,25 +28,27 @@ from ..models.receptive_field import ReceptiveField
 Strip = NDArray[np.float32]
 """Rows of an image, float32 (h, W, 3)."""
 
-LARGEST = 512
-"""Pixels along a tile of the output, at most, unless four overlaps are more: larger ones are hardly faster."""
-UNMEASURED = 256
-"""Pixels along a tile of the input where the system does not tell what memory a process takes."""
-SHOWING = 32 * MIB
-"""What a run must take to be told from what else the process does, in bytes."""
+LARGEST_TILE = 512
+"""Pixels along a tile of the output, at most, unless four overlaps are more: larger tiles are hardly faster."""
+UNMEASURED_TILE = 256
+"""Pixels along a tile of the input on systems that do not report the memory of a process."""
+MEASURABLE = 32 * MIB
+"""Bytes that a run must take to stand out from all else that the process does."""
 SPARE = 16 * MIB
-"""What is left of the memory for everything that does not grow with the tile, in bytes."""
-MARGIN = 1.5
-"""What larger runs may take for each pixel, as a multiple of what smaller ones did."""
-ENDLESS_OVERLAP = 64
-"""Pixels of overlap for networks that see the whole image, at least: what the cuts themselves do is gone by then."""
+"""Bytes of the memory that are left for everything that does not grow with the tile."""
+MEMORY_MARGIN = 1.5
+"""The bytes that a larger run may take for each pixel, as a multiple of those of a smaller run."""
+GLOBAL_OVERLAP = 64
+"""Pixels of overlap for networks that see the whole image, at least: the effect of the cuts themselves ends there."""
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How images are cut: tiles of `tile` pixels beyond which the network is shown `overlap` more on every side.
+    """How images are cut into tiles. In pixels of the input; both multiples of the network's stride.
 
-    In pixels of the input; both multiples of the network's stride.
+    Attributes:
+        tile: side of a tile.
+        overlap: pixels beyond the tile that the network is shown as well, on every side.
     """
 
     tile: int
@@ -54,13 +56,20 @@ class Tiling:
 
     @property
     def window(self) -> int:
-        """Pixels along the largest window that the network is given."""
+        """Side of the largest window that the network is given, in pixels."""
         return self.tile + 2 * self.overlap
 
 
 @dataclass(frozen=True)
 class Span:
-    """A window along one side of an image, [begin, end), and what is kept of its result, [first, last)."""
+    """A window along one side of an image. In pixels of the input.
+
+    Attributes:
+        begin: its first pixel.
+        end: one past its last pixel.
+        first: the first pixel whose result is kept.
+        last: one past the last pixel whose result is kept.
+    """
 
     begin: int
     end: int
@@ -69,24 +78,25 @@ class Span:
 
     @property
     def size(self) -> int:
+        """Pixels along the window."""
         return self.end - self.begin
 
-    def kept(self, scale: int) -> slice:
-        """Where the result of the window holds what is kept."""
+    def kept_slice(self, scale: int) -> slice:
+        """The kept pixels within the window's result, which is `scale` times as long as the window."""
         return slice(scale * (self.first - self.begin), scale * (self.last - self.begin))
 
-    def placed(self, scale: int) -> slice:
-        """Where the result of the image takes it."""
+    def image_slice(self, scale: int) -> slice:
+        """The place of the kept pixels within the image's result."""
         return slice(scale * self.first, scale * self.last)
 
 
 def spans(length: int, tiling: Tiling) -> list[Span]:
-    """The windows along a side of `length` pixels, in order; one alone if it takes the whole side.
+    """Cut a side of `length` pixels into windows, in order; into one if that takes the whole side.
 
-    As few as can be, and of nearly one size: memory that is freed in pieces of other sizes serves badly again.
+    Uses the fewest windows, nearly equal in size, because allocators reuse blocks of equal size best.
     """
     overlap = tiling.overlap
-    shared = max(1, length - 2 * overlap)  # by tiles: the first and the last window keep an overlap each besides
+    shared = max(1, length - 2 * overlap)  # by the tiles: the first and the last window keep an overlap each besides
     tiles = -(-shared // tiling.tile)
     step = next_multiple(-(-shared // tiles), math.gcd(tiling.tile, overlap))  # hence of the network's stride
     begins = range(0, shared, step)
@@ -96,7 +106,7 @@ def spans(length: int, tiling: Tiling) -> list[Span]:
 
 
 def count_tiles(height: int, width: int, tiling: Tiling) -> int:
-    """How many tiles `restored_strips` makes of an image."""
+    """The number of tiles that an image is restored in."""
     return len(spans(height, tiling)) * len(spans(width, tiling))
 
 
@@ -106,18 +116,30 @@ def restored_strips(
     height: int,
     width: int,
     tiling: Tiling,
-    done: Callable[[int], object] | None = None,
+    advance: Callable[[int], object] | None = None,
 ) -> Iterator[Strip]:
-    """Restore an image that is read from top to bottom, strip by strip: float32 (h·scale, W·scale, 3), not clipped.
+    """Restore an image strip by strip, from top to bottom.
 
-    read: (top, bottom) → float32 (bottom − top, W, 3) in [0, 1]; each row is asked for once, in order. done: is given 1
-    after every tile.
-    Held at a time: the rows that one window covers, and one strip of the result.
+    In memory at a time: the rows that one window covers, and one strip of the result.
+
+    Args:
+        model: a network of three channels.
+        read: (top, bottom) → float32 (bottom − top, W, 3) in [0, 1]; each row is asked for once, in order.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        tiling: how the image is cut.
+        advance: called with 1 after every tile.
+
+    Yields:
+        float32 (h·scale, W·scale, 3), not clipped.
+
+    Raises:
+        UserError: the model's result is not `scale` times as large as its input.
     """
     scale = model.receptive_field.scale
     columns = spans(width, tiling)
     held = np.empty((min(tiling.window, height), width, 3), np.float32)
-    begin = end = 0  # the rows that it holds
+    begin = end = 0  # the rows in `held`
     for rows in spans(height, tiling):
         held[: end - rows.begin] = held[rows.begin - begin : end - begin]
         held[end - rows.begin : rows.size] = read(end, rows.end)
@@ -125,21 +147,21 @@ def restored_strips(
         strip = np.empty((scale * (rows.last - rows.first), scale * width, 3), np.float32)
         for span in columns:
             restored = _run(model, held[: rows.size, span.begin : span.end])
-            strip[:, span.placed(scale)] = restored[rows.kept(scale), span.kept(scale)]
+            strip[:, span.image_slice(scale)] = restored[rows.kept_slice(scale), span.kept_slice(scale)]
             del restored  # before the next tile needs the memory
-            if done:
-                done(1)
+            if advance:
+                advance(1)
         yield strip
 
 
 def _run(model: Model, pixels: Strip) -> Strip:
     window = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    restored = _enlarged_as_told(model, window.contiguous(memory_format=torch.channels_last))
+    restored = _run_checked(model, window.contiguous(memory_format=torch.channels_last))
     return restored[0].permute(1, 2, 0).numpy()
 
 
-def _enlarged_as_told(model: Model, images: Tensor) -> Tensor:
-    """Raises UserError where the result is of another size than the model's scale says, as that of a file can."""
+def _run_checked(model: Model, images: Tensor) -> Tensor:
+    """Run the model. Raises UserError if the result's size contradicts the model's scale, which a file may state."""
     restored = model.run(images)
     height, width = (model.receptive_field.scale * side for side in images.shape[-2:])
     if restored.shape != (len(images), 3, height, width):
@@ -151,104 +173,131 @@ def _enlarged_as_told(model: Model, images: Tensor) -> Tensor:
 
 
 def restore_tiled(model: Model, images: Tensor, tiling: Tiling) -> Tensor:
-    """Restore images that are in memory: float32 (B, 3, H, W) in [0, 1] → (B, 3, scale·H, scale·W), not clipped.
+    """Restore images that are in memory, as many at a time as have no more pixels than the largest window.
 
-    As many at a time as have no more pixels than the largest window.
+    Args:
+        model: a network of three channels.
+        images: float32 (B, 3, H, W) in [0, 1].
+        tiling: how images larger than a window are cut.
+
+    Returns:
+        float32 (B, 3, scale·H, scale·W), not clipped.
+
+    Raises:
+        UserError: the model's result is not `scale` times as large as its input.
     """
     (count, _, height, width), scale = images.shape, model.receptive_field.scale
     columns, rows = spans(width, tiling), spans(height, tiling)
     at_once = max(1, tiling.window**2 // (rows[0].size * columns[0].size))
     if len(rows) == len(columns) == 1 and count <= at_once:
-        return _enlarged_as_told(model, images)
-    whole = images.new_empty((count, 3, scale * height, scale * width))
-    for part, made in zip(torch.split(images, at_once), torch.split(whole, at_once), strict=True):
+        return _run_checked(model, images)
+    results = images.new_empty((count, 3, scale * height, scale * width))
+    for batch, result in zip(torch.split(images, at_once), torch.split(results, at_once), strict=True):
         for row in rows:
             for span in columns:
-                restored = _enlarged_as_told(model, part[..., row.begin : row.end, span.begin : span.end])
-                made[..., row.placed(scale), span.placed(scale)] = restored[..., row.kept(scale), span.kept(scale)]
-    return whole
+                restored = _run_checked(model, batch[..., row.begin : row.end, span.begin : span.end])
+                result[..., row.image_slice(scale), span.image_slice(scale)] = restored[
+                    ..., row.kept_slice(scale), span.kept_slice(scale)
+                ]
+    return results
 
 
 def tiling_for(model: Model, memory: int, tile: int = 0) -> Tiling:
-    """The tiles to cut images into, whatever their size.
+    """Choose the tiles that images of any size are cut into.
 
-    memory: bytes that one tile may need beside the loaded program: on the GPU if the network is there, else of the
-        process. The model is run on small tiles to see (`bytes_per_pixel`). What `restored_strips` holds comes on top:
-        the rows of one window, 24 bytes for each of their pixels at scale 1.
-    tile: pixels along a tile, to set it by hand; rounded up to the network's stride, and `memory` is not asked.
+    The overlap is the network's radius, or `GLOBAL_OVERLAP` if the network sees the whole image. A tile is at least
+    half as long, else the work would be more than 25-fold.
 
-    The overlap is the network's radius, or `ENDLESS_OVERLAP` where that is the whole image. A tile is at least half as
-    long, else the work would be more than 25-fold.
-    Raises UserError if `memory` is too little for that, and says how much is needed; and for a tile below 0.
+    Args:
+        model: run on small tiles to measure its memory (`bytes_per_pixel`), unless `tile` is given.
+        memory: bytes that one tile may need beside the loaded program: on the GPU if the network is there, else in the
+            process. `restored_strips` holds the rows of one window on top: 24 bytes a pixel at scale 1.
+        tile: pixels along a tile, to set it by hand; rounded up to the network's stride, and `memory` does not count.
+
+    Raises:
+        UserError: `memory` is too little for the smallest tile (the message says how much is needed), or `tile` is
+            below 0.
     """
     if tile < 0:
         raise UserError(f"tile: {tile} is below 0; give pixels, or 0 for what fits into the memory")
-    reach = model.receptive_field
-    overlap = _overlap(reach)
+    field = model.receptive_field
+    overlap = _overlap(field)
     if tile:
-        return Tiling(next_multiple(tile, reach.stride), overlap)
-    least = next_multiple(-(-overlap // 2), reach.stride)
-    largest = next_multiple(max(LARGEST // reach.scale, 4 * overlap), reach.stride)
-    each = bytes_per_pixel(model, memory)
-    if not each:
-        return Tiling(next_multiple(max(UNMEASURED, least), reach.stride), overlap)
-    fitting = (math.isqrt(int((memory - SPARE) / each)) if memory > SPARE else 0) - 2 * overlap
-    if fitting < least:
-        needed = SPARE + each * (least + 2 * overlap) ** 2
+        return Tiling(next_multiple(tile, field.stride), overlap)
+    smallest = next_multiple(-(-overlap // 2), field.stride)
+    largest = next_multiple(max(LARGEST_TILE // field.scale, 4 * overlap), field.stride)
+    per_pixel = bytes_per_pixel(model, memory)
+    if not per_pixel:
+        return Tiling(next_multiple(max(UNMEASURED_TILE, smallest), field.stride), overlap)
+    fitting = (math.isqrt(int((memory - SPARE) / per_pixel)) if memory > SPARE else 0) - 2 * overlap
+    if fitting < smallest:
+        needed = SPARE + per_pixel * (smallest + 2 * overlap) ** 2
         raise UserError(
             f"memory: {memory // MIB}MiB is too little for tiles of {model.name}, which overlap by {overlap} pixels: "
             f"give {math.ceil(needed / MIB)}MiB or more, or set the tile by hand, which may take long"
         )
-    return Tiling(min(largest, fitting // reach.stride * reach.stride), overlap)
+    return Tiling(min(largest, fitting // field.stride * field.stride), overlap)
 
 
-def _overlap(reach: ReceptiveField) -> int:
-    """At least a stride: so the last window, though it begins near the border, is as large as the network asks for."""
-    return next_multiple(ENDLESS_OVERLAP if reach.radius is None else max(1, reach.radius), reach.stride)
+def _overlap(field: ReceptiveField) -> int:
+    """The overlap that a network needs, in pixels.
+
+    At least a stride: so the last window, though it begins near the border, is as large as the network asks for.
+    """
+    return next_multiple(GLOBAL_OVERLAP if field.radius is None else max(1, field.radius), field.stride)
 
 
 def bytes_per_pixel(model: Model, memory: int) -> float:
-    """What running the model takes for each pixel of its input, with a margin; 0 where the system does not tell.
+    """Measure the bytes that a run of the model takes for each pixel of its input, with a margin.
 
-    Measured on squares of 64 pixels, 128 and so on, until a run takes `SHOWING` or an eighth of `memory`: less than
-    that drowns in what else the process does.
+    On squares of 64 pixels, 128 and so on, until a run takes `MEASURABLE` or an eighth of `memory`: less cannot be told
+    from all else that the process does.
+
+    Returns:
+        Bytes a pixel; 0 on systems that do not report the memory of a process.
     """
-    model.run(torch.full((1, 3, 64, 64), 0.5))  # what the first run alone takes belongs to the loaded program
+    model.run(torch.full((1, 3, 64, 64), 0.5))  # the extra memory of a first run belongs to the loaded program
     process = Memory(torch.device("cpu"))
-    told = process.before > 0 and process.peak() * MIB < SHOWING  # on Linux, and old peaks are forgotten
+    reported = process.before > 0 and process.peak() * MIB < MEASURABLE  # on Linux, and old peaks are forgotten
     peak, side = 0.0, 32
-    while peak < min(SHOWING, memory / 8) and side < LARGEST:
+    while peak < min(MEASURABLE, memory / 8) and side < LARGEST_TILE:
         side *= 2
-        peak = _peak(model, side, process if told else None)
-        if not told and not peak:
+        peak = _peak(model, side, process if reported else None)
+        if not reported and not peak:
             return 0.0
-    return MARGIN * peak / side**2
+    return MEMORY_MARGIN * peak / side**2
 
 
 def _peak(model: Model, side: int, process: Memory | None) -> float:
-    """Bytes that a run on a square takes: on the GPU, or in the process if nothing was taken there."""
+    """Bytes that a run on a square of `side` pixels takes: on the GPU, or in the process if the GPU is not used."""
     on_gpu = torch.cuda.is_available() and torch.cuda.memory_allocated() > 0
-    held = torch.cuda.memory_allocated() if on_gpu else 0
+    before = torch.cuda.memory_allocated() if on_gpu else 0
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
     if process:
         process.restart()
     model.run(torch.full((1, 3, side, side), 0.5))
-    taken = torch.cuda.max_memory_allocated() - held if on_gpu else 0
+    taken = torch.cuda.max_memory_allocated() - before if on_gpu else 0
     return taken or (process.peak() * MIB if process else 0.0)
 
 
 def tiling_effect(model: Model, tile: int = 128) -> float:
-    """What tiles of `tile` pixels change in a test photograph, in gray levels of 255: the largest difference anywhere.
+    """Measure how much tiles change the result of a network that sees the whole image.
 
-    For networks that see the whole image, so that a warning can say how much that matters. The photograph is the
-    embedded astronaut with noise of 10 % of full scale, cut to what two by two such tiles take, 384×384 pixels as a
-    rule; it is restored both ways. Where it is too small for that, its tiles are smaller, which change more.
+    The embedded astronaut with noise of 10 % of full scale, cut to the size of two by two such tiles, 384×384 pixels as
+    a rule, is restored in tiles and whole. Tiles too large for the photograph are made smaller, which changes more.
+
+    Args:
+        model: the network.
+        tile: side of a tile in pixels.
+
+    Returns:
+        The largest difference between the two results anywhere, in gray levels of 255.
     """
     (photo,) = (to_tensor(photo.pixels) for photo in embedded_photos("test") if photo.name == "astronaut")
     stride, overlap = model.receptive_field.stride, _overlap(model.receptive_field)
-    room = (photo.shape[-1] // 2 - overlap) // stride * stride
-    tiling = tiling_for(model, 0, max(1, min(tile, room)))
+    largest = (photo.shape[-1] // 2 - overlap) // stride * stride
+    tiling = tiling_for(model, 0, max(1, min(tile, largest)))
     side = 2 * (tiling.tile + overlap)
     draws = torch.Generator().manual_seed(0)
     noisy = (photo + 0.1 * torch.randn(photo.shape, generator=draws)).clamp(0, 1)[..., :side, :side]
