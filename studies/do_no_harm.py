@@ -38,7 +38,7 @@ from unseen.models.card import Envelope, envelope
 from unseen.models.loading import Model, load_model
 from unseen.protocols.confounder import Confounder, parse_confounder
 from unseen.protocols.convention import Convention
-from unseen.restoration.self_check import harmless_share, outside
+from unseen.restoration.self_check import envelope_warning, harmless_share
 
 PAGE, ROWS = RESULTS / "do-no-harm.md", RESULTS / "do-no-harm.jsonl"
 SIDE = 192  # of what is restored: the middle of each photograph
@@ -138,7 +138,7 @@ def try_out(model: Model, safe: Envelope, dataset: str, photo: Photo, confounder
         min(LARGEST, float(psnr(image, to_tensor(crop.pixels), CONVENTION)))
         for image in (noisy, restored, noisy + share * (restored - noisy))
     )
-    warned = outside(reading, safe) is not None
+    warned = envelope_warning(reading, safe) is not None
     return Trial(dataset, photo.name, confounder.name, reading, warned, share, given, plain, harmless)
 
 

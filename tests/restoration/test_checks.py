@@ -21,7 +21,7 @@ from unseen.evaluation.noise import estimate_noise
 from unseen.models.card import Envelope, Quality
 from unseen.models.loading import Model
 from unseen.models.receptive_field import ReceptiveField
-from unseen.restoration.self_check import harmless_share, outside
+from unseen.restoration.self_check import envelope_warning, harmless_share
 
 Image = NDArray[np.float32]
 QUALITY = Quality("seen", "gaussian_noise", 5.0, "set", 3, 30, 31, 1, 0.5, 1.5, 5)
@@ -108,21 +108,21 @@ def test_stripes_without_noise_are_read_without_a_warning() -> None:
 
 @pytest.mark.parametrize("reading", [2.0, 10.0, 50.0])
 def test_no_warning_inside_its_ends_included(reading: float) -> None:
-    assert outside(reading, SAFE) is None
+    assert envelope_warning(reading, SAFE) is None
 
 
 @pytest.mark.parametrize("reading", [0.0, 1.9, 50.1])
 def test_a_warning_outside_names_the_reading_and_the_envelope(reading: float) -> None:
-    told = outside(reading, SAFE)
+    told = envelope_warning(reading, SAFE)
     assert told is not None
     assert all(f"{value:.1f}" in told for value in (reading, 2, 50))
     assert "\n" not in told
 
 
 def test_what_cannot_be_read_is_warned_of_and_what_is_not_known_is_not() -> None:
-    assert "cannot be read" in (outside(math.nan, SAFE) or "")
-    assert outside(3.0, None) is None
-    assert outside(math.nan, None) is None
+    assert "cannot be read" in (envelope_warning(math.nan, SAFE) or "")
+    assert envelope_warning(3.0, None) is None
+    assert envelope_warning(math.nan, None) is None
 
 
 # ------------------------------------------------------------------------------------------- do no harm

@@ -42,7 +42,7 @@ from unseen.models.receptive_field import ReceptiveField
 from unseen.protocols.loading import load_protocol
 from unseen.restoration.imagefiles.image_file import open_image
 from unseen.studio import serve
-from unseen.studio.kinds import SLIDER_KINDS, Candidate, SliderKind, kind_named, learnt_by
+from unseen.studio.kinds import SLIDER_KINDS, Candidate, SliderKind, kind_named, training_confounders_of
 from unseen.studio.repair import restore_to_file
 from unseen.studio.server import in_small_tiles, listening
 
@@ -478,7 +478,7 @@ def test_it_begins_with_the_denoiser_or_else_the_first_network(tmp_path: Path, n
 
 def remarks(path: Path, folder: Path, card: Card | None) -> tuple[str, ...]:
     model = Model("same", lambda images: images.clone(), ReceptiveField(0), card)
-    return restore_to_file(path, model, in_small_tiles(model), folder, Event(), lambda share: None).remarks
+    return restore_to_file(path, model, in_small_tiles(model), folder, Event(), lambda share: None).notes
 
 
 def test_the_noise_is_read_where_restore_reads_it_and_told_once(tmp_path: Path) -> None:
@@ -511,7 +511,7 @@ def test_every_strength_can_be_made_and_more_is_stronger(kind: SliderKind) -> No
     clean = torch.from_numpy(wave).float().expand(1, 3, 64, 64)
     errors = []
     for strength in map(kind.nearest, np.linspace(kind.lowest - 1, kind.highest + 1, 7).tolist()):
-        distortion = kind.at(strength)
+        distortion = kind.distortion(strength)
         draws = torch.Generator().manual_seed(0)
         errors.append(float((distortion.apply(clean, distortion.sample(draws, 1)) - clean).square().mean()))
         if strength:
@@ -523,7 +523,7 @@ def test_every_strength_can_be_made_and_more_is_stronger(kind: SliderKind) -> No
 def test_photon_noise_is_of_the_stated_deviation_at_white() -> None:
     kind = kind_named("poisson_noise")
     white = torch.ones(1, 3, 128, 128)
-    distortion = kind.at(20)
+    distortion = kind.distortion(20)
     darker = distortion.apply(white / 2, distortion.sample(torch.Generator().manual_seed(0), 1)) * 255
     assert float(darker.std()) == pytest.approx(20 * 0.5**0.5, rel=0.02)
 
@@ -536,23 +536,23 @@ def card_of(method: str = "erm", protocol: str = "denoise", digits: str = "") ->
 def test_what_a_network_saw_is_told_by_its_card() -> None:
     gaussian, jpeg = kind_named("gaussian_noise"), kind_named("jpeg")
     for method, highest in (("erm", 20), ("ceiling", 50)):
-        learnt = learnt_by(card_of(method))
+        learnt = training_confounders_of(card_of(method))
         assert learnt is not None
-        assert gaussian.span(learnt) == (5, highest)
-        assert jpeg.span(learnt) is None
+        assert gaussian.trained_range(learnt) == (5, highest)
+        assert jpeg.trained_range(learnt) is None
     for card in (None, card_of(digits="0" * 12), card_of(protocol="/etc/mine.yaml")):
-        assert learnt_by(card) is None
-    blind = learnt_by(card_of(protocol="blind-denoise", digits=load_protocol("blind-denoise").hash()))
+        assert training_confounders_of(card) is None
+    blind = training_confounders_of(card_of(protocol="blind-denoise", digits=load_protocol("blind-denoise").hash()))
     assert blind is not None
-    assert gaussian.span(blind) == (2, 50)
-    assert jpeg.span(blind) is None  # it saw JPEG after noise, and not alone
+    assert gaussian.trained_range(blind) == (2, 50)
+    assert jpeg.trained_range(blind) is None  # it saw JPEG after noise, and not alone
 
 
 def test_seen_ends_where_the_training_did() -> None:
     gaussian, jpeg = kind_named("gaussian_noise"), kind_named("jpeg")
     model = Model("none", lambda images: images, ReceptiveField(0))
-    known = Candidate("erm", model, learnt_by(card_of()))
-    standings = [known.standing(gaussian, strength) for strength in (4, 5, 20, 21)]
+    known = Candidate("erm", model, training_confounders_of(card_of()))
+    standings = [known.familiarity(gaussian, strength) for strength in (4, 5, 20, 21)]
     assert standings == ["unseen", "seen", "seen", "unseen"]
-    assert known.standing(jpeg, 50) == "unseen kind"
-    assert Candidate("other", model, None).standing(gaussian, 10) == "not known"
+    assert known.familiarity(jpeg, 50) == "unseen kind"
+    assert Candidate("other", model, None).familiarity(gaussian, 10) == "not known"

@@ -1,4 +1,4 @@
-"""Which photographs are restored, and where they go."""
+"""From the words of the command line to the photographs to restore and the files to write."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..data.file_jobs import FileJob, jobs_for, photos_with_names, refuse_outputs
+from ..data.file_jobs import FileJob, photos_with_names, jobs_for, refuse_outputs
 from ..data.reading import SUFFIXES, SkippedFile
 from .config import Format
 from .imagefiles.decode import FileFormat
@@ -25,15 +25,19 @@ FORMATS: dict[str, FileFormat] = {
 }
 """Suffixes, the usual one of each format first."""
 
-Named = tuple[Path, Path]
-"""A photograph, and its name below the output folder."""
+NamedPhoto = tuple[Path, Path]
+"""The path of a photograph, and its name below the output folder."""
 
 
 @dataclass
 class RestorePlan:
-    """What is to be restored: the jobs, the folder that they are written below, and what cannot be used of the inputs.
+    """The photographs to restore.
 
-    format: of all outputs; None for that of each input.
+    Attributes:
+        jobs: which file becomes which.
+        folder: outputs are written below it.
+        format: of all outputs; None for the format of each input.
+        failed: inputs that cannot be used, with the reason.
     """
 
     jobs: list[FileJob]
@@ -43,70 +47,87 @@ class RestorePlan:
 
 
 def plan_restoration(inputs: Sequence[str], out: Path, format: Format) -> RestorePlan:
-    """What is made of what was given on the command line.
+    """Decide which photographs are restored to which files.
 
-    inputs: files; folders, whose tree is kept, of several below the name of each; and patterns, whose tree is kept from
-    the first part that is one. out: a folder; with a single file given also the name of a file, whose suffix then says
-    the format.
-    Raises UserError where an output would replace an input, and where two would be written to one file.
+    Args:
+        inputs: files; folders, whose tree is kept, of several folders below the name of each; and patterns, whose tree
+            is kept from the first component with a wildcard on.
+        out: a folder; with a single file as input also the name of a file, whose suffix then decides on the format.
+        format: of the outputs; `input` for the format of each input.
+
+    Raises:
+        UserError: an output would replace an input, two outputs would be one file, or `format` contradicts `out`.
     """
     failed: list[SkippedFile] = []
-    several = sum(os.path.isdir(given) for given in inputs) > 1
-    named = [one for given in inputs for one in photographs_of(given, several, failed)]
+    several = sum(os.path.isdir(word) for word in inputs) > 1
+    named = [photo for word in inputs for photo in photos_of(word, several, failed)]
     named = list({os.path.normpath(path.absolute()): (path, name) for path, name in named}.values())
-    folders = [Path(given) for given in inputs if os.path.isdir(given)]
+    folders = [Path(word) for word in inputs if os.path.isdir(word)]
     single = len(inputs) == 1 and os.path.isfile(inputs[0])
     if single and out.suffix.lower() in SUFFIXES and not os.path.isdir(out):
-        wanted = FORMATS[out.suffix.lower()]
-        if format not in ("input", wanted):
+        out_format = FORMATS[out.suffix.lower()]
+        if format not in ("input", out_format):
             raise UserError(f"format: {format}, but --out ends in {out.suffix}; leave one of them out")
-        jobs, below = [FileJob(path, name.as_posix(), out.name) for path, name in named], out.parent
-        found = RestorePlan(jobs, below, wanted, failed)
+        jobs = [FileJob(path, name.as_posix(), out.name) for path, name in named]
+        plan = RestorePlan(jobs, out.parent, out_format, failed)
     else:
         ending = next((suffix for suffix, name in FORMATS.items() if name == format), "")
-        found = RestorePlan(jobs_for(named, ending), out, None if format == "input" else format, failed)
-    refuse_outputs(folders, found.jobs, found.folder)
-    return found
+        plan = RestorePlan(jobs_for(named, ending), out, None if format == "input" else format, failed)
+    refuse_outputs(folders, plan.jobs, plan.folder)
+    return plan
 
 
-def photographs_of(given: str, several: bool, failed: list[SkippedFile]) -> list[Named]:
-    """The photographs of one word of the command line; what cannot be used is added to `failed`."""
-    if not given:
+def photos_of(word: str, several: bool, failed: list[SkippedFile]) -> list[NamedPhoto]:
+    """Find the photographs that one word of the command line stands for.
+
+    Args:
+        word: a file, a folder or a pattern.
+        several: whether there are several folders among the words.
+        failed: what cannot be used is appended here.
+
+    Raises:
+        UserError: an empty word.
+    """
+    if not word:
         raise UserError("photo: an empty name; give a file, a folder or a pattern")
-    if os.path.lexists(given) or not glob.has_magic(given):
-        return named_in(Path(given), Path(given).parent if several else None, failed)
-    paths = [Path(name) for name in sorted(glob.glob(given, recursive=True))]  # noqa: PTH207 (absolute ones, too)
+    if os.path.lexists(word) or not glob.has_magic(word):
+        return photos_below(Path(word), Path(word).parent if several else None, failed)
+    paths = [Path(name) for name in sorted(glob.glob(word, recursive=True))]  # noqa: PTH207 (absolute ones, too)
     if not paths:
-        failed.append(SkippedFile(given, "matches nothing"))
-    base = fixed_part(given)
-    return [one for path in paths for one in named_in(path, base, failed)]
+        failed.append(SkippedFile(word, "matches nothing"))
+    base = fixed_folder(word)
+    return [photo for path in paths for photo in photos_below(path, base, failed)]
 
 
-def named_in(path: Path, base: Path | None, failed: list[SkippedFile]) -> list[Named]:
-    """A photograph, or those of a folder, named from `base` on; without it from the folder that they are found in."""
+def photos_below(path: Path, base: Path | None, failed: list[SkippedFile]) -> list[NamedPhoto]:
+    """Find one photograph, or all those of a folder.
+
+    Args:
+        path: a file or a folder.
+        base: names are relative to this folder; None for the folder that the photographs are found in.
+        failed: what cannot be used is appended here.
+    """
     try:
         if not os.path.lexists(path):
             raise UserError("no such file or folder")
-        found = photos_with_names(
-            path, lambda error: failed.append(SkippedFile(str(error.filename), "cannot be listed"))
-        )
+        photos = photos_with_names(path, lambda error: failed.append(SkippedFile(str(error.filename), "cannot be listed")))
     except OSError as error:
         failed.append(SkippedFile(str(path), error.strerror or str(error)))
         return []
     except UserError as error:
         failed.append(SkippedFile(str(path), str(error).removeprefix(f"{path}: ")))
         return []
-    return [(photo, name if base is None else relative(photo, base)) for photo, name in found]
+    return [(photo, name if base is None else relative_name(photo, base)) for photo, name in photos]
 
 
-def relative(photo: Path, base: Path) -> Path:
-    """The name of a photograph below a folder; a bare name where it is not below."""
+def relative_name(photo: Path, base: Path) -> Path:
+    """The name of a photograph below the folder `base`; its bare name if it is not below."""
     inside = os.path.relpath(photo, base)
     return Path(photo.name if inside.startswith("..") else inside)
 
 
-def fixed_part(pattern: str) -> Path:
-    """The folder before the first part that is a pattern."""
-    parts = Path(pattern).parts
-    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[:first])
+def fixed_folder(pattern: str) -> Path:
+    """The folder before the first component of a pattern that holds a wildcard."""
+    components = Path(pattern).parts
+    first = next(i for i, component in enumerate(components) if glob.has_magic(component))
+    return Path(*components[:first])

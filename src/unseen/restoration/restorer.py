@@ -21,11 +21,11 @@ from .tiles import Tiling, restore_tiled, tiling_for
 AnyImage = TypeVar("AnyImage", NDArray[Any], Tensor, Image.Image)
 
 WHITE = {"uint8": 255, "uint16": 65535}
-"""Of whole numbers."""
+"""The largest value of each dtype of whole numbers: it stands for 1."""
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 
-ARRAYS = "(H, W) or (H, W, C) with C from 1 to 4"
-TENSORS = "(C, H, W) or (B, C, H, W) with C from 1 to 4"
+ARRAY_SHAPES = "(H, W) or (H, W, C) with C from 1 to 4"
+TENSOR_SHAPES = "(C, H, W) or (B, C, H, W) with C from 1 to 4"
 MODES = ("L", "LA", "RGB", "RGBA", "P", "I;16", "I;16L", "I;16B")
 
 
@@ -33,7 +33,9 @@ MODES = ("L", "LA", "RGB", "RGBA", "P", "I;16", "I;16L", "I;16B")
 class Restorer:
     """A model that restores images in memory, tile by tile; several threads may use it at once.
 
-    model, tiling: what restores, and how images are cut for it. It has no other state.
+    Attributes:
+        model: the model. It has no other state.
+        tiling: how images are cut for it.
     """
 
     model: Model
@@ -43,42 +45,57 @@ class Restorer:
     def load(
         cls, model: str = DEFAULT, *, device: str = "auto", memory: str = "1GiB", tile: int = 0, backbone: str = ""
     ) -> Self:
-        """By the name of a shipped model or a path (`load_model`).
+        """Load a model and choose its tiles.
 
-        device: as PyTorch names it, or auto for the best there is. memory: what the tiles of one call may take beside
-        the loaded program. tile: side of a tile in pixels, in place of the largest that memory allows.
-        Raises UserError for a model, a device or an amount of memory that is of no use.
+        Args:
+            model: the name of a shipped model, or a path (`load_model`).
+            device: as PyTorch names it, or auto for the best there is.
+            memory: what the tiles of one call may take beside the loaded program: 512MiB, 2GiB.
+            tile: side of a tile in pixels, in place of the largest that memory allows.
+            backbone: the network, needed only for a checkpoint of one of your own: my.module.Net.
+
+        Raises:
+            UserError: the model, the device or the amount of memory cannot be used.
         """
         loaded = load_model(model, Machine(device=device, threads=1).resolved().device, backbone)
         return cls(loaded, tiling_for(loaded, parse_bytes(memory, "memory"), tile))
 
     def restore(self, image: AnyImage) -> AnyImage:
-        """The restored image: of the same type and dtype, its height and width times the model's scale.
+        """Restore an image.
 
-        image: one of
-            a NumPy array (H, W) or (H, W, C): uint8, uint16, or floating-point in [0, 1];
-            a PyTorch tensor (C, H, W) or (B, C, H, W) of the same types, on any device, to which the result goes;
-            a Pillow image of mode L, LA, RGB, RGBA, P or I;16.
-        C: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
+        Whole numbers stand for [0, 1] by their largest value, and results are rounded; all results are clipped. Gray is
+        restored as a colour image of equal channels, and becomes the mean of the result's channels. Alpha is returned
+        as it is, or enlarged bilinearly if the model enlarges. Tensors come back without gradients. A Pillow image
+        keeps its `info`, such as profile and EXIF, and is not turned by EXIF; palettes become RGB or RGBA, and one
+        transparent colour an alpha channel; of several frames the present one is restored.
 
-        Whole numbers stand for [0, 1] by their largest, and are rounded; results are clipped. Gray is restored as a
-        colour image of equal channels, whose mean it becomes. Alpha is returned as it is; where the model enlarges, it
-        is enlarged bilinearly. Tensors come back without gradients. A Pillow image keeps its `info`, such as profile
-        and EXIF, and is not turned by the latter; palettes become RGB or RGBA, and one transparent colour an alpha
-        channel; of several frames the present one is restored.
+        Args:
+            image: one of
 
-        Raises TypeError for another type, dtype or mode, and ValueError for another shape, an empty image, NaN, and
-        floating-point values outside [0, 1]; UserError where the model makes values that are not finite.
+                * a NumPy array (H, W) or (H, W, C): uint8, uint16, or floating-point in [0, 1];
+                * a PyTorch tensor (C, H, W) or (B, C, H, W) of the same types, on any device;
+                * a Pillow image of mode L, LA, RGB, RGBA, P or I;16.
+
+                C: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
+
+        Returns:
+            The restored image: of the same type and dtype, on the same device, its height and width times the model's
+            scale.
+
+        Raises:
+            TypeError: another type, dtype or mode.
+            ValueError: another shape, an empty image, NaN, or floating-point values outside [0, 1].
+            UserError: the model makes values that are not finite.
         """
         if isinstance(image, np.ndarray):
             return self._array(image)
         if isinstance(image, Tensor):
             return self._tensor(image)
         if isinstance(image, Image.Image):
-            return self._picture(image)
+            return self._pillow(image)
         raise TypeError(f"restore: {type(image).__name__} is no NumPy array, PyTorch tensor or Pillow image")
 
-    def _picture(self, image: Image.Image) -> Image.Image:
+    def _pillow(self, image: Image.Image) -> Image.Image:
         if image.mode not in MODES:
             raise TypeError(f"restore: mode {image.mode} is none of {', '.join(MODES)}; convert it to one of them")
         info = dict(image.info)
@@ -93,10 +110,10 @@ class Restorer:
 
     def _array(self, array: NDArray[Any]) -> NDArray[Any]:
         if array.ndim not in (2, 3):
-            raise ValueError(f"restore: an array of shape {array.shape} is no image; give {ARRAYS}")
+            raise ValueError(f"restore: an array of shape {array.shape} is no image; give {ARRAY_SHAPES}")
         _refuse_dtype(array.dtype.name, "an array")
         channels = array.shape[2] if array.ndim == 3 else 1
-        _refuse_shape(channels, array.shape, ARRAYS)
+        _refuse_shape(channels, array.shape, ARRAY_SHAPES)
         native = np.array(array.reshape(*array.shape[:2], channels), array.dtype.newbyteorder("="), order="C")
         restored = self._images(torch.from_numpy(native).permute(2, 0, 1)[None])
         pixels = restored[0].permute(1, 2, 0).contiguous().numpy().astype(array.dtype, copy=False)
@@ -104,14 +121,14 @@ class Restorer:
 
     def _tensor(self, tensor: Tensor) -> Tensor:
         if tensor.ndim not in (3, 4):
-            raise ValueError(f"restore: a tensor of shape {tuple(tensor.shape)} is no image; give {TENSORS}")
+            raise ValueError(f"restore: a tensor of shape {tuple(tensor.shape)} is no image; give {TENSOR_SHAPES}")
         _refuse_dtype(str(tensor.dtype).removeprefix("torch."), "a tensor")
-        _refuse_shape(tensor.shape[-3], tuple(tensor.shape), TENSORS)
+        _refuse_shape(tensor.shape[-3], tuple(tensor.shape), TENSOR_SHAPES)
         restored = self._images(tensor.detach().cpu().reshape(-1, *tensor.shape[-3:])).to(tensor.device)
         return restored if tensor.ndim == 4 else restored[0]
 
     def _images(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) on the CPU, of a dtype and with the channels that are allowed, to the same."""
+        """Restore (B, C, H, W) on the CPU, of an allowed dtype and number of channels, to the same dtype."""
         colours = images.shape[1] - 1 if images.shape[1] in (2, 4) else images.shape[1]
         values = to_unit(images)
         restored = restore_tiled(self.model, values[:, :colours].expand(-1, 3, -1, -1).contiguous(), self.tiling)
@@ -132,7 +149,11 @@ class Restorer:
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """float32 in [0, 1]. Raises ValueError for floating-point values that are not in there to begin with."""
+    """Convert an image of any allowed dtype to float32 in [0, 1].
+
+    Raises:
+        ValueError: floating-point values outside [0, 1], or NaN.
+    """
     if not images.is_floating_point():
         return images.float() / WHITE[str(images.dtype).removeprefix("torch.")]
     low, high = (float(value) for value in images.aminmax())
@@ -142,7 +163,7 @@ def to_unit(images: Tensor) -> Tensor:
 
 
 def from_unit(images: Tensor, dtype: torch.dtype) -> Tensor:
-    """float32, clipped to [0, 1], as another dtype."""
+    """Clip float32 to [0, 1] and convert it to `dtype`; whole numbers are scaled and rounded."""
     images = images.clamp(0, 1)
     if dtype.is_floating_point:
         return images.to(dtype)
@@ -154,6 +175,6 @@ def _refuse_dtype(name: str, what: str) -> None:
         raise TypeError(f"restore: {what} of {name} is none of {', '.join((*WHITE, *FLOATS))}")
 
 
-def _refuse_shape(channels: int, shape: tuple[int, ...], known: str) -> None:
+def _refuse_shape(channels: int, shape: tuple[int, ...], allowed: str) -> None:
     if not 1 <= channels <= 4 or 0 in shape:
-        raise ValueError(f"restore: {shape} is no image; give {known}")
+        raise ValueError(f"restore: {shape} is no image; give {allowed}")

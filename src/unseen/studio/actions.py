@@ -1,4 +1,4 @@
-"""What happens when something on the page is touched. Nothing is kept here: what a visitor has open, gradio holds."""
+"""The reactions to a visitor's actions. Nothing is kept here: gradio holds the state of each visitor."""
 
 from __future__ import annotations
 
@@ -21,97 +21,101 @@ from ..models.loading import Model
 from ..restoration.tiles import Tiling
 from . import curve, views
 from .kinds import Candidate, SliderKind, kind_named
-from .repair import Ended, Restored, restore_to_file
-from .specimen import SeverityPoint, Specimen, panels_of, points_of, specimen_of
+from .repair import PageClosed, RestoredPhoto, restore_to_file
+from .specimen import SeverityPoint, Specimen, read_specimen, restored_panels, severity_points
 
-REDRAWN = 0.7
-"""Seconds after which a curve that is not finished is drawn again."""
-ON_THE_WAY = 4
-"""Files of pictures that were replaced, but may not have reached the browser yet."""
-SORRY = "This cannot be used: {}."
+REDRAW_AFTER = 0.7
+"""Seconds after which an unfinished curve is drawn again."""
+KEPT_FILES = 4
+"""How many replaced files are kept, as the browser may not have fetched them yet."""
+UNUSABLE = "This cannot be used: {}."
 
-PageState = tuple[str, ...]
-"""Files of the pictures of the slider, the latest last."""
+PictureFiles = tuple[str, ...]
+"""Files of the pictures on either side of the divider, the latest last."""
 
 
-def put(pixels: Pixels, folder: Path) -> str:
-    """A new PNG file."""
+def write_png(pixels: Pixels, folder: Path) -> str:
+    """Write a new PNG file, and return its path."""
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".png", delete=False) as file:
         Image.fromarray(pixels).save(file, "PNG", compress_level=1)
     return file.name
 
 
-def forget(files: Sequence[str]) -> None:
+def delete_files(files: Sequence[str]) -> None:
+    """Delete files, if they are still there."""
     for file in files:
         Path(file).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
-class Limits:
-    """The actions of the first tab.
+class CompareActions:
+    """The actions of the first tab, which compares networks over the strength of a distortion.
 
-    candidates: the networks to compare. folder: for pictures. stop: set once the page is to end.
+    Attributes:
+        candidates: the networks to compare.
+        folder: for pictures.
+        stop: set once the page is to end.
     """
 
     candidates: Sequence[Candidate]
     folder: Path
     stop: Event
 
-    def take(self, upload: str | None) -> tuple[Any, ...]:
-        """A photograph was dropped: (specimen, what it is, what is wrong with it, an empty field for the next)."""
+    def accept(self, upload: str | None) -> tuple[Any, ...]:
+        """Take a dropped photograph: (specimen, its description, an error message, an empty field for the next one)."""
         if upload is None:
             return gr.skip(), gr.skip(), gr.skip(), gr.skip()
         try:
-            specimen = specimen_of(Path(upload))
+            specimen = read_specimen(Path(upload))
         except UnreadableImage as error:
-            return gr.skip(), gr.skip(), views.notice(SORRY.format(f"{Path(upload).name}: {error.reason}")), None
+            return gr.skip(), gr.skip(), views.notice(UNUSABLE.format(f"{Path(upload).name}: {error.reason}")), None
         finally:
             Path(upload).unlink(missing_ok=True)
-        return specimen, views.about(specimen), "", None
+        return specimen, views.specimen_line(specimen), "", None
 
-    def choose(self, name: str) -> tuple[Any, str]:
-        """Another distortion: its slider, and what of it each network saw."""
-        return slider(kind := kind_named(name)), views.strip(kind, self.candidates)
+    def choose_kind(self, name: str) -> tuple[Any, str]:
+        """Change the distortion: (its slider, the strengths that each network saw)."""
+        return slider(kind := kind_named(name)), views.training_strip(kind, self.candidates)
 
-    def show(
-        self, specimen: Specimen | None, name: str, wanted: float | None, left: int, right: int, shown: PageState
+    def show_strength(
+        self, specimen: Specimen | None, name: str, typed: float | None, left: int, right: int, files: PictureFiles
     ) -> Iterator[tuple[Any, ...]]:
-        """The pictures at one strength: (pair, caption, cards, pointer, files shown), again after each restoration."""
-        if specimen is None or wanted is None:
+        """Yield the pictures at one strength, again after each restoration: (pair, caption, cards, pointer, files)."""
+        if specimen is None or typed is None:
             return
         kind = kind_named(name)
-        strength = kind.nearest(wanted)
-        pointer = views.pointer(curve.share(strength, kind))
+        strength = kind.nearest(typed)
+        pointer = views.chart_pointer(curve.chart_position(strength, kind))
         compared = False
-        for panels in panels_of(specimen, kind, strength, self.candidates, (left, right)):
+        for panels in restored_panels(specimen, kind, strength, self.candidates, (left, right)):
             pair = caption = gr.skip()
             sides = panels[left], panels[right]
             ready = [panel.pixels for panel in sides if panel.pixels is not None]
             if len(ready) == 2 and not compared:
-                files = tuple(put(pixels, self.folder) for pixels in ready)
-                pair, caption, compared = files, views.caption(*sides, strength), True
-                forget(shown[:-ON_THE_WAY])
-                shown = (*shown[-ON_THE_WAY:], *files)
-            yield pair, caption, views.cards(panels), pointer, shown
+                pair = tuple(write_png(pixels, self.folder) for pixels in ready)
+                caption, compared = views.pair_caption(*sides, strength), True
+                delete_files(files[:-KEPT_FILES])
+                files = (*files[-KEPT_FILES:], *pair)
+            yield pair, caption, views.panel_cards(panels), pointer, files
 
-    def draw(self, specimen: Specimen | None, name: str) -> Iterator[Markup]:
-        """The curve over all strengths, again and again until it is whole."""
+    def draw_curve(self, specimen: Specimen | None, name: str) -> Iterator[Markup]:
+        """Yield the chart over all strengths, again and again until it is complete."""
         if specimen is None:
             return
-        yield views.measuring()
+        yield views.waiting_chart()
         kind, points, drawn = kind_named(name), list[SeverityPoint](), monotonic()
-        for point in points_of(specimen, kind, self.candidates):
+        for point in severity_points(specimen, kind, self.candidates):
             if self.stop.is_set():
                 return
             points.append(point)
-            if monotonic() - drawn > REDRAWN:
-                yield curve.chart(points, kind, self.candidates)
+            if monotonic() - drawn > REDRAW_AFTER:
+                yield curve.severity_chart(points, kind, self.candidates)
                 drawn = monotonic()
-        yield curve.chart(points, kind, self.candidates)
+        yield curve.severity_chart(points, kind, self.candidates)
 
 
 def slider(kind: SliderKind) -> gr.Slider:
-    """How strong, for one kind."""
+    """The slider for the strength of one kind of distortion."""
     return gr.Slider(
         kind.lowest,
         kind.highest,
@@ -124,10 +128,14 @@ def slider(kind: SliderKind) -> gr.Slider:
 
 
 @dataclass(frozen=True)
-class Repair:
-    """The actions of the second tab.
+class RepairActions:
+    """The actions of the second tab, which restores a photograph of the visitor.
 
-    tiling_of: how a photograph is cut for a model. folder: for results. stop: set once the page is to end.
+    Attributes:
+        models: by the name on the page.
+        tiling_of: chooses how a photograph is cut for a model.
+        folder: for results.
+        stop: set once the page is to end.
     """
 
     models: Mapping[str, Model]
@@ -135,15 +143,15 @@ class Repair:
     folder: Path
     stop: Event
 
-    def take(self, upload: str | None, kept: str) -> tuple[Any, Any]:
-        """A photograph was dropped: (its file, an empty field for the next)."""
+    def accept(self, upload: str | None, previous: str) -> tuple[Any, Any]:
+        """Take a dropped photograph, and delete the previous one: (its file, an empty field for the next one)."""
         if upload is None:
             return gr.skip(), gr.skip()
-        forget([kept] if kept else [])
+        delete_files([previous] if previous else [])
         return upload, None
 
-    def restore(self, upload: str, name: str, close: bool, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008 (how gradio hands it in)
-        """(result, pair, what to know, the file to download)."""
+    def restore(self, upload: str, name: str, middle: bool, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008 (how gradio hands it in)
+        """Restore the photograph: (result, pair, notes, the button to download it)."""
         if not upload:
             return gr.skip(), gr.skip(), gr.skip(), gr.skip()
         path = Path(upload)
@@ -151,23 +159,25 @@ class Repair:
             model = self.models[name]
             result = restore_to_file(path, model, self.tiling_of(model), self.folder, self.stop, progress)
         except UnreadableImage as error:
-            return None, None, views.notice(SORRY.format(f"{path.name}: {error.reason}")), nothing_to_download()
+            return None, None, views.notice(UNUSABLE.format(f"{path.name}: {error.reason}")), nothing_to_download()
         except UserError as error:
             return None, None, views.notice(f"{error}."), nothing_to_download()
-        except Ended:
+        except PageClosed:
             return gr.skip(), gr.skip(), gr.skip(), gr.skip()
-        return result, self.look(result, close), views.outcome(path.name, result), download(result)
+        return result, self.preview(result, middle), views.restored_summary(path.name, result), download(result)
 
-    def look(self, result: Restored | None, close: bool) -> Any:
-        """Before and after: the middle pixel by pixel, or the whole made small."""
+    def preview(self, result: RestoredPhoto | None, middle: bool) -> Any:
+        """The pictures before and after: the middle pixel by pixel, or the whole made small."""
         if result is None:
             return None
-        return tuple(put(pixels, self.folder) for pixels in (result.close if close else result.whole))
+        return tuple(write_png(pixels, self.folder) for pixels in (result.middle if middle else result.whole))
 
 
-def download(result: Restored) -> gr.DownloadButton:
+def download(result: RestoredPhoto) -> gr.DownloadButton:
+    """The button to download a result."""
     return gr.DownloadButton(f"Download {result.file.name}", value=str(result.file), interactive=True)
 
 
 def nothing_to_download() -> gr.DownloadButton:
+    """The button without a result."""
     return gr.DownloadButton("Download", value=None, interactive=False)

@@ -1,4 +1,4 @@
-"""The distortions of the page, each from weak to strong, and what of them a model has seen."""
+"""The distortions of the page, each from weak to strong, and the strengths that a model has seen in training."""
 
 from __future__ import annotations
 
@@ -15,33 +15,44 @@ from ..protocols.confounder import Confounder, Synthetic
 from ..protocols.loading import load_protocol, protocol_names
 from ..study.entry_names import is_ceiling
 
-Span = tuple[float, float]
+StrengthRange = tuple[float, float]
+"""The weakest and the strongest."""
 
 
-def same(value: float) -> float:
+def unchanged(value: float) -> float:
+    """The value itself, for a distortion whose strength is its degree."""
     return value
 
 
-def of_hundred(value: float) -> float:
-    """Quality as compression, and compression as quality."""
+def complement_to_100(value: float) -> float:
+    """Convert JPEG quality to strength of compression, and back."""
     return 100 - value
 
 
-def photons(sigma: float) -> float:
-    """Photons at white whose noise there has the standard deviation σ in gray levels: Var = 255² / photons."""
+def photons_at_white(sigma: float) -> float:
+    """The photons at white whose noise there has the standard deviation σ in gray levels: Var = 255² / photons."""
     return 255 * 255 / (sigma * sigma)
 
 
-def sigma_at_white(count: float) -> float:
-    return 255 / math.sqrt(count)
+def sigma_at_white(photons: float) -> float:
+    """The standard deviation in gray levels of the noise at white, for a number of photons there."""
+    return 255 / math.sqrt(photons)
 
 
 @dataclass(frozen=True)
 class SliderKind:
-    """A distortion whose strength can be turned up.
+    """A distortion whose strength can be turned up. More is stronger.
 
-    name: in `unseen.distortions`. title, unit: for people. lowest, highest, step, first: of the slider, in `unit`; more
-    is stronger. degree: the distortion's own degree of a strength; strength: the other way.
+    Attributes:
+        name: in `unseen.distortions`.
+        title: its name on the page.
+        unit: of the strength, on the page.
+        highest: the slider's end, in `unit`.
+        first: where the slider stands at the beginning.
+        lowest: the slider's other end.
+        step: of the slider.
+        degree: strength → the distortion's own degree.
+        strength: the distortion's own degree → strength.
     """
 
     name: str
@@ -51,28 +62,31 @@ class SliderKind:
     first: float
     lowest: float = 0
     step: float = 1
-    degree: Callable[[float], float] = same
-    strength: Callable[[float], float] = same
+    degree: Callable[[float], float] = unchanged
+    strength: Callable[[float], float] = unchanged
 
     def nearest(self, strength: float) -> float:
-        """The strength that the slider has; a number may be typed, too."""
+        """Round a strength to the nearest that the slider has: a number may be typed, too."""
         inside = min(max(strength, self.lowest), self.highest)
         return round(round(inside / self.step) * self.step, 6)
 
-    def at(self, strength: float) -> Distortion:
-        """The distortion of a strength that the slider has."""
+    def distortion(self, strength: float) -> Distortion:
+        """The distortion at a strength that the slider has."""
         return parse_distortion(f"{self.name}:{self.degree(strength):.6g}", "distortion")
 
-    def span(self, confounders: Iterable[Confounder]) -> Span | None:
-        """From the weakest to the strongest strength of this kind alone among confounders; None if it is not there."""
-        found = [
+    def trained_range(self, confounders: Iterable[Confounder]) -> StrengthRange | None:
+        """The weakest and the strongest strength among the confounders that are this kind of distortion alone.
+
+        None if there is no such confounder.
+        """
+        strengths = [
             self.strength(end)
             for confounder in confounders
             if isinstance(confounder, Synthetic) and confounder.kind == self.name
             if not isinstance(degree := confounder.distortion.degree, str)
             for end in ends(degree)
         ]
-        return (min(found), max(found)) if found else None
+        return (min(strengths), max(strengths)) if strengths else None
 
 
 SIGMA = "σ in gray levels of 255"
@@ -85,20 +99,26 @@ SLIDER_KINDS = (
         highest=75,
         first=25,
         lowest=1,
-        degree=photons,
+        degree=photons_at_white,
         strength=sigma_at_white,
     ),
     SliderKind("speckle_noise", "Speckle", "σ at white, in gray levels of 255", highest=100, first=35),
     SliderKind("correlated_noise", "Blotchy noise (neighbours alike)", SIGMA, highest=40, first=15),
     SliderKind(
-        "jpeg", "JPEG compression", "100 less the quality", highest=98, first=70, degree=of_hundred, strength=of_hundred
+        "jpeg",
+        "JPEG compression",
+        "100 less the quality",
+        highest=98,
+        first=70,
+        degree=complement_to_100,
+        strength=complement_to_100,
     ),
     SliderKind("gaussian_blur", "Blur", "σ in pixels", highest=5, first=1.5, step=0.1),
 )
 
 
 def kind_named(name: str) -> SliderKind:
-    """One of `KINDS`."""
+    """The one of `SLIDER_KINDS` with this name."""
     return next(kind for kind in SLIDER_KINDS if kind.name == name)
 
 
@@ -106,25 +126,31 @@ def kind_named(name: str) -> SliderKind:
 class Candidate:
     """A model on the page.
 
-    learnt: the confounders that it was trained on; None where nothing tells.
+    Attributes:
+        name: of the model on the page.
+        model: keeps sizes.
+        trained_on: the confounders that it was trained on; None if that is not known.
     """
 
     name: str
     model: Model
-    learnt: tuple[Confounder, ...] | None
+    trained_on: tuple[Confounder, ...] | None
 
-    def standing(self, kind: SliderKind, strength: float) -> str:
-        """`seen`, `unseen` (another degree), `unseen kind`, or `not known`."""
-        if self.learnt is None:
+    def familiarity(self, kind: SliderKind, strength: float) -> str:
+        """Whether training showed it the input: `seen`, `unseen` (another strength), `unseen kind`, or `not known`."""
+        if self.trained_on is None:
             return "not known"
-        span = kind.span(self.learnt)
-        if span is None:
+        trained = kind.trained_range(self.trained_on)
+        if trained is None:
             return "unseen kind"
-        return "seen" if span[0] <= strength <= span[1] else "unseen"
+        return "seen" if trained[0] <= strength <= trained[1] else "unseen"
 
 
-def learnt_by(card: Card | None) -> tuple[Confounder, ...] | None:
-    """What the training showed a network, by its card; None where it has none, or names a protocol that is not ours."""
+def training_confounders_of(card: Card | None) -> tuple[Confounder, ...] | None:
+    """The confounders that a network was trained on, by its card.
+
+    None without a card, or if the card names a protocol that does not come with the package, or an older version of it.
+    """
     if card is None or (name := card.config["protocol"]) not in protocol_names():
         return None
     try:

@@ -1,4 +1,4 @@
-"""The page: what stands where, and which action follows what. Importing this loads gradio."""
+"""The page: its layout, and which action follows which event. Importing this module loads gradio."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import gradio as gr
 from ..models.loading import Model
 from ..restoration.tiles import Tiling
 from . import curve, views
-from .actions import Limits, Repair, slider
-from .kinds import SLIDER_KINDS, Candidate, learnt_by
-from .specimen import MEASURED, MEGAPIXELS, example
+from .actions import CompareActions, RepairActions, slider
+from .kinds import SLIDER_KINDS, Candidate, training_confounders_of
+from .specimen import CURVE_SIDE, MAX_MEGAPIXELS, example_specimen
 
-TITLE = "unseen studio"
-FIRST = "denoiser"
-"""The network to begin with, if it is there."""
-OLD = (60, 3600)
-"""Every so many seconds, files older than so many are deleted."""
+PAGE_TITLE = "unseen studio"
+FIRST_NETWORK = "denoiser"
+"""The network that is chosen at first, if it is on the page."""
+CACHE_LIFETIME = (60, 3600)
+"""Seconds between deletions of old files, and the age in seconds from which a file is old."""
 INTRODUCTION = (
     "A network that cleans photographs has learnt the damage that it was shown. Turn the damage up, from strengths it "
     'has <em class="seen">seen</em> in training to ones it has <em class="unseen">not seen</em>, and watch what is '
@@ -28,45 +28,48 @@ INTRODUCTION = (
 )
 ABOUT_CURVE = (
     "PSNR is the likeness to the original, in decibels: higher is better, and a difference of 1 dB can just be seen. "
-    f"Measured on the middle of this photo ({MEASURED} pixels a side at most), so the numbers differ a little from "
+    f"Measured on the middle of this photo ({CURVE_SIDE} pixels a side at most), so the numbers differ a little from "
     "those of the pictures. <b>Solid</b> where the network was trained, <b>dotted</b> where it was not."
 )
 ABOUT_REPAIR = (
-    f"For one photo of up to {MEGAPIXELS} megapixels. It stays on this computer, and is deleted after an hour, or when "
-    "the program ends. In a terminal, <code>unseen restore</code> does whole folders of any size, and keeps formats "
-    "and metadata."
+    f"For one photo of up to {MAX_MEGAPIXELS} megapixels. It stays on this computer, and is deleted after an hour, or "
+    "when the program ends. In a terminal, <code>unseen restore</code> does whole folders of any size, and keeps "
+    "formats and metadata."
 )
 
 
 def build_page(
     models: Mapping[str, Model], tiling_of: Callable[[Model], Tiling], folder: Path, stop: Event
 ) -> gr.Blocks:
-    """The page, not yet served.
+    """Build the page, without serving it.
 
-    models: at least one, by the name to show. tiling_of: how photographs are cut for a model. folder: for pictures and
-    results, within gradio's own. stop: set once the page is to end, so that all work is given up.
+    Args:
+        models: at least one, by the name to show.
+        tiling_of: chooses how photographs are cut for a model.
+        folder: for pictures and results, within gradio's own.
+        stop: set once the page is to end, so that all work is given up.
     """
     candidates = [
-        Candidate(name, model, learnt_by(model.card))
+        Candidate(name, model, training_confounders_of(model.card))
         for name, model in models.items()
         if model.receptive_field.scale == 1
     ]
-    page = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=OLD)
+    page = gr.Blocks(title=PAGE_TITLE, analytics_enabled=False, delete_cache=CACHE_LIFETIME)
     with page:
-        gr.HTML(f"<h1>{TITLE}</h1>")
+        gr.HTML(f"<h1>{PAGE_TITLE}</h1>")
         with gr.Tab("Seen to unseen"):
-            _limits(page, Limits(candidates, folder, stop))
+            _compare_tab(page, CompareActions(candidates, folder, stop))
         with gr.Tab("Restore a photo"):
-            _repair(Repair(models, tiling_of, folder, stop))
+            _repair_tab(RepairActions(models, tiling_of, folder, stop))
     return page
 
 
-def _limits(page: gr.Blocks, act: Limits) -> None:
-    """A clean photograph, a distortion, its strength, and what each network makes of it."""
+def _compare_tab(page: gr.Blocks, act: CompareActions) -> None:
+    """A clean photograph, a distortion, its strength, and the results of each network."""
     kind, names = SLIDER_KINDS[0], ["original", "input", *(one.name for one in act.candidates)]
     places = [(name, place) for place, name in enumerate(names)]
-    first = names.index(FIRST, 2) if FIRST in names[2:] else min(2, len(names) - 1)
-    specimen, shown = gr.State(), gr.State(())
+    first = names.index(FIRST_NETWORK, 2) if FIRST_NETWORK in names[2:] else min(2, len(names) - 1)
+    specimen, files = gr.State(), gr.State(())
     gr.HTML(f'<p class="introduction">{INTRODUCTION}</p>')
     with gr.Row(elem_classes="bench"):
         with gr.Column(scale=4, min_width=300):
@@ -77,7 +80,7 @@ def _limits(page: gr.Blocks, act: Limits) -> None:
                     [(one.title, one.name) for one in SLIDER_KINDS], value=kind.name, label="Damage", elem_id="kind"
                 )
                 strength = slider(kind)
-                seen = gr.HTML(views.strip(kind, act.candidates), elem_id="seen")
+                strip = gr.HTML(views.training_strip(kind, act.candidates), elem_id="seen")
         with gr.Column(scale=7, min_width=300):
             with gr.Row(elem_classes="sides"):
                 left = gr.Dropdown(places, value=1, label="Left", elem_id="left", min_width=120)
@@ -92,31 +95,42 @@ def _limits(page: gr.Blocks, act: Limits) -> None:
             gr.HTML("<h2>This photo over all strengths</h2>")
             with gr.Column(elem_id="chart-frame"):
                 chart, pointer = gr.HTML(elem_id="chart"), gr.HTML(elem_id="pointer")
-            gr.HTML(f'<ul class="keys">{curve.keys(act.candidates)}</ul><p class="small">{ABOUT_CURVE}</p>')
+            gr.HTML(f'<ul class="keys">{curve.chart_legend(act.candidates)}</ul><p class="small">{ABOUT_CURVE}</p>')
 
     showing: dict[str, Any] = {
-        "fn": act.show,
-        "inputs": [specimen, kinds, strength, left, right, shown],
-        "outputs": [pair, caption, cards, pointer, shown],
+        "fn": act.show_strength,
+        "inputs": [specimen, kinds, strength, left, right, files],
+        "outputs": [pair, caption, cards, pointer, files],
         "show_progress": "hidden",
         "concurrency_limit": 1,
     }
-    drawing: dict[str, Any] = {"fn": act.draw, "inputs": [specimen, kinds], "outputs": chart, "show_progress": "hidden"}
-    page.load(lambda: (found := example(), views.about(found)), outputs=[specimen, about], show_progress="hidden")
-    photo.upload(act.take, photo, [specimen, about, wrong, photo], show_progress="hidden")
+    drawing: dict[str, Any] = {
+        "fn": act.draw_curve,
+        "inputs": [specimen, kinds],
+        "outputs": chart,
+        "show_progress": "hidden",
+    }
+    page.load(
+        lambda: (example := example_specimen(), views.specimen_line(example)),
+        outputs=[specimen, about],
+        show_progress="hidden",
+    )
+    photo.upload(act.accept, photo, [specimen, about, wrong, photo], show_progress="hidden")
     specimen.change(**showing).then(**drawing)
-    kinds.input(act.choose, kinds, [strength, seen], show_progress="hidden").then(**showing).then(**drawing)
+    kinds.input(act.choose_kind, kinds, [strength, strip], show_progress="hidden").then(**showing).then(**drawing)
     gr.on([strength.input, left.input, right.input], trigger_mode="always_last", **showing)
 
 
-def _repair(act: Repair) -> None:
-    """A photograph that is bad already, and the same restored."""
+def _repair_tab(act: RepairActions) -> None:
+    """A noisy photograph of the visitor, and the same restored."""
     names, upload, result = list(act.models), gr.State(""), gr.State()
     gr.HTML(f'<p class="introduction">{ABOUT_REPAIR}</p>')
     with gr.Row(elem_classes="bench"):
         with gr.Column(scale=4, min_width=300):
             photo = _drop("Drop a noisy photo here", "repair-photo")
-            model = gr.Dropdown(names, value=FIRST if FIRST in names else names[0], label="Network", elem_id="model")
+            model = gr.Dropdown(
+                names, value=FIRST_NETWORK if FIRST_NETWORK in names else names[0], label="Network", elem_id="model"
+            )
             about = gr.HTML(elem_id="repair-about")
             button = gr.DownloadButton("Download", interactive=False, variant="primary", elem_id="download")
         with gr.Column(scale=7, min_width=300):
@@ -132,9 +146,9 @@ def _repair(act: Repair) -> None:
         "show_progress_on": [pair],
         "concurrency_limit": 1,
     }
-    photo.upload(act.take, [photo, upload], [upload, photo], show_progress="hidden").then(**restoring)
+    photo.upload(act.accept, [photo, upload], [upload, photo], show_progress="hidden").then(**restoring)
     model.input(**restoring)
-    view.input(act.look, [result, view], [pair], show_progress="hidden")
+    view.input(act.preview, [result, view], [pair], show_progress="hidden")
 
 
 def _drop(label: str, name: str) -> gr.File:
@@ -143,7 +157,7 @@ def _drop(label: str, name: str) -> gr.File:
 
 
 def _pair(name: str) -> gr.ImageSlider:
-    """Two pictures, and a divider to draw across them."""
+    """Two pictures, and a divider to drag across them."""
     return gr.ImageSlider(
         show_label=False, interactive=False, container=False, buttons=["fullscreen"], max_height=600, elem_id=name
     )

@@ -1,4 +1,4 @@
-"""A photograph that is bad already, restored whole, to a file."""
+"""A noisy photograph of the visitor, restored in full size to a file."""
 
 from __future__ import annotations
 
@@ -20,116 +20,134 @@ from ..models.loading import Model
 from ..restoration.imagefiles.decode import FileFormat
 from ..restoration.imagefiles.image_file import ImageFile, open_image
 from ..restoration.imagefiles.save import save
-from ..restoration.self_check import outside
+from ..restoration.self_check import envelope_warning
 from ..restoration.tiles import Tiling, count_tiles, restored_strips
-from .specimen import middle, require_fitting
+from .specimen import central_crop, require_page_size
 
-SEEN_WHOLE = 1024
+PREVIEW_SIDE = 1024
 """The longest side of a whole photograph on the page, in pixels."""
-SEEN_CLOSE = 640
-"""The longest side of its middle, pixel by pixel."""
+MIDDLE_SIDE = 640
+"""The longest side of the middle shown pixel by pixel, in pixels."""
 
-Progress = Callable[[float], None]
-"""Told the share that is done, 0 to 1."""
+ProgressCallback = Callable[[float], None]
+"""Called with the share that is done, 0 to 1."""
 Pair = tuple[Pixels, Pixels]
+"""Before and after."""
 
 
-class Ended(Exception):  # noqa: N818 (a state of affairs)
-    """The page was closed meanwhile."""
+class PageClosed(Exception):  # noqa: N818 (a state of affairs)
+    """The page was closed while the photograph was being restored."""
 
 
 @dataclass(frozen=True, eq=False)
-class Restored:
-    """What became of a photograph.
+class RestoredPhoto:
+    """A restored photograph.
 
-    file: the result. whole, close: before and after; made small, and the middle pixel by pixel. facts: of the input.
-    remarks: what to be careful about.
+    Attributes:
+        file: the result.
+        whole: the whole pictures, made small.
+        middle: the middles of the pictures, pixel by pixel.
+        description: of the input, a few words.
+        notes: what is known of the input's noise, and what to be careful about.
     """
 
     file: Path
     whole: Pair
-    close: Pair
-    facts: str
-    remarks: tuple[str, ...]
+    middle: Pair
+    description: str
+    notes: tuple[str, ...]
 
 
 def restore_to_file(
-    path: Path, model: Model, tiling: Tiling, folder: Path, stop: Event, progress: Progress
-) -> Restored:
-    """Restore a photograph into a folder of its own within `folder`: PNG in its depth, TIFF for floating point.
+    path: Path, model: Model, tiling: Tiling, folder: Path, stop: Event, progress: ProgressCallback
+) -> RestoredPhoto:
+    """Restore a photograph into a new folder within `folder`: PNG in its depth, TIFF for floating point.
 
-    Raises UnreadableImage, by the header alone where it is too large; Ended once `stop` is set.
+    Args:
+        path: the photograph.
+        model: the model.
+        tiling: how photographs are cut for the model.
+        folder: for the result.
+        stop: set once the page is to end.
+        progress: called after every tile.
+
+    Raises:
+        UnreadableImage: the file cannot be used; for one too large, by the header alone.
+        PageClosed: `stop` was set.
+        UserError: the model fails, or the result cannot be written.
     """
-    picture = open_image(path)
-    require_fitting(path, picture.width, picture.height, model.receptive_field.scale)
-    tiles = count_tiles(picture.height, picture.width, tiling)
+    source = open_image(path)
+    require_page_size(path, source.width, source.height, model.receptive_field.scale)
+    tiles = count_tiles(source.height, source.width, tiling)
     finished = 0
 
-    def done(n: int) -> None:
+    def advance(n: int) -> None:
         nonlocal finished
         finished += n
         progress(finished / tiles)
         if stop.is_set():
-            raise Ended
+            raise PageClosed
 
     before: list[Pixels] = []
     after: list[Pixels] = []
-    reader = picture.reader()
+    reader = source.reader()
 
     def read(top: int, bottom: int) -> NDArray[np.float32]:
         strip = reader(top, bottom)
-        before.append(in_8_bits(strip))
+        before.append(to_8_bits(strip))
         return strip
 
-    format: FileFormat = "tiff" if picture.depth == "float32" else "png"
+    format: FileFormat = "tiff" if source.depth == "float32" else "png"
     file = Path(tempfile.mkdtemp(dir=folder)) / f"{path.stem}-restored.{format}"
-    strips = restored_strips(model, read, picture.height, picture.width, tiling, done)
-    save(picture, file, kept(strips, after), format=format, scale=model.receptive_field.scale)
+    strips = restored_strips(model, read, source.height, source.width, tiling, advance)
+    save(source, file, recorded(strips, after), format=format, scale=model.receptive_field.scale)
     first, second = np.concatenate(before), np.concatenate(after)
     first = first.repeat(model.receptive_field.scale, axis=0).repeat(model.receptive_field.scale, axis=1)
-    return Restored(
+    return RestoredPhoto(
         file,
         (shrunk_for_preview(first), shrunk_for_preview(second)),
-        (middle(first, SEEN_CLOSE), middle(second, SEEN_CLOSE)),
-        facts_of(picture),
-        tuple(remarks_on(model, picture, np.array_equal(first, second))),
+        (central_crop(first, MIDDLE_SIDE), central_crop(second, MIDDLE_SIDE)),
+        describe_input(source),
+        tuple(notes_on(model, source, np.array_equal(first, second))),
     )
 
 
-def kept(strips: Iterable[NDArray[np.float32]], into: list[Pixels]) -> Iterator[NDArray[np.float32]]:
-    """The strips, each put aside in 8 bits as it passes."""
+def recorded(strips: Iterable[NDArray[np.float32]], into: list[Pixels]) -> Iterator[NDArray[np.float32]]:
+    """Yield the strips, and append each in 8 bits to `into` as it passes."""
     for strip in strips:
-        into.append(in_8_bits(strip))
+        into.append(to_8_bits(strip))
         yield strip
 
 
-def in_8_bits(strip: NDArray[np.float32]) -> Pixels:
+def to_8_bits(strip: NDArray[np.float32]) -> Pixels:
+    """Clip to [0, 1] and round to 8 bits."""
     levels: Pixels = np.rint(strip.clip(0, 1) * 255).astype(np.uint8)
     return levels
 
 
 def shrunk_for_preview(pixels: Pixels) -> Pixels:
+    """Make a picture small enough for the page; small ones stay as they are."""
     image = Image.fromarray(pixels)
-    image.thumbnail((SEEN_WHOLE, SEEN_WHOLE), Image.Resampling.LANCZOS)
+    image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS)
     return np.array(image)
 
 
-def facts_of(picture: ImageFile) -> str:
-    """`PNG, 640×480 pixels, 16 bits, gray`."""
-    depth = {"uint8": "8 bits", "uint16": "16 bits", "float32": "floating point"}[picture.depth]
-    colour = ", gray" if picture.gray else ""
-    return f"{picture.format.upper()}, {picture.width}×{picture.height} pixels, {depth}{colour}"
+def describe_input(source: ImageFile) -> str:
+    """A few words on an input: `PNG, 640×480 pixels, 16 bits, gray`."""
+    depth = {"uint8": "8 bits", "uint16": "16 bits", "float32": "floating point"}[source.depth]
+    colour = ", gray" if source.gray else ""
+    return f"{source.format.upper()}, {source.width}×{source.height} pixels, {depth}{colour}"
 
 
-def remarks_on(model: Model, picture: ImageFile, unchanged: bool) -> Iterator[str]:
-    """How noisy it is, whether the model is known to be safe there, and whether anything changed."""
-    reading = estimate_noise(picture.crops(PLACES, SIDE))
+def notes_on(model: Model, source: ImageFile, unchanged: bool) -> Iterator[str]:
+    """Say how noisy the input is, whether the model is known to be safe there, and whether anything changed."""
+    noise_level = estimate_noise(source.crops(PLACES, SIDE))
     safe = None if model.card is None else envelope(model.card.quality)
-    warning = outside(reading, safe)
+    warning = envelope_warning(noise_level, safe)
     if warning:
         yield f"Careful: {warning}."
-    elif not math.isnan(reading):
-        yield f"Its noise reads about {reading:.1f} gray levels of 255."
+    elif not math.isnan(noise_level):
+        yield f"Its noise reads about {noise_level:.1f} gray levels of 255."
     if model.card is None:
         yield "This network came without a card: where it is safe is not known."
     elif safe is None:

@@ -19,25 +19,25 @@ from ..core.interruption import interruptible
 from ..models.loading import Model
 from ..restoration.tiles import Tiling, tiling_for
 
-Program = Callable[[Any, Any, Any], Awaitable[None]]
-"""What a server runs, by the ASGI specification."""
+AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
+"""A program for a server, by the ASGI specification."""
 
 HOST = "127.0.0.1"
 FIRST_PORT, PORTS, LAST_PORT = 7860, 100, 65535
-LARGEST = 200 * 2**20
-"""Bytes of an upload."""
-TILE = 256
+MAX_UPLOAD = 200 * 2**20
+"""Bytes of an upload at most."""
+TILE_SIDE = 256
 """Pixels along a tile."""
-PATIENCE = 1
+SHUTDOWN_TIMEOUT = 1
 """Seconds that the browser's connections may take to end."""
 FONTS = ("Segoe UI", "Helvetica Neue", "Arial", "sans-serif")
-"""The reader's own: none is fetched."""
-NEEDED = "studio: needs gradio; pip install 'unseen[studio]'"
+"""Fonts of the visitor's computer: none is fetched."""
+GRADIO_MISSING = "studio: needs gradio; pip install 'unseen[studio]'"
 
 
 def in_small_tiles(model: Model) -> Tiling:
-    """For photographs of a page any tile will do: small ones, so that progress is seen."""
-    return tiling_for(model, memory=0, tile=TILE)
+    """Cut photographs into small tiles, so that progress is seen: for photographs of a page any tile will do."""
+    return tiling_for(model, memory=0, tile=TILE_SIDE)
 
 
 def serve(
@@ -46,15 +46,20 @@ def serve(
     open_browser: bool = True,
     tiling_of: Callable[[Model], Tiling] = in_small_tiles,
 ) -> None:
-    """Serve the page until Ctrl-C or SIGTERM; returns then, and nothing is left of uploads and results.
+    """Serve the page until Ctrl-C or SIGTERM; then delete uploads and results, and return.
 
-    models: at least one, by the name to show. port: of 127.0.0.1; 0 takes the first that is free from 7860 on.
-    tiling_of: how photographs are cut for a model.
-    Raises UserError where gradio is missing, or the port is taken or none.
+    Args:
+        models: at least one, by the name to show.
+        port: of 127.0.0.1; 0 takes the first free one from 7860 on.
+        open_browser: whether to open the page in the user's browser.
+        tiling_of: chooses how photographs are cut for a model.
+
+    Raises:
+        UserError: gradio is missing, or the port is taken or no port.
     """
     stop = threading.Event()
     # The server raises its signal once more when it has ended: interruptible takes that one.
-    with listening(port) as listener, temporary_folder() as folder, interruptible():
+    with listening(port) as listener, private_folder() as folder, interruptible():
         app = application(models, tiling_of, folder, stop)
         url = f"http://{HOST}:{listener.getsockname()[1]}"
 
@@ -68,7 +73,14 @@ def serve(
 
 @contextmanager
 def listening(port: int) -> Iterator[socket.socket]:
-    """A socket that holds the port, so that nobody takes it before the server does."""
+    """Yield a socket that holds the port, so that no other program takes it before the server does.
+
+    Args:
+        port: of 127.0.0.1; 0 takes the first free one from 7860 on.
+
+    Raises:
+        UserError: the port is taken or no port.
+    """
     if not 0 <= port <= LAST_PORT:
         raise UserError(f"port: {port} is not within 0 to {LAST_PORT}")
     ports = [port] if port else range(FIRST_PORT, FIRST_PORT + PORTS)
@@ -90,8 +102,8 @@ def listening(port: int) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A folder that only this user can look into, for gradio and for all else that needs one; gone at the end."""
+def private_folder() -> Iterator[Path]:
+    """Yield a temporary folder that only this user can look into; gradio and all else use it until it is deleted."""
     before = {name: os.environ.get(name) for name in ("GRADIO_TEMP_DIR", "TMPDIR")}
     with tempfile.TemporaryDirectory(prefix="unseen-studio-", ignore_cleanup_errors=True) as folder:
         os.environ.update(dict.fromkeys(before, folder))
@@ -106,14 +118,14 @@ def temporary_folder() -> Iterator[Path]:
 
 def application(
     models: Mapping[str, Model], tiling_of: Callable[[Model], Tiling], folder: Path, stop: threading.Event
-) -> Program:
-    """The page as a program for a server. Raises UserError where gradio is missing."""
+) -> AsgiApp:
+    """Make a program for a server of the page, for the arguments of `serve`. Raises UserError if gradio is missing."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported, for what no argument turns off
     try:
         import gradio as gr
         from fastapi import FastAPI
     except ImportError as error:
-        raise UserError(NEEDED) from error
+        raise UserError(GRADIO_MISSING) from error
     from .page import build_page
 
     results = folder / "results"
@@ -126,7 +138,7 @@ def application(
         server_name=HOST,
         footer_links=[],
         run_history=False,
-        max_file_size=LARGEST,
+        max_file_size=MAX_UPLOAD,
         ssr_mode=False,
         enable_monitoring=False,
         pwa=False,
@@ -134,46 +146,60 @@ def application(
         theme=gr.themes.Default(primary_hue="blue", font=fonts, font_mono=fonts),
         css=resources.files(__package__).joinpath("style.css").read_text("utf-8"),
     )
-    return Guarded(app)
+    return LocalOnly(app)
 
 
-class Guarded:
-    """A program for a server that answers this machine's own pages alone.
+class LocalOnly:
+    """A program for a server that answers only requests from this machine's own pages.
 
-    A page from elsewhere that a browser has open can send requests to 127.0.0.1, and read the answers where its name
-    has been made to mean 127.0.0.1 (DNS rebinding): such requests carry another host, or another origin.
+    A foreign page that is open in the browser can send requests to 127.0.0.1, and can read the answers if the page's
+    host name has been made to mean 127.0.0.1 (DNS rebinding): such requests carry another host, or another origin.
     """
 
-    def __init__(self, app: Program) -> None:
+    def __init__(self, app: AsgiApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and not is_own(dict(scope["headers"]), scope["server"][1]):
+        if scope["type"] == "http" and not is_local_request(dict(scope["headers"]), scope["server"][1]):
             await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
             await send({"type": "http.response.body", "body": b"for pages of this machine only\n"})
         elif scope["type"] != "websocket":  # the page needs none
             await self.app(scope, receive, send)
 
 
-def is_own(headers: Mapping[bytes, bytes], port: int) -> bool:
-    """Whether a request is for one of this machine's names, and from no page but ours."""
+def is_local_request(headers: Mapping[bytes, bytes], port: int) -> bool:
+    """Whether a request is for one of this machine's names, and from no page but ours.
+
+    Args:
+        headers: of the request, in lower case.
+        port: that the server listens on.
+    """
     host, origin = headers.get(b"host", b""), headers.get(b"origin")
     own = [f"{name}:{port}".encode() for name in (HOST, "localhost")]
     return host in own and origin in (None, b"http://" + host)
 
 
-def run(app: Program, listener: socket.socket, stop: threading.Event, ready: Callable[[], None]) -> None:
-    """Serve until a signal asks to end: sets `stop` then. The signal is raised again when all has ended."""
+def run(app: AsgiApp, listener: socket.socket, stop: threading.Event, ready: Callable[[], None]) -> None:
+    """Serve until a signal asks to end: set `stop` then. The signal is raised again when everything has ended.
+
+    Args:
+        app: the page.
+        listener: the socket to serve on.
+        stop: set by the signal.
+        ready: called once the page can be visited.
+    """
     import uvicorn
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            """Also tell that the page can be visited."""
             await super().startup(sockets)
             ready()
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            """Also ask all work to end."""
             stop.set()
             super().handle_exit(sig, frame)
 
-    config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=PATIENCE)
+    config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=SHUTDOWN_TIMEOUT)
     Server(config).run(sockets=[listener])

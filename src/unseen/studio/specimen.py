@@ -1,4 +1,4 @@
-"""A photograph on the page: small enough to be quick, distorted to order, and restored."""
+"""A photograph on the page: made small enough to be quick, distorted as the visitor asks, and restored."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from ..models.loading import Model
 from ..protocols.convention import Convention
 from .kinds import Candidate, SliderKind
 
-SIDE = 512
+SHOWN_SIDE = 512
 """The longest side of a photograph on the page, in pixels."""
-MEASURED = 256
-"""The longest side of what the curves are measured on."""
-LEVELS = 9
-MEGAPIXELS = 24
+CURVE_SIDE = 256
+"""The longest side of the crop that the curves are measured on, in pixels."""
+CURVE_POINTS = 9
+"""Strengths at which a curve is measured."""
+MAX_MEGAPIXELS = 24
 """The largest photograph that the page takes."""
 
 
@@ -35,123 +36,137 @@ MEGAPIXELS = 24
 class Specimen:
     """A photograph on the page.
 
-    pixels: uint8 (H, W, 3), at most `SIDE` a side. whole: the width and height that it came with.
+    Attributes:
+        name: of its file.
+        pixels: uint8 (H, W, 3), at most `SHOWN_SIDE` a side.
+        original_size: width and height of the file.
     """
 
     name: str
     pixels: Pixels
-    whole: tuple[int, int]
+    original_size: tuple[int, int]
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height as shown."""
         return self.pixels.shape[1], self.pixels.shape[0]
 
-    def middle(self, side: int) -> Pixels:
-        """At most `side` a side."""
-        return middle(self.pixels, side)
-
 
 @dataclass(frozen=True, eq=False)
 class SpecimenPanel:
     """One of the pictures to compare.
 
-    title: for people. pixels: uint8 (H, W, 3), None while it is being made. psnr: in dB. standing: see `Candidate`; for
-    what is no restoration, `original` or `input`.
+    Attributes:
+        title: its name on the page.
+        pixels: uint8 (H, W, 3); None while the picture is being made.
+        psnr: in dB, against the original.
+        familiarity: of a restoration as `Candidate.familiarity` gives it; else `original` or `input`.
     """
 
     title: str
     pixels: Pixels | None
     psnr: float
-    standing: str
+    familiarity: str
 
 
 @dataclass(frozen=True)
 class SeverityPoint:
-    """PSNR in dB of the input and of each candidate at one strength."""
+    """The quality at one strength.
+
+    Attributes:
+        strength: in the slider's unit.
+        psnr: in dB, of the input and then of each candidate.
+    """
 
     strength: float
     psnr: tuple[float, ...]
 
 
-def require_fitting(path: Path, width: int, height: int, scale: int = 1) -> None:
-    """Raises UnreadableImage, saying where to go instead, for a photograph that is too large for a page."""
-    amount = width * height * scale**2 / 1e6
-    if amount > MEGAPIXELS:
-        what = f"{amount:.0f} megapixels" if scale == 1 else f"{amount:.0f} megapixels once it is enlarged"
+def require_page_size(path: Path, width: int, height: int, scale: int = 1) -> None:
+    """Raise UnreadableImage, with a hint what to use instead, if a photograph `scale` times as large is too large."""
+    megapixels = width * height * scale**2 / 1e6
+    if megapixels > MAX_MEGAPIXELS:
+        size = f"{megapixels:.0f} megapixels" if scale == 1 else f"{megapixels:.0f} megapixels once it is enlarged"
         raise UnreadableImage(
-            path, f"it has {what}, and this page takes up to {MEGAPIXELS}; in a terminal, unseen restore has no limit"
+            path,
+            f"it has {size}, and this page takes up to {MAX_MEGAPIXELS}; in a terminal, unseen restore has no limit",
         )
 
 
-def specimen_of(path: Path) -> Specimen:
-    """Read a photograph and make it small. Raises UnreadableImage, by the header alone where it is too large."""
+def read_specimen(path: Path) -> Specimen:
+    """Read a photograph and make it small. Raises UnreadableImage; for one too large, by the header alone."""
     height, width = header_size(path)
-    require_fitting(path, width, height)
-    return made_small(path.name, read_photo(path))
+    require_page_size(path, width, height)
+    return shrunk_specimen(path.name, read_photo(path))
 
 
-def example() -> Specimen:
-    """A photograph that comes with scikit-image, and that the shipped networks were not trained on."""
+def example_specimen() -> Specimen:
+    """A photograph that comes with scikit-image; the shipped networks were not trained on it."""
     photo = embedded_photos("test")[1]
-    return made_small(photo.name, photo.pixels)
+    return shrunk_specimen(photo.name, photo.pixels)
 
 
-def made_small(name: str, pixels: Pixels) -> Specimen:
+def shrunk_specimen(name: str, pixels: Pixels) -> Specimen:
+    """Make a specimen of pixels of any size."""
     image = Image.fromarray(pixels)
-    whole = image.size
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return Specimen(name, np.array(image), whole)
+    original_size = image.size
+    image.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.LANCZOS)
+    return Specimen(name, np.array(image), original_size)
 
 
-def middle(pixels: Pixels, side: int) -> Pixels:
-    """The middle, at most `side` a side."""
+def central_crop(pixels: Pixels, side: int) -> Pixels:
+    """Cut out the middle of a picture, at most `side` a side."""
     top, left = (max(0, (length - side) // 2) for length in pixels.shape[:2])
     return pixels[top : top + side, left : left + side]
 
 
-def distorted(clean: Tensor, kind: SliderKind, strength: float) -> Tensor:
-    """What a file would hold: 8 bits. One draw for all strengths, so that only the strength changes."""
-    distortion = kind.at(strength)
+def distort(clean: Tensor, kind: SliderKind, strength: float) -> Tensor:
+    """Distort an image and round it to 8 bits, as a file would; all strengths share one random draw."""
+    distortion = kind.distortion(strength)
     image = distortion.apply(clean, distortion.sample(generator(0, "studio", kind.name), 1))
     return as_levels(image) / 255
 
 
-def restored(model: Model, image: Tensor) -> Tensor:
-    """float32 (1, 3, H, W) in [0, 1], as is what comes out."""
+def restore_clipped(model: Model, image: Tensor) -> Tensor:
+    """Restore float32 (1, 3, H, W) in [0, 1], and clip the result to [0, 1]."""
     return model.run(image).clamp(0, 1)
 
 
-def quality(image: Tensor, clean: Tensor) -> float:
+def psnr_8_bit(image: Tensor, clean: Tensor) -> float:
     """PSNR in dB over all channels, 8 bits."""
     return float(psnr(image, clean, Convention()))
 
 
-def panels_of(
+def restored_panels(
     specimen: Specimen, kind: SliderKind, strength: float, candidates: Sequence[Candidate], first: Sequence[int]
 ) -> Iterator[list[SpecimenPanel]]:
-    """The original, the input and each candidate's restoration: again after each of them, those in `first` soonest.
+    """Yield the original, the input and each candidate's restoration: the same list again after each restoration.
 
-    first: places in the list.
+    Args:
+        specimen: the original.
+        kind: the distortion.
+        strength: of the distortion, in the slider's unit.
+        candidates: the networks, in the order of the list.
+        first: places in the list that are restored before all others.
     """
     clean = to_tensor(specimen.pixels)
-    given = distorted(clean, kind, strength)
+    noisy = distort(clean, kind, strength)
     panels = [
         SpecimenPanel("original", specimen.pixels, math.inf, "original"),
-        SpecimenPanel("input", to_pixels(given), quality(given, clean), "input"),
-        *(SpecimenPanel(one.name, None, math.nan, one.standing(kind, strength)) for one in candidates),
+        SpecimenPanel("input", to_pixels(noisy), psnr_8_bit(noisy, clean), "input"),
+        *(SpecimenPanel(one.name, None, math.nan, one.familiarity(kind, strength)) for one in candidates),
     ]
     yield panels
     for place in sorted(range(2, len(panels)), key=lambda place: (place not in first, place)):
-        image = restored(candidates[place - 2].model, given)
-        panels[place] = replace(panels[place], pixels=to_pixels(image), psnr=quality(image, clean))
+        image = restore_clipped(candidates[place - 2].model, noisy)
+        panels[place] = replace(panels[place], pixels=to_pixels(image), psnr=psnr_8_bit(image, clean))
         yield panels
 
 
-def points_of(specimen: Specimen, kind: SliderKind, candidates: Sequence[Candidate]) -> Iterator[SeverityPoint]:
-    """The curves over the degrees, point by point, measured on the middle of the photograph."""
-    clean = to_tensor(specimen.middle(MEASURED))
-    for strength in map(kind.nearest, torch.linspace(kind.lowest, kind.highest, LEVELS).tolist()):
-        given = distorted(clean, kind, strength)
-        after = (quality(restored(one.model, given), clean) for one in candidates)
-        yield SeverityPoint(strength, (quality(given, clean), *after))
+def severity_points(specimen: Specimen, kind: SliderKind, candidates: Sequence[Candidate]) -> Iterator[SeverityPoint]:
+    """Measure the curves over all strengths on the middle of the photograph, and yield them point by point."""
+    clean = to_tensor(central_crop(specimen.pixels, CURVE_SIDE))
+    for strength in map(kind.nearest, torch.linspace(kind.lowest, kind.highest, CURVE_POINTS).tolist()):
+        noisy = distort(clean, kind, strength)
+        restored = (psnr_8_bit(restore_clipped(one.model, noisy), clean) for one in candidates)
+        yield SeverityPoint(strength, (psnr_8_bit(noisy, clean), *restored))
