@@ -16,7 +16,7 @@ from .exit_codes import DONE, INTERRUPTED, PARTLY, REFUSED
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from ..restoration.batch import RestoreReport
+    from ..restoration.report import RestoreReport
 
 
 def restore(config: RestoreConfig, flags: Namespace) -> int:
@@ -48,7 +48,7 @@ def restore(config: RestoreConfig, flags: Namespace) -> int:
         tiling_for(model, config.bytes, config.tile),
         format=planned.format,
         envelope=safe,
-        harmless=flags.do_no_harm,
+        do_no_harm=flags.do_no_harm,
         keep_times=flags.keep_times,
         pages=flags.pages,
     )
@@ -61,21 +61,21 @@ def restore(config: RestoreConfig, flags: Namespace) -> int:
         return INTERRUPTED
     if not outcome.failed:
         return DONE
-    return PARTLY if outcome.restored or outcome.there else REFUSED
+    return PARTLY if outcome.restored or outcome.existing else REFUSED
 
 
 def _tell(outcome: RestoreReport, out: str, hint: bool) -> None:
     """What became of the photographs: one line each for those to look at, and one for all."""
-    for note in outcome.notes:
+    for note in outcome.model_notes:
         print(_shown(note), file=sys.stderr)
-    for name, remark in outcome.remarks:
+    for name, remark in outcome.warnings:
         print(f"look at {_shown(name)}: {_shown(remark)}", file=sys.stderr)
-    if hint and any("outside" in remark for _, remark in outcome.remarks):
+    if hint and any("outside" in remark for _, remark in outcome.warnings):
         print("--do-no-harm keeps less of a restoration where a self-check says so", file=sys.stderr)
     for failure in outcome.failed:
         print(f"failed {_shown(failure.name)}: {_shown(failure.reason)}", file=sys.stderr)
-    there = f", {outcome.there} there already (--overwrite restores them again)" if outcome.there else ""
-    looks = len({name for name, _ in outcome.remarks})
+    there = f", {outcome.existing} there already (--overwrite restores them again)" if outcome.existing else ""
+    looks = len({name for name, _ in outcome.warnings})
     look = f", {looks} of them to look at" if looks else ""
     failed = f", {len(outcome.failed)} failed" if outcome.failed else ""
     untried = f", {outcome.untried} not tried" if outcome.untried else ""

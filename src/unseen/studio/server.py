@@ -160,6 +160,7 @@ class LocalOnly:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request, by the ASGI specification."""
         if scope["type"] == "http" and not is_local_request(dict(scope["headers"]), scope["server"][1]):
             await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
             await send({"type": "http.response.body", "body": b"for pages of this machine only\n"})
