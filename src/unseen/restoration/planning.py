@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..data.file_jobs import FileJob, photos_with_names, jobs_for, refuse_outputs
+from ..data.file_jobs import FileJob, jobs_for, photos_with_names, refuse_outputs
 from ..data.reading import SUFFIXES, SkippedFile
 from .config import Format
 from .imagefiles.decode import FileFormat
@@ -110,7 +110,9 @@ def photos_below(path: Path, base: Path | None, failed: list[SkippedFile]) -> li
     try:
         if not os.path.lexists(path):
             raise UserError("no such file or folder")
-        photos = photos_with_names(path, lambda error: failed.append(SkippedFile(str(error.filename), "cannot be listed")))
+        photos = photos_with_names(
+            path, lambda error: failed.append(SkippedFile(str(error.filename), "cannot be listed"))
+        )
     except OSError as error:
         failed.append(SkippedFile(str(path), error.strerror or str(error)))
         return []
