@@ -25,13 +25,8 @@ from torch.func import functional_call, grad, jvp
 
 from unseen.core.registry import build
 from unseen.methods import Batch, Params, objective_for
-from unseen.methods.gradients import (
-    finite_difference_product,
-    gradient,
-    hessian_vector_product,
-    norm,
-    params_difference,
-)
+from unseen.methods.gradients import central_difference, finite_difference_product, gradient, hessian_vector_product
+from unseen.methods.params import norm
 from unseen.methods.second_order import TINY, SecondOrderError, check_second_order
 from unseen.models.backbones import BACKBONES
 from unseen.models.inference import on_device
@@ -68,9 +63,9 @@ def show_errors(network: nn.Module, batch: Batch) -> None:
     for loss in ("l1", "l2", "huber"):
         narrow, reference = objective_for(network, loss), objective_for(in_double, loss)
         vector = gradient(narrow, params, batch)
-        truth = params_difference(lambda p, of=reference: of(p, wide), doubled(params), doubled(vector), SHORTEST)  # type: ignore[misc]
+        truth = central_difference(lambda p, of=reference: of(p, wide), doubled(params), doubled(vector), SHORTEST)  # type: ignore[misc]
         found = [hessian_vector_product(narrow, params, batch, vector)]
-        found += [params_difference(lambda p, of=narrow: of(p, batch), params, vector, step) for step in STEPS]  # type: ignore[misc]
+        found += [central_difference(lambda p, of=narrow: of(p, batch), params, vector, step) for step in STEPS]  # type: ignore[misc]
         errors = [norm({name: product[name] - truth[name] for name in truth}) / norm(truth) for product in found]
         print(f"{loss:22} {errors[0]:8.1e}" + "".join(f"{error:10.1e}" for error in errors[1:]))
 

@@ -12,7 +12,8 @@ from support.gradients import episode_of, finite_differences, parameters_of, rel
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from unseen.methods import DIL, ERM, METHODS, SGD, Adam, Batch, Episode, Objective, Params, objective_for
+from unseen.methods import DIL, METHODS, SGD, Adam, Batch, Episode, Objective, Params, objective_for
+from unseen.methods.erm import ERM
 from unseen.methods.gradients import gradient, hessian_vector_product
 
 ALPHA = 0.05

@@ -14,21 +14,13 @@ from test_meta_learning import again, mean_risk, slopes, small_network
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from unseen.methods import (
-    CORAL,
-    METHODS,
-    MLDG,
-    BalancedERM,
-    Batch,
-    Episode,
-    Fish,
-    Fishr,
-    Method,
-    Objective,
-    Params,
-    objective_for,
-)
+from unseen.methods import METHODS, Batch, Episode, Method, Objective, Params, objective_for
+from unseen.methods.balanced import BalancedERM
+from unseen.methods.coral import CORAL
+from unseen.methods.fish import Fish
+from unseen.methods.fishr import Fishr
 from unseen.methods.gradients import gradient
+from unseen.methods.mldg import MLDG
 
 NAMES = ("mldg", "fish", "fishr", "coral")
 VARIANCES, MOMENTS = 1e4, 30.0  # penalties that matter beside the mean risk of random images

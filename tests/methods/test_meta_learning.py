@@ -11,8 +11,13 @@ from support.gradients import episode_of, finite_differences, flat, parameters_o
 from test_dil import Live
 from torch import nn
 
-from unseen.methods import DIL, METHODS, MLDG, SGD, BalancedERM, Batch, Episode, Fish, Objective, Params, objective_for
-from unseen.methods.gradients import gradient, norm
+from unseen.methods import DIL, SGD, Batch, Episode, Objective, Params, objective_for
+from unseen.methods.balanced import BalancedERM
+from unseen.methods.dil import DILsf
+from unseen.methods.fish import Fish
+from unseen.methods.gradients import gradient
+from unseen.methods.mldg import MLDG
+from unseen.methods.params import norm
 
 ALPHA, BETA = 0.05, 0.7
 
@@ -183,7 +188,7 @@ def test_fish_is_dil_serial_of_first_order_with_inner_sgd() -> None:
     objective, params, episode = objective_for(network), parameters_of(network), episode_of(4)
     found = flat(Fish(ALPHA).gradient(objective, params, again(episode)))
     assert torch.equal(found, flat(DIL("serial", 1, ALPHA, SGD).gradient(objective, params, again(episode))))
-    assert not torch.equal(found, flat(METHODS["dil_sf"](ALPHA).gradient(objective, params, again(episode))))
+    assert not torch.equal(found, flat(DILsf(ALPHA).gradient(objective, params, again(episode))))
 
 
 def test_fish_raises_the_inner_products_of_gradients_to_the_first_order() -> None:

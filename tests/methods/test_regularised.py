@@ -15,23 +15,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from unseen.core.registry import build
-from unseen.methods import (
-    EMA,
-    ERM,
-    METHODS,
-    SAM,
-    SWA,
-    Batch,
-    Episode,
-    FeatureDropout,
-    InputMasking,
-    Method,
-    Mixup,
-    Params,
-    objective_for,
-)
-from unseen.methods.averaging import WeightAveraging
+from unseen.methods import METHODS, Batch, Episode, Method, Params, objective_for
+from unseen.methods.averaging import EMA, SWA, WeightAveraging
+from unseen.methods.erm import ERM
+from unseen.methods.feature_dropout import FeatureDropout
 from unseen.methods.gradients import gradient
+from unseen.methods.input_masking import InputMasking
+from unseen.methods.mixup import Mixup
+from unseen.methods.sam import SAM
 
 NAMES = ("sam", "ema", "swa", "feature_dropout", "input_masking", "mixup")
 RHO = 0.3

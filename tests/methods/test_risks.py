@@ -12,21 +12,13 @@ from support.gradients import episode_of, finite_differences, flat, parameters_o
 from test_dil import Live
 from torch import Tensor
 
-from unseen.methods import (
-    ERM,
-    IRM,
-    METHODS,
-    BalancedERM,
-    Batch,
-    Episode,
-    GroupDRO,
-    Method,
-    Objective,
-    Params,
-    VREx,
-    objective_for,
-)
+from unseen.methods import METHODS, Batch, Episode, Method, Objective, Params, objective_for
+from unseen.methods.balanced import BalancedERM
+from unseen.methods.erm import ERM
 from unseen.methods.gradients import gradient
+from unseen.methods.group_dro import GroupDRO
+from unseen.methods.irm import IRM
+from unseen.methods.vrex import VREx
 
 NAMES = ("balanced_erm", "group_dro", "vrex", "irm")
 BETA, WEIGHT, ETA = 40.0, 3.0, 8.0  # large enough to matter beside the mean risk of random images

@@ -18,7 +18,8 @@ from torch.autograd.function import once_differentiable
 
 from unseen.core.errors import UserError
 from unseen.core.registry import build
-from unseen.methods import DIL, METHODS, Batch, Method, Params, objective_for, second_order
+from unseen.methods import DIL, Batch, Method, Params, objective_for, second_order
+from unseen.methods.dil import DILpf, DILps, DILsf, DILss
 from unseen.methods.gradients import finite_difference_product, gradient, hessian_vector_product
 from unseen.methods.second_order import SecondOrderError, check_finite_differences, check_second_order
 from unseen.models.backbones import BACKBONES
@@ -496,11 +497,11 @@ def test_second_order_gradient_of_swinir_equals_central_differences(sampling: Sa
     assert episode.notes["curvature"] > 1e-3
 
 
-@pytest.mark.parametrize("name", ["dil_sf", "dil_pf", "dil_ss", "dil_ps"])
-def test_swinir_trains_under_every_variant_of_dil(name: str) -> None:
+@pytest.mark.parametrize("variant", [DILsf, DILpf, DILss, DILps])
+def test_swinir_trains_under_every_variant_of_dil(variant: Callable[..., DIL]) -> None:
     network = backbone(SWINIR)
     objective, params = objective_for(network), dict(network.named_parameters())
-    method, outer = METHODS[name](inner_lr=1e-3), torch.optim.Adam(network.parameters(), lr=5e-3)
+    method, outer = variant(inner_lr=1e-3), torch.optim.Adam(network.parameters(), lr=5e-3)
     method.check(objective, params, batch_of())
     losses = []
     for step in range(12):

@@ -12,7 +12,8 @@ from torch.func import functional_call
 
 from unseen.core.errors import UserError
 from unseen.core.registry import build
-from unseen.methods import ERM, METHODS, Batch, Episode, Params, objective_for
+from unseen.methods import METHODS, Batch, Episode, Params, objective_for
+from unseen.methods.erm import ERM
 from unseen.methods.gradients import gradient, loss_and_gradient
 from unseen.methods.second_order import check_second_order
 from unseen.models.backbones import BACKBONES, NormalisationEquivariantCNN, PlainCNN

@@ -33,7 +33,7 @@ SPLITS = {5: "seen", 10: "seen", 15: "seen", 20: "seen", 25: "held-out", 30: "un
 OWN = """
 from pathlib import Path
 from torch import nn
-from unseen.methods import ERM
+from unseen.methods.erm import ERM
 
 (Path(__file__).parent / "was-imported").touch()
 

@@ -35,7 +35,7 @@ TINY = [*MACHINE, *(word for name, value in RECIPE.items() for word in (f"--{nam
 PAUSING = """
 import os, time
 from pathlib import Path
-from unseen.methods import ERM
+from unseen.methods.erm import ERM
 
 class Pausing(ERM):
     steps = 0

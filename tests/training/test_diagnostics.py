@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from itertools import combinations
 from typing import Any, Literal
@@ -14,8 +15,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev
 from torch.nn.functional import cosine_similarity
 
-from unseen.methods import DIL, METHODS, Batch, Episode, Params, objective_for
-from unseen.methods.gradients import gradient, norm
+from unseen.methods import DIL, Batch, Episode, Params, objective_for
+from unseen.methods.dil import DILpf, DILps, DILsf, DILss
+from unseen.methods.gradients import gradient
+from unseen.methods.params import norm
 from unseen.models.backbones import RRDB, NormalisationEquivariantCNN, PlainCNN, UNet
 from unseen.training.diagnostics import IMAGES, diagnose, net_bias
 
@@ -236,13 +239,13 @@ def test_dil_notes_how_far_its_virtual_steps_go(sampling: Literal["serial", "par
     assert episode.notes["virtual_step"] == pytest.approx(length / norm(params), rel=1e-12)
 
 
-@pytest.mark.parametrize("name", ["dil_sf", "dil_pf", "dil_ss", "dil_ps"])
-def test_every_named_variant_notes_it(name: str) -> None:
+@pytest.mark.parametrize("variant", [DILsf, DILpf, DILss, DILps])
+def test_every_named_variant_notes_it(variant: Callable[..., DIL]) -> None:
     network = smooth_network()
     params: Params = dict(network.named_parameters())
     steps = []
     for lr in (1e-5, 1e-4):
         episode = episode_of(2)
-        METHODS[name](inner_lr=lr).gradient(objective_for(network), params, episode)
+        variant(inner_lr=lr).gradient(objective_for(network), params, episode)
         steps.append(episode.notes["virtual_step"])
     assert steps[1] == pytest.approx(10 * steps[0], rel=0.01) != 0

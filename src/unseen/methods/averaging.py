@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from types import MappingProxyType
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from .episode import Episode, Params
+from .episode import Episode
 from .erm import ERM
+from .method import require_share
 from .objective import Objective
+from .params import Params, interpolate
 from .search_space import Uniform
 
 
 class WeightAveraging(ERM):
-    """ERM whose weights are a running average θ̄ of the iterates θ_0, θ_1 ..., those that `share` says how to count.
+    """ERM whose weights are a running average θ̄ of the iterates θ_0, θ_1 ..., with the weights that `share` gives.
 
     θ itself is trained as by ERM, and never sees the average:
 
         θ̄ ← θ̄ + s (θ − θ̄)
 
-    with the share s of the newest. `gradient` is handed θ before its step, and takes it into θ̄; `weights` adds the
-    iterate that it is handed, for the occasion, so that what is validated and saved does not lag.
+    with the share s of the newest iterate. `gradient` is handed θ before its step, and takes it into θ̄; `weights`
+    adds the iterate that it is handed, for the occasion, so that what is validated and saved does not lag.
 
-    start: the share of the budget, by `episode.progress`, from which iterates are averaged.
+    Args:
+        start: The share of the budget, by `episode.progress`, from which iterates are averaged.
     """
 
     def __init__(self, start: float = 0.0):
@@ -35,7 +38,7 @@ class WeightAveraging(ERM):
 
     @abstractmethod
     def share(self, averaged: int) -> float:
-        """s for an iterate that comes after so many others; 1 for the first."""
+        """The share s of an iterate that comes after `averaged` others; 1 for the first iterate."""
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """∇_θ L on the query, as ERM has it: one gradient evaluation."""
@@ -45,14 +48,15 @@ class WeightAveraging(ERM):
         return super().gradient(objective, params, episode)
 
     def weights(self, params: Params) -> Params:
-        """θ̄ with `params` as its newest iterate: `params` themselves, copied, while there is no other."""
-        share = self.share(self.averaged)
-        return {name: self.mean.get(name, value).detach().lerp(value.detach(), share) for name, value in params.items()}
+        """θ̄ with `params` as its newest iterate; a copy of `params` while there is no other iterate."""
+        return interpolate(self.mean or params, params, self.share(self.averaged))
 
     def state_dict(self) -> dict[str, Tensor]:
+        """θ̄ and the number of iterates in it."""
         return {f"mean.{name}": value for name, value in self.mean.items()} | {"averaged": torch.tensor(self.averaged)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take up θ̄. Raises ValueError where the number of averaged iterates is missing."""
         if "averaged" not in state:
             raise ValueError(f"{type(self).__name__}: the state does not say how many were averaged")
         self.averaged = int(state["averaged"])
@@ -68,23 +72,27 @@ class EMA(WeightAveraging):
         θ̄_t = d_t θ̄_{t−1} + (1 − d_t) θ_t,   d_t = min(d, t / (t + 9))
 
     The second term of the minimum is the warm-up of TensorFlow's ExponentialMovingAverage: the average spans about
-    the last tenth of the steps until that is 1 / (1 − d) of them, and what is left of the initial weights falls
-    as t⁻⁹. Without it, they would make up d^t of the average.
+    the last tenth of the steps until a tenth of the steps is 1 / (1 − d), and the share of the initial weights falls
+    as t⁻⁹. Without the warm-up, the initial weights would make up d^t of the average.
 
-    decay: d, the share of the average that a step keeps, 0 (no averaging) to below 1; 0.999 as in Real-ESRGAN
-        (Wang et al. 2021).
-    Raises ValueError for other values.
+    Args:
+        decay: d, the share of the average that a step keeps, 0 (no averaging) to below 1; 0.999 as in Real-ESRGAN
+            (Wang et al. 2021).
+
+    Raises:
+        ValueError: For other values.
     """
 
-    ranges = MappingProxyType({"decay": Uniform(0.99, 0.9995)})
+    cost = "1"
+    ranges: ClassVar = {"decay": Uniform(0.99, 0.9995)}
 
     def __init__(self, decay: float = 0.999):
         super().__init__()
-        if not 0 <= decay < 1:
-            raise ValueError(f"EMA: decay {decay!r} is not in [0, 1)")
+        require_share("EMA", decay=decay)
         self.decay = decay
 
     def share(self, averaged: int) -> float:
+        """1 − d_t."""
         return max(1 - self.decay, 9 / (averaged + 9))
 
 
@@ -103,16 +111,20 @@ class SWA(WeightAveraging):
     frozen here. SWAD (Cha et al.: SWAD: Domain Generalization by Seeking Flat Minima, NeurIPS 2021) averages every
     step too, over an interval that it finds by validation; ours is set beforehand.
 
-    start: the share of the budget after which averaging begins, 0 to below 1; the paper's 0.75.
-    Raises ValueError for other values.
+    Args:
+        start: The share of the budget after which averaging begins, 0 to below 1; the paper's 0.75.
+
+    Raises:
+        ValueError: For other values.
     """
 
-    ranges = MappingProxyType({"start": Uniform(0.3, 0.9)})
+    cost = "1"
+    ranges: ClassVar = {"start": Uniform(0.3, 0.9)}
 
     def __init__(self, start: float = 0.75):
         super().__init__(start)
-        if not 0 <= start < 1:
-            raise ValueError(f"SWA: start {start!r} is not in [0, 1)")
+        require_share("SWA", start=start)
 
     def share(self, averaged: int) -> float:
+        """1 / (n + 1) after n iterates."""
         return 1 / (averaged + 1)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from itertools import combinations
-from types import MappingProxyType
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from .episode import Episode, Params
+from .episode import Episode
 from .gradients import derivative
-from .method import Method
+from .method import Method, require_nonnegative
 from .objective import Objective
+from .params import Params
 from .search_space import LogUniform
 
 
@@ -25,39 +25,42 @@ class CORAL(Method):
 
         min_θ (1/n) Σ_i L_i + λ mean_{i<j} ( ‖μ_i − μ_j‖² / C + ‖Σ_i − Σ_j‖² / C² )
 
-    μ_i and Σ_i are mean and covariance, under d_i, of what the network's last layer is given, (B, C, H, W): every
+    μ_i and Σ_i are mean and covariance, under d_i, of the input of the network's last layer, (B, C, H, W): every
     pixel is a sample of C channels. With counterfactual content pixel stands against pixel of one clean image, so
-    that the distortions alone make the moments differ; with independent content its chance does, too.
+    that the distortions alone make the moments differ; with independent content the chance of the content does, too.
 
     Departures: the features are divided by their root mean square under all confounders together. Without that, small
     features lower the penalty, for which the last layer can make up, and λ has the square and the fourth power of a
     network's scale in it. Pixels are samples, where classification has one vector an image. DomainBed's own: the paper
     has two domains, no means, and 1/4 for 1.
 
-    penalty_weight: λ, at least zero, in units of the loss; its default and its range are DomainBed's. Under L1 the
-        default makes the penalty's slope comparable with the loss's (`plain`, `unet`), far smaller where the features
-        hardly tell the distortions apart (`rrdb_small` in its first steps).
-    normalised: whether the features are divided as said; without, the penalty is DomainBed's.
-    Raises ValueError for other values.
+    Args:
+        penalty_weight: λ, at least zero, in units of the loss; its default and its range are DomainBed's. Under L1 the
+            default makes the penalty's slope comparable with the loss's (`plain`, `unet`), far smaller where the
+            features hardly tell the distortions apart (`rrdb_small` in its first steps).
+        normalised: Whether the features are divided by their root mean square; without, the penalty is DomainBed's.
+
+    Raises:
+        ValueError: For other values.
     """
 
-    ranges = MappingProxyType({"penalty_weight": LogUniform(0.1, 10)})
+    cost = "n"
+    ranges: ClassVar = {"penalty_weight": LogUniform(0.1, 10)}
 
     def __init__(self, penalty_weight: float = 1.0, normalised: bool = True):
-        if not 0 <= penalty_weight < math.inf:
-            raise ValueError(f"CORAL: penalty_weight {penalty_weight!r} is below zero, or not finite")
+        require_nonnegative("CORAL", penalty_weight=penalty_weight)
         self.penalty_weight = penalty_weight
         self.normalised = normalised
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
-        """The gradient above: n gradient evaluations, in one graph, since every confounder meets every other."""
+        """The gradient of the objective above: n evaluations, in one graph, since all pairs of confounders meet."""
 
         def penalised(leaves: Params) -> Tensor:
             losses, features = [], []
             for batch in episode.confounders:
-                restored, found = objective.restore_with_features(leaves, batch)
+                restored, inputs = objective.restore_with_features(leaves, batch)
                 losses.append(objective.judge(restored, batch))
-                features.append(found)
+                features.append(inputs)
             penalty = self._penalty(features)
             episode.notes["penalty"] = float(penalty.detach())
             return torch.stack(losses).mean() + self.penalty_weight * penalty
@@ -65,14 +68,14 @@ class CORAL(Method):
         return derivative(penalised, params)
 
     def _penalty(self, features: list[Tensor]) -> Tensor:
-        """The mean over all pairs, zero where there is none; features are (B, C, ...)."""
+        """The mean over all pairs, zero where there is no pair; features are (B, C, ...)."""
         if len(features) < 2:
             return features[0].new_zeros(())
         if self.normalised:
-            power = torch.stack([found.square().mean() for found in features]).mean()
-            features = [found / power.sqrt() for found in features]
-        samples = [found.transpose(0, 1).flatten(1) for found in features]
-        moments = [(found.mean(1), found.cov()) for found in samples]
+            power = torch.stack([feature.square().mean() for feature in features]).mean()
+            features = [feature / power.sqrt() for feature in features]
+        samples = [feature.transpose(0, 1).flatten(1) for feature in features]
+        moments = [(sample.mean(1), sample.cov()) for sample in samples]
         distances = [
             (mean - other_mean).square().mean() + (covariance - other_covariance).square().mean()
             for (mean, covariance), (other_mean, other_covariance) in combinations(moments, 2)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import overload
 
 import torch
 from torch import Tensor
 
-Params = Mapping[str, Tensor]
-"""Parameters, or anything shaped like them (gradients, vectors), by name."""
-
 
 @dataclass(frozen=True)
 class Batch:
-    """Distorted images and the clean ones they came from, float (B, C, H, W) in [0, 1].
+    """Distorted images and the clean images that they were made from.
 
-    The distorted ones are smaller where the task is to enlarge them.
-    `name` says which confounder made them; the mixture batch has none.
-    Raises ValueError where the two do not hold the same number of images.
+    Attributes:
+        distorted: Float (B, C, H, W) in [0, 1]; smaller than `clean` where the task is to enlarge.
+        clean: Float (B, C, H, W) in [0, 1].
+        name: The confounder that made the distorted images; empty for the mixture batch.
+
+    Raises:
+        ValueError: Where the two do not hold the same number of images.
     """
 
     distorted: Tensor
@@ -34,11 +36,20 @@ class Batch:
         return len(self.clean)
 
 
-class Made(Sequence[Batch]):
-    """Batches, some of them yet to be made: each is made when it is first asked for, and kept."""
+BatchOrMaker = Batch | Callable[[], Batch]
+"""A batch, or a function that makes one."""
 
-    def __init__(self, batches: Sequence[Batch | Callable[[], Batch]]):
+
+class LazyBatches(Sequence[Batch]):
+    """Batches that may be given as functions: each is made when it is first asked for, and kept.
+
+    Attributes:
+        seconds: The time that the making of batches took so far.
+    """
+
+    def __init__(self, batches: Sequence[BatchOrMaker]):
         self._batches = list(batches)
+        self.seconds = 0.0
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -52,36 +63,48 @@ class Made(Sequence[Batch]):
             return [self[i] for i in range(*index.indices(len(self)))]
         batch = self._batches[index]
         if not isinstance(batch, Batch):
+            started = time.perf_counter()
             batch = self._batches[index] = batch()
+            self.seconds += time.perf_counter() - started
         return batch
 
 
 class Episode:
     """One draw of the training distribution, from which a method makes one gradient.
 
-    confounders: element i is the batch under distortion d_i, the set D of the paper;
-        counterfactual when all share one clean content.
-    query: the mixture batch I_d, of its own content, each image under a confounder drawn evenly.
-    generator: the randomness that a method may use (order, mixing); None is torch's global one.
-    progress: the share of the training's budget that was spent before this step, in [0, 1).
-    notes: scalars that a method wants to see in the log, such as its curvature ratio.
+    A batch may be given as a function that makes it: it is made when a method first asks for it, so that no batch is
+    made in vain.
 
-    A batch may be given as a function that makes it: it is then made when a method first asks for it, so that
-    in training none is made in vain.
+    Args:
+        confounders: Element i is the batch under distortion d_i, the set D of the paper; counterfactual when all
+            share one clean content.
+        query: The mixture batch I_d, of its own content, each image under a confounder drawn evenly.
+        generator: The randomness that a method may use (order, mixing); None is torch's global generator.
+        progress: The share of the training's budget that was spent before this step, in [0, 1).
+
+    Attributes:
+        notes: Scalars by name that a method wants to see in the log, such as its curvature ratio.
     """
 
     def __init__(
         self,
-        confounders: Sequence[Batch | Callable[[], Batch]],
-        query: Batch | Callable[[], Batch],
+        confounders: Sequence[BatchOrMaker],
+        query: BatchOrMaker,
         generator: torch.Generator | None = None,
+        progress: float = 0.0,
     ):
-        self.confounders: Sequence[Batch] = Made(confounders)
-        self._query = Made([query])
+        self.confounders = LazyBatches(confounders)
+        self._query = LazyBatches([query])
         self.generator = generator
-        self.progress = 0.0
+        self.progress = progress
         self.notes: dict[str, float] = {}
 
     @property
     def query(self) -> Batch:
+        """The mixture batch I_d."""
         return self._query[0]
+
+    @property
+    def seconds(self) -> float:
+        """The time that the making of this episode's batches took so far."""
+        return self.confounders.seconds + self._query.seconds

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from .episode import Episode, Params
+from .episode import Episode
 from .gradients import gradient
 from .method import Method
 from .objective import Objective
+from .params import Params
 
 
 class ERM(Method):
     """Empirical risk minimisation: the plain gradient on the mixture of seen distortions (Vapnik 1992).
 
-    min_θ E L(f_θ(I_d), I_c), I_d the query batch: each image under a confounder drawn evenly.
+        min_θ E L(f_θ(I_d), I_c)
+
+    I_d is the query batch: each image under a confounder drawn evenly.
     """
+
+    cost = "1"
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """∇_θ L on the query: one gradient evaluation."""

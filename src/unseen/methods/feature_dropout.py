@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from .episode import Batch, Episode, Params
+from .episode import Batch, Episode
 from .gradients import derivative
-from .method import Method
+from .method import Method, require_share
 from .objective import Objective
+from .params import Params
 from .search_space import Uniform
 
 
@@ -18,29 +19,32 @@ class FeatureDropout(Method):
     """Dropout of channels before the last layer, and nowhere else (Kong et al., CVPR 2022).
 
     Kong, Liu, Gu, Qiao, Dong: Reflash Dropout in Image Super-Resolution; its `last-conv`, channel-wise. With the
-    last layer h and what it is given z = (z_1 ... z_C), f_θ = h(z):
+    last layer h and its input z = (z_1 ... z_C), f_θ = h(z):
 
         min_θ E L(h(m ⊙ z(I_d)), I_c),   m_c = 0 with probability p, else 1 / (1 − p)
 
     one m_c for each image of the query and each channel, the same in all its pixels. As E m_c = 1, a network
     is used for validation and tests as it is, nothing dropped.
 
-    Departures: for any restoration, and any network whose last layer is given (B, C, H, W); the paper enlarges.
+    Departures: for any restoration, and any network whose last layer takes (B, C, H, W); the paper enlarges.
 
-    p: probability that a channel is dropped, 0 (which is ERM) to below 1. The published code drops 0.5 in RRDB,
-        the default here, and 0.7 in SRResNet.
-    Raises ValueError for other values.
+    Args:
+        p: The probability that a channel is dropped, 0 (which is ERM) to below 1. The published code drops 0.5 in
+            RRDB, the default here, and 0.7 in SRResNet.
+
+    Raises:
+        ValueError: For other values.
     """
 
-    ranges = MappingProxyType({"p": Uniform(0.1, 0.8)})
+    cost = "1"
+    ranges: ClassVar = {"p": Uniform(0.1, 0.8)}
 
     def __init__(self, p: float = 0.5):
-        if not 0 <= p < 1:
-            raise ValueError(f"FeatureDropout: p {p!r} is not in [0, 1)")
+        require_share("FeatureDropout", p=p)
         self.p = p
 
     def check(self, objective: Objective, params: Params, batch: Batch) -> None:
-        """Raises ValueError where the last layer is given no maps (B, C, H, W)."""
+        """Raise ValueError where the input of the last layer has no maps (B, C, H, W)."""
         uncounted = Objective(objective.network, objective.loss)
         with torch.no_grad():
             shape = tuple(uncounted.features(params, batch).shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
+from typing import ClassVar
 
 from .dil import DIL
 from .inner_optimiser import SGD
@@ -17,7 +17,7 @@ class Fish(DIL):
 
         θ̃ ← θ;   for each i, in random order:  θ̃ ← θ̃ − α ∇L_i(θ̃);   θ ← θ + ε (θ̃ − θ)
 
-    The gradient is (θ − θ̃)/(αn). In the mean over the orders it is, up to terms in α², that of
+    The gradient is (θ − θ̃)/(αn). In the mean over the orders it is, up to terms in α², the gradient of
 
         (1/n) Σ_i L_i − (α/2n) Σ_{i<j} ⟨∇L_i, ∇L_j⟩
 
@@ -29,12 +29,16 @@ class Fish(DIL):
 
     Departures: the last step is the outer optimiser's. Plain descent at a rate of εαn would be the paper's.
 
-    inner_lr: α, above zero. With it grows the share of the inner products in the gradient: of the first order in α,
-        it is small where α is far below one over the curvature.
-    Raises ValueError for other values.
+    Args:
+        inner_lr: α, above zero. With it grows the share of the inner products in the gradient: of the first order in
+            α, that share is small where α is far below one over the curvature.
+
+    Raises:
+        ValueError: For other values.
     """
 
-    ranges = MappingProxyType({"inner_lr": LogUniform(1e-4, 1e-2)})
+    cost = "n"
+    ranges: ClassVar = {"inner_lr": LogUniform(1e-4, 1e-2)}
 
     def __init__(self, inner_lr: float = 1e-3):
         super().__init__("serial", 1, inner_lr, SGD)

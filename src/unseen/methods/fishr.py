@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .balanced import mean_gradient
-from .episode import Batch, Episode, Params
-from .gradients import derivative
-from .method import Method
+from .episode import Batch, Episode
+from .gradients import derivative, mean_gradient
+from .method import Method, require_nonnegative, require_share
 from .objective import Objective
+from .params import Params
 from .search_space import LogUniform, Uniform
 
 
@@ -42,38 +40,44 @@ class Fishr(Method):
     is smoothed, where the code begins at once; the outer Adam is not reset when it sets in. Each process smooths
     its own.
 
-    penalty_weight: λ, at least zero. The default makes the penalty's slope a seventh of the loss's or more, under L1 on
-        images in [0, 1] (`plain`, `rrdb_small`). (DomainBed has 1000, for cross-entropies.)
-    ema: γ, in [0, 1); the default is DomainBed's. v̂ is a sum, as there: a longer memory weighs the penalty more.
-    anneal: the share of the budget, in [0, 1), that is spent before the penalty sets in, zero until then; by
-        `episode.progress`. The default is DomainBed's, 1500 of 5000 steps.
-    Raises ValueError for other values, for batches of one image, for a network whose last layer does not work on
-    image by image, and for an episode of another number of confounders than the state's.
+    Args:
+        penalty_weight: λ, at least zero. The default makes the penalty's slope a seventh of the loss's or more, under
+            L1 on images in [0, 1] (`plain`, `rrdb_small`). (DomainBed has 1000, for cross-entropies.)
+        ema: γ, in [0, 1); the default is DomainBed's. v̂ is a sum, as in DomainBed: a longer memory weighs the penalty
+            more.
+        anneal: The share of the budget, in [0, 1), that is spent before the penalty sets in, zero until then; by
+            `episode.progress`. The default is DomainBed's, 1500 of 5000 steps.
+
+    Raises:
+        ValueError: For other values, for batches of one image, for a network whose last layer does not take images
+            one by one, and for an episode of another number of confounders than the state's.
     """
 
-    ranges = MappingProxyType({"penalty_weight": LogUniform(1, 1e3), "ema": Uniform(0.9, 0.99)})
+    cost = "n"
+    ranges: ClassVar = {"penalty_weight": LogUniform(1, 1e3), "ema": Uniform(0.9, 0.99)}
 
     def __init__(self, penalty_weight: float = 100.0, ema: float = 0.95, anneal: float = 0.3):
-        if not 0 <= penalty_weight < math.inf:
-            raise ValueError(f"Fishr: penalty_weight {penalty_weight!r} is below zero, or not finite")
-        for name, share in (("ema", ema), ("anneal", anneal)):
-            if not 0 <= share < 1:
-                raise ValueError(f"Fishr: {name} {share!r} is not within [0, 1)")
+        require_nonnegative("Fishr", penalty_weight=penalty_weight)
+        require_share("Fishr", ema=ema, anneal=anneal)
         self.penalty_weight = penalty_weight
         self.ema = ema
         self.anneal = anneal
         self.variances = torch.empty(0)  # v̂: a row for each confounder, a column for each weight of the last layer
 
     def check(self, objective: Objective, params: Params, batch: Batch) -> None:
-        """Raises ValueError for a batch of one image, which has no variance, and for a network whose last layer does
-        not do; RuntimeError where that cannot be differentiated twice."""
+        """Refuse what has no variance of gradients, or none that can be differentiated.
+
+        Raises:
+            ValueError: For a batch of one image, and for a network whose last layer does not take images one by one.
+            RuntimeError: Where the last layer cannot be differentiated twice.
+        """
         if len(batch) < 2:
             raise ValueError("Fishr: one image has no variance: needs batches of at least two")
         uncounted = Objective(objective.network, objective.loss)
         derivative(lambda leaves: loss_and_variance(uncounted, leaves, batch)[1].sum(), params)
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
-        """The gradient above: n gradient evaluations, in one graph, since the penalty needs all v_i at once."""
+        """The gradient of the objective above: n evaluations, in one graph, since the penalty needs all v_i at once."""
         if episode.progress < self.anneal:
             return mean_gradient(objective, params, episode.confounders)
         n = len(episode.confounders)
@@ -95,59 +99,68 @@ class Fishr(Method):
         return derivative(penalised, params)
 
     def state_dict(self) -> dict[str, Tensor]:
+        """The smoothed variances v̂; nothing before the penalty has set in."""
         return {"variances": self.variances} if len(self.variances) else {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take up v̂. Raises ValueError for the state of another method."""
         if set(state) - {"variances"}:
             raise ValueError(f"Fishr: keeps variances alone, but was given {', '.join(sorted(state))}")
         self.variances = state.get("variances", torch.empty(0))
 
 
 def loss_and_variance(objective: Objective, leaves: Params, batch: Batch) -> tuple[Tensor, Tensor]:
-    """L on a batch, and the variances over its images of ∇L to the last layer's weights, all in a row.
+    """The loss of a batch, and the variances over its images of the gradients to the last layer's weights.
 
-    Both can be differentiated. The last layer is the last to be run of those that have weights in `leaves`, which is
-    not always the last that was registered.
-    Raises ValueError where its output cannot be told apart by image.
+    The last layer is the last to run of those that have weights in `leaves`, which is not always the last that was
+    registered.
+
+    Returns:
+        L, a scalar, and the variances, one for each weight, in a row. Both can be differentiated.
+
+    Raises:
+        ValueError: Where the last layer's output cannot be told apart by image.
     """
     latest: list[_LayerRun] = []
     holders = {name.rpartition(".")[0] for name in leaves}
     layers = [(name, layer) for name, layer in objective.network.named_modules() if name in holders]
-    hooks = [layer.register_forward_hook(_note(name, latest)) for name, layer in layers if not list(layer.children())]
+    hooks = [layer.register_forward_hook(_keep(name, latest)) for name, layer in layers if not list(layer.children())]
     try:
         restored = objective.restore(leaves, batch)
     finally:
         for hook in hooks:
             hook.remove()
     run = latest[0]
-    if not len(run.given) == len(run.made) == len(batch):
+    if not len(run.input) == len(run.output) == len(batch):
         raise ValueError(f"Fishr: {run.name}, the last layer, does not take the images one by one")
-    if run.made._version != run.version:
-        raise ValueError(f"Fishr: what {run.name}, the last layer, makes is changed in place")
+    if run.output._version != run.version:
+        raise ValueError(f"Fishr: the output of {run.name}, the last layer, is changed in place")
     weights = {key.rpartition(".")[2]: value for key, value in leaves.items() if key.rpartition(".")[0] == run.name}
     images = [slice(b, b + 1) for b in range(len(batch))]
-    alone = [objective.loss(restored[image], batch.clean[image]) for image in images]
-    (slopes,) = torch.autograd.grad(torch.stack(alone).sum(), run.made, create_graph=True)
+    losses = [objective.loss(restored[image], batch.clean[image]) for image in images]
+    (slopes,) = torch.autograd.grad(torch.stack(losses).sum(), run.output, create_graph=True)
     gradients = []
     for image in images:
-        made = functional_call(run.layer, weights, (run.given[image],))
-        found = torch.autograd.grad(made, list(weights.values()), slopes[image], create_graph=True)
-        gradients.append(torch.cat([part.flatten() for part in found]))
+        output = functional_call(run.layer, weights, (run.input[image],))
+        by_weight = torch.autograd.grad(output, list(weights.values()), slopes[image], create_graph=True)
+        gradients.append(torch.cat([gradient.flatten() for gradient in by_weight]))
     return objective.judge(restored, batch), torch.stack(gradients).var(0)
 
 
 class _LayerRun(NamedTuple):
-    """What a layer was given and what it made of it; `version` tells whether that was changed since."""
+    """One call of a layer; `version` is that of the output when it was made, and tells whether it was changed since."""
 
     name: str
     layer: nn.Module
-    given: Tensor
-    made: Tensor
+    input: Tensor
+    output: Tensor
     version: int
 
 
-def _note(name: str, latest: list[_LayerRun]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-    def hook(layer: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
-        latest[:] = [_LayerRun(name, layer, given[0], made, made._version)]
+def _keep(name: str, latest: list[_LayerRun]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    """A forward hook that makes its layer's call the only element of `latest`."""
+
+    def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        latest[:] = [_LayerRun(name, layer, inputs[0], output, output._version)]
 
     return hook

@@ -7,17 +7,16 @@ network, and a product holds the graph of one batch only.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:  # the methods import this module
-    from .episode import Batch, Params
-    from .objective import Objective
+from .episode import Batch
+from .objective import Objective
+from .params import Params, add_scaled, divide, mean, norm, subtract, zeros_like
 
-    Function = Callable[[Params], Tensor]
-    """A scalar function of tensors by name."""
+Function = Callable[[Params], Tensor]
+"""A scalar function of tensors by name."""
 
 STEP = 1e-4
 """How far a finite difference goes to either side, as a share of ‖θ‖: shorter, float32 rounds too much of the
@@ -34,6 +33,15 @@ def loss_and_gradient(objective: Objective, params: Params, batch: Batch) -> tup
     return value_and_derivative(lambda leaves: objective(leaves, batch), params)
 
 
+def mean_gradient(risk: Callable[[Params, Batch], Tensor], params: Params, batches: Sequence[Batch]) -> Params:
+    """(1/n) Σ_i ∇_θ risk(θ, batch_i) at `params`, one batch at a time, so that memory does not grow with n."""
+
+    def slope(batch: Batch) -> Params:
+        return derivative(lambda leaves: risk(leaves, batch), params)
+
+    return mean(map(slope, batches), len(batches))
+
+
 def hessian_vector_product(objective: Objective, params: Params, batch: Batch, vector: Params) -> Params:
     """H v with H = ∇²_θ L at `params` on one batch, exact: two gradient evaluations, reverse over reverse."""
     objective.tally.images += len(batch)  # the second backward pass; the first is counted by the objective
@@ -41,11 +49,11 @@ def hessian_vector_product(objective: Objective, params: Params, batch: Batch, v
 
 
 def finite_difference_product(objective: Objective, params: Params, batch: Batch, vector: Params) -> Params:
-    """H v from plain gradients on both sides of `params`, `STEP` apart from it: two gradient evaluations.
+    """H v from plain gradients on both sides of `params`, `STEP` away from it: two gradient evaluations.
 
-    For smooth networks under smooth losses: what kinks lie within the step count as curvature.
+    For smooth networks under smooth losses: kinks within the step count as curvature.
     """
-    return params_difference(lambda leaves: objective(leaves, batch), params, vector, STEP)
+    return central_difference(lambda leaves: objective(leaves, batch), params, vector, STEP)
 
 
 def derivative(function: Function, point: Params) -> Params:
@@ -67,26 +75,17 @@ def second_derivative(function: Function, point: Params, vector: Params) -> Para
     return _backward(list(slope.values()), leaves, [vector[name] for name in leaves])
 
 
-def params_difference(function: Function, point: Params, vector: Params, step: float) -> Params:
+def central_difference(function: Function, point: Params, vector: Params, step: float) -> Params:
     """The Hessian of a function at a point p, times a vector v, by a central difference of gradients.
 
     (∇(p + εv) − ∇(p − εv)) / 2ε, where ε makes ‖εv‖ the share `step` of ‖p‖ (of 1 where p is zero).
     """
     length = norm(vector)
     if length == 0:
-        return {name: torch.zeros_like(value) for name, value in point.items()}
+        return zeros_like(point)
     epsilon = step * (norm(point) or 1.0) / length
-    after, before = (
-        derivative(function, {name: value.detach() + sign * epsilon * vector[name] for name, value in point.items()})
-        for sign in (1, -1)
-    )
-    return {name: (after[name] - before[name]) / (2 * epsilon) for name in point}
-
-
-def norm(vector: Params) -> float:
-    """The Euclidean norm over all parameters together."""
-    with torch.no_grad():
-        return float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(v) for v in vector.values()])))
+    after, before = (derivative(function, add_scaled(point, sign * epsilon, vector)) for sign in (1, -1))
+    return divide(subtract(after, before), 2 * epsilon)
 
 
 def _leaves(point: Params) -> Params:
@@ -98,7 +97,7 @@ def _backward(
 ) -> Params:
     """Σ_j weights_j · ∂outputs_j/∂leaves; zero for whatever the outputs do not depend on.
 
-    With `keep_graph` it can be differentiated again.
+    With `keep_graph` the result can be differentiated again.
     """
     no_weights: list[Tensor | None] = [None] * len(outputs)
     pairs = [
@@ -107,12 +106,12 @@ def _backward(
         if output.requires_grad  # a slope that is constant in θ carries no graph
     ]
     if not pairs:
-        return {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
-    found = torch.autograd.grad(
+        return zeros_like(leaves)
+    slopes = torch.autograd.grad(
         [output for output, _ in pairs],
         list(leaves.values()),
         grad_outputs=[weight for _, weight in pairs],
         create_graph=keep_graph,
         materialize_grads=True,
     )
-    return dict(zip(leaves, found, strict=True))
+    return dict(zip(leaves, slopes, strict=True))

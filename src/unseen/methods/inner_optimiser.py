@@ -9,51 +9,68 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
-from .episode import Params
+from .params import Params, add_scaled, divide, subtract, zeros_like
 
 
 class InnerOptimiser(Protocol):
-    """Takes virtual steps without touching the network."""
+    """Takes virtual steps without touching the network.
+
+    Attributes:
+        lr: α, the virtual learning rate.
+    """
 
     lr: float
 
     def step(self, params: Params, gradient: Params) -> Params:
-        """New parameters after one step; those given stay as they are."""
+        """The parameters after one step; `params` stay as they are."""
         ...
 
     def pseudo_gradient(self, start: Params, end: Params, steps: int) -> Params:
-        """What the outer optimiser is given for having moved from `start` to `end` in so many steps."""
+        """The gradient that the outer optimiser is given for a walk from `start` to `end` in `steps` steps."""
         ...
 
-    def state_dict(self) -> dict[str, Tensor]: ...
+    def state_dict(self) -> dict[str, Tensor]:
+        """The state that outlives the iteration, as tensors by name."""
+        ...
 
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None: ...
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take up a state that `state_dict` gave. Raises ValueError for the state of another optimiser."""
+        ...
 
 
 class SGD:
-    """φ = θ − αg, equation (3). The pseudo-gradient (θ − φ)/(αK) is the mean gradient along the path."""
+    """Plain gradient descent φ = θ − αg, equation (3) of DIL.
+
+    Args:
+        lr: α, the virtual learning rate.
+    """
 
     def __init__(self, lr: float):
         self.lr = lr
 
     def step(self, params: Params, gradient: Params) -> Params:
-        return {name: value.detach() - self.lr * gradient[name] for name, value in params.items()}
+        """θ − αg."""
+        return add_scaled(params, -self.lr, gradient)
 
     def pseudo_gradient(self, start: Params, end: Params, steps: int) -> Params:
-        return {name: (value.detach() - end[name]) / (self.lr * steps) for name, value in start.items()}
+        """(θ − φ)/(αK), which is the mean gradient along a path of K steps."""
+        return divide(subtract(start, end), self.lr * steps)
 
     def state_dict(self) -> dict[str, Tensor]:
+        """Nothing."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Raise ValueError for any state but an empty one."""
         if state:
             raise ValueError(f"inner SGD keeps no state, but was given {', '.join(sorted(state))}")
 
 
 class Adam:
-    """Adam with β1 = 0, β2 = 0.999 whose second moments outlive the iteration, as the published code has it.
+    """Adam with β1 = 0, β2 = 0.999 whose second moments outlive the iteration, as the published code of DIL has it.
 
-    The pseudo-gradient is θ − φ as it stands: the outer Adam takes out its scale.
+    Args:
+        lr: α, the virtual learning rate.
     """
 
     def __init__(self, lr: float):
@@ -62,9 +79,9 @@ class Adam:
         self.steps_taken = 0
 
     def step(self, params: Params, gradient: Params) -> Params:
+        """The parameters after one step of Adam, which moves the second moments too."""
         names = list(params)
-        if not self.second_moments:
-            self.second_moments = {name: torch.zeros_like(gradient[name]) for name in names}
+        self.second_moments = self.second_moments or zeros_like(gradient)
         moved = [params[name].detach().clone() for name in names]
         adam(  # torch's own functional form, which updates `moved` and the moments in place
             moved,
@@ -85,13 +102,16 @@ class Adam:
         return dict(zip(names, moved, strict=True))
 
     def pseudo_gradient(self, start: Params, end: Params, steps: int) -> Params:
-        return {name: value.detach() - end[name] for name, value in start.items()}
+        """θ − φ as it stands: the outer Adam takes out its scale."""
+        return subtract(start, end)
 
     def state_dict(self) -> dict[str, Tensor]:
+        """The second moments and the number of steps taken."""
         moments = {f"second_moments.{name}": value for name, value in self.second_moments.items()}
         return moments | {"steps_taken": torch.tensor(self.steps_taken)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take up moments and steps. Raises ValueError where the number of steps is missing."""
         if "steps_taken" not in state:
             raise ValueError("inner Adam: the state has no steps_taken")
         self.steps_taken = int(state["steps_taken"])

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import MappingProxyType
+from typing import ClassVar
 
 import torch
 
-from .episode import Batch, Episode, Params
+from .episode import Batch, Episode
 from .gradients import gradient
 from .method import Method
 from .objective import Objective
+from .params import Params
 from .search_space import Uniform
 
 HIDDEN = -0.1
-"""What hidden pixels are set to, as in the published code: below [0, 1], so that none is taken for a black one."""
+"""The value of hidden pixels, as in the published code: below [0, 1], so that none is taken for a black pixel."""
 
 
 class InputMasking(Method):
@@ -28,16 +29,21 @@ class InputMasking(Method):
     tests hide nothing.
 
     Departures: no attention masks, with which the published code hides 75 % inside SwinIR as well, so that training
-    and tests differ less; ours is for any network. Instead r reaches down to 0, and images of which nothing is
+    and tests differ less; here any network will do. Instead r reaches down to 0, and images of which nothing is
     hidden, as in tests, are among those trained on: from the published r of 0.8 to 0.9 alone, a convolutional network
     learns to fill in what is missing on every side, and fails where nothing is. What is left of an image is not
     divided by 1 − r, which would keep its mean: pixels are to be restored as they are, not from multiples of them.
 
-    low, high: the range of r, 0 ≤ low ≤ high < 1; 0 and 0 is ERM.
-    Raises ValueError for other values.
+    Args:
+        low: The lower end of the range of r, 0 ≤ low ≤ high; with low and high both 0 the method is ERM.
+        high: The upper end of the range of r, low ≤ high < 1.
+
+    Raises:
+        ValueError: For other values.
     """
 
-    ranges = MappingProxyType({"high": Uniform(0.1, 0.9)})
+    cost = "1"
+    ranges: ClassVar = {"high": Uniform(0.1, 0.9)}
 
     def __init__(self, low: float = 0.0, high: float = 0.8):
         if not 0 <= low <= high < 1:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from types import MappingProxyType
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from .balanced import mean_gradient
-from .episode import Batch, Episode, Params
-from .method import Method
+from .episode import Batch, Episode
+from .gradients import mean_gradient
+from .method import Method, require_nonnegative, require_share
 from .objective import Objective
+from .params import Params
 from .search_space import LogUniform
 
 
@@ -33,27 +33,30 @@ class IRM(Method):
     D_i² of the whole batch, where the paper's code multiplies the D_i of two halves, which is unbiased; the outer
     Adam is not reset, nor the loss divided by λ, when the penalty sets in.
 
-    penalty_weight: λ, at least zero, in units of 1/loss. D_i is zero for a black image too; under L1 it cannot fall
-        below minus the mean of the restored image, about 1/2 at most, so that the default, 1, is nearly the greatest
-        λ that trains against no confounder and leaves no minimum in the dark. (DomainBed has 100, for cross-entropies.)
-    anneal: the share of the budget, in [0, 1), that is spent before the penalty sets in, zero until then; by
-        `episode.progress`. None by default; with λ far above 1 the network must first come out of the dark (DomainBed:
-        0.1).
-    Raises ValueError for other values.
+    Args:
+        penalty_weight: λ, at least zero, in units of 1/loss. D_i is zero for a black image too; under L1 it cannot
+            fall below minus the mean of the restored image, about 1/2 at most, so that the default, 1, is nearly the
+            greatest λ that trains against no confounder and leaves no minimum in the dark. (DomainBed has 100, for
+            cross-entropies.)
+        anneal: The share of the budget, in [0, 1), that is spent before the penalty sets in, zero until then; by
+            `episode.progress`. None by default; with λ far above 1 the network must first come out of the dark
+            (DomainBed: 0.1).
+
+    Raises:
+        ValueError: For other values.
     """
 
-    ranges = MappingProxyType({"penalty_weight": LogUniform(0.1, 100)})
+    cost = "n"
+    ranges: ClassVar = {"penalty_weight": LogUniform(0.1, 100)}
 
     def __init__(self, penalty_weight: float = 1.0, anneal: float = 0.0):
-        if not 0 <= penalty_weight < math.inf:
-            raise ValueError(f"IRM: penalty_weight {penalty_weight!r} is below zero, or not finite")
-        if not 0 <= anneal < 1:
-            raise ValueError(f"IRM: anneal {anneal!r} is not within [0, 1)")
+        require_nonnegative("IRM", penalty_weight=penalty_weight)
+        require_share("IRM", anneal=anneal)
         self.penalty_weight = penalty_weight
         self.anneal = anneal
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
-        """The gradient above: n gradient evaluations. Slope and penalty share one pass through the network."""
+        """The gradient of the objective above: n evaluations. Loss and penalty share one pass through the network."""
         weight = self.penalty_weight if episode.progress >= self.anneal else 0.0
         penalties: list[Tensor] = []
 
@@ -65,6 +68,6 @@ class IRM(Method):
             penalties.append(slope.detach() ** 2)
             return risk + weight * slope**2
 
-        found = mean_gradient(penalised, params, episode.confounders)
+        result = mean_gradient(penalised, params, episode.confounders)
         episode.notes["penalty"] = float(torch.stack(penalties).mean())
-        return found
+        return result

@@ -1,15 +1,17 @@
-"""The one verb that every training method has."""
+"""The one verb that every training method has, and the checks of settings that methods share."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor
 
-from .episode import Batch, Episode, Params
+from .episode import Batch, Episode
 from .objective import Objective
+from .params import Params
 from .search_space import SearchRange
 
 
@@ -17,23 +19,34 @@ class Method(ABC):
     """A way to turn an episode into a gradient for the outer optimiser. One small class a paper.
 
     A method sees an objective, parameters and an episode; never a data loader, a device or a process group.
+    The arguments of `__init__` are its settings. Whatever must last from one step to the next goes through
+    `state_dict` and `load_state_dict`.
+    """
+
+    cost: ClassVar[str] = ""
+    """The gradient evaluations of one step, in terms of n, the number of confounders: "1", "n + 1", "4n".
+
+    Every built-in method states it; docs/comparing.md shows it, and a test counts them.
     """
 
     sees_unseen: ClassVar[bool] = False
     """True only for the ceiling, which trains on held-out and unseen levels too and is labelled so."""
 
     ranges: ClassVar[Mapping[str, SearchRange]] = {}
-    """What its settings may be drawn from where they are tuned, by name; those left out keep their defaults."""
+    """The range that each setting is drawn from where settings are tuned; a setting without one keeps its default."""
 
     @abstractmethod
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """The gradient, or pseudo-gradient, by parameter name; `params` are left as they are."""
 
     def check(self, objective: Objective, params: Params, batch: Batch) -> None:  # noqa: B027 (most can train anything)
-        """Called once, before the first step: raises ValueError for what this method cannot train.
+        """Refuse what this method cannot train; called once, before the first step.
 
         A method of second order calls the check of its Hessian-vector product, one of
         `unseen.methods.second_order.HESSIAN_PRODUCTS`.
+
+        Raises:
+            ValueError: For a network, loss or batch that the method cannot train.
         """
 
     def weights(self, params: Params) -> Params:
@@ -44,10 +57,35 @@ class Method(ABC):
         return params
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What must survive from one iteration to the next, as tensors by name; nothing for most methods."""
+        """The state that must survive from one step to the next, as tensors by name; empty for most methods."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state that `state_dict` gave. Raises ValueError if it is another method's."""
+        """Take up a state that `state_dict` gave.
+
+        Raises:
+            ValueError: For the state of another method.
+        """
         if state:
             raise ValueError(f"{type(self).__name__} keeps no state, but was given {', '.join(sorted(state))}")
+
+
+def require_nonnegative(owner: str, **settings: float) -> None:
+    """Raise ValueError, naming the owner of the settings, for one that is below zero or not finite."""
+    for name, value in settings.items():
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{owner}: {name} {value!r} is below zero, or not finite")
+
+
+def require_positive(owner: str, **settings: float) -> None:
+    """Raise ValueError, naming the owner of the settings, for one that is not above zero, or not finite."""
+    for name, value in settings.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{owner}: {name} {value!r} is not above zero, or not finite")
+
+
+def require_share(owner: str, **settings: float) -> None:
+    """Raise ValueError, naming the owner of the settings, for one that is not in [0, 1)."""
+    for name, value in settings.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{owner}: {name} {value!r} is not within [0, 1)")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .episode import Batch, Episode, Params
+from .episode import Batch, Episode
 from .gradients import gradient
-from .method import Method
+from .method import Method, require_positive
 from .objective import Objective
+from .params import Params
 from .search_space import LogUniform
 
 
@@ -26,7 +26,7 @@ class Mixup(Method):
         min_θ E L(f_θ(λ I_{d_i} + (1 − λ) I_{d_j}), λ I_{c,i} + (1 − λ) I_{c,j}),   λ ~ Beta(alpha, alpha)
 
     Under counterfactual content both have one clean image: what is mixed is the distortion alone, and the mixture is
-    a degradation of that image between the two. Not in strength, though: the noise of the two is independent and
+    a degradation of that image between the two; but not in strength: the noise of the two is independent and
     averages out, σ² = λ² σ_i² + (1 − λ)² σ_j², so that mixtures of noise are weaker than the stronger of the two,
     and may be weaker than both.
     A single confounder is mixed within its batch, with a random permutation of it, as by Zhang et al.; so is the
@@ -36,16 +36,19 @@ class Mixup(Method):
     there are domains, so that a step costs what ERM's does. Targets are mixed, where DomainBed mixes two losses:
     for its cross-entropy, not for ours, these are the same.
 
-    alpha: the shape of the Beta distribution, above 0; towards 0 nothing is mixed and each image is under d_i
-        or d_j, above 1 halves are mixed more often than not. 0.2 as in DomainBed.
-    Raises ValueError for other values.
+    Args:
+        alpha: The shape of the Beta distribution, above 0; towards 0 nothing is mixed and each image is under d_i
+            or d_j, above 1 halves are mixed more often than not. 0.2 as in DomainBed.
+
+    Raises:
+        ValueError: For other values.
     """
 
-    ranges = MappingProxyType({"alpha": LogUniform(0.1, 10)})
+    cost = "1"
+    ranges: ClassVar = {"alpha": LogUniform(0.1, 10)}
 
     def __init__(self, alpha: float = 0.2):
-        if not 0 < alpha < math.inf:
-            raise ValueError(f"Mixup: alpha {alpha!r} is not above zero, or not finite")
+        require_positive("Mixup", alpha=alpha)
         self.alpha = alpha
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:

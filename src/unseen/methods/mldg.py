@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from types import MappingProxyType
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 
-from .balanced import mean_gradient
-from .dil import Hvp, relative_length
-from .episode import Batch, Episode, Params
-from .gradients import norm
+from .episode import Batch, Episode
+from .gradients import mean_gradient
 from .inner_optimiser import SGD
-from .method import Method
+from .method import Method, require_nonnegative, require_positive
 from .objective import Objective
+from .params import Params, add_scaled, relative_distance
 from .search_space import LogUniform
-from .second_order import HESSIAN_PRODUCTS
+from .second_order import Hvp, hessian_product
 
 
 class MLDG(Method):
@@ -37,15 +34,19 @@ class MLDG(Method):
 
     Departures: none in the equation. Where batches are counterfactual, S and T show the same clean content.
 
-    inner_lr: α, above zero. DomainBed's is the outer learning rate, here 1e-3 by default.
-    beta: β, at least zero; 1 as in DomainBed.
-    meta_test: |T|, at least one; at least one confounder more than that is needed.
-    order: 1 or 2.
-    hvp: how order 2 comes by its Hessian-vector products, as for DIL.
-    Raises ValueError for other values, and for an episode of too few confounders.
+    Args:
+        inner_lr: α, above zero. DomainBed's is the outer learning rate, here 1e-3 by default.
+        beta: β, at least zero; 1 as in DomainBed.
+        meta_test: |T|, at least one; at least one confounder more than that is needed.
+        order: 1 or 2.
+        hvp: How order 2 computes its Hessian-vector products, as for DIL.
+
+    Raises:
+        ValueError: For other values, and for an episode of too few confounders.
     """
 
-    ranges = MappingProxyType({"inner_lr": LogUniform(1e-4, 1e-2), "beta": LogUniform(0.1, 10)})
+    cost = "n + 2(n − 1)"
+    ranges: ClassVar = {"inner_lr": LogUniform(1e-4, 1e-2), "beta": LogUniform(0.1, 10)}
 
     def __init__(
         self,
@@ -55,33 +56,28 @@ class MLDG(Method):
         order: Literal[1, 2] = 2,
         hvp: Hvp = "exact",
     ):
-        if not 0 < inner_lr < math.inf:
-            raise ValueError(f"MLDG: inner_lr {inner_lr!r} is not above zero, or not finite")
-        if not 0 <= beta < math.inf:
-            raise ValueError(f"MLDG: beta {beta!r} is below zero, or not finite")
+        require_positive("MLDG", inner_lr=inner_lr)
+        require_nonnegative("MLDG", beta=beta)
         if meta_test < 1:
             raise ValueError(f"MLDG: meta_test {meta_test!r} is below one")
         if order not in (1, 2):
             raise ValueError(f"MLDG: order {order!r} is neither 1 nor 2")
-        if hvp not in HESSIAN_PRODUCTS:
-            raise ValueError(f"MLDG: hvp {hvp!r}: {' or '.join(HESSIAN_PRODUCTS)}")
-        if order == 1 and hvp != "exact":
-            raise ValueError(f"MLDG: order 1 has no Hessian-vector products to take by {hvp}")
+        self.hvp = hessian_product("MLDG", hvp, order)
         self.inner = SGD(inner_lr)
         self.beta = beta
         self.meta_test = meta_test
         self.order = order
-        self.hvp = HESSIAN_PRODUCTS[hvp]
 
     def check(self, objective: Objective, params: Params, batch: Batch) -> None:
-        """Raises ValueError where order 2 would be wrong: see `unseen.methods.second_order`."""
+        """Raise ValueError where order 2 would be wrong: see `unseen.methods.second_order`."""
         if self.order == 2:
             self.hvp.check(objective, params, batch)
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
-        """The gradient above: n gradient evaluations (order 1), n + 2|S| (order 2).
+        """∇F(θ) + β (I − αH) ∇G(φ): n gradient evaluations without H (order 1), n + 2|S| with it (order 2).
 
-        Notes as `virtual_step` how far the step went, ‖φ − θ‖ / ‖θ‖, and as `curvature` what it weighs, α‖Hv‖ / ‖v‖.
+        Notes as `virtual_step` how far the step went, ‖φ − θ‖ / ‖θ‖, and as `curvature` what the Hessian weighs,
+        α‖Hv‖ / ‖v‖ with v = ∇G(φ).
         """
         n = len(episode.confounders)
         if n <= self.meta_test:
@@ -91,19 +87,9 @@ class MLDG(Method):
         meta_train = [episode.confounders[i] for i in order[self.meta_test :]]
         before = mean_gradient(objective, params, meta_train)
         phi = self.inner.step(params, before)
-        episode.notes["virtual_step"] = relative_length(params, phi)
+        episode.notes["virtual_step"] = relative_distance(params, phi)
         after = mean_gradient(objective, phi, meta_test)
         if self.order == 2:
-            after = self._through_the_step(objective, params, meta_train, after, episode)
-        return {name: value + self.beta * after[name] for name, value in before.items()}
-
-    def _through_the_step(
-        self, objective: Objective, params: Params, meta_train: list[Batch], vector: Params, episode: Episode
-    ) -> Params:
-        """(I − αH) v."""
-        bent = {name: torch.zeros_like(value) for name, value in params.items()}
-        for batch in meta_train:
-            for name, product in self.hvp.product(objective, params, batch, vector).items():
-                bent[name] += product / len(meta_train)
-        episode.notes["curvature"] = self.inner.lr * norm(bent) / max(norm(vector), 1e-12)
-        return {name: value - self.inner.lr * bent[name] for name, value in vector.items()}
+            after, ratio = self.hvp.through_step(objective, params, meta_train, after, self.inner.lr)
+            episode.notes["curvature"] = ratio
+        return add_scaled(before, self.beta, after)

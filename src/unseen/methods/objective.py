@@ -10,10 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .episode import Batch, Params
+from .episode import Batch
+from .params import Params
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+"""A loss of (restored, clean), both (B, C, H, W): a scalar."""
 Change = Callable[[Tensor], Tensor]
+"""A function from features to the features that replace them, of the same shape."""
 LOSSES: dict[str, Loss] = {"l1": F.l1_loss, "l2": F.mse_loss, "huber": F.smooth_l1_loss}
 
 
@@ -21,9 +24,11 @@ LOSSES: dict[str, Loss] = {"l1": F.l1_loss, "l2": F.mse_loss, "huber": F.smooth_
 class Tally:
     """What an objective was asked since the tally was last cleared.
 
-    images: one per image of each forward pass, and what second-order products add; divided by the batch
-        size, the number of *gradient evaluations*.
-    calls, loss: how often, and the sum of the values.
+    Attributes:
+        images: One for each image of each forward pass, and what second-order products add. Divided by the batch
+            size: the number of *gradient evaluations*.
+        calls: How many losses were computed.
+        loss: The sum of these losses.
     """
 
     images: int = 0
@@ -32,10 +37,17 @@ class Tally:
 
 
 class Objective:
-    """`objective(params, batch) -> scalar`: the loss of the network at `params` on a batch of pairs.
+    """The loss of a network at given parameters on a batch of pairs: `objective(params, batch) -> scalar`.
 
     The value depends on the arguments alone; parameters that `params` does not name keep the network's own
     values. `tally` counts what was asked, so that methods can be given equal budgets.
+
+    Args:
+        network: Maps (B, C, H, W) to restored images.
+        loss: A function of (restored, clean) that gives a scalar.
+
+    Attributes:
+        tally: What was asked so far.
     """
 
     def __init__(self, network: nn.Module, loss: Loss):
@@ -45,10 +57,16 @@ class Objective:
         self._last: nn.Module | None = None
 
     def restore(self, params: Params, batch: Batch, at_last: Change | None = None) -> Tensor:
-        """f_params(I_d): restored images, shaped as `batch.clean`. Counted, as its gradient is what it is for.
+        """Restore a batch: f_params(I_d). Counted in the tally, since a gradient is what it is called for.
 
-        at_last: is given what the network's last layer is given, (B, ...) as that layer has it, and returns what the
-            layer is to be given instead: features to look at, or to change.
+        Args:
+            params: The parameters θ.
+            batch: The batch, of which only the distorted images are looked at.
+            at_last: A function that gets the input of the network's last layer, (B, ...) as that layer takes it, and
+                returns the input that the layer is given instead: to look at features, or to change them.
+
+        Returns:
+            Restored images, shaped as `batch.clean`.
         """
         self.tally.images += len(batch)
         if at_last is None:
@@ -61,42 +79,42 @@ class Objective:
             hook.remove()
 
     def features(self, params: Params, batch: Batch) -> Tensor:
-        """What the network's last layer is given for a batch, (B, ...) as that layer has it. Counted likewise."""
+        """The input of the network's last layer for a batch, (B, ...) as that layer takes it. Counted as `restore`."""
         return self.restore_with_features(params, batch)[1]
 
     def restore_with_features(self, params: Params, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Both of the above, in one forward pass, which is what is counted."""
-        given: list[Tensor] = []
+        """Restored images and the input of the last layer, in one forward pass, counted once."""
+        features: list[Tensor] = []
 
-        def keep(features: Tensor) -> Tensor:
-            given.append(features)
-            return features
+        def keep(inputs: Tensor) -> Tensor:
+            features.append(inputs)
+            return inputs
 
-        return self.restore(params, batch, keep), given[0]
+        return self.restore(params, batch, keep), features[0]
 
     def judge(self, restored: Tensor, batch: Batch) -> Tensor:
-        """The loss of images that `restore` gave for a batch, a scalar; entered as a loss of the training."""
+        """The loss of images that `restore` gave for a batch, a scalar; entered in the tally as a training loss."""
         value = self.loss(restored, batch.clean)
         self.tally.calls += 1
         self.tally.loss = self.tally.loss + value.detach()
         return value
 
     def _last_layer(self, params: Params, batch: Batch) -> nn.Module:
-        """The layer with weights to train that is run last, which need not be the one that was registered last.
+        """The layer with trainable weights that runs last, which need not be the one that was registered last.
 
-        Found once, by a forward pass that is not counted.
+        Looked for once, by a forward pass that is not counted.
         """
         if self._last is None:
-            ran: list[nn.Module] = []
+            run: list[nn.Module] = []
             layers = [m for m in self.network.modules() if any(p.requires_grad for p in m.parameters(recurse=False))]
-            hooks = [m.register_forward_hook(lambda layer, given, made: ran.append(layer)) for m in layers]
+            hooks = [m.register_forward_hook(lambda layer, inputs, output: run.append(layer)) for m in layers]
             try:
                 with torch.no_grad():
                     self._forward(params, batch)
             finally:
                 for hook in hooks:
                     hook.remove()
-            self._last = ran[-1]
+            self._last = run[-1]
         return self._last
 
     def _forward(self, params: Params, batch: Batch) -> Tensor:
@@ -112,10 +130,13 @@ class Objective:
         return tally
 
     def check(self, params: Params, batch: Batch) -> None:
-        """Raises ValueError where the network is no function of its input, or no restorer of images.
+        """Refuse a network that is no function of its input, or no restorer of images.
 
         Evaluation mode silences the usual layers; a network that draws random numbers or counts batches
         on its own would make every virtual update a different one.
+
+        Raises:
+            ValueError: Where two passes over one batch differ, or the output is not shaped as the clean images.
         """
         with torch.no_grad():
             first, second = self._forward(params, batch), self._forward(params, batch)
@@ -126,11 +147,18 @@ class Objective:
 
 
 def objective_for(network: nn.Module, loss: str | Loss = "l1") -> Objective:
-    """The objective of `network` under a loss: l1, l2, huber, or a function (restored, clean) -> scalar.
+    """Make the objective of a network under a loss.
 
     The network is put into evaluation mode and stays there: a method evaluates it at many parameters, so
     batch statistics must be frozen, and dropout and stochastic depth off, for the objective to be a
-    function at all. Raises ValueError for an unknown loss.
+    function at all.
+
+    Args:
+        network: Maps (B, C, H, W) to restored images.
+        loss: l1, l2, huber, or a function (restored, clean) -> scalar.
+
+    Raises:
+        ValueError: For an unknown loss.
     """
     if isinstance(loss, str):
         if loss not in LOSSES:

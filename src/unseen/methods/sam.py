@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from types import MappingProxyType
+from typing import ClassVar
 
-from .episode import Episode, Params
-from .gradients import gradient, norm
-from .method import Method
+from .episode import Episode
+from .gradients import gradient
+from .method import Method, require_positive
 from .objective import Objective
+from .params import Params, add_scaled, norm
 from .search_space import LogUniform
 
 
@@ -20,7 +20,7 @@ class SAM(Method):
         min_θ max_{‖ε‖ ≤ ρ} L(f_{θ+ε}(I_d), I_c)
 
     whose inner maximum is taken to first order, equation (2) with p = 2, and whose gradient is that of
-    equation (3), with what ε̂ itself owes to θ left out (algorithm 1):
+    equation (3), with the dependence of ε̂ on θ left out (algorithm 1):
 
         ε̂ = ρ ∇_θ L / ‖∇_θ L‖,   g = ∇L at θ + ε̂
 
@@ -29,20 +29,22 @@ class SAM(Method):
     Departures: no weight decay, which the paper adds to L. Of several processes each climbs on its own batch:
     the paper's m-sharpness, with m the batch of one process.
 
-    rho: ρ, how far to climb, in units of θ; the paper's 0.05.
-    Raises ValueError for a ρ that is not above zero, or not finite.
+    Args:
+        rho: ρ, how far to climb, in units of θ, above zero; the paper's 0.05.
+
+    Raises:
+        ValueError: For a ρ that is not above zero, or not finite.
     """
 
-    ranges = MappingProxyType({"rho": LogUniform(5e-3, 0.5)})
+    cost = "2"
+    ranges: ClassVar = {"rho": LogUniform(5e-3, 0.5)}
 
     def __init__(self, rho: float = 0.05):
-        if not 0 < rho < math.inf:
-            raise ValueError(f"SAM: rho {rho!r} is not above zero, or not finite")
+        require_positive("SAM", rho=rho)
         self.rho = rho
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """∇L at θ + ε̂ on the query: two gradient evaluations."""
         uphill = gradient(objective, params, episode.query)
-        stretch = self.rho / max(norm(uphill), 1e-12)
-        worst = {name: value.detach() + stretch * uphill[name] for name, value in params.items()}
+        worst = add_scaled(params, self.rho / max(norm(uphill), 1e-12), uphill)
         return gradient(objective, worst, episode.query)

@@ -1,7 +1,7 @@
 """Whether a network can be differentiated twice, and whether finite differences can stand in for it.
 
-Autograd takes every module at its word. A module with an autograd function of its own can have right gradients
-and wrong second derivatives, and nothing tells: training goes on, along some other direction.
+Autograd trusts every module. A module with an autograd function of its own can have right gradients and wrong second
+derivatives, and no error is raised: training goes on, along some other direction.
 """
 
 from __future__ import annotations
@@ -10,27 +10,25 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeGuard
+from typing import Any, Literal, NamedTuple, Protocol, TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
+from .episode import Batch
 from .gradients import (
     STEP,
+    Function,
+    central_difference,
     derivative,
     finite_difference_product,
     hessian_vector_product,
-    norm,
-    params_difference,
     second_derivative,
 )
-
-if TYPE_CHECKING:  # the methods import this module
-    from .episode import Batch, Params
-    from .gradients import Function
-    from .objective import Objective
+from .objective import Objective
+from .params import Params, add_scaled, mean, norm, subtract
 
 STEPS = (1e-6, 1e-7, 1e-8, 1e-9)
 """Steps of the sweep, as shares of ‖θ‖: one of them crosses no kink of a leaky ReLU."""
@@ -38,22 +36,25 @@ TOLERANCE = 1e-5
 """Relative error from which a product is wrong: sound networks stay below 1e-8, wrong ones above 1e-3
 (docs/method.md)."""
 SPREAD = 0.1
-"""How far off a network's own parameters the check stands, as a share of their root mean square."""
-SHORTEST = 1e-9
-"""The step, in float64, of the finite difference that crosses no kink."""
-SPOILT = 1e-2
+"""Distance of the checked parameters from the network's own, as a share of their root mean square."""
+SHORTEST_STEP = 1e-9
+"""The step, in float64, of the finite difference that crosses no kink, as a share of ‖θ‖."""
+KINK_TOLERANCE = 1e-2
 """Relative error from which kinks spoil a finite difference."""
-PROBED = 2
-"""How many images of a batch finite differences are probed on: float64 takes twice the memory."""
+PROBED_IMAGES = 2
+"""The number of images of a batch that finite differences are probed on: float64 takes twice the memory."""
 TINY = 16
 """Height and width of the images that a network is checked on before training, in pixels."""
 
 
 class SecondOrderError(ValueError):
-    """Second derivatives of `module` are wrong or cannot be had.
+    """Second derivatives of a module are wrong or cannot be had.
 
-    module: the qualified name of a submodule; empty for the network itself.
-    error: relative error of a Hessian-vector product of the whole network; infinite where there is none.
+    Args:
+        module: The qualified name of the submodule; empty for the network itself.
+        kind: The name of the module's class.
+        fault: What is wrong, to stand behind the name in the message.
+        error: The relative error of a Hessian-vector product of the whole network; infinite where there is none.
     """
 
     def __init__(self, module: str, kind: str, fault: str, error: float):
@@ -73,61 +74,71 @@ class _Float64(TorchFunctionMode):
 
         if func is Tensor.float:
             func = Tensor.double
-        made = func(*map(in_double, args), **{key: in_double(value) for key, value in (kwargs or {}).items()})
-        return made.double() if isinstance(made, Tensor) and made.dtype is torch.float32 else made
+        result = func(*map(in_double, args), **{key: in_double(value) for key, value in (kwargs or {}).items()})
+        return result.double() if isinstance(result, Tensor) and result.dtype is torch.float32 else result
 
 
 @torch.enable_grad()
 def check_second_order(network: nn.Module, input_shape: tuple[int, ...]) -> float:
-    """The relative error of autograd's second derivatives of a network, at most `TOLERANCE`.
-
-    input_shape: (B, C, H, W) of the random image in [0, 1] that the network is given, better tiny: short steps
-        then cross no kink, so that networks with leaky ReLU pass.
+    """Measure the relative error of autograd's second derivatives of a network.
 
     A Hessian-vector product over all trainable parameters, of the mean square error against a random target, is
     compared with central differences of gradients over a sweep of steps. If no step makes the two agree, every
     submodule is compared on the input that it got, over its parameters and that input together, in the order in
-    which they finished; the first that disagrees is named.
+    which the submodules finished; the first that disagrees is named.
 
     All of it happens in float64, in evaluation mode, on a copy whose parameters are moved a little at random:
     networks often start from zeros (NAFNet's residual weights) that hide what they are multiplied with. The
     network itself is left as it is.
-    Raises SecondOrderError where the second derivatives are wrong or cannot be had, and what the network raises
-    where it cannot take `input_shape`.
+
+    Args:
+        network: The network.
+        input_shape: (B, C, H, W) of the random image in [0, 1] that the network is given, better tiny: short steps
+            then cross no kink, so that networks with leaky ReLU pass.
+
+    Returns:
+        The relative error, at most `TOLERANCE`.
+
+    Raises:
+        SecondOrderError: Where the second derivatives are wrong or cannot be had.
+        Exception: Whatever the network raises where it cannot take `input_shape`.
     """
     draws = torch.Generator().manual_seed(0)
-    moved = _moved(network, draws)
+    perturbed = _perturbed_copy(network, draws)
     image = torch.rand(input_shape, generator=draws, dtype=torch.float64)
-    device = next((parameter.device for parameter in moved.parameters()), image.device)
+    device = next((parameter.device for parameter in perturbed.parameters()), image.device)
     with _Float64():
-        calls = _calls(moved, image.to(device))
+        calls = _calls(perturbed, image.to(device))
         whole = calls[-1]
         error, fault = _compare(whole, whole.parameters)
         if not fault:
             return error
         for call in calls:
-            _, found = _compare(call, {**call.parameters, **call.inputs})
-            if found:
-                raise SecondOrderError(call.name, type(call.module).__name__, found, error)
+            _, module_fault = _compare(call, {**call.parameters, **call.inputs})
+            if module_fault:
+                raise SecondOrderError(call.name, type(call.module).__name__, module_fault, error)
     raise SecondOrderError("", type(network).__name__, fault, error)
 
 
 def check_finite_differences(objective: Objective, params: Params, batch: Batch) -> None:
-    """Raises ValueError where `finite_difference_product` is no second derivative, because of kinks.
+    """Refuse an objective whose kinks make `finite_difference_product` no second derivative.
 
     A finite difference counts the kinks within its step as curvature. That two such steps agree proves nothing:
     thousands of kinks look like the same curvature to both. So the product that training would use, in its dtype,
     along the gradient, on the first images of the batch, is compared with one in float64 over a step too short to
     meet a kink; nothing is differentiated twice. The loss is compared by itself as well, where training leads to:
     at restored images that equal the clean ones.
+
+    Raises:
+        ValueError: Where the loss has a kink, or where the product is off by more than `KINK_TOLERANCE`.
     """
-    few = [images[:PROBED] for images in (batch.distorted, batch.clean)]
-    network = _double(objective.network)
-    device = next((parameter.device for parameter in network.parameters()), few[0].device)
-    distorted, clean = (images.to(device, torch.float64) for images in few)
+    first = [images[:PROBED_IMAGES] for images in (batch.distorted, batch.clean)]
+    network = _double_copy(objective.network)
+    device = next((parameter.device for parameter in network.parameters()), first[0].device)
+    distorted, clean = (images.to(device, torch.float64) for images in first)
 
     def as_trained(point: Params) -> Tensor:
-        return objective.loss(functional_call(objective.network, dict(point), (few[0],)), few[1])
+        return objective.loss(functional_call(objective.network, dict(point), (first[0],)), first[1])
 
     def in_double(point: Params) -> Tensor:
         with _Float64():
@@ -137,16 +148,16 @@ def check_finite_differences(objective: Objective, params: Params, batch: Batch)
         return objective.loss(point["restored"], clean)
 
     noise = {"restored": _noise_like(clean, torch.Generator().manual_seed(0))}
-    ends = [params_difference(loss_alone, {"restored": clean}, noise, step) for step in (STEP, SHORTEST)]
-    if _distance(*ends) > SPOILT:
+    ends = [central_difference(loss_alone, {"restored": clean}, noise, step) for step in (STEP, SHORTEST_STEP)]
+    if _relative_error(*ends) > KINK_TOLERANCE:
         raise ValueError("finite differences need a smooth loss, such as l2 or huber: this one has a kink")
     vector = derivative(as_trained, params)
-    found = params_difference(as_trained, params, vector, STEP)
-    expected = params_difference(in_double, _like(clean, params), _like(clean, vector), SHORTEST)
-    error = _distance(_like(clean, found), expected)
-    if error > SPOILT:
+    product = central_difference(as_trained, params, vector, STEP)
+    expected = central_difference(in_double, _like(clean, params), _like(clean, vector), SHORTEST_STEP)
+    error = _relative_error(_like(clean, product), expected)
+    if error > KINK_TOLERANCE:
         raise ValueError(
-            f"finite differences are off by {100 * error:.3g} %, where {100 * SPOILT:g} % is allowed: "
+            f"finite differences are off by {100 * error:.3g} %, where {100 * KINK_TOLERANCE:g} % is allowed: "
             "the network has kinks; use hvp=exact or a first-order method"
         )
 
@@ -156,8 +167,8 @@ def _like(images: Tensor, point: Params) -> Params:
 
 
 def _check_exact(objective: Objective, params: Params, batch: Batch) -> None:
-    """`check_second_order` on a tiny image; and once as trained, since some kernels of float32 are differentiable once
-    and those of float64 twice."""
+    """`check_second_order` on a tiny image; and one product as trained, since some kernels of float32 are
+    differentiable once and those of float64 twice."""
     tiny = batch.distorted[:1, :, :TINY, :TINY]
     try:
         check_second_order(objective.network, tuple(tiny.shape))
@@ -170,28 +181,73 @@ def _check_exact(objective: Objective, params: Params, batch: Batch) -> None:
 
 
 class Product(Protocol):
-    """H v at `params` on one batch, H = ∇²_θ L."""
+    """A Hessian-vector product H v at `params` on one batch, H = ∇²_θ L."""
 
     def __call__(self, objective: Objective, params: Params, batch: Batch, vector: Params) -> Params: ...
 
 
 class HessianProduct(NamedTuple):
-    """A way to a Hessian-vector product, and what refuses, with a ValueError, an objective that it does not suit."""
+    """A way to compute a Hessian-vector product.
+
+    Attributes:
+        product: Computes H v.
+        check: Raises ValueError for an objective that `product` does not suit.
+    """
 
     product: Product
     check: Callable[[Objective, Params, Batch], None]
 
+    def through_step(
+        self, objective: Objective, params: Params, batches: Sequence[Batch], vector: Params, alpha: float
+    ) -> tuple[Params, float]:
+        """Carry a gradient at φ back to θ, through the virtual step φ = θ − α ∇L̄(θ).
 
-HESSIAN_PRODUCTS = {
+        One batch at a time, so that memory does not grow with the number of batches.
+
+        Args:
+            objective: Gives L̄, the mean of the losses of `batches`.
+            params: θ.
+            batches: The batches that the step was taken on.
+            vector: v, the gradient at φ.
+            alpha: α, the learning rate of the step.
+
+        Returns:
+            (I − αH̄) v with H̄ = ∇²L̄ at θ, and what the Hessian weighs in it, α‖H̄v‖ / ‖v‖.
+        """
+        products = (self.product(objective, params, batch, vector) for batch in batches)
+        bent = mean(products, len(batches))
+        return add_scaled(vector, -alpha, bent), alpha * norm(bent) / max(norm(vector), 1e-12)
+
+
+Hvp = Literal["exact", "finite-difference"]
+HESSIAN_PRODUCTS: dict[Hvp, HessianProduct] = {
     "exact": HessianProduct(hessian_vector_product, _check_exact),
     "finite-difference": HessianProduct(finite_difference_product, check_finite_differences),
 }
 """What the setting `hvp` of second-order methods names."""
 
 
+def hessian_product(owner: str, hvp: Hvp, order: int) -> HessianProduct:
+    """The Hessian-vector product that the setting `hvp` names.
+
+    Args:
+        owner: The method that is set, for the message.
+        hvp: exact or finite-difference.
+        order: The order of the method: order 1 has no product to choose.
+
+    Raises:
+        ValueError: For an unknown name, and for any choice but the default where the order is 1.
+    """
+    if hvp not in HESSIAN_PRODUCTS:
+        raise ValueError(f"{owner}: hvp {hvp!r}: {' or '.join(HESSIAN_PRODUCTS)}")
+    if order == 1 and hvp != "exact":
+        raise ValueError(f"{owner}: order 1 has no Hessian-vector products to take by {hvp}")
+    return HESSIAN_PRODUCTS[hvp]
+
+
 @dataclass(frozen=True)
 class _Call:
-    """What a submodule was called with, and with it a scalar function of its parameters and inputs."""
+    """One call of a submodule, and by it a scalar function of the submodule's parameters and inputs."""
 
     name: str
     module: nn.Module
@@ -199,12 +255,15 @@ class _Call:
 
     @property
     def parameters(self) -> Params:
+        """The trainable parameters of the submodule, detached."""
         return {name: p.detach() for name, p in self.module.named_parameters() if p.requires_grad}
 
     @property
     def inputs(self) -> Params:
-        """The inputs, off by up to `SPREAD`: zeros out of a ReLU are ties, hence kinks, for what takes a maximum.
-        Upwards only, since a root or a logarithm may follow."""
+        """The inputs, raised by noise of `SPREAD`: zeros out of a ReLU are ties, hence kinks, for a maximum.
+
+        Raised only, never lowered, since a root or a logarithm may follow.
+        """
         draws = torch.Generator().manual_seed(3)
         return {
             f"input {key}": value + SPREAD * _noise_like(value, draws).abs()
@@ -214,7 +273,7 @@ class _Call:
 
     def __call__(self, point: Params) -> Tensor:
         """The mean square error of what the submodule returns, against a random target."""
-        # Copies, since a module that works in place would change what it was given.
+        # Copies, since a module that works in place would change its inputs.
         arguments = {
             key: point.get(f"input {key}", value).clone() if isinstance(value, Tensor) else value
             for key, value in self.arguments.items()
@@ -234,22 +293,22 @@ class _Call:
         return error
 
 
-def _moved(network: nn.Module, draws: torch.Generator) -> nn.Module:
-    """A copy in float64 and evaluation mode, its parameters off by `SPREAD` at random, where zero by that much of 1."""
-    moved = _double(network)
+def _perturbed_copy(network: nn.Module, draws: torch.Generator) -> nn.Module:
+    """A copy in float64 and evaluation mode, parameters off by noise: `SPREAD` of their size, or of 1 where zero."""
+    perturbed = _double_copy(network)
     with torch.no_grad():
-        for parameter in moved.parameters():
+        for parameter in perturbed.parameters():
             if _is_real(parameter):
                 parameter.add_(SPREAD * _noise_like(parameter, draws))
-    return moved
+    return perturbed
 
 
-def _double(network: nn.Module) -> nn.Module:
+def _double_copy(network: nn.Module) -> nn.Module:
     """A copy in float64 and evaluation mode, on the same device if that knows float64."""
-    made = copy.deepcopy(network)
-    if any(parameter.device.type == "mps" for parameter in made.parameters()):
-        made = made.cpu()
-    return made.double().eval()
+    double = copy.deepcopy(network)
+    if any(parameter.device.type == "mps" for parameter in double.parameters()):
+        double = double.cpu()
+    return double.double().eval()
 
 
 def _noise_like(tensor: Tensor, draws: torch.Generator) -> Tensor:
@@ -260,19 +319,19 @@ def _noise_like(tensor: Tensor, draws: torch.Generator) -> Tensor:
 
 def _calls(network: nn.Module, image: Tensor) -> list[_Call]:
     """The first call of every submodule, in the order in which they finish; the network itself is last."""
-    given: dict[str, dict[int | str, Any]] = {}
+    arguments: dict[str, dict[int | str, Any]] = {}
     finished: dict[str, _Call] = {}
 
     def note(name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             values: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
-            given.setdefault(name, {key: v.detach().clone() if isinstance(v, Tensor) else v for key, v in values})
+            arguments.setdefault(name, {key: v.detach().clone() if isinstance(v, Tensor) else v for key, v in values})
 
         return hook
 
     def finish(name: str) -> Callable[[nn.Module, object, object], None]:
         def hook(module: nn.Module, args: object, returned: object) -> None:
-            finished.setdefault(name, _Call(name, module, given[name]))
+            finished.setdefault(name, _Call(name, module, arguments[name]))
 
         return hook
 
@@ -288,7 +347,7 @@ def _calls(network: nn.Module, image: Tensor) -> list[_Call]:
 
 
 def _compare(function: Function, point: Params) -> tuple[float, str]:
-    """How far off autograd's second derivatives of a function are at a point, and what is wrong, if anything is."""
+    """The relative error of autograd's second derivatives of a function at a point, and the fault, empty if none."""
     if not point:
         return 0.0, ""
     draws = torch.Generator().manual_seed(2)
@@ -299,18 +358,18 @@ def _compare(function: Function, point: Params) -> tuple[float, str]:
         return math.inf, f"cannot be had: {' '.join(str(error).split())}"
     least = math.inf
     for step in STEPS:
-        least = min(least, _distance(exact, params_difference(function, point, vector, step)))
+        least = min(least, _relative_error(exact, central_difference(function, point, vector, step)))
         if least <= TOLERANCE:
             return least, ""
     return least, f"are wrong, by {100 * least:.3g} %" if least < math.inf else "are no finite numbers"
 
 
-def _distance(a: Params, b: Params) -> float:
+def _relative_error(a: Params, b: Params) -> float:
     """‖a − b‖ as a share of the greater norm; zero for two zeros, infinite where a number is not finite."""
-    apart = norm({name: a[name] - b[name] for name in a})
-    if not math.isfinite(apart):
+    distance = norm(subtract(a, b))
+    if not math.isfinite(distance):
         return math.inf
-    return apart / max(norm(a), norm(b)) if apart else 0.0
+    return distance / max(norm(a), norm(b)) if distance else 0.0
 
 
 def _is_real(value: object) -> TypeGuard[Tensor]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from types import MappingProxyType
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from .episode import Episode, Params
+from .episode import Episode
 from .gradients import loss_and_gradient
-from .method import Method
+from .method import Method, require_nonnegative, require_share
 from .objective import Objective
+from .params import Params, accumulate, add_scaled, zeros_like
 from .search_space import LogUniform
 
 
@@ -33,38 +33,39 @@ class VREx(Method):
     Departures: a mean of risks where the paper has a sum, so that the learning rate does not depend on n; the outer
     Adam is not reset when the penalty sets in.
 
-    beta: β, at least zero, in units of 1/loss. The default is meant for L1 on images in [0, 1], whose risks lie
-        between about 0.02 and 0.05: it weighs the ends by 0.1 and 1.9, nearly as unevenly as it can be without
-        training against any. (DomainBed has 10, for cross-entropies near 1.) L2 is smaller, and needs more.
-    anneal: the share of the budget, in [0, 1), that is spent before the penalty sets in, zero until then; by
-        `episode.progress`. None by default: the published ones are needed by penalties of 1e4 (DomainBed: 0.1).
-    Raises ValueError for other values.
+    Args:
+        beta: β, at least zero, in units of 1/loss. The default is meant for L1 on images in [0, 1], whose risks lie
+            between about 0.02 and 0.05: it weighs the ends by 0.1 and 1.9, nearly as unevenly as it can be without
+            training against any. (DomainBed has 10, for cross-entropies near 1.) L2 is smaller, and needs more.
+        anneal: The share of the budget, in [0, 1), that is spent before the penalty sets in, zero until then; by
+            `episode.progress`. None by default: the published ones are needed by penalties of 1e4 (DomainBed: 0.1).
+
+    Raises:
+        ValueError: For other values.
     """
 
-    ranges = MappingProxyType({"beta": LogUniform(1, 1e3)})
+    cost = "n"
+    ranges: ClassVar = {"beta": LogUniform(1, 1e3)}
 
     def __init__(self, beta: float = 30.0, anneal: float = 0.0):
-        if not 0 <= beta < math.inf:
-            raise ValueError(f"VREx: beta {beta!r} is below zero, or not finite")
-        if not 0 <= anneal < 1:
-            raise ValueError(f"VREx: anneal {anneal!r} is not within [0, 1)")
+        require_nonnegative("VREx", beta=beta)
+        require_share("VREx", anneal=anneal)
         self.beta = beta
         self.anneal = anneal
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
-        """The gradient above: n gradient evaluations; two sums of gradients are kept, however many n is."""
+        """The gradient g above: n gradient evaluations; two sums of gradients are kept, however many n is."""
+        # g = ∇L̄ + β∇Var without holding n graphs. L̄ is known with the last loss only, so deviations are taken from
+        # the first loss, and then moved: Σ_i (L_i − L̄) ∇L_i = Σ_i (L_i − L_1) ∇L_i − (L̄ − L_1) Σ_i ∇L_i.
         n, losses = len(episode.confounders), list[Tensor]()
-        mean = {name: torch.zeros_like(value) for name, value in params.items()}
-        tilted = {name: torch.zeros_like(value) for name, value in params.items()}
+        mean, excess = zeros_like(params), zeros_like(params)
         for batch in episode.confounders:
             loss, slope = loss_and_gradient(objective, params, batch)
             losses.append(loss)
-            excess = loss - losses[0]  # not over the mean, which the last loss makes known; `offset` makes up for it
-            for name in mean:
-                mean[name] += slope[name] / n
-                tilted[name] += excess * slope[name] / n
+            accumulate(mean, slope, divisor=n)  # (1/n) Σ_i ∇L_i
+            accumulate(excess, slope, loss - losses[0], divisor=n)  # (1/n) Σ_i (L_i − L_1) ∇L_i
         risks = torch.stack(losses)
         episode.notes["risk_variance"] = float(risks.var(correction=0))
         beta = self.beta if episode.progress >= self.anneal else 0.0
-        offset = (risks - risks[0]).mean()
-        return {name: mean[name] + 2 * beta * (tilted[name] - offset * mean[name]) for name in mean}
+        deviations = add_scaled(excess, -(risks - risks[0]).mean(), mean)  # (1/n) Σ_i (L_i − L̄) ∇L_i
+        return add_scaled(mean, 2 * beta, deviations)

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.func import jvp
 
 from ..methods import Batch, Episode, Objective, Params
-from ..methods.dil import relative_length
-from ..methods.gradients import loss_and_gradient, norm
+from ..methods.gradients import loss_and_gradient
 from ..methods.objective import Tally
+from ..methods.params import accumulate, norm, relative_distance, zeros_like
 
 IMAGES = 4
 """Images of each confounder's batch over which the net bias is averaged."""
@@ -62,22 +62,21 @@ def diagnose(objective: Objective, params: Params, start: Params, episode: Episo
     aside.tally = Tally()
     names = [batch.name or str(i) for i, batch in enumerate(episode.confounders)]
     losses = {}
-    directions = {name: torch.zeros_like(value) for name, value in params.items()}  # Σ_i ∇L_i / ‖∇L_i‖
+    directions = zeros_like(params)  # Σ_i ∇L_i / ‖∇L_i‖
     n = 0
     for name, batch in zip(names, episode.confounders, strict=True):
         loss, slope = loss_and_gradient(aside, params, batch)
         losses[name] = float(loss)
         if length := norm(slope):
             n += 1
-            for key in directions:
-                directions[key] += slope[key] / length
+            accumulate(directions, slope, divisor=length)
     try:
         biases = {name: net_bias(aside, params, batch) for name, batch in zip(names, episode.confounders, strict=True)}
     except RuntimeError:  # an autograd function of the network's own that is differentiable backwards alone
         biases = None
     # ‖Σ_i u_i‖² of unit vectors u_i is n and the cosine of every ordered pair.
     cosine = (norm(directions) ** 2 - n) / (n * (n - 1)) if n > 1 else None
-    return Diagnosis(cosine, losses, relative_length({name: start[name] for name in params}, params), biases)
+    return Diagnosis(cosine, losses, relative_distance({name: start[name] for name in params}, params), biases)
 
 
 def net_bias(objective: Objective, params: Params, batch: Batch) -> float:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Literal
 
@@ -18,28 +17,6 @@ from ..protocols.confounder import Confounder
 Content = Literal["counterfactual", "independent"]
 
 
-class DrawnEpisode(Episode):
-    """An episode whose batches are drawn when they are asked for; `seconds` says how long that took."""
-
-    def __init__(
-        self,
-        confounders: Sequence[Callable[[], Batch]],
-        query: Callable[[], Batch],
-        generator: torch.Generator,
-    ):
-        super().__init__([self._timed(make) for make in confounders], self._timed(query), generator)
-        self.seconds = 0.0
-
-    def _timed(self, make: Callable[[], Batch]) -> Callable[[], Batch]:
-        def timed() -> Batch:
-            started = time.perf_counter()
-            batch = make()
-            self.seconds += time.perf_counter() - started
-            return batch
-
-        return timed
-
-
 def draw_episode(
     confounders: Sequence[Confounder],
     patches: Patches,
@@ -47,7 +24,7 @@ def draw_episode(
     content: Content,
     key: tuple[int, int, int],
     device: torch.device,
-) -> DrawnEpisode:
+) -> Episode:
     """The episode of one step: a batch under every confounder, and the mixture batch.
 
     content: `counterfactual` gives every confounder the same clean patches, as the paper's principle asks;
@@ -70,7 +47,7 @@ def draw_episode(
         return mixture(confounders, clean("query"), generator(seed, "distortion", rank, step, "query"))
 
     makers = [partial(under, i) for i in range(len(confounders))]
-    return DrawnEpisode(makers, query, generator(seed, "method", rank, step))
+    return Episode(makers, query, generator(seed, "method", rank, step))
 
 
 def mixture(confounders: Sequence[Confounder], clean: Tensor, draws: torch.Generator) -> Batch:

@@ -1,0 +1,72 @@
+"""Algebra of parameter dictionaries: weights, gradients and directions as vectors of one space.
+
+Nothing here is recorded by autograd. `accumulate` works in place, so that a sum over confounders needs the memory of
+one term, however many terms there are; every other function leaves its arguments as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+Params = Mapping[str, Tensor]
+"""Tensors by parameter name: parameters, or anything shaped like them (gradients, directions)."""
+
+
+@torch.no_grad()
+def zeros_like(a: Params) -> Params:
+    """The zero vector of the space of `a`."""
+    return {name: torch.zeros_like(value) for name, value in a.items()}
+
+
+@torch.no_grad()
+def add_scaled(a: Params, factor: float | Tensor, b: Params) -> Params:
+    """a + factor · b."""
+    return {name: value + factor * b[name] for name, value in a.items()}
+
+
+@torch.no_grad()
+def subtract(a: Params, b: Params) -> Params:
+    """a − b."""
+    return {name: value - b[name] for name, value in a.items()}
+
+
+@torch.no_grad()
+def divide(a: Params, divisor: float) -> Params:
+    """a / divisor."""
+    return {name: value / divisor for name, value in a.items()}
+
+
+@torch.no_grad()
+def interpolate(a: Params, b: Params, share: float) -> Params:
+    """a + share · (b − a): `a` at a share of 0, `b` at 1."""
+    return {name: a[name].lerp(value, share) for name, value in b.items()}
+
+
+@torch.no_grad()
+def accumulate(total: Params, term: Params, factor: float | Tensor = 1.0, divisor: float = 1.0) -> None:
+    """Add factor · term / divisor to the tensors of `total`, in place."""
+    for name, value in total.items():
+        value.add_(factor * term[name] / divisor)
+
+
+def mean(terms: Iterable[Params], n: int) -> Params:
+    """(1/n) Σ terms: each of the n terms is asked for when those before it have been added and let go."""
+    total: Params = {}
+    for term in terms:
+        total = total or zeros_like(term)
+        accumulate(total, term, divisor=n)
+    return total
+
+
+@torch.no_grad()
+def norm(a: Params) -> float:
+    """‖a‖, the Euclidean norm over all parameters together."""
+    return float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(value) for value in a.values()])))
+
+
+def relative_distance(start: Params, end: Params) -> float:
+    """‖end − start‖ / ‖start‖: how far a step has led, as a share of where it began."""
+    return norm(subtract(start, end)) / max(norm(start), 1e-12)
