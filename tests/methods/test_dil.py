@@ -4,41 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
+from support.closed_forms import ALPHA, Quadratic, Sampling, closed_form, parallel_objective, serial_objective, stepped
 from support.gradients import episode_of, finite_differences, parameters_of, relative_error, smooth_network
+from support.saved_tensors import peak_of
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from unseen.methods import DIL, METHODS, SGD, Adam, Batch, Episode, Objective, Params, objective_for
+from unseen.methods import DIL, METHODS, SGD, Adam, Episode, Objective, Params, objective_for
 from unseen.methods.erm import ERM
 from unseen.methods.gradients import gradient, hessian_vector_product
 
-ALPHA = 0.05
-Sampling = Literal["serial", "parallel"]
 Value = Callable[[Objective, Params, Episode], float]
-
-
-def stepped(objective: Objective, params: Params, batch: Batch) -> Params:
-    return {
-        name: p - ALPHA * g
-        for (name, p), g in zip(params.items(), gradient(objective, params, batch).values(), strict=True)
-    }
-
-
-def serial_objective(objective: Objective, params: Params, episode: Episode) -> float:
-    """Equation (4), as a mean."""
-    values = [objective(stepped(objective, params, batch), episode.query) for batch in episode.confounders]
-    return float(torch.stack(values).mean())
-
-
-def parallel_objective(objective: Objective, params: Params, episode: Episode) -> float:
-    """Equation (5)."""
-    slopes = [gradient(objective, params, batch) for batch in episode.confounders]
-    phi = {name: p - ALPHA * sum(s[name] for s in slopes) / len(slopes) for name, p in params.items()}
-    return float(objective(phi, episode.query))
 
 
 @pytest.mark.parametrize("loss", ["l2", "huber"])
@@ -52,24 +32,6 @@ def test_second_order_gradient_equals_central_differences(sampling: Sampling, va
     # The curvature must matter here, or a first-order gradient would pass as well.
     assert relative_error(ERM().gradient(objective, params, episode), expected) > 1e-3
     assert episode.notes["curvature"] > 1e-3
-
-
-class Quadratic(nn.Module):
-    """f_θ(x) = θ ⊙ x, so that with the l2 loss everything is a polynomial in θ."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.theta = nn.Parameter(torch.tensor([0.7, -0.4, 1.3], dtype=torch.float64).view(1, 3, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.theta * x
-
-
-def closed_form(params: Params, batch: Batch) -> tuple[Tensor, Tensor]:
-    """∇L = 2(aθ − b)/3 and the diagonal of H = 2a/3, with a = E x², b = E xy in each of three channels."""
-    a = (batch.distorted**2).mean(dim=(0, 2, 3), keepdim=True)
-    b = (batch.distorted * batch.clean).mean(dim=(0, 2, 3), keepdim=True)
-    return 2 / 3 * (a * params["theta"] - b), 2 / 3 * a
 
 
 @pytest.mark.parametrize("sampling", ["serial", "parallel"])
@@ -216,117 +178,12 @@ def test_an_objective_that_is_linear_in_its_parameters_has_no_curvature() -> Non
     assert not product["weight"].any()
 
 
-EVALUATIONS = {
-    **{name: 1 for name in ("erm", "ceiling", "ema", "swa", "feature_dropout", "input_masking", "mixup")},
-    **{name: 4 for name in ("balanced_erm", "group_dro", "vrex", "irm", "fish", "fishr", "coral", "dil_sf")},
-    "sam": 2,
-    "dil_pf": 5,
-    "mldg": 10,
-    "dil_ss": 16,
-    "dil_ps": 13,
-}
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_gradient_evaluations_are_counted(name: str) -> None:
-    """Forward and backward of a batch is one, a Hessian-vector product two; four confounders here."""
-    network = smooth_network()
-    objective = objective_for(network)
-    METHODS[name]().gradient(objective, parameters_of(network), episode_of(4))
-    assert objective.tally.images == 2 * EVALUATIONS[name]
-
-
-def test_a_larger_query_counts_in_proportion() -> None:
-    network = smooth_network()
-    objective = objective_for(network)
-    large = Episode(episode_of(2).confounders, episode_of(1, shape=(6, 3, 6, 6)).query)
-    METHODS["dil_pf"]().gradient(objective, parameters_of(network), large)
-    assert objective.tally.images == 2 * 2 + 6
-
-
-def test_features_are_what_the_last_layer_is_given_and_are_counted() -> None:
-    network = smooth_network()
-    objective, params, batch = objective_for(network, "l2"), parameters_of(network), episode_of(1).query
-    found = objective.features(params, batch)
-    assert torch.equal(network[-1](found), objective.restore(params, batch))  # type: ignore[index]
-    assert found.shape == (2, 4, 6, 6)
-    assert objective.tally.images == 4
-    assert not network[-1]._forward_pre_hooks  # type: ignore[index]
-    moved = {name: value * 2 for name, value in params.items()}
-    assert not torch.equal(objective.features(moved, batch), found)
-
-
-class Backwards(nn.Module):
-    """Registers first the layer that it runs last, and after that one that is frozen."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.last = nn.Conv2d(4, 3, 1)
-        self.first = nn.Conv2d(3, 4, 1)
-        self.shift = nn.Conv2d(3, 3, 1).requires_grad_(False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.shift(self.last(self.first(x)))
-        return out
-
-
-def test_the_last_layer_is_the_last_to_be_run_of_those_that_are_trained() -> None:
-    network = Backwards().double()
-    objective, batch = objective_for(network, "l2"), episode_of(1).query
-    assert torch.equal(objective.features({}, batch), network.first(batch.distorted))
-    halved = objective.restore({}, batch, lambda features: features / 2)
-    assert torch.equal(halved, network.shift(network.last(network.first(batch.distorted) / 2)))
-    assert objective.tally.images == 4  # to find it was not counted
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_parameters_and_network_are_left_alone(name: str) -> None:
-    network = smooth_network()
-    params = dict(network.named_parameters())
-    before = parameters_of(network)
-    found = METHODS[name]().gradient(objective_for(network), params, episode_of(3))
-    assert found.keys() == params.keys()
-    assert all(torch.equal(params[n], before[n]) and params[n].grad is None for n in params)
-    assert all(found[n].shape == params[n].shape and not found[n].requires_grad for n in params)
-
-
-class Live:
-    """Counts the bytes that autograd has saved and not yet let go."""
-
-    def __init__(self) -> None:
-        self.bytes = self.peak = 0
-
-    def pack(self, tensor: Tensor) -> tuple[Live, Tensor]:
-        holder = _Saved(self, tensor)
-        return holder  # type: ignore[return-value]
-
-    @staticmethod
-    def unpack(holder: _Saved) -> Tensor:
-        return holder.tensor
-
-
-class _Saved:
-    def __init__(self, live: Live, tensor: Tensor) -> None:
-        self.live, self.tensor, self.size = live, tensor, tensor.numel() * tensor.element_size()
-        live.bytes += self.size
-        live.peak = max(live.peak, live.bytes)
-
-    def __del__(self) -> None:
-        self.live.bytes -= self.size
-
-
 @pytest.mark.parametrize("sampling", ["serial", "parallel"])
 def test_memory_of_second_order_does_not_grow_with_the_confounders(sampling: Sampling) -> None:
     network = smooth_network()
     objective, params = objective_for(network), parameters_of(network)
-    peaks = []
-    for n in (2, 8):
-        live = Live()
-        with torch.autograd.graph.saved_tensors_hooks(live.pack, live.unpack):
-            DIL(sampling, 2, ALPHA).gradient(objective, params, episode_of(n))
-        peaks.append(live.peak)
-    assert peaks[0] > 0
-    assert peaks[1] == peaks[0]
+    few, many = (peak_of(partial(DIL(sampling, 2, ALPHA).gradient, objective, params, episode_of(n))) for n in (2, 8))
+    assert many == few > 0
 
 
 @pytest.mark.parametrize(
@@ -353,17 +210,3 @@ def test_states_of_another_method_are_refused() -> None:
             method.load_state_dict(state)
     with pytest.raises(ValueError, match="steps_taken"):
         METHODS["dil_sf"]().load_state_dict({})
-
-
-def test_random_networks_are_found_out() -> None:
-    class Noisy(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return x + torch.randn_like(x)
-
-    with pytest.raises(ValueError, match="two answers"):
-        objective_for(Noisy()).check({}, episode_of(1).query)
-    with pytest.raises(ValueError, match="the network makes"):
-        objective_for(nn.Conv2d(3, 4, 1).double()).check({}, episode_of(1).query)
-    frozen = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Dropout(), nn.BatchNorm2d(3)).double().train()
-    objective_for(frozen).check({}, episode_of(1).query)  # evaluation mode makes a function of it
-    assert functional_call(frozen, {}, (episode_of(1).query.distorted,)).shape == (2, 3, 6, 6)

@@ -9,8 +9,18 @@ from typing import Any
 
 import pytest
 import torch
-from support.gradients import episode_of, finite_differences, flat, parameters_of, relative_error, smooth_network
-from test_meta_learning import again, mean_risk, slopes, small_network
+from support.gradients import (
+    again,
+    episode_of,
+    finite_differences,
+    flat,
+    mean_risk,
+    parameters_of,
+    relative_error,
+    slopes,
+    small_network,
+    smooth_network,
+)
 from torch import Tensor, nn
 from torch.func import functional_call
 

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations, permutations
 from typing import Any
 
 import pytest
 import torch
-from support.gradients import episode_of, finite_differences, flat, parameters_of, relative_error, smooth_network
-from test_dil import Live
-from torch import nn
+from support.closed_forms import ALPHA
+from support.gradients import (
+    again,
+    episode_of,
+    finite_differences,
+    flat,
+    mean_risk,
+    parameters_of,
+    relative_error,
+    slopes,
+    small_network,
+    smooth_network,
+)
+from support.saved_tensors import peak_of
 
-from unseen.methods import DIL, SGD, Batch, Episode, Objective, Params, objective_for
+from unseen.methods import DIL, SGD, Batch, Episode, Params, objective_for
 from unseen.methods.balanced import BalancedERM
 from unseen.methods.dil import DILsf
 from unseen.methods.fish import Fish
@@ -19,13 +31,7 @@ from unseen.methods.gradients import gradient
 from unseen.methods.mldg import MLDG
 from unseen.methods.params import norm
 
-ALPHA, BETA = 0.05, 0.7
-
-
-def small_network() -> nn.Module:
-    """Few parameters, where every difference takes many gradients."""
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.Tanh(), nn.Conv2d(2, 3, 1)).double()
+BETA = 0.7
 
 
 def total(parts: list[Params], weights: list[float]) -> Params:
@@ -34,19 +40,6 @@ def total(parts: list[Params], weights: list[float]) -> Params:
 
 def mean(parts: list[Params]) -> Params:
     return total(parts, [1 / len(parts)] * len(parts))
-
-
-def mean_risk(objective: Objective, params: Params, batches: list[Batch]) -> float:
-    return sum(float(objective(params, batch)) for batch in batches) / len(batches)
-
-
-def slopes(objective: Objective, params: Params, batches: list[Batch]) -> list[Params]:
-    return [gradient(objective, params, batch) for batch in batches]
-
-
-def again(episode: Episode, seed: int = 1) -> Episode:
-    """The same batches, and a generator set back to its start."""
-    return Episode(list(episode.confounders), episode.query, torch.Generator().manual_seed(seed))
 
 
 def split(episode: Episode, meta_test: int, seed: int = 1) -> tuple[list[Batch], list[Batch]]:
@@ -160,13 +153,8 @@ def test_mldg_of_order_2_is_checked_beforehand() -> None:
 def test_memory_of_mldg_does_not_grow_with_the_confounders() -> None:
     network = smooth_network()
     objective, params = objective_for(network), parameters_of(network)
-    peaks = []
-    for n in (2, 8):
-        live = Live()
-        with torch.autograd.graph.saved_tensors_hooks(live.pack, live.unpack):
-            MLDG().gradient(objective, params, episode_of(n))
-        peaks.append(live.peak)
-    assert peaks[1] == peaks[0] > 0
+    few, many = (peak_of(partial(MLDG().gradient, objective, params, episode_of(n))) for n in (2, 8))
+    assert many == few > 0
 
 
 def test_fish_is_algorithm_1() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from support.closed_forms import Quadratic, closed_form
 from support.gradients import episode_of, finite_differences, flat, parameters_of, relative_error, smooth_network
-from test_dil import Quadratic, closed_form
 from torch import Tensor, nn
 from torch.func import functional_call
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from support.gradients import episode_of, finite_differences, flat, parameters_of, relative_error, smooth_network
-from test_dil import Live
+from support.saved_tensors import peak_of
 from torch import Tensor
 
 from unseen.methods import METHODS, Batch, Episode, Method, Objective, Params, objective_for
@@ -242,13 +243,8 @@ def test_one_backward_pass_through_the_network_for_each_confounder(name: str) ->
 def test_memory_does_not_grow_with_the_confounders(name: str) -> None:
     network = smooth_network()
     objective, params = objective_for(network), parameters_of(network)
-    peaks = []
-    for n in (2, 8):
-        live = Live()
-        with torch.autograd.graph.saved_tensors_hooks(live.pack, live.unpack):
-            METHODS[name]().gradient(objective, params, episode_of(n))
-        peaks.append(live.peak)
-    assert peaks[1] == peaks[0] > 0
+    few, many = (peak_of(partial(METHODS[name]().gradient, objective, params, episode_of(n))) for n in (2, 8))
+    assert many == few > 0
 
 
 @pytest.mark.parametrize("name", NAMES)

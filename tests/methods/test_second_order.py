@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import torch
+from support.closed_forms import Sampling, parallel_objective, serial_objective
 from support.gradients import episode_of, parameters_of, relative_error, smooth_network
-from test_dil import Sampling, parallel_objective, serial_objective
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from unseen.methods import Batch, Episode, Params
+from unseen.methods import Batch, Episode, Objective, Params
+from unseen.methods.gradients import gradient
 
 
 def smooth_network() -> nn.Module:
@@ -30,6 +31,25 @@ def episode_of(n: int, seed: int = 1, shape: tuple[int, ...] = (2, 3, 6, 6)) -> 
         return Batch(clean + noise / 2, clean)
 
     return Episode([batch() for _ in range(n)], batch(), torch.Generator().manual_seed(seed))
+
+
+def small_network() -> nn.Module:
+    """Few parameters, where every difference takes many gradients."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.Tanh(), nn.Conv2d(2, 3, 1)).double()
+
+
+def mean_risk(objective: Objective, params: Params, batches: list[Batch]) -> float:
+    return sum(float(objective(params, batch)) for batch in batches) / len(batches)
+
+
+def slopes(objective: Objective, params: Params, batches: list[Batch]) -> list[Params]:
+    return [gradient(objective, params, batch) for batch in batches]
+
+
+def again(episode: Episode, seed: int = 1) -> Episode:
+    """The same batches, and a generator set back to its start."""
+    return Episode(list(episode.confounders), episode.query, torch.Generator().manual_seed(seed))
 
 
 def parameters_of(network: nn.Module) -> Params:

@@ -39,7 +39,7 @@ def mean_gradient(risk: Callable[[Params, Batch], Tensor], params: Params, batch
     def slope(batch: Batch) -> Params:
         return derivative(lambda leaves: risk(leaves, batch), params)
 
-    return mean(map(slope, batches), len(batches))
+    return mean(map(slope, batches), len(batches), params)
 
 
 def hessian_vector_product(objective: Objective, params: Params, batch: Batch, vector: Params) -> Params:

@@ -122,6 +122,7 @@ class Objective:
         return restored
 
     def __call__(self, params: Params, batch: Batch) -> Tensor:
+        """The loss at `params` on a batch, a scalar, counted in the tally."""
         return self.judge(self.restore(params, batch), batch)
 
     def take_tally(self) -> Tally:

@@ -23,25 +23,25 @@ def zeros_like(a: Params) -> Params:
 
 @torch.no_grad()
 def add_scaled(a: Params, factor: float | Tensor, b: Params) -> Params:
-    """a + factor · b."""
+    """The sum a + factor · b."""
     return {name: value + factor * b[name] for name, value in a.items()}
 
 
 @torch.no_grad()
 def subtract(a: Params, b: Params) -> Params:
-    """a − b."""
+    """The difference a − b."""
     return {name: value - b[name] for name, value in a.items()}
 
 
 @torch.no_grad()
 def divide(a: Params, divisor: float) -> Params:
-    """a / divisor."""
+    """The quotient a / divisor."""
     return {name: value / divisor for name, value in a.items()}
 
 
 @torch.no_grad()
 def interpolate(a: Params, b: Params, share: float) -> Params:
-    """a + share · (b − a): `a` at a share of 0, `b` at 1."""
+    """The point a + share · (b − a) between `a`, at a share of 0, and `b`, at 1."""
     return {name: a[name].lerp(value, share) for name, value in b.items()}
 
 
@@ -52,11 +52,10 @@ def accumulate(total: Params, term: Params, factor: float | Tensor = 1.0, diviso
         value.add_(factor * term[name] / divisor)
 
 
-def mean(terms: Iterable[Params], n: int) -> Params:
-    """(1/n) Σ terms: each of the n terms is asked for when those before it have been added and let go."""
-    total: Params = {}
+def mean(terms: Iterable[Params], n: int, like: Params) -> Params:
+    """(1/n) Σ terms, in the memory layout of `like`: each of the n terms is asked for when those before are added."""
+    total = zeros_like(like)
     for term in terms:
-        total = total or zeros_like(term)
         accumulate(total, term, divisor=n)
     return total
 

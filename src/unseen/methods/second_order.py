@@ -167,8 +167,10 @@ def _like(images: Tensor, point: Params) -> Params:
 
 
 def _check_exact(objective: Objective, params: Params, batch: Batch) -> None:
-    """`check_second_order` on a tiny image; and one product as trained, since some kernels of float32 are
-    differentiable once and those of float64 twice."""
+    """Refuse a network that fails `check_second_order` on a tiny image, or one product in the dtype of training.
+
+    Some kernels are differentiable once in float32 and twice in float64.
+    """
     tiny = batch.distorted[:1, :, :TINY, :TINY]
     try:
         check_second_order(objective.network, tuple(tiny.shape))
@@ -183,7 +185,9 @@ def _check_exact(objective: Objective, params: Params, batch: Batch) -> None:
 class Product(Protocol):
     """A Hessian-vector product H v at `params` on one batch, H = ∇²_θ L."""
 
-    def __call__(self, objective: Objective, params: Params, batch: Batch, vector: Params) -> Params: ...
+    def __call__(self, objective: Objective, params: Params, batch: Batch, vector: Params) -> Params:
+        """H v."""
+        ...
 
 
 class HessianProduct(NamedTuple):
@@ -215,7 +219,7 @@ class HessianProduct(NamedTuple):
             (I − αH̄) v with H̄ = ∇²L̄ at θ, and what the Hessian weighs in it, α‖H̄v‖ / ‖v‖.
         """
         products = (self.product(objective, params, batch, vector) for batch in batches)
-        bent = mean(products, len(batches))
+        bent = mean(products, len(batches), params)
         return add_scaled(vector, -alpha, bent), alpha * norm(bent) / max(norm(vector), 1e-12)
 
 
