@@ -27,7 +27,7 @@ QUIET = [  # nothing is asked of the network but what a page asks for
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of this test suite."""
-    parser.addoption("--pin", action="store_true", help="write tests/training/pinned_losses.json anew, in one process")
+    parser.addoption("--pin", action="store_true", help="write tests/training/pinned_losses.json anew")
     parser.addoption("--write-docs", action="store_true", help="write the generated passages of the documents anew")
 
 

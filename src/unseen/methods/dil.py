@@ -15,7 +15,7 @@ from .method import Method, require_positive
 from .objective import Objective
 from .params import Params, accumulate, relative_distance, zeros_like
 from .search_space import LogUniform
-from .second_order import Hvp, hessian_product
+from .second_order import Hvp, hessian_product, through_step
 
 
 class DIL(Method):
@@ -112,7 +112,8 @@ class DIL(Method):
             phi = self.inner.step(params, gradient(objective, params, batch))
             virtual_step += relative_distance(params, phi) / n
             slope = gradient(objective, phi, episode.query)
-            term, ratio = self.hvp.through_step(objective, params, [batch], slope, self.inner.lr)
+            product = self.hvp.product(objective, params, batch, slope)
+            term, ratio = through_step(slope, product, self.inner.lr)
             curvature += ratio / n
             accumulate(total, term, divisor=n)
         episode.notes |= {"curvature": curvature, "virtual_step": virtual_step}
@@ -121,8 +122,8 @@ class DIL(Method):
     def _parallel_second(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """(I − αH̄) ∇L(φ̄), H̄ the mean Hessian over the confounders at θ."""
         slope = gradient(objective, self._mean_step(objective, params, episode), episode.query)
-        result, ratio = self.hvp.through_step(objective, params, episode.confounders, slope, self.inner.lr)
-        episode.notes["curvature"] = ratio
+        product = self.hvp.mean(objective, params, episode.confounders, slope)
+        result, episode.notes["curvature"] = through_step(slope, product, self.inner.lr)
         return result
 
     def _mean_step(self, objective: Objective, params: Params, episode: Episode) -> Params:

@@ -13,7 +13,7 @@ from .method import Method, require_nonnegative, require_positive
 from .objective import Objective
 from .params import Params, add_scaled, relative_distance
 from .search_space import LogUniform
-from .second_order import Hvp, hessian_product
+from .second_order import Hvp, hessian_product, through_step
 
 
 class MLDG(Method):
@@ -90,6 +90,6 @@ class MLDG(Method):
         episode.notes["virtual_step"] = relative_distance(params, phi)
         after = mean_gradient(objective, phi, meta_test)
         if self.order == 2:
-            after, ratio = self.hvp.through_step(objective, params, meta_train, after, self.inner.lr)
-            episode.notes["curvature"] = ratio
+            product = self.hvp.mean(objective, params, meta_train, after)
+            after, episode.notes["curvature"] = through_step(after, product, self.inner.lr)
         return add_scaled(before, self.beta, after)

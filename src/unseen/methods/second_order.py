@@ -201,26 +201,24 @@ class HessianProduct(NamedTuple):
     product: Product
     check: Callable[[Objective, Params, Batch], None]
 
-    def through_step(
-        self, objective: Objective, params: Params, batches: Sequence[Batch], vector: Params, alpha: float
-    ) -> tuple[Params, float]:
-        """Carry a gradient at φ back to θ, through the virtual step φ = θ − α ∇L̄(θ).
-
-        One batch at a time, so that memory does not grow with the number of batches.
-
-        Args:
-            objective: Gives L̄, the mean of the losses of `batches`.
-            params: θ.
-            batches: The batches that the step was taken on.
-            vector: v, the gradient at φ.
-            alpha: α, the learning rate of the step.
-
-        Returns:
-            (I − αH̄) v with H̄ = ∇²L̄ at θ, and what the Hessian weighs in it, α‖H̄v‖ / ‖v‖.
-        """
+    def mean(self, objective: Objective, params: Params, batches: Sequence[Batch], vector: Params) -> Params:
+        """H̄ v with H̄ the mean Hessian over batches, one at a time, so that memory does not grow with their number."""
         products = (self.product(objective, params, batch, vector) for batch in batches)
-        bent = mean(products, len(batches), params)
-        return add_scaled(vector, -alpha, bent), alpha * norm(bent) / max(norm(vector), 1e-12)
+        return mean(products, len(batches), params)
+
+
+def through_step(vector: Params, product: Params, alpha: float) -> tuple[Params, float]:
+    """Carry a gradient at φ back to θ, through a virtual step φ = θ − α ∇L(θ).
+
+    Args:
+        vector: v, the gradient at φ.
+        product: H v with H = ∇²L at θ.
+        alpha: α, the learning rate of the step.
+
+    Returns:
+        (I − αH) v, and what the Hessian weighs in it, α‖Hv‖ / ‖v‖.
+    """
+    return add_scaled(vector, -alpha, product), alpha * norm(product) / max(norm(vector), 1e-12)
 
 
 Hvp = Literal["exact", "finite-difference"]

@@ -12,7 +12,7 @@ from ..core.progress import task
 from ..methods import Episode, Params
 from .config import TrainConfig
 from .distributed import Ranks, process_group
-from .episodes import DrawnEpisode, draw_episode
+from .episodes import draw_episode
 from .observer import Observer
 from .run import TrainingRun, refuse_unsuitable
 from .state import TrainingState, load_run, new_state
@@ -58,7 +58,7 @@ def train(config: TrainConfig, stop: Event, *, resume: bool = False) -> Training
     return state
 
 
-def next_episode(run: TrainingRun, state: TrainingState, ranks: Ranks) -> DrawnEpisode:
+def next_episode(run: TrainingRun, state: TrainingState, ranks: Ranks) -> Episode:
     """Draw the episode of the coming step; drawn twice, the episode is the same."""
     config = run.config
     key = (config.seed, ranks.rank, state.step)
