@@ -14,7 +14,7 @@ from test_tables import make_rows
 
 from unseen.protocols.levels import Level
 from unseen.study.entry_names import INPUT
-from unseen.study.report.html_page import shown_first
+from unseen.study.report.page_content import shown_first
 from unseen.study.summary import StudySummary
 
 
