@@ -26,6 +26,8 @@ from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoin
 from unseen.models.inference import on_device
 from unseen.training.config import TrainConfig
 
+pytestmark = pytest.mark.zoo
+
 UNTRAINED = {
     "craft": ".pos.",  # so narrow in small forms that normalisation leaves nothing of the input
     "dat": ".pos.",
