@@ -404,7 +404,7 @@ def test_labels_state_the_psnr_of_what_is_shown(spec: str) -> None:
     panel = grid.level_panel(Photo("a.png", pixels), level, 0, "cpu")
     assert panel.title == spec
     expected = ORACLE.peak_signal_noise_ratio(pixels, panel.pixels, data_range=255)
-    assert panel.remark == f"PSNR {expected:.2f} dB"
+    assert panel.note == f"PSNR {expected:.2f} dB"
 
 
 def test_labels_lie_within_the_picture_and_apart() -> None:

@@ -1,4 +1,4 @@
-"""What to test on: what `unseen evaluate` can be told."""
+"""Configuration of a test: the test sets, and the options of `unseen evaluate`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-    """What to test on."""
+    """Options of every command that tests: which photographs, and how much of them."""
 
     test: Annotated[list[str], "test sets as NAME=DIR, pairs as NAME=INPUT_DIR:TARGET_DIR; or embedded"] = field(
         default_factory=lambda: ["embedded"]
@@ -20,7 +20,7 @@ class EvaluationOptions:
     images: Annotated[int, "test on so many photos of each set, spread evenly over its names; 0 takes all"] = 0
 
     def check_tests(self) -> None:
-        """Raises UserError, naming the field, for what cannot be."""
+        """Raise UserError, naming the field, where no test set is given or a number is negative."""
         if not self.test:
             raise UserError("test: none given")
         for name in ("crop", "images"):
@@ -30,7 +30,7 @@ class EvaluationOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(Machine, EvaluationOptions):
-    """A checkpoint on test photographs."""
+    """Configuration of `unseen evaluate`: a checkpoint tested on photographs."""
 
     protocol: Annotated[str, "a protocol by name or file; the checkpoint's own if left out"] = ""
     backbone: Annotated[str, "the network, needed only for one of your own: my.module.Net"] = ""
