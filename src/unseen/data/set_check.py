@@ -21,14 +21,19 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class SetCheck:
-    """What a folder holds of a set, in one line, and what is wrong with it, a line each."""
+    """The result of comparing a folder with a known set.
+
+    Attributes:
+        summary: what the folder holds of the set, in one line.
+        problems: what is wrong with it, a line each.
+    """
 
     summary: str
     problems: tuple[str, ...]
 
 
 def check_data_source(source: str) -> SetCheck:
-    """As `check_data`, from `NAME=DIR` or `NAME=INPUT_DIR:TARGET_DIR`."""
+    """Check a set given as `NAME=DIR` or `NAME=INPUT_DIR:TARGET_DIR`; see `check_set`."""
     name, equals, folder = source.partition("=")
     if not (name and equals and folder):
         raise UserError(f"check-data: {source!r}: expected NAME=DIR or NAME=INPUT_DIR:TARGET_DIR")
@@ -42,10 +47,12 @@ def check_data_source(source: str) -> SetCheck:
 
 
 def check_set(name: str, *folders: Path) -> SetCheck:
-    """Compare the folder, or the folders of inputs and targets, with what is known of a set.
+    """Compare the folder, or the folders of inputs and targets, with the known facts of a set.
 
-    Every picture is decoded whole, so that one that is cut short is noticed. Raises UserError for an unknown set, for
-    more or fewer folders than it has, and for folders without photographs.
+    Every picture is decoded whole, so that one that is cut short is noticed.
+
+    Raises:
+        UserError: for an unknown set, for more or fewer folders than it has, and for folders without photographs.
     """
     dataset = _known_dataset(name)
     if len(folders) != (2 if dataset.kind == "pairs" else 1):
@@ -102,7 +109,7 @@ def _check_pairs(dataset: Dataset, inputs: Path, targets: Path) -> SetCheck:
 
 
 def _decode_all(paths: Sequence[Path]) -> tuple[dict[Path, Size], list[str]]:
-    """Width and height of all that can be read to the last pixel, and a problem for those that cannot."""
+    """Return width and height of all that can be read to the last pixel, and a problem for those that cannot."""
     with no_pillow_warnings():
         found = dict(zip(paths, map_in_threads(_size_or_error, paths, "reading pictures"), strict=True))
     sizes = {path: size for path, size in found.items() if not isinstance(size, UnreadableImage)}
@@ -126,7 +133,7 @@ def _count_problems(dataset: Dataset, found: int) -> list[str]:
 
 
 def _name_problems(dataset: Dataset, paths: Iterable[Path]) -> list[str]:
-    """What is missing, and what does not belong, by the way of naming that fits best."""
+    """List missing names and names that do not belong, by the way of naming that fits best."""
     found = dict.fromkeys(scene_name(path.name) for path in paths)
     ways = dataset.known_names()
     if not ways:
@@ -151,7 +158,7 @@ def _size_problems(dataset: Dataset, sizes: dict[Path, Size]) -> list[str]:
 
 
 def _tally(wanted: int, sizes: Collection[Size]) -> str:
-    """`all 68 decoded: 53 of 481×321, 15 of 321×481`."""
+    """Count the sizes: `all 68 decoded: 53 of 481×321, 15 of 321×481`."""
     counts = Counter(sizes).most_common()
     parts = [f"{n} of {size_text(size)}" for size, n in counts[:3]]
     if len(counts) > 3:

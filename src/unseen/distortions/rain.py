@@ -125,8 +125,9 @@ class HeavyRain(RainStreaks):
         require_within("airlight", self.airlight, 0, 1)
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
-        """Draw streaks, veil and the seed of the depth: as `RainStreaks`, and `transmission`, `airlight`,
-        `depth_seed`.
+        """Draw streaks as `RainStreaks` does, then the veil and the seed of the depth.
+
+        Their names are `transmission`, `airlight` and `depth_seed`.
         """
         return super().sample(generator, n) | {
             "transmission": sample_range(self.transmission, generator, n),
