@@ -111,8 +111,8 @@ class DeadLeaves:
         is known: a disc of radius r does if its centre is in a square of side size + 2r, so that r has density ∝
         r^-exponent (size + 2r)², a mixture of three power laws.
         """
-        parts = self._part_weights(size)
-        counts = rng.multinomial(count, parts / parts.sum())
+        weights = self._part_weights(size)
+        counts = rng.multinomial(count, weights / weights.sum())
         r = np.concatenate([self._power_law(k - self.exponent, n, rng) for k, n in enumerate(counts.tolist())])
         rng.shuffle(r)
         # Pixels have their middles at 0 ... size - 1: the frame reaches half a pixel further.
@@ -191,9 +191,9 @@ def _box_holds_any(discs: Discs, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]
     top, left = (np.clip(np.ceil(c - discs.r), 0, size).astype(np.int64) for c in (discs.y, discs.x))
     bottom, right = (np.clip(np.floor(c + discs.r) + 1, 0, size).astype(np.int64) for c in (discs.y, discs.x))
     # Boxes between two pixels are empty, and then top may lie below bottom by one.
-    some = (top < bottom) & (left < right)
+    nonempty = (top < bottom) & (left < right)
     counts = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
-    return np.asarray(some & (counts > 0))
+    return np.asarray(nonempty & (counts > 0))
 
 
 def _paint_small(front: Integers, size: int, discs: Discs, index: Integers, r_max: float) -> None:
@@ -216,8 +216,8 @@ def _paint_large(canvas: Integers, x: float, y: float, r: float, index: int) -> 
     top, bottom = max(math.ceil(y - r), 0), min(math.floor(y + r) + 1, size)
     left, right = max(math.ceil(x - r), 0), min(math.floor(x + r) + 1, size)
     inside = (np.arange(left, right) - x) ** 2 + ((np.arange(top, bottom) - y) ** 2)[:, None] <= r * r
-    part = canvas[top:bottom, left:right]
-    part[inside & (part > index)] = index
+    box = canvas[top:bottom, left:right]
+    box[inside & (box > index)] = index
 
 
 def _blur(image: Pixels, sigma: float, margin: int) -> Pixels:

@@ -27,7 +27,7 @@ EMBEDDED: dict[Subset, tuple[str, ...]] = {
 _KNOWN_GOOD = "0.26.0"
 
 
-def embedded_photos(part: Subset) -> list[Photo]:
+def embedded_photos(subset: Subset) -> list[Photo]:
     """Read the photographs of one subset of the embedded split (see `EMBEDDED`), named without suffix.
 
     They are read from the installed scikit-image, without a network. The validation photograph is gray, replicated to
@@ -37,7 +37,7 @@ def embedded_photos(part: Subset) -> list[Photo]:
         UserError: where a photograph is missing.
     """
     folder = _data_folder()
-    return [_read(folder / name) for name in EMBEDDED[part]]
+    return [_read(folder / name) for name in EMBEDDED[subset]]
 
 
 def _data_folder() -> Path:

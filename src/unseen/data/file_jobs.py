@@ -27,25 +27,25 @@ class FileJob:
     file: str
 
 
-def photos_with_names(given: Path, unlisted: Callable[[OSError], object] | None = None) -> list[tuple[Path, Path]]:
+def photos_with_names(folder: Path, unlisted: Callable[[OSError], object] | None = None) -> list[tuple[Path, Path]]:
     """Find the photographs of a folder, or the single one.
 
     Args:
-        given: a folder or a file.
+        folder: a folder or a file.
         unlisted: as for `find_photos`.
 
     Returns:
         Each photograph's path, and its name relative to the folder.
     """
-    root = given if given.is_dir() else given.parent
-    return [(path, path.relative_to(root)) for path in find_photos(given, unlisted)]
+    root = folder if folder.is_dir() else folder.parent
+    return [(path, path.relative_to(root)) for path in find_photos(folder, unlisted)]
 
 
-def jobs_for(found: Sequence[tuple[Path, Path]], ending: str = "") -> list[FileJob]:
+def jobs_for(photos: Sequence[tuple[Path, Path]], ending: str = "") -> list[FileJob]:
     """Make a job for every photograph.
 
     Args:
-        found: each photograph's path and name.
+        photos: each photograph's path and name.
         ending: such as ".png", takes the place of the suffix. Of photographs in one folder that differ only in their
             suffix, those with another suffix keep it (a.png and a.jpg.png). Without an ending, copies have the
             photograph's name.
@@ -54,9 +54,9 @@ def jobs_for(found: Sequence[tuple[Path, Path]], ending: str = "") -> list[FileJ
         UserError: where two photographs would still be written to one file. Names that differ only in case are one file
             on many machines, and count as one.
     """
-    stems = Counter(str(name.with_suffix("")).casefold() for _, name in found)
+    stems = Counter(str(name.with_suffix("")).casefold() for _, name in photos)
     jobs: dict[str, FileJob] = {}
-    for path, name in found:
+    for path, name in photos:
         alone = ending.endswith(name.suffix.lower()) or stems[str(name.with_suffix("")).casefold()] == 1
         file = name.with_name((name.stem if alone else name.name) + ending if ending else name.name).as_posix()
         other = jobs.setdefault(file.casefold(), FileJob(path, name.as_posix(), file))
@@ -88,9 +88,9 @@ def existing_outputs(jobs: Sequence[FileJob], out: Path) -> list[Path]:
 
 def refuse_existing(jobs: Sequence[FileJob], out: Path) -> None:
     """Raise UserError where any output file exists already."""
-    if there := existing_outputs(jobs, out):
-        more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
-        raise UserError(f"out: {there[0]} is there already{more}; give --overwrite, or another --out")
+    if outputs := existing_outputs(jobs, out):
+        more = f" (and {len(outputs) - 1} more)" if len(outputs) > 1 else ""
+        raise UserError(f"out: {outputs[0]} is there already{more}; give --overwrite, or another --out")
 
 
 def file_identity(path: Path) -> tuple[int, int]:

@@ -98,11 +98,11 @@ def parse_datasets(text: str) -> dict[str, Dataset]:
 
 
 def _parse_dataset(name: str, raw: dict[str, Any]) -> Dataset:
-    known = {field.name: field for field in fields(Dataset)}
+    known_fields = {field.name: field for field in fields(Dataset)}
     for key in raw:
-        if key not in known or key == "name":
-            raise ValueError(f"{name}: unknown field {key!r}{did_you_mean(key, known)}")
-    for key, field in known.items():
+        if key not in known_fields or key == "name":
+            raise ValueError(f"{name}: unknown field {key!r}{did_you_mean(key, known_fields)}")
+    for key, field in known_fields.items():
         if key != "name" and key not in raw and field.default is MISSING:
             raise ValueError(f"{name}: field {key!r} is missing")
     for key, values in (("kind", ("clean", "pairs", "inputs")), ("use", ("test", "train"))):
@@ -124,15 +124,15 @@ def expand_pattern(pattern: str) -> list[str]:
 
     Numbers are written as wide as the first one.
     """
-    found = re.search(r"\{(\d+)\.\.(\d+)(?:\.\.(\d+))?\}", pattern)
-    if not found:
+    match = re.search(r"\{(\d+)\.\.(\d+)(?:\.\.(\d+))?\}", pattern)
+    if not match:
         return [pattern]
-    first, last, step = found.groups()
+    first, last, step = match.groups()
     numbers = [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1, int(step or 1))]
     return [
-        pattern[: found.start()] + number + rest
+        pattern[: match.start()] + number + rest
         for number in numbers
-        for rest in expand_pattern(pattern[found.end() :])
+        for rest in expand_pattern(pattern[match.end() :])
     ]
 
 

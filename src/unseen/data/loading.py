@@ -102,7 +102,7 @@ def load_within_memory(
     paths = list(pictures)
     with no_pillow_warnings():
         sizes = map_in_threads(_size_or_error, paths, "measuring photographs")
-        counted = zip(sizes, pictures.values(), strict=True)  # what cannot be read is told below
+        counted = zip(sizes, pictures.values(), strict=True)  # what cannot be read is reported below
         side = _window_side([size for size, n in counted if isinstance(size, tuple) for _ in range(n)], memory, folder)
 
         def read_windows(path: Path) -> PhotosAndSkipped:
@@ -111,9 +111,9 @@ def load_within_memory(
                 photos = _windows(photos, side, numpy_generator(seed, path.relative_to(folder).as_posix()))
             return photos, skipped
 
-        found = map_in_threads(read_windows, paths, "reading photographs")
-    photos = [photo for some, _ in found for photo in some]
-    return sorted(photos, key=lambda photo: photo.name), [one for _, skipped in found for one in skipped]
+        results = map_in_threads(read_windows, paths, "reading photographs")
+    photos = [photo for batch, _ in results for photo in batch]
+    return sorted(photos, key=lambda photo: photo.name), [one for _, skipped in results for one in skipped]
 
 
 def map_in_threads(work: Callable[[T], R], items: Sequence[T], description: str) -> list[R]:
@@ -139,10 +139,11 @@ def _windows(photos: Sequence[Photo], side: int, generator: np.random.Generator)
     height, width = photos[0].pixels.shape[:2]
     top, left = (int(generator.integers(max(length - side, 0) + 1)) // step * step for length in (height, width))
     side = max(side // step, 1) * step
-    parts = [photo.window(top, left, side, side) for photo in photos]
-    clean = parts[0].pixels.copy()  # a view would keep the whole alive
+    windows = [photo.window(top, left, side, side) for photo in photos]
+    clean = windows[0].pixels.copy()  # a view would keep the whole alive
     return [
-        replace(part, pixels=clean, recorded=None if part.recorded is None else part.recorded.copy()) for part in parts
+        replace(window, pixels=clean, recorded=None if window.recorded is None else window.recorded.copy())
+        for window in windows
     ]
 
 

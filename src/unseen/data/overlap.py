@@ -71,8 +71,8 @@ def overlaps(first: Sequence[Photo], second: Sequence[Photo]) -> list[Overlap]:
         return correlation(detail_of(one, side), detail_of(other, side)) > SAME_DETAIL
 
     candidates = [(first[i], second[j], float(products[i, j])) for i, j in np.argwhere(products > SAME).tolist()]
-    found = [Overlap(*candidate) for candidate in candidates if confirmed(*candidate[:2])]
-    return sorted(found, key=lambda overlap: -overlap.correlation)
+    pairs = [Overlap(*candidate) for candidate in candidates if confirmed(*candidate[:2])]
+    return sorted(pairs, key=lambda overlap: -overlap.correlation)
 
 
 def thumbnail(photo: Photo) -> Floats:
@@ -105,8 +105,8 @@ def _shrunk(photo: Photo, side: int) -> Floats:
 
 def _high_passed(values: Floats) -> Floats:
     """Subtract the moving average along rows, wherever that is whole, and then the mean row."""
-    reach = len(values) // SIDE
-    fine = values[:, reach:-reach] - sliding_window_view(values, 2 * reach + 1, axis=1).mean(axis=-1)
+    radius = len(values) // SIDE
+    fine = values[:, radius:-radius] - sliding_window_view(values, 2 * radius + 1, axis=1).mean(axis=-1)
     return np.ravel(fine - fine.mean(axis=0))
 
 

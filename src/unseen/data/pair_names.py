@@ -84,8 +84,8 @@ def scene_name(name: str) -> str:
     return "/".join([scene for folder in folders if (scene := _scene(folder))] + [_scene(last)])
 
 
-def _scene(part: str) -> str:
-    words = (_ROLE_AFTER_NUMBER.sub("", word) for word in re.split(r"[-_. ]+", part))
+def _scene(name: str) -> str:
+    words = (_ROLE_AFTER_NUMBER.sub("", word) for word in re.split(r"[-_. ]+", name))
     return "_".join(word for word in words if word and not _ROLE.fullmatch(word))
 
 
@@ -134,12 +134,12 @@ def _without(names: PhotoNames, taken: Iterable[Path]) -> PhotoNames:
 
 def _match_by_beginning(inputs: PhotoNames, targets: dict[str, list[Path]]) -> dict[Path, Path]:
     """Find for each input the target whose scene is the longest beginning of its own, where there is just one."""
-    found = {}
+    pairs = {}
     for path, name in inputs.items():
         folder, slash, last = scene_name(name).rpartition("/")
         words = last.split("_")
         beginnings = (folder + slash + "_".join(words[:n]) for n in range(len(words) - 1, 0, -1))
         longest = next((beginning for beginning in beginnings if beginning in targets), None)
         if longest is not None and len(targets[longest]) == 1:
-            found[path] = targets[longest][0]
-    return found
+            pairs[path] = targets[longest][0]
+    return pairs

@@ -73,12 +73,12 @@ def find_photos(folder: Path, unlisted: Callable[[OSError], object] | None = Non
     if not folder.is_dir():
         state = "is not a folder" if folder.exists() else "no such folder"
         raise UserError(f"{folder}: {state}; give a folder of photographs ({_suffix_list()})")
-    found = [
+    photos = [
         path for path in _walk(folder, unlisted or _refuse) if path.suffix.lower() in SUFFIXES and _may_be_file(path)
     ]
-    if not found:
+    if not photos:
         raise UserError(f"{folder}: holds no photograph; counted are {_suffix_list()}, hidden files are not")
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+    return sorted(photos, key=lambda path: path.relative_to(folder).as_posix())
 
 
 def _suffix_list() -> str:

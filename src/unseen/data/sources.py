@@ -39,12 +39,12 @@ class PhotoSplit:
 
     def digest(self) -> str:
         """Return twelve hexadecimal digits that change with any photograph, its name, or its side of the split."""
-        parts = [
+        entries = [
             _content_digest(photo) + photo.name
-            for part in (self.train, self.validation)
-            for photo in [*part, _SIDE_END]
+            for side in (self.train, self.validation)
+            for photo in [*side, _SIDE_END]
         ]
-        return hashlib.sha256("/".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+        return hashlib.sha256("/".join(entries).encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
 def training_photos(sources: Sequence[str]) -> PhotoSplit:
@@ -73,8 +73,8 @@ def training_photos(sources: Sequence[str]) -> PhotoSplit:
             photos, broken = load_photos(Path(expand_path(source, "data")))
             if len(photos) < 2:
                 raise UserError(f"data: {source}: needs two photographs at least, one of them to validate on")
-            parts = _split(photos)
-            train, validation, skipped = train + parts[0], validation + parts[1], skipped + broken
+            trained, validating = _split(photos)
+            train, validation, skipped = train + trained, validation + validating, skipped + broken
     if not validation or any(source == "embedded" for source in sources):
         validation += embedded_photos("validation")
     train = without_copies_of(train, validation)  # a photograph given twice must not sit on both sides
@@ -84,7 +84,7 @@ def training_photos(sources: Sequence[str]) -> PhotoSplit:
 
 
 def recorded_pairs(
-    sources: Sequence[str], wanted: Collection[str], known: Collection[str], scale: int, enlarge: int
+    sources: Sequence[str], wanted: Collection[str], allowed: Collection[str], scale: int, enlarge: int
 ) -> dict[str, PhotoSplit]:
     """Load recorded pairs to train on, each set split by its clean pictures as a folder is.
 
@@ -93,7 +93,7 @@ def recorded_pairs(
     Args:
         sources: `NAME=INPUT_DIR:TARGET_DIR`.
         wanted: sets that are trained on; the others are not loaded.
-        known: every set that the protocol names.
+        allowed: every set that the protocol names.
         scale: factor by which inputs are smaller, once those that are smaller by `enlarge` have been enlarged.
         enlarge: factor by which smaller inputs are enlarged; 1 for none.
 
@@ -101,29 +101,31 @@ def recorded_pairs(
         A split by the name of its set.
 
     Raises:
-        UserError: for a set that is wanted and not given, not known, given twice, of another scale, or of a single
-            clean picture.
+        UserError: for a set that is wanted and not given, not named by the protocol, given twice, of another scale, or
+            of a single clean picture.
     """
-    given: dict[str, tuple[Path, Path]] = {}
+    folders: dict[str, tuple[Path, Path]] = {}
     for source in sources:
         name, inputs, targets = parse_pairs_source(source, "pairs")
-        if name not in known:
-            names = ", ".join(known) or "none"
-            raise UserError(f"pairs: {name!r} is no set of this protocol; it names {names}{did_you_mean(name, known)}")
-        if name in given:
+        if name not in allowed:
+            names = ", ".join(allowed) or "none"
+            raise UserError(
+                f"pairs: {name!r} is no set of this protocol; it names {names}{did_you_mean(name, allowed)}"
+            )
+        if name in folders:
             raise UserError(f"pairs: {name} is given twice")
-        given[name] = inputs, targets
-    found = {}
+        folders[name] = inputs, targets
+    splits = {}
     for name in wanted:
-        if name not in given:
+        if name not in folders:
             raise UserError(f"pairs: {name} is trained on; give --pairs {name}=INPUT_DIR:TARGET_DIR")
-        photos, skipped = load_pairs(*given[name], enlarge=enlarge)
+        photos, skipped = load_pairs(*folders[name], enlarge=enlarge)
         _require_scale(photos, scale, enlarge, f"pairs: {name}")
         train, validation = _split(photos)
         if not train:
             raise UserError(f"pairs: {name}: needs two clean pictures at least, one of them to validate on")
-        found[name] = PhotoSplit(train, validation, skipped)
-    return found
+        splits[name] = PhotoSplit(train, validation, skipped)
+    return splits
 
 
 def without_copies_of(train: Iterable[Photo], held: Iterable[Photo]) -> list[Photo]:
@@ -196,10 +198,10 @@ def expand_path(folder: str, field: str) -> str:
     if Path(folder).exists():
         return folder
 
-    def value(found: re.Match[str]) -> str:
-        name = found[1] or found[2]
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
         if name not in os.environ:
-            raise UserError(f"{field}: {folder}: {found[0]} is not set")
+            raise UserError(f"{field}: {folder}: {match[0]} is not set")
         return os.environ[name]
 
     try:
@@ -259,7 +261,7 @@ def _require_scale(photos: Sequence[Photo], scale: int, enlarge: int, field: str
     for photo in photos:
         if photo.scale == scale:
             continue
-        given = "its input is " + (f"smaller by {photo.scale}" if photo.scale > 1 else "as large as its clean picture")
+        actual = "its input is " + (f"smaller by {photo.scale}" if photo.scale > 1 else "as large as its clean picture")
         if enlarge > 1:
             wanted = f"--enlarge true takes inputs as large, or smaller by {enlarge}"
         elif scale > 1:
@@ -267,7 +269,7 @@ def _require_scale(photos: Sequence[Photo], scale: int, enlarge: int, field: str
             wanted += "; --enlarge true takes inputs of equal size as well" if photo.scale == 1 else ""
         else:
             wanted = "the network keeps sizes"
-        raise UserError(f"{field}: {photo.name}: {given}, and {wanted}")
+        raise UserError(f"{field}: {photo.name}: {actual}, and {wanted}")
 
 
 def _dead_leaves_count(text: str, source: str) -> int:

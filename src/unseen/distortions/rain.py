@@ -185,8 +185,8 @@ def _layer(
     tall, wide = height + 2 * top, width + 2 * left
     count = int(torch.poisson(torch.tensor(density * tall * wide), generator=draws))
     layer = np.zeros((height, width + 2), np.float32)  # with a rim at both sides that collects what falls outside
-    for some in torch.rand(5, count, generator=draws).split(_AT_ONCE, dim=1):  # type: ignore[no-untyped-call]
-        y, x, long, thick, bright = some.numpy()
+    for chunk in torch.rand(5, count, generator=draws).split(_AT_ONCE, dim=1):  # type: ignore[no-untyped-call]
+        y, x, long, thick, bright = chunk.numpy()
         streaks = _Streaks(
             y * tall - top,
             x * wide - left,
