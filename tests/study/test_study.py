@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from support.commandline import TINY, CommandLine, json_lines, leftovers, photographs, saved_config
 
 from unseen.cli.main import main
+from unseen.core.yaml12 import dump
 from unseen.evaluation.results import read_results, write_results
 from unseen.models.checkpoint import CHECKPOINT
 from unseen.protocols.loading import load_protocol
@@ -394,7 +394,7 @@ def test_a_protocol_that_changed_under_a_study_is_refused(
 def own_protocol(folder: Path, seen: list[str]) -> Path:
     path = folder / "mine.yaml"
     levels = {"seen": seen, "held_out": ["gaussian_noise:25"], "unseen": ["gaussian_noise:30"]}
-    path.write_text(yaml.safe_dump({"name": "mine", "version": 1, "about": "a test", **levels}))
+    path.write_text(dump({"name": "mine", "version": 1, "about": "a test", **levels}))
     return path
 
 

@@ -8,9 +8,8 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-import yaml
-
-from ..core.registry import did_you_mean
+from ..core.wording import did_you_mean
+from ..core.yaml12 import load
 
 NOT_STATED = "not stated"
 Size = tuple[int, int]
@@ -94,7 +93,7 @@ def parse_datasets(text: str) -> dict[str, Dataset]:
     Raises:
         ValueError: naming set and field, for a field that is unknown, missing or misspelt.
     """
-    return {name: _parse_dataset(name, raw) for name, raw in yaml.safe_load(text).items()}
+    return {name: _parse_dataset(name, raw) for name, raw in load(text).items()}
 
 
 def _parse_dataset(name: str, raw: dict[str, Any]) -> Dataset:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..core.registry import did_you_mean
+from ..core.wording import did_you_mean
 from .known_sets import Dataset, Size, known_datasets, size_text
 from .loading import map_in_threads
 from .pair_names import match_pairs, scene_name

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import UserError
-from ..core.registry import did_you_mean
+from ..core.wording import did_you_mean
 from .dead_leaves import dead_leaves_photos
 from .embedded import embedded_photos
 from .loading import load_photos

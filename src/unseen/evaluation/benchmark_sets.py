@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..core.config import check_values
 from ..core.errors import UserError
-from ..core.registry import did_you_mean
+from ..core.wording import did_you_mean
 from ..data.overlap import overlaps
 from ..data.photo import Photo
 from ..data.sources import load_test_set
@@ -44,7 +45,7 @@ class BenchmarkSets:
             UserError: where a set is missing, empty, named twice, or of pairs that the protocol has no level for; where
                 nothing unseen would be tested; and where a test image was trained on.
         """
-        options.check_tests()
+        check_values(options)
         if options.crop % protocol.step:
             raise UserError(f"crop: {options.crop} is no multiple of {protocol.step}, the scale of {protocol.name}")
         sets = [load_test_set(source, protocol.step, protocol.enlarged_by) for source in options.test]

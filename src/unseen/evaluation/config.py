@@ -5,27 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from annotated_types import Ge, MinLen
+
 from ..core.config import Machine
-from ..core.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
     """Options of every command that tests: which photographs, and how much of them."""
 
-    test: Annotated[list[str], "test sets as NAME=DIR, pairs as NAME=INPUT_DIR:TARGET_DIR; or embedded"] = field(
-        default_factory=lambda: ["embedded"]
+    test: Annotated[list[str], MinLen(1), "test sets as NAME=DIR, pairs as NAME=INPUT_DIR:TARGET_DIR; or embedded"] = (
+        field(default_factory=lambda: ["embedded"])
     )
-    crop: Annotated[int, "test on the centre of each photo, at most so many pixels a side; 0 takes all of it"] = 0
-    images: Annotated[int, "test on so many photos of each set, spread evenly over its names; 0 takes all"] = 0
-
-    def check_tests(self) -> None:
-        """Raise UserError, naming the field, where no test set is given or a number is negative."""
-        if not self.test:
-            raise UserError("test: none given")
-        for name in ("crop", "images"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name}: {getattr(self, name)} is below 0")
+    crop: Annotated[
+        int, Ge(0), "test on the centre of each photo, at most so many pixels a side; 0 takes all of it"
+    ] = 0
+    images: Annotated[int, Ge(0), "test on so many photos of each set, spread evenly over its names; 0 takes all"] = 0
 
 
 @dataclass(frozen=True, kw_only=True)

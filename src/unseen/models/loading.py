@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ..core.errors import UserError
-from ..core.registry import did_you_mean
+from ..core.wording import did_you_mean
 from .card import Card
 from .checkpoint import load_checkpoint
 from .inference import on_device, restore_batch
