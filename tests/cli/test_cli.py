@@ -200,6 +200,7 @@ def test_hyphens_are_understood_and_values_left_alone() -> None:
     assert spelling("a-b") == "a-b"
 
 
+@pytest.mark.slow
 def test_options_and_a_file_under_the_same_names_are_one_run(unseen: CommandLine, photos: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
