@@ -52,6 +52,7 @@ class Session(nn.Module):
         self.dtype = np.float16 if self.input.type == "tensor(float16)" else np.float32
 
     def forward(self, x: Tensor) -> Tensor:
+        """Run the file on (B, C, H, W)."""
         images = np.ascontiguousarray(x.numpy(), dtype=self.dtype)
         return torch.from_numpy(self.session.run(None, {self.input.name: images})[0].astype(np.float32, copy=False))
 

@@ -44,6 +44,7 @@ class Adapted(nn.Module):
         self.singly = singly
 
     def forward(self, x: Tensor) -> Tensor:
+        """Restore (B, 3, H, W)."""
         images = x.flatten(0, 1).unsqueeze(1) if self.gray else x
         parts = images.chunk(len(images)) if self.singly else (images,)
         restored = torch.cat([self.network(part) for part in parts])
@@ -66,6 +67,7 @@ class Called(nn.Module):
         self.call = call
 
     def forward(self, x: Tensor) -> Tensor:
+        """Restore (B, C, H, W)."""
         return self.call(self.network, x)
 
 
