@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Processes on all cores, of one thread each; the tests of a module stay in one process, as its fixtures are costly.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadscope
 
-.PHONY: demo test quick lint types tests clean paper-mini denoise-small shipped do-no-harm
+.PHONY: demo test quick lint types tests docs clean paper-mini denoise-small shipped do-no-harm
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -29,6 +29,11 @@ lint: .venv/installed-dev
 
 types: .venv/installed-dev
 	$(BIN)/mypy
+
+# The documents as a site, with the reference of all public names: site/index.html, which opens without a server.
+docs: .venv/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo site/index.html
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "unseen needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 2; }
@@ -78,4 +83,4 @@ do-no-harm: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python studies/do_no_harm.py --model denoiser
 
 clean:
-	rm -rf .venv build *.egg-info src/*.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build site *.egg-info src/*.egg-info .mypy_cache .pytest_cache .ruff_cache

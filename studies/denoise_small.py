@@ -162,7 +162,7 @@ def behaviour(study: StudySummary) -> list[Column]:
 
 
 def excerpt(study: StudySummary) -> str:
-    """The table of the README: the ends, the best rival, DIL, the architectures."""
+    """The table of docs/training.md: the ends, the best rival, DIL, the architectures."""
     best = max((line for line in study.gap if SEPARATOR not in line and line not in DIL), key=study.gap.__getitem__)
     wanted = [INPUT, BASELINE, best, *DIL, BASELINE + FREE, BASELINE + EQUIVARIANT, "dil_sf" + EQUIVARIANT, CEILING]
     columns = [*split_columns(study, "psnr"), *gap_columns(study)]

@@ -8,34 +8,47 @@ import json
 import re
 import runpy
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from itertools import groupby, pairwise
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from support.contract import check_contract
+from support.docs_tables import DocsTables
+from support.rooms_picture import floors_of, rooms_svg
 from torch import nn
 
+import unseen.distortions
+import unseen.methods
+import unseen.models.backbones
 from unseen.cli.main import COMMANDS, main, parse
 from unseen.core.config import save_config
 from unseen.core.registry import build
-from unseen.evaluation.results import read_results
+from unseen.distortions.sidecar import CopyRecord
+from unseen.evaluation.results import ImageResult, read_results
 from unseen.methods import METHODS, Batch, Episode, objective_for
 from unseen.models.backbones import BACKBONES
+from unseen.models.card import Card, Quality
 from unseen.protocols.levels import SPLITS
 from unseen.protocols.loading import load_protocol
 from unseen.study.entry_names import SEPARATOR
+from unseen.study.runs import RunRecord
 from unseen.study.summary import StudySummary
-from unseen.training.state import LOG
+from unseen.study.tuning import Trial
+from unseen.training.state import LOG, TrainingState
 
 ROOT = Path(__file__).parents[1]
-README, CONTRIBUTING = ROOT / "README.md", ROOT / "CONTRIBUTING.md"
-PAGES = [README, CONTRIBUTING, *sorted((ROOT / "docs").rglob("*.md"))]
+README, CONTRIBUTING, CHANGELOG = ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"
+LIBRARY = ROOT / "docs" / "library.md"
+PAGES = [README, CONTRIBUTING, CHANGELOG, *sorted((ROOT / "docs").rglob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 
@@ -136,9 +149,10 @@ def test_what_is_not_defined_is_noticed() -> None:
     assert not any(defines(body, name) for name in ("d", "C.e", "A.d", "E"))
 
 
-def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", [README, LIBRARY], ids=lambda page: page.name)
+def test_the_python_of_the_documents_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    examples = blocks(README, "python")
+    examples = blocks(page, "python")
     assert examples
     for i, example in enumerate(examples):
         script = tmp_path / f"example{i}.py"
@@ -234,3 +248,102 @@ def test_the_comparison_of_data_is_what_the_published_rows_say(source: str, rows
     cells = [f"{mean.mean:.2f} ±{mean.spread:.2f}" for mean in means]
     line = f"| {source} | {' | '.join(cells)} | {study.seeds['erm']} |"
     assert line in (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+
+
+def test_the_rooms_of_the_architecture_are_those_of_the_import_contract(docs_tables: DocsTables) -> None:
+    """The table names them in order, with what each may import; the picture is drawn from both."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| \[(\w+)\]\(\S+\) \| (.*?) \| (.*?) \|$", page, re.MULTILINE)
+    floors = floors_of(ROOT / "pyproject.toml")
+    assert [room for room, _, _ in table] == [room for rooms in floors for room in rooms]
+    for i, rooms in enumerate(floors):
+        first = floors[i + 1][0] if i + 1 < len(floors) else ""
+        last = i + 2 == len(floors)
+        expected = "nothing" if not first else f"`{first}`" if last else f"`{first}` and below"
+        imports = {may_import for room, _, may_import in table if room in rooms}
+        assert imports <= {expected, "all below"}, rooms
+    picture = rooms_svg(floors, {room: question for room, question, _ in table})
+    file = ROOT / "docs" / "rooms.svg"
+    if docs_tables.write:
+        file.write_text(picture, encoding="utf-8")
+    assert file.read_text(encoding="utf-8") == picture, "docs/rooms.svg is out of date: run pytest --write-docs"
+
+
+def test_the_glossary_is_one_term_a_row_in_order() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    terms = [term.lower() for term in re.findall(r"^\| \*\*([^*]+)\*\*", text, re.MULTILINE)]
+    assert len(terms) >= 25
+    assert terms == sorted(set(terms))
+
+
+@pytest.mark.parametrize("record", [ImageResult, RunRecord, Trial, CopyRecord, Card, Quality, TrainingState])
+def test_every_field_of_a_file_is_in_the_document_on_formats(record: type[Any]) -> None:
+    text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    assert [field.name for field in fields(record) if f"`{field.name}`" not in text] == []
+
+
+@pytest.mark.parametrize("module", [unseen.methods, unseen.distortions, unseen.models.backbones])
+def test_every_public_name_is_in_the_reference(module: ModuleType) -> None:
+    """All of `__all__`, but the table of networks by others and an alias that its own module describes."""
+    public = {f"{module.__name__}.{name}" for name in module.__all__} - {
+        "unseen.models.backbones.ZOO",
+        "unseen.methods.Params",
+    }
+    assert public <= references()
+
+
+def test_every_built_in_method_is_in_the_reference() -> None:
+    assert {f"unseen.methods.{method.__name__}" for method in METHODS.values()} <= references()
+
+
+def test_the_reference_names_what_is_there() -> None:
+    assert [name for name in sorted(references()) if not resolves(name)] == []
+
+
+def references() -> set[str]:
+    """The dotted names that the pages under docs/reference describe."""
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "reference").glob("*.md"))
+    return set(re.findall(r"^::: (\S+)$", pages, re.MULTILINE))
+
+
+def resolves(dotted: str) -> bool:
+    """Whether a dotted name leads to a module, or to something within one."""
+    try:
+        importlib.import_module(dotted)
+    except ImportError:
+        module, _, name = dotted.rpartition(".")
+        return hasattr(importlib.import_module(module), name)
+    return True
+
+
+def test_the_picture_of_the_readme_is_what_the_shipped_networks_restore(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To one gray level and 0.02 dB: processors round otherwise, and the letters are another library's."""
+    monkeypatch.syspath_prepend(ROOT / "studies")
+    picture = importlib.import_module("picture")
+    panels = picture.panels()
+    drawn = np.asarray(picture.draw(panels), dtype=int)[: picture.HEIGHT]
+    shown = np.asarray(Image.open(picture.PICTURE).convert("RGB"), dtype=int)[: picture.HEIGHT]
+    assert np.abs(shown - drawn).max() <= 1
+    assert picture.PICTURE.stat().st_size < 300_000
+    psnr = {panel.title: panel.psnr for panel in panels}
+    expected = {"noisy, σ 50": 14.54, "erm": 21.21, "dil_sf": 20.77, "denoiser": 28.74}
+    assert psnr.pop("photograph") is None
+    assert psnr == pytest.approx(expected, abs=0.02)
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 120
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    home = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert "picture.png" in home
+    remote = re.findall(r'<(?:link|script|img)[^>]+(?:href|src)="(https?:[^"]+)"', home)
+    assert remote == []  # a page fetches nothing
+    method = (tmp_path / "site" / "method.html").read_text(encoding="utf-8")
+    assert "<math" in method
+    assert "arithmatex" not in method

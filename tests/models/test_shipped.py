@@ -1,4 +1,4 @@
-"""What the package ships: models with cards, and a README that says what the card says."""
+"""What the package ships: models with cards, and a document that says what the card says."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ def test_the_studio_s_two_differ_in_nothing_but_the_method() -> None:
 
 
 def row_of(quality: Quality) -> str:
-    """A line of the README's table."""
+    """A line of the table in docs/restoring.md."""
     numbers = (
         f"{quality.input_psnr:.2f} | {quality.psnr:.2f} | {quality.gain:+.2f} [{quality.low:+.2f}, {quality.high:+.2f}]"
     )
     return f"| {quality.level.name} | {quality.split} | {numbers.replace('-', '−')} |"
 
 
-def test_the_readme_s_table_is_the_card_s() -> None:
+def test_the_table_in_the_documents_is_the_card_s() -> None:
     rows = {row_of(q) for q in read_card(shipped()[DEFAULT]).quality if q.level != UNDISTORTED}
-    shown = (ROOT / "README.md").read_text().partition("Its card, on")[2].partition("It helps from")[0]
+    shown = (ROOT / "docs" / "restoring.md").read_text().partition("Its card, on")[2].partition("It helps from")[0]
     lines = [line for line in shown.splitlines() if line.startswith("| ")][2:]
     assert len(lines) >= 8
     assert set(lines) <= rows

@@ -54,5 +54,6 @@ def test_no_entry_is_left_out_and_no_ceiling_competes() -> None:
     assert f"Of {len(own)} methods on the same network" in study.page()
 
 
-def test_the_readme_shows_what_the_rows_say() -> None:
-    assert study.excerpt(study.read_study(study.PLAIN)) in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_page_on_training_shows_what_the_rows_say() -> None:
+    training = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    assert study.excerpt(study.read_study(study.PLAIN)) in training

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from .exit_codes import ExitCode
-from .options import Argument, Command
+from .exit_codes import DONE, PARTLY
 
-Kind: TypeAlias = Literal["methods", "distortions", "backbones", "protocols"]
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
+
+LISTABLE = ("methods", "distortions", "backbones", "protocols")
 
 
-def list_components(config: None, flags: Namespace) -> ExitCode:
+def list_parts(config: None, flags: Namespace) -> int:
     """Each part of a kind: its settings, what it is, and where it comes from."""
     from textwrap import fill
 
@@ -39,10 +40,10 @@ def list_components(config: None, flags: Namespace) -> ExitCode:
     for name, settings, line in lines:
         console.print(Text.assemble((name, "bold"), ":" if settings else "", settings), soft_wrap=True)
         console.print(fill(line, console.width, initial_indent="    ", subsequent_indent="    "), soft_wrap=True)
-    return ExitCode.DONE
+    return DONE
 
 
-def describe(config: None, flags: Namespace) -> ExitCode:
+def describe(config: None, flags: Namespace) -> int:
     """Everything a protocol says, for people."""
     from rich.console import Console
 
@@ -50,10 +51,10 @@ def describe(config: None, flags: Namespace) -> ExitCode:
     from .protocol_text import print_protocol
 
     print_protocol(load_protocol(flags.protocol), Console(highlight=False, markup=False))
-    return ExitCode.DONE
+    return DONE
 
 
-def check_data(config: None, flags: Namespace) -> ExitCode:
+def check_data(config: None, flags: Namespace) -> int:
     """What is missing from the folders of known data sets."""
     from ..data.set_check import check_data_source
 
@@ -64,26 +65,4 @@ def check_data(config: None, flags: Namespace) -> ExitCode:
         for problem in check.problems:
             print(f"  {problem}")
         wrong += bool(check.problems)
-    return ExitCode.PARTLY if wrong else ExitCode.DONE
-
-
-LIST = Command(
-    "list",
-    list_components,
-    "what can be named: methods, distortions, backbones, protocols",
-    arguments=[Argument("kind", "what to list", Kind)],
-)
-
-DESCRIBE = Command(
-    "describe",
-    describe,
-    "all of a protocol: its levels, its conventions, its tests, what was chosen and why, what was reported",
-    arguments=[Argument("protocol", "a protocol by name (see `unseen list protocols`) or a YAML file")],
-)
-
-CHECK_DATA = Command(
-    "check-data",
-    check_data,
-    "whether the folder of a known data set holds what it should: names, counts, sizes, pairs",
-    arguments=[Argument("sets", "NAME=DIR, or NAME=INPUT_DIR:TARGET_DIR", list[str], "NAME=DIR")],
-)
+    return PARTLY if wrong else DONE

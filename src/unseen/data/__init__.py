@@ -1,1 +1,1 @@
-"""Clean and recorded images: the user's folders, the embedded photographs, and dead leaves."""
+"""Clean images: folders of photographs, the embedded ones, and dead leaves."""

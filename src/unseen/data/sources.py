@@ -1,4 +1,4 @@
-"""Load photographs from their sources: folders of the user's, alone or in pairs, the embedded ones, dead leaves."""
+"""Where photographs come from: folders of the user's, alone or in pairs, the embedded ones, dead leaves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import UserError
-from ..core.wording import did_you_mean
+from ..core.registry import did_you_mean
 from .dead_leaves import dead_leaves_photos
 from .embedded import embedded_photos
 from .loading import load_photos
@@ -25,12 +25,9 @@ _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 
 @dataclass(frozen=True)
 class PhotoSplit:
-    """Photographs of the training side, clean or recorded pairs, split once and for all.
+    """Clean photographs of the training side, split once and for all; and the files that could not be read.
 
-    Attributes:
-        train: photographs to train on.
-        validation: photographs that are never trained on, and never test images.
-        skipped: the files that could not be read.
+    The validation photographs are never trained on, and never test images.
     """
 
     train: list[Photo]
@@ -38,27 +35,22 @@ class PhotoSplit:
     skipped: list[SkippedFile]
 
     def digest(self) -> str:
-        """Return twelve hexadecimal digits that change with any photograph, its name, or its side of the split."""
-        entries = [
+        """Twelve hexadecimal digits that change with any photograph, its name, or its side of the split."""
+        parts = [
             _content_digest(photo) + photo.name
-            for side in (self.train, self.validation)
-            for photo in [*side, _SIDE_END]
+            for part in (self.train, self.validation)
+            for photo in [*part, _SIDE_END]
         ]
-        return hashlib.sha256("/".join(entries).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+        return hashlib.sha256("/".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
 def training_photos(sources: Sequence[str]) -> PhotoSplit:
-    """Load every source's photographs together.
+    """Every source's photographs together.
 
-    Of a folder, every tenth photograph (one at least) validates, chosen by its name alone, so that every seed and
-    method has the same split. Dead leaves alone are validated on the embedded validation photograph: what counts is how
-    training on them carries over.
-
-    Args:
-        sources: folders; `embedded`; `dead_leaves` or `dead_leaves:COUNT`.
-
-    Raises:
-        UserError: naming the source, where there is nothing to train on.
+    sources: folders; `embedded`; `dead_leaves` or `dead_leaves:COUNT`. Of a folder, every tenth photograph
+    (one at least) validates, chosen by its name alone, so that every seed and method has the same split.
+    Dead leaves alone are validated on the embedded validation photograph: what counts is how training on
+    them carries over. Raises UserError, naming the source, where there is nothing to train on.
     """
     train: list[Photo] = []
     validation: list[Photo] = []
@@ -73,8 +65,8 @@ def training_photos(sources: Sequence[str]) -> PhotoSplit:
             photos, broken = load_photos(Path(expand_path(source, "data")))
             if len(photos) < 2:
                 raise UserError(f"data: {source}: needs two photographs at least, one of them to validate on")
-            trained, validating = _split(photos)
-            train, validation, skipped = train + trained, validation + validating, skipped + broken
+            parts = _split(photos)
+            train, validation, skipped = train + parts[0], validation + parts[1], skipped + broken
     if not validation or any(source == "embedded" for source in sources):
         validation += embedded_photos("validation")
     train = without_copies_of(train, validation)  # a photograph given twice must not sit on both sides
@@ -84,71 +76,52 @@ def training_photos(sources: Sequence[str]) -> PhotoSplit:
 
 
 def recorded_pairs(
-    sources: Sequence[str], wanted: Collection[str], allowed: Collection[str], scale: int, enlarge: int
+    sources: Sequence[str], wanted: Collection[str], known: Collection[str], scale: int, enlarge: int
 ) -> dict[str, PhotoSplit]:
-    """Load recorded pairs to train on, each set split by its clean pictures as a folder is.
+    """Recorded pairs to train on by the name of their set, each split by its clean pictures as a folder is.
 
     All inputs of one clean picture are on one side; the first validation pairs are each of another clean picture.
-
-    Args:
-        sources: `NAME=INPUT_DIR:TARGET_DIR`.
-        wanted: sets that are trained on; the others are not loaded.
-        allowed: every set that the protocol names.
-        scale: factor by which inputs are smaller, once those that are smaller by `enlarge` have been enlarged.
-        enlarge: factor by which smaller inputs are enlarged; 1 for none.
-
-    Returns:
-        A split by the name of its set.
-
-    Raises:
-        UserError: for a set that is wanted and not given, not named by the protocol, given twice, of another scale, or
-            of a single clean picture.
+    sources: `NAME=INPUT_DIR:TARGET_DIR`. known: every set that the protocol names; wanted: those that are trained on;
+    the others are not loaded. scale: by how much inputs are smaller, once those that are smaller by `enlarge` have
+    been enlarged. Raises UserError for a set that is wanted and not given, not known, given twice, of another scale,
+    or of a single clean picture.
     """
-    folders: dict[str, tuple[Path, Path]] = {}
+    given: dict[str, tuple[Path, Path]] = {}
     for source in sources:
         name, inputs, targets = parse_pairs_source(source, "pairs")
-        if name not in allowed:
-            names = ", ".join(allowed) or "none"
-            raise UserError(
-                f"pairs: {name!r} is no set of this protocol; it names {names}{did_you_mean(name, allowed)}"
-            )
-        if name in folders:
+        if name not in known:
+            names = ", ".join(known) or "none"
+            raise UserError(f"pairs: {name!r} is no set of this protocol; it names {names}{did_you_mean(name, known)}")
+        if name in given:
             raise UserError(f"pairs: {name} is given twice")
-        folders[name] = inputs, targets
-    splits = {}
+        given[name] = inputs, targets
+    found = {}
     for name in wanted:
-        if name not in folders:
+        if name not in given:
             raise UserError(f"pairs: {name} is trained on; give --pairs {name}=INPUT_DIR:TARGET_DIR")
-        photos, skipped = load_pairs(*folders[name], enlarge=enlarge)
+        photos, skipped = load_pairs(*given[name], enlarge=enlarge)
         _require_scale(photos, scale, enlarge, f"pairs: {name}")
         train, validation = _split(photos)
         if not train:
             raise UserError(f"pairs: {name}: needs two clean pictures at least, one of them to validate on")
-        splits[name] = PhotoSplit(train, validation, skipped)
-    return splits
+        found[name] = PhotoSplit(train, validation, skipped)
+    return found
 
 
 def without_copies_of(train: Iterable[Photo], held: Iterable[Photo]) -> list[Photo]:
-    """Leave out the photographs whose clean picture, whole and pixel by pixel, is among those held out."""
+    """The photographs whose clean picture, whole and pixel by pixel, is none of those that are held out."""
     kept_out = {photo.fingerprint.digest for photo in held}
     return [photo for photo in train if photo.fingerprint.digest not in kept_out]
 
 
 def load_test_set(source: str, step: int = 1, enlarge: int = 1) -> tuple[str, list[Photo], list[SkippedFile]]:
-    """Load a test set.
+    """A test set's name, photographs and files left out.
 
-    Args:
-        source: `NAME=DIR` or a folder, clean; `NAME=INPUT_DIR:TARGET_DIR`, recorded pairs; or `embedded`. In folders,
-            `~` and variables are replaced (see `expand_path`).
-        step: clean photographs are cut to a multiple of it at right and bottom, and left out where nothing remains.
-        enlarge: inputs that are smaller by this factor are enlarged; thereafter they must be smaller by `step //
-            enlarge`.
-
-    Returns:
-        The set's name, its photographs, and the files left out.
-
-    Raises:
-        UserError: where the source cannot be understood or read, and where nothing is left of it.
+    source: `NAME=DIR` or a folder, clean; `NAME=INPUT_DIR:TARGET_DIR`, recorded pairs; or `embedded`. Folders are
+    `expanded`.
+    step: clean photographs are cut to a multiple of it at right and bottom, and left out where nothing remains.
+    enlarge: inputs that are smaller by it are enlarged; thereafter they must be smaller by `step // enlarge`.
+    Raises UserError where the source cannot be understood or read, and where nothing is left of it.
     """
     name, folder = _name_and_folder(source)
     if name and ":" in folder and not Path(folder).exists():
@@ -172,10 +145,9 @@ def load_test_set(source: str, step: int = 1, enlarge: int = 1) -> tuple[str, li
 
 
 def parse_pairs_source(source: str, field: str) -> tuple[str, Path, Path]:
-    """Split `NAME=INPUT_DIR:TARGET_DIR` into the set's name and its two folders, each by `expand_path`.
+    """The set's name and its two folders, from `NAME=INPUT_DIR:TARGET_DIR`, each `expanded`.
 
-    Raises:
-        UserError: naming `field`, for any other form.
+    Raises UserError, naming `field`, for any other form.
     """
     name, _, folders = source.partition("=")
     inputs, _, targets = folders.partition(":")
@@ -187,21 +159,19 @@ def parse_pairs_source(source: str, field: str) -> tuple[str, Path, Path]:
 
 
 def expand_path(folder: str, field: str) -> str:
-    """Replace a leading `~` and environment variables, so that files of options can be the same on every machine.
+    """With a `~` in front and environment variables put in: so files of options can be the same on every machine.
 
-    Variables are `$NAME` and `${NAME}`, of letters, digits and underscores, no digit first. A path that exists as it is
-    written is taken as written.
-
-    Raises:
-        UserError: naming `field`, for a variable that is not set, and for the `~` of a user who is not known.
+    Variables are `$NAME` and `${NAME}`, of letters, digits and underscores, no digit first. A path that exists as it
+    is written is taken as written. Raises UserError, naming `field`, for a variable that is not set, and for the `~`
+    of a user who is not known.
     """
     if Path(folder).exists():
         return folder
 
-    def value(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
+    def value(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
         if name not in os.environ:
-            raise UserError(f"{field}: {folder}: {match[0]} is not set")
+            raise UserError(f"{field}: {folder}: {found[0]} is not set")
         return os.environ[name]
 
     try:
@@ -211,7 +181,7 @@ def expand_path(folder: str, field: str) -> str:
 
 
 def _name_and_folder(source: str) -> tuple[str, str]:
-    """Split a test set into its name, empty where the folder's is its name, and its folder or folders."""
+    """A test set's name, empty where it goes by its folder's, and its folder or folders."""
     name, equals, folder = source.partition("=")
     if source and (not equals or "/" in name or Path(source).exists()):  # any = is of the folder's own name
         return "", source
@@ -221,7 +191,7 @@ def _name_and_folder(source: str) -> tuple[str, str]:
 
 
 def trimmed(photos: Sequence[Photo], step: int) -> list[Photo]:
-    """Cut photographs to a multiple of `step` at right and bottom, leaving out those of which nothing would remain."""
+    """Cut to a multiple of `step` at right and bottom, without those of which nothing would remain."""
     return [
         photo.window(0, 0, photo.pixels.shape[0] // step * step, photo.pixels.shape[1] // step * step)
         for photo in photos
@@ -234,10 +204,9 @@ def _is_large_enough(photo: Photo, step: int) -> bool:
 
 
 def _split(photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
-    """Split photographs: every tenth clean picture validates, one at least, with all photographs that share it.
+    """Every tenth clean picture validates, one at least, with all that share it; chosen by the first one's name alone.
 
-    Chosen by the name of the first photograph of each picture alone. All keep their order, but that a second photograph
-    of a validation picture comes after the first ones of all.
+    All keep their order, but that a second photograph of a validation picture comes after the first ones of all.
     """
     sharing: dict[str, list[Photo]] = {}
     for photo in photos:
@@ -250,18 +219,11 @@ def _split(photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
 
 
 def _require_scale(photos: Sequence[Photo], scale: int, enlarge: int, field: str) -> None:
-    """Raise UserError for a pair of another scale than `scale`.
-
-    Args:
-        photos: pairs.
-        scale: factor by which inputs have to be smaller.
-        enlarge: factor by which inputs have been enlarged; 1 if none were.
-        field: for the message.
-    """
+    """enlarge: by how much smaller inputs have been enlarged; 1 if none were."""
     for photo in photos:
         if photo.scale == scale:
             continue
-        actual = "its input is " + (f"smaller by {photo.scale}" if photo.scale > 1 else "as large as its clean picture")
+        given = "its input is " + (f"smaller by {photo.scale}" if photo.scale > 1 else "as large as its clean picture")
         if enlarge > 1:
             wanted = f"--enlarge true takes inputs as large, or smaller by {enlarge}"
         elif scale > 1:
@@ -269,7 +231,7 @@ def _require_scale(photos: Sequence[Photo], scale: int, enlarge: int, field: str
             wanted += "; --enlarge true takes inputs of equal size as well" if photo.scale == 1 else ""
         else:
             wanted = "the network keeps sizes"
-        raise UserError(f"{field}: {photo.name}: {actual}, and {wanted}")
+        raise UserError(f"{field}: {photo.name}: {given}, and {wanted}")
 
 
 def _dead_leaves_count(text: str, source: str) -> int:

@@ -27,27 +27,19 @@ from .inputs import at_size_of
 from .metrics import psnr
 
 ENDING = "-grid.png"
-"""What the names of grids end in."""
-CROP = 256
-"""Side of the centre of a photograph that is shown, pixels."""
-COLUMNS = 4
-"""The most panels in a row."""
+CROP = 256  # side of what is shown of a photograph, pixels
+COLUMNS = 4  # at most
 MARGIN, LINE, GAP = 20, 20, 28  # pixels around a panel, to a line of text, and below the last one
 DPI = 128  # a power of two: sizes in inches are exact, and every pixel of a photograph is one of the picture
 POINTS = 8.5  # of the text: with DPI, letters of DejaVu Sans Mono are 9.1 pixels wide
 LETTER = 0.602 * POINTS * DPI / 72
 TITLE: dict[str, Any] = {"family": "DejaVu Sans Mono", "color": "#1a1a1a"}
-NOTE: dict[str, Any] = {"family": "DejaVu Sans", "color": "#5c5c5c"}
+REMARK: dict[str, Any] = {"family": "DejaVu Sans", "color": "#5c5c5c"}
 
 
 @dataclass(frozen=True)
 class GridLevel:
-    """One distortion of a grid.
-
-    Attributes:
-        confounder: the distortion as it was given.
-        split: its role in a protocol; empty where it comes from none.
-    """
+    """One degree: the distortion as it was given, and its part in a protocol, if it is of one."""
 
     confounder: Synthetic
     split: str = ""
@@ -55,39 +47,28 @@ class GridLevel:
 
 @dataclass(frozen=True)
 class GridPanel:
-    """One picture of a grid.
-
-    Attributes:
-        pixels: uint8 (H, W, 3) RGB, as shown.
-        title: what is shown.
-        note: PSNR, size or role, below the title.
-    """
+    """A picture uint8 (H, W, 3) RGB as it is shown, what it is, and a remark."""
 
     pixels: Pixels
     title: str
-    note: str
+    remark: str
 
 
 def levels_from(specs: Sequence[str], protocol: str) -> list[GridLevel]:
-    """Choose the distortions of a grid.
+    """The distortions that were given, or else every one that a protocol makes, seen ones first.
 
-    Args:
-        specs: distortions as they are given on the command line.
-        protocol: name of a protocol, whose synthetic levels are taken instead, seen ones first; empty for none.
-
-    Raises:
-        UserError: for an unknown distortion, and for a protocol without synthetic levels.
+    Raises UserError for one that is unknown, and for a protocol that makes none.
     """
     if not protocol:
         return [GridLevel(Synthetic(spec, parse_distortion(spec, "distortion"))) for spec in specs]
-    levels = [GridLevel(c, level.split) for level, c in load_protocol(protocol).levels() if isinstance(c, Synthetic)]
-    if not levels:
+    found = [GridLevel(c, level.split) for level, c in load_protocol(protocol).levels() if isinstance(c, Synthetic)]
+    if not found:
         raise UserError(f"protocol: {protocol} makes no distortion: all of its pairs are recorded")
-    return levels
+    return found
 
 
 def left_out(protocol: str) -> str:
-    """Name the levels of a protocol that no grid can show, in one line; empty where it shows all of them."""
+    """A line on the levels of a protocol that no picture can show, empty where it shows all of them."""
     loaded = load_protocol(protocol)
     names = [c.name for _, c in loaded.levels() if not isinstance(c, Synthetic)]
     one = "1 level is" if len(names) == 1 else f"{len(names)} levels are"
@@ -97,19 +78,7 @@ def left_out(protocol: str) -> str:
 def make_grids(
     jobs: Sequence[FileJob], levels: Sequence[GridLevel], out: Path, seed: int, device: str, stop: Event
 ) -> DegradeReport:
-    """Draw the grid of each photograph.
-
-    Args:
-        jobs: photographs, and the names of their grids.
-        levels: the distortions.
-        out: folder for the grids.
-        seed: of the distortions.
-        device: as PyTorch names it.
-        stop: ends the work after the photograph in hand.
-
-    Raises:
-        UserError: where `out` cannot be written.
-    """
+    """Draw one picture of each photograph; fewer if `stop` was set. Raises UserError where `out` cannot be written."""
 
     def make(job: FileJob) -> None:
         photo = Photo(job.source, read_photo(job.path))
@@ -121,19 +90,17 @@ def make_grids(
 
 
 def clean_panel(photo: Photo) -> GridPanel:
-    """Show the centre of the photograph itself."""
+    """The middle of the photograph as it is."""
     shown = photo.centre(CROP).pixels
     size, whole = (f"{pixels.shape[1]}×{pixels.shape[0]}" for pixels in (shown, photo.pixels))
     return GridPanel(shown, "clean", f"middle {size} of {whole}" if size != whole else f"{size}")
 
 
 def level_panel(photo: Photo, level: GridLevel, seed: int, device: str) -> GridPanel:
-    """Show the centre of the copy that `degrade` would write, with its PSNR in RGB and 8 bits.
+    """The middle of the copy that `degrade` would write, with the PSNR of what is shown, in RGB and 8 bits.
 
     A smaller copy is enlarged, each pixel to a square, for the eye; and bicubically for PSNR.
-
-    Raises:
-        ValueError: where the distortion cannot be applied to this photograph.
+    Raises ValueError where the distortion cannot be applied to this photograph.
     """
     distortion = level.confounder.distortion
     scale = distortion.scale
@@ -144,13 +111,13 @@ def level_panel(photo: Photo, level: GridLevel, seed: int, device: str) -> GridP
     clean, small = to_tensor(shown.pixels), to_tensor(shown.recorded)
     value = float(psnr(at_size_of(clean, small), clean, Convention()))
     quality = f"PSNR {value:.2f} dB" if math.isfinite(value) else "the same as clean"
-    notes = [quality, *[f"pixels ×{scale}"] * (scale > 1), *[level.split] * bool(level.split)]
+    remarks = [quality, *[f"pixels ×{scale}"] * (scale > 1), *[level.split] * bool(level.split)]
     enlarged = shown.recorded.repeat(scale, axis=0).repeat(scale, axis=1)
-    return GridPanel(enlarged, level.confounder.name, " · ".join(notes))
+    return GridPanel(enlarged, level.confounder.name, " · ".join(remarks))
 
 
 def draw(panels: Sequence[GridPanel]) -> Figure:
-    """Draw panels in rows with their texts beneath; every pixel of a panel is one pixel of the picture."""
+    """Panels in rows, every pixel one pixel of the picture, with their texts beneath."""
     columns = math.ceil(len(panels) / math.ceil(len(panels) / COLUMNS))
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
     width = max(CROP, *(panel.pixels.shape[1] for panel in panels))
@@ -171,8 +138,8 @@ def draw(panels: Sequence[GridPanel]) -> Figure:
 
 
 def _lines(panel: GridPanel, width: int) -> list[tuple[str, dict[str, Any]]]:
-    """The lines of text beneath a panel that is `width` pixels wide, each with its style."""
+    """The lines of text beneath a panel so many pixels wide, each with its look."""
     letters = int(width / LETTER)
     titles = [line.replace(", ", ",") for line in textwrap.wrap(panel.title.replace(",", ", "), letters)]
-    notes = textwrap.wrap(panel.note, int(letters * 1.2), break_on_hyphens=False)  # in narrower letters
-    return [(line, TITLE) for line in titles] + [(line, NOTE) for line in notes]
+    remarks = textwrap.wrap(panel.remark, int(letters * 1.2), break_on_hyphens=False)  # in narrower letters
+    return [(line, TITLE) for line in titles] + [(line, REMARK) for line in remarks]

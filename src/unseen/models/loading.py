@@ -1,4 +1,4 @@
-"""Models by name or by path, whichever program wrote them, ready to restore."""
+"""Models by name or by path, whatever wrote them: ready to restore."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ..core.errors import UserError
-from ..core.wording import did_you_mean
+from ..core.registry import did_you_mean
 from .card import Card
 from .checkpoint import load_checkpoint
 from .inference import on_device, restore_batch
@@ -28,12 +28,8 @@ DEFAULT = "denoiser"
 class Model:
     """A network that restores, wherever it came from.
 
-    Attributes:
-        name: of the model, for messages.
-        run: float32 (B, 3, H, W) in [0, 1] on the CPU → float32 (B, 3, scale·H, scale·W) on the CPU, not clipped; any
-            size from 1×1, from any thread.
-        receptive_field: how far its outputs depend on inputs, its stride and its scale.
-        card: of a checkpoint of unseen; None for other models.
+    name: for messages. run: float32 (B, 3, H, W) in [0, 1] on the CPU → float32 (B, 3, scale·H, scale·W) on the CPU,
+    not clipped; any size from 1×1, from any thread. card: None unless it is a checkpoint of unseen.
     """
 
     name: str
@@ -43,70 +39,53 @@ class Model:
 
 
 def shipped() -> dict[str, Path]:
-    """The checkpoints that come with the package: name → file."""
+    """The models that come with the package, by name."""
     folder = Path(str(resources.files(__package__))) / "shipped"
     return {file.stem: file for file in sorted(folder.glob("*.safetensors"))}
 
 
 def load_model(spec: str, device: str = "cpu", backbone: str = "") -> Model:
-    """Load a model by the name of a shipped one or by a path. No pickle is executed, whatever the file holds.
+    """A model by the name of a shipped one or by a path.
 
-    Args:
-        spec: a name (`shipped`); a run's folder or its checkpoint; an ONNX file (extra `onnx`); or weights that
-            spandrel recognises, .pth, .pt, .ckpt or .safetensors (extra `zoo`). A name goes before a file of that name.
-        device: as PyTorch names it; ONNX files run on `cpu` and on `cuda`.
-        backbone: as for `load_checkpoint`.
+    spec: a name (`shipped`); a run's folder or its checkpoint; an ONNX file (extra `onnx`); or weights that spandrel
+        recognises, .pth, .pt, .ckpt or .safetensors (extra `zoo`). A name goes before a file of that name.
+    device: as PyTorch names it; ONNX files run on `cpu` and on `cuda`. backbone: as for `load_checkpoint`.
 
-    Raises:
-        UserError: for any other file, for a model that does something else than restore colour images, and for an
-            extra that is not installed.
+    No pickle is executed, whatever the file holds. Raises UserError for what is none of these, for a model that does
+    something else than restore colour images, and for an extra that is not installed.
     """
     path = located(spec)
     if path.suffix.lower() == ".onnx":
         opened = open_onnx(path, device)
-        return model_of(opened.network, spec, opened.card, receptive_field=opened.receptive_field)
+        return model_of(opened.network, spec, opened.card, reach=opened.reach)
     network, card = load_network(spec, backbone)
     return model_of(network, spec, card, device)
 
 
 def model_of(
-    network: nn.Module,
-    name: str,
-    card: Card | None = None,
-    device: str = "cpu",
-    receptive_field: ReceptiveField | None = None,
+    network: nn.Module, name: str, card: Card | None = None, device: str = "cpu", reach: ReceptiveField | None = None
 ) -> Model:
-    """Make a model of a network.
+    """A model of any network that maps float32 (B, 3, H, W) in [0, 1] to (B, 3, scale·H, scale·W), at any size.
 
     The network itself is moved to the device and put into evaluation mode, and stays so. Several threads may restore
     with it at once if its `forward` leaves everything but its output as it was, as those of `BACKBONES` do.
-
-    Args:
-        network: maps float32 (B, 3, H, W) in [0, 1] to (B, 3, scale·H, scale·W), at any size.
-        name: of the model, for messages.
-        card: of its checkpoint, if it has one.
-        device: as PyTorch names it.
-        receptive_field: measured (`receptive_field_of`) where it is None.
-
-    Raises:
-        UserError: naming the model, where the receptive field cannot be measured.
+    reach: measured (`reach_of`) where it is not given. Raises UserError, naming the model, where it cannot be.
     """
     network.eval()
     try:
-        receptive_field = receptive_field or receptive_field_of(network)
+        reach = reach or receptive_field_of(network)
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     except Exception as error:  # networks of others may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{name}: its network fails on an image: {reason}") from error
-    return Model(name, partial(restore_batch, on_device(network, device), device=device), receptive_field, card)
+    return Model(name, partial(restore_batch, on_device(network, device), device=device), reach, card)
 
 
 def load_network(spec: str, backbone: str = "") -> tuple[nn.Module, Card | None]:
-    """Load the network behind a spec of `load_model`, on the CPU and in evaluation mode, and its card if it has one.
+    """The network behind a spec of `load_model`, on the CPU and in evaluation mode, and its card if it has one.
 
-    Raises:
-        UserError: as `load_model` does, and for an ONNX file, which holds no network of PyTorch.
+    Raises UserError as `load_model` does, and for an ONNX file, which holds no network of PyTorch.
     """
     path = located(spec)
     if path.suffix.lower() == ".onnx":
@@ -117,12 +96,12 @@ def load_network(spec: str, backbone: str = "") -> tuple[nn.Module, Card | None]
 
 
 def located(spec: str) -> Path:
-    """The file or folder behind the name of a shipped model or a path. Raises UserError where there is neither."""
-    models = shipped()
-    path = models.get(spec, Path(spec))
+    """The file or folder behind a name or a path. Raises UserError where there is neither."""
+    known = shipped()
+    path = known.get(spec, Path(spec))
     if not spec or not os.path.exists(path):
-        names = ", ".join(models) or "none"
+        names = ", ".join(known) or "none"
         raise UserError(
-            f"model: {spec!r} is no file and no shipped model ({names}){did_you_mean(spec, models)}; give a path"
+            f"model: {spec!r} is no file and no shipped model ({names}){did_you_mean(spec, known)}; give a path"
         )
     return path
