@@ -90,6 +90,7 @@ def kind(name: str) -> tuple[str, bool, bool]:
     return depth, name.startswith("gray"), "rgba" in name or "graya" in name or "lossless" in name
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("name", MADE_BY_MAGICK)
 def test_a_network_that_changes_nothing_changes_nothing(name: str, tmp_path: Path) -> None:
     magick(*MADE_BY_MAGICK[name], tmp_path / name)
@@ -115,6 +116,7 @@ def test_a_network_that_changes_nothing_changes_nothing(name: str, tmp_path: Pat
             assert found["File:BitDepth"] == 8 * channels
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("options", ["-t -c zip:2", "-s -r 3 -c lzw", "-p separate", "-8 -c packbits", "-B"])
 @pytest.mark.parametrize("depth", ["8", "16", "float"])
 def test_tiff_of_any_arrangement(options: str, depth: str, tmp_path: Path) -> None:
@@ -145,6 +147,7 @@ def test_floating_point_is_kept_to_the_last_bit(gray: bool, tmp_path: Path) -> N
         assert file.pages[0].photometric.name == ("MINISBLACK" if gray else "RGB")  # type: ignore[union-attr]
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("size", ["1x1", "1x37", "37x1"])
 @pytest.mark.parametrize("suffix", ["png", "tif", "bmp", "webp", "jpg"])
 def test_the_smallest_pictures(size: str, suffix: str, tmp_path: Path) -> None:
@@ -159,6 +162,7 @@ def test_the_smallest_pictures(size: str, suffix: str, tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------ conversions
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     "name", ["palette.png", "palette.tif", "palette.bmp", "transparent.png", "bits.png", "bits.tif"]
 )
@@ -187,6 +191,7 @@ def cmyk_profile(tmp_path: Path) -> Path:
     return tmp_path / "cmyk.icc"
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("name", ["in.jpg", "in.tif"])
 def test_cmyk_goes_through_its_profile(name: str, cmyk_profile: Path, tmp_path: Path) -> None:
     path = tmp_path / name
@@ -207,6 +212,7 @@ def test_cmyk_goes_through_its_profile(name: str, cmyk_profile: Path, tmp_path: 
     assert "RGB " in found["ICC-header:ColorSpaceData"]
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("damage", ["cut", "unmarked", "without tables", "of sRGB"])
 def test_cmyk_with_a_profile_of_no_use_is_refused(damage: str, cmyk_profile: Path, tmp_path: Path) -> None:
     magick(*COLOURED, "-colorspace", "CMYK", "-depth", "8", tmp_path / "plain.jpg")
@@ -229,6 +235,7 @@ def refused(name: str, *made: str) -> tuple[str, list[str]]:
     return name, [*COLOURED, *made]
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("name", "made", "reason"),
     [
@@ -255,6 +262,7 @@ def test_floats_outside_of_the_unit_range_are_found_on_the_way(bad: float, tmp_p
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("name", "format", "bits"),
     [("rgb16.png", "jpeg", 8), ("rgb16.png", "webp", 8), ("gray16.png", "bmp", 8), ("rgba16.png", "tiff", 16),
@@ -271,12 +279,14 @@ def test_another_format_keeps_what_it_can_hold(name: str, format: Any, bits: int
     assert error <= (0.1 if format == "jpeg" else 0.501 / (2**bits - 1))
 
 
+@pytest.mark.programs
 def test_transparency_does_not_vanish_into_jpeg(tmp_path: Path) -> None:
     magick(*MADE_BY_MAGICK["rgba8.png"], tmp_path / "in.png")
     with pytest.raises(UserError, match=r"out.jpg: JPEG holds no transparency, which .*in.png has"):
         copied(tmp_path / "in.png", tmp_path / "out.jpg", format="jpeg")
 
 
+@pytest.mark.programs
 def test_jpeg_and_lossy_webp_are_written_well(tmp_path: Path) -> None:
     for made in (COLOURED, GRAY):
         magick(*made, "-quality", "80", "-sampling-factor", "2x2", "-interlace", "JPEG", tmp_path / "in.jpg")
@@ -296,6 +306,7 @@ def test_jpeg_and_lossy_webp_are_written_well(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------ turned pictures
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("name", "orientation"),
     [("in.png", turn) for turn in range(1, 9)] + [(f"in.{suffix}", 5) for suffix in ("tif", "jpg", "webp")],
@@ -351,6 +362,7 @@ def test_a_value_that_is_not_finite_is_no_picture(tmp_path: Path) -> None:
     assert not (tmp_path / "out.png").exists()
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("orientation", [1, 6])
 @pytest.mark.parametrize("name", ["rgba8.png", "rgba16.tif", "graya16.png"])
 def test_alpha_is_untouched_beside_other_colours(name: str, orientation: int, tmp_path: Path) -> None:
@@ -384,6 +396,7 @@ def test_alpha_is_enlarged_bilinearly(scale: int, tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------ pages, windows
 
 
+@pytest.mark.programs
 def test_pages_one_by_one(tmp_path: Path) -> None:
     pages = [tmp_path / "a.tif", tmp_path / "b.tif"]
     magick(*COLOURED, "-depth", "16", pages[0])
@@ -401,6 +414,7 @@ def test_pages_one_by_one(tmp_path: Path) -> None:
         open_image(tmp_path / "both.tif", 2)
 
 
+@pytest.mark.programs
 def test_animations_are_refused_with_their_number_of_frames(tmp_path: Path) -> None:
     for colour in ("red", "green", "blue"):
         magick("-size", "20x10", f"xc:{colour}", tmp_path / f"{colour}.png")
@@ -443,6 +457,7 @@ def test_windows_are_spread_over_the_picture(
 # ------------------------------------------------------------------------------------------ memory
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["png", "tif", "jpg"])
 def test_large_pictures_stream(suffix: str, tmp_path: Path) -> None:
     """25 megapixels of RGB are 300 MB as float32, 75 or 150 MB as they are."""
@@ -471,6 +486,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
     assert open_image(tmp_path / f"out.{suffix}").width == 5120
 
 
+@pytest.mark.programs
 def test_large_tiff_is_a_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unseen.restoration.imagefiles.encode._CLASSIC_TIFF", 1000)
     magick(*COLOURED, "-depth", "16", tmp_path / "in.tif")
@@ -482,6 +498,7 @@ def test_large_tiff_is_a_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert set(tags(out, "Make", "FNumber").values()) == {"Maker", 2.8}
 
 
+@pytest.mark.programs
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     magick(*COLOURED, *ALPHA, "-depth", "8", tmp_path / "in.png")
     copied(tmp_path / "in.png", tmp_path / "out.png")
@@ -493,6 +510,7 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
+@pytest.mark.programs
 def test_many_at_once(tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -20,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from support.commandline import TINY, CommandLine, CommandResult, leftovers, photographs
+from support.limits import file_size_limit
 
 from unseen.cli.main import main
 from unseen.core.errors import UserError
@@ -226,23 +226,15 @@ def test_a_decompression_bomb_is_a_line(restore: Restore, tmp_path: Path) -> Non
     assert "bomb" in restore(tmp_path / "bomb.png", "-o", tmp_path / "out", code=2).err
 
 
-def test_a_file_that_cannot_be_written_costs_a_line(model: Path, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_costs_a_line(restore: Restore, tmp_path: Path) -> None:
     """A limit on the size of files stands for the disk: the same call of the system fails, with another number."""
     folder = photographs(tmp_path / "photos", "a.png", size=(30, 30))
     noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
     Image.fromarray(noise).save(folder / "b.png")
-    limit = 60_000
-    ended = subprocess.run(
-        [*RUN, str(folder), "-o", str(tmp_path / "out"), "--model", str(model), *SINGLE],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    assert ended.returncode == 1, ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert [line for line in ended.stderr.splitlines() if "b.png" in line and "cannot be written" in line]
+    with file_size_limit(60_000):
+        result = restore(folder, "-o", tmp_path / "out", code=1)
+    assert "Traceback" not in result.err
+    assert [line for line in result.err.splitlines() if "b.png" in line and "cannot be written" in line]
     assert files(tmp_path / "out") == ["a.png"]
 
 

@@ -423,6 +423,7 @@ def test_its_files_are_in_one_folder_that_others_cannot_look_into(server: Server
     assert len(list(folder.rglob("*.png"))) <= before + 4
 
 
+@pytest.mark.slow
 def test_it_ends_while_it_works_and_leaves_nothing(
     browser: Browser, tmp_path_factory: pytest.TempPathFactory, photo: Path
 ) -> None:
