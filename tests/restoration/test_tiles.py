@@ -416,7 +416,6 @@ print(rows, tiling.tile, memory.peak())
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process takes")
 @pytest.mark.parametrize(("part", "settings"), [("PlainCNN", "features=16, depth=3"), ("UNet", "features=8, levels=2")])
 def test_three_megapixels_stay_within_the_memory(part: str, settings: str) -> None:
