@@ -22,7 +22,7 @@ EMBEDDED: dict[Subset, tuple[str, ...]] = {
     "validation": ("camera.png",),
     "test": ("astronaut.png", "chelsea.png", "coffee.png"),
 }
-"""The split, as file names. No scene is in two parts."""
+"""The split, as file names. No scene is in two subsets."""
 
 _KNOWN_GOOD = "0.26.0"
 

@@ -30,16 +30,25 @@ from .arrays import Floats
 from .photo import THUMBNAIL, Photo
 
 SIDE = 24
+"""Side of the coarse thumbnails in pixels."""
+
 SAME = 0.97
-"""Of the 32 800 pairs of a photograph of BSDS500's test part and one of CBSD68, Set5, Set14, Urban20, Rain30, CC15 or
-City12, all of different scenes, the highest correlation is 0.875."""
+"""Correlation of coarse thumbnails above which two photographs may be one.
+
+Of the 32 800 pairs of a photograph of BSDS500's test part and one of CBSD68, Set5, Set14, Urban20, Rain30, CC15 or
+City12, all of different scenes, the highest correlation is 0.875.
+"""
 
 SAME_DETAIL = 0.5
-"""The lower of the two correlations of detail is at most 0.07 between those pairs, and below 0.4 between pages of text.
-Between a photograph of BSDS500's test part and itself at a third of the size, JPEG quality 30, it is at least 0.68."""
+"""Correlation of detail above which two such photographs are one.
+
+The lower of the two correlations of detail is at most 0.07 between the pairs above, and below 0.4 between pages of
+text. Between a photograph of BSDS500's test part and itself at a third of the size, JPEG quality 30, it is at
+least 0.68.
+"""
 
 LEAST_CONTRAST = 1.0
-"""Standard deviation of detail, in gray levels of 255: at less, it may be of rounding and of JPEG blocks."""
+"""Standard deviation of detail, in gray levels of 255: below it, rounding and JPEG blocks may be the cause."""
 
 
 @dataclass(frozen=True)

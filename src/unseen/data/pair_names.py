@@ -10,13 +10,13 @@ from pathlib import Path
 from ..core.errors import UserError
 from .reading import find_photos
 
-# What names of public sets say of a picture's part in its pair, and not of its scene.
+# Words in names of public sets that tell a picture's role in its pair, and not its scene.
 _ROLE = re.compile(
     "inputs?|targets?|in|out|lq|hq|[lh]r[1-8]?|x[1-8]|gt|truth|groundtruth|clean|clear|noisy|noise|real|mean"
     "|rain|rainy|norain|derain|rainfree|haze|hazy|blur|blurry|blurred|sharp",
     re.IGNORECASE,
 )
-# Words in the name of a folder that holds one part of the pairs alone.
+# Words in the name of a folder that holds only inputs, or only targets.
 _OF_INPUTS = {"input", "inputs", "noisy", "rain", "rainy", "blur", "blurry", "hazy", "lr", "lq"}
 _OF_TARGETS = {"target", "targets", "gt", "truth", "groundtruth", "clean", "norain", "sharp", "hr"}
 _ROLE_AFTER_NUMBER = re.compile(r"(?<=\d)(x[1-8]|[HL])$")  # 0801x4; 001H and 001L

@@ -13,7 +13,7 @@ from PIL import Image
 Pixels = NDArray[np.uint8]
 
 THUMBNAIL = 96
-"""The longest that a side of a thumbnail is, in pixels."""
+"""Largest side of a thumbnail in pixels."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,7 +53,7 @@ DISTORTIONS: dict[str, Callable[..., Distortion]] = {
     "hybrid": Hybrid,
     "real_esrgan": RealESRGAN,
 }
-"""Name → what builds it. Lines of a protocol join them by ` > `, ` & ` and ` | `: see `unseen.protocols.confounder`."""
+"""Name → class of a built-in distortion. Specs join them by ` > `, ` & ` and ` | `: see `unseen.distortions.spec`."""
 
 __all__ = [
     "DISTORTIONS",

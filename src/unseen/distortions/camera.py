@@ -27,7 +27,7 @@ NoiseConvention = Literal["paper", "matlab", "python"]
 Bayer = Literal["any", "rggb", "grbg", "gbrg", "bggr", "none"]
 
 BAYER_PATTERNS: tuple[Bayer, ...] = ("rggb", "grbg", "gbrg", "bggr")
-"""Pattern i is the first one seen from i // 2 rows and i % 2 columns further."""
+"""Pattern i is the first pattern, seen from i // 2 rows and i % 2 columns further."""
 
 FloatOrTensor = TypeVar("FloatOrTensor", float, Tensor)
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 Parameters = dict[str, Tensor]
-"""One draw for n images: tensors by name whose first dimension is n. All that a replay needs."""
+"""One draw for n images: tensors by name, each with n as its first dimension. A replay needs nothing else."""
 
 Range = float | tuple[float, float]
-"""A value, or a range [low, high] that is drawn evenly, one value an image."""
+"""A value, or a range [low, high] that is drawn evenly, one value per image."""
 
 
 class Distortion(ABC):

@@ -23,7 +23,7 @@ Bins = tuple[int, int, int]
 
 SEVERITIES: dict[Severity, range] = {"mild": range(9, 12), "moderate": range(12, 18), "severe": range(18, 21)}
 BLUR_STEP, NOISE_STEP = 0.5, 5.0  # widths of a bin of σ: of the kernel in pixels, of the noise in gray levels
-# Of JPEG quality, in whole numbers: bin n is from edge n + 1 up to, but without, edge n.
+# Edges of the bins of JPEG quality, in whole numbers: bin n is from edge n + 1 up to, but without, edge n.
 QUALITY_EDGES = (101, 80, 60, 50, 40, 35, 30, 25, 20, 15, 10)
 BLUR_NOISE_JPEG = Sequence(
     (GaussianBlur((0.0, 5.0), size=21, border="replicate"), GaussianNoise((0.0, 50.0)), JPEG((10, 100)))

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from .distortion import normal_fields
 
 Border = Literal["reflect", "replicate"]
-"""Beyond the border: mirrored without repeating the edge, as often as it takes, or the edge itself."""
+"""Pixels beyond the edge: the image mirrored without repeating its edge, as often as needed, or the edge itself."""
 
 SMALLEST_WIDTH = 1e-6  # pixels: what stands for a width of 0, so that its kernel is an impulse and not 0/0
 PATH_STEPS = 256  # of a camera path, whatever its length, so that a seed means the same shape
@@ -113,7 +113,7 @@ def path_kernels(paths: Tensor, size: int) -> Tensor:
     """
     offsets = _offsets(size, paths)
     near_x, near_y = ((1 - (paths[..., i, None] - offsets).abs()).clamp_min(0) for i in (0, 1))
-    # One product an image: a batched one may sum in another order.
+    # One product per image: a batched one may sum in another order.
     return _normalised(torch.stack([rows.T @ columns for rows, columns in zip(near_y, near_x, strict=True)]))
 
 

@@ -17,7 +17,7 @@ COMPOSITIONS: dict[str, Callable[[tuple[Distortion, ...]], Distortion]] = {
     " & ": distortions.RandomOrder,
     " | ": distortions.Choice,
 }
-"""How a line of a protocol joins distortions: in order, in an order drawn for each image, or one of them."""
+"""Sign → composition of the distortions it joins: in order, in an order drawn for each image, or one of them."""
 
 
 def parse_distortion(spec: str, field: str) -> Distortion:
