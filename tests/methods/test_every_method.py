@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import torch
-from support.docs_tables import DocsTables, markdown_table
+from support.docs_tables import ROOT, DocsTables, markdown_table
 from support.gradients import episode_of, parameters_of, smooth_network
 
 import unseen.methods
@@ -40,6 +40,16 @@ def test_the_documents_list_every_method_with_what_its_class_says(docs_tables: D
     columns = {"method": ":---", "evaluations a step": "---:", "what it does, and its source": ":---"}
     rows = [(f"`{name}`", method.cost, summary_line(method)) for name, method in METHODS.items()]
     docs_tables.check("docs/comparing.md", "methods", markdown_table(columns, rows))
+
+
+def test_the_costs_that_are_explained_are_those_that_the_classes_state() -> None:
+    """Of the table of docs/method.md, whose terms are written by hand."""
+    explained = re.findall(
+        r"^\| ((?:`\w+`,? ?)+) \| [^|]* \| \$([^$]*)\$ \|", (ROOT / "docs/method.md").read_text(), re.M
+    )
+    costs = {name: cost for names, cost in explained for name in re.findall(r"`(\w+)`", names)}
+    assert {"erm", "ceiling", "dil_sf", "dil_pf", "dil_ss", "dil_ps"} <= costs.keys()
+    assert costs == {name: METHODS[name].cost for name in costs}
 
 
 @pytest.mark.parametrize("name", METHODS)

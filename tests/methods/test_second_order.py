@@ -12,32 +12,20 @@ from typing import Any
 import pytest
 import torch
 from support.closed_forms import Sampling, parallel_objective, serial_objective
-from support.gradients import episode_of, parameters_of, relative_error, smooth_network
+from support.gradients import episode_of, parameters_of
+from support.networks import NAFNET, SHAPE, SWINIR, backbone, batch_of
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from unseen.core.errors import UserError
-from unseen.core.registry import build
-from unseen.methods import DIL, Batch, Method, Params, objective_for, second_order
+from unseen.methods import DIL, Batch, objective_for, second_order
 from unseen.methods.dil import DILpf, DILps, DILsf, DILss
-from unseen.methods.gradients import finite_difference_product, gradient, hessian_vector_product
-from unseen.methods.second_order import SecondOrderError, check_finite_differences, check_second_order
+from unseen.methods.second_order import SecondOrderError, check_second_order
 from unseen.models.backbones import BACKBONES
 from unseen.training.config import TrainConfig
 from unseen.training.loop import train
 
 pytestmark = pytest.mark.filterwarnings("ignore:'saved_variables' is deprecated")  # spandrel's NAFNet
-
-SHAPE = (1, 3, 8, 8)
-SWINIR = "swinir:embed_dim=4,depths=[2],num_heads=[2],window_size=4"
-NAFNET = "nafnet:width=4,enc_blk_nums=[1],middle_blk_num=1,dec_blk_nums=[1]"
-
-
-def backbone(spec: str) -> nn.Module:
-    if spec.partition(":")[0] not in ("plain", "rrdb_small"):
-        pytest.importorskip("spandrel")
-    torch.manual_seed(0)
-    return build(spec, BACKBONES, "backbone", nn.Module)
 
 
 class WrongCube(torch.autograd.Function):
@@ -267,163 +255,6 @@ def test_a_size_that_the_network_cannot_take_is_the_networks_to_report() -> None
         check_second_order(nn.Conv2d(3, 3, 1), (1, 4, 8, 8))
 
 
-# Finite differences
-
-
-def random_like(params: Params) -> Params:
-    draws = torch.Generator().manual_seed(5)
-    return {name: torch.randn(p.shape, generator=draws, dtype=torch.float64).to(p) for name, p in params.items()}
-
-
-@pytest.mark.parametrize("loss", ["l2", "huber"])
-def test_finite_differences_are_exact_to_the_second_order_of_the_step(
-    loss: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network = smooth_network()
-    objective, params, batch = objective_for(network, loss), parameters_of(network), episode_of(1).query
-    vector = random_like(params)
-    exact = hessian_vector_product(objective, params, batch, vector)
-    errors = []
-    for step in (1e-2, 1e-3, 1e-4):
-        monkeypatch.setattr("unseen.methods.gradients.STEP", step)
-        errors.append(relative_error(finite_difference_product(objective, params, batch, vector), exact))
-    assert errors[0] == pytest.approx(100 * errors[1], rel=0.1)
-    assert errors[1] == pytest.approx(100 * errors[2], rel=0.1)
-    assert errors[2] < 1e-6
-
-
-def test_finite_differences_of_a_quadratic_are_its_hessian() -> None:
-    """Under l2 a linear network has the Hessian A = 2/N Σ x xᵀ: no error but that of rounding."""
-    network = nn.Conv2d(3, 1, 1, bias=False).double()
-    draws = torch.Generator().manual_seed(0)
-    x, y = (torch.rand(2, c, 5, 5, generator=draws, dtype=torch.float64) for c in (3, 1))
-    params = parameters_of(network)
-    vector = random_like(params)
-    pixels = x.transpose(0, 1).reshape(3, -1)
-    expected = 2 / pixels.shape[1] * pixels @ pixels.T @ vector["weight"].view(3)
-    found = finite_difference_product(objective_for(network, "l2"), params, Batch(x, y), vector)
-    torch.testing.assert_close(found["weight"].view(3), expected, rtol=1e-9, atol=0)
-
-
-def test_finite_differences_along_nothing_are_nothing() -> None:
-    network = smooth_network()
-    params = parameters_of(network)
-    nothing = {name: torch.zeros_like(p) for name, p in params.items()}
-    found = finite_difference_product(objective_for(network, "l2"), params, episode_of(1).query, nothing)
-    assert not any(value.any() for value in found.values())
-    start = finite_difference_product(objective_for(network, "l2"), nothing, episode_of(1).query, params)
-    assert all(value.isfinite().all() for value in start.values())
-
-
-class PlainLayerNorm(nn.Module):
-    """NAFNet's normalisation over channels in plain operations, whose second derivatives autograd gets right."""
-
-    def __init__(self, weight: Tensor, bias: Tensor):
-        super().__init__()
-        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        centred = x - x.mean(1, keepdim=True)
-        scaled = centred / (centred.square().mean(1, keepdim=True) + 1e-6).sqrt()
-        return self.weight.view(1, -1, 1, 1) * scaled + self.bias.view(1, -1, 1, 1)
-
-
-def nafnet_and_its_sound_twin() -> tuple[nn.Module, nn.Module]:
-    nafnet = backbone(NAFNET)
-    with torch.no_grad():
-        for name, parameter in nafnet.named_parameters():
-            if name.endswith(("beta", "gamma")):  # as after some training; they start at zero
-                parameter.normal_(0, 0.1)
-    twin = backbone(NAFNET)
-    twin.load_state_dict(nafnet.state_dict())
-    for module in list(twin.modules()):
-        for name, child in module.named_children():
-            if type(child).__name__ == "LayerNorm2d":
-                setattr(module, name, PlainLayerNorm(*(p.detach() for p in child.parameters())))
-    return nafnet, twin
-
-
-def batch_of(dtype: torch.dtype = torch.float32, size: int = 16, n: int = 2) -> Batch:
-    made = episode_of(1, shape=(n, 3, size, size)).query
-    return Batch(made.distorted.to(dtype), made.clean.to(dtype))
-
-
-def test_finite_differences_are_right_where_nafnet_is_wrong() -> None:
-    nafnet, twin = nafnet_and_its_sound_twin()
-    check_second_order(twin, SHAPE)
-    batch, params = batch_of(), parameters_of(nafnet)
-    vector = gradient(objective_for(nafnet, "l2"), params, batch)
-    truth = hessian_vector_product(
-        objective_for(twin.double(), "l2"), doubled(params), batch_of(torch.float64), doubled(vector)
-    )
-    exact = hessian_vector_product(objective_for(nafnet, "l2"), params, batch, vector)
-    found = finite_difference_product(objective_for(nafnet, "l2"), params, batch, vector)
-    assert relative_error(doubled(exact), truth) > 0.01
-    assert relative_error(doubled(found), truth) < 1e-3
-
-
-def doubled(point: Params) -> Params:
-    return {name: value.double() for name, value in point.items()}
-
-
-def smooth_convolutions() -> nn.Module:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.GELU(), nn.Conv2d(16, 3, 3, padding=1))
-
-
-def nearly_l1(restored: Tensor, clean: Tensor) -> Tensor:
-    """Smooth, but not at the step of a finite difference."""
-    return ((restored - clean).square() + 1e-12).sqrt().mean()
-
-
-@pytest.mark.parametrize("loss", ["l2", "huber"])
-@pytest.mark.parametrize("make", [smooth_convolutions, lambda: backbone(SWINIR), lambda: backbone(NAFNET)])
-def test_finite_differences_suit_smooth_networks(make: Callable[[], nn.Module], loss: str) -> None:
-    network = make()
-    objective = objective_for(network, loss)
-    check_finite_differences(objective, dict(network.named_parameters()), batch_of())
-    assert objective.tally.images == 0  # a probe is no training
-    assert all(parameter.grad is None for parameter in network.parameters())
-
-
-@pytest.mark.parametrize("spec", ["rrdb_small", "plain:features=8,depth=20"])
-def test_finite_differences_are_refused_where_kinks_spoil_them(spec: str) -> None:
-    network = backbone(spec)
-    params, batch = parameters_of(network), batch_of(n=4)
-    objective = objective_for(network, "l2")
-    vector = gradient(objective, params, batch)
-    exact = hessian_vector_product(objective, params, batch, vector)
-    assert relative_error(finite_difference_product(objective, params, batch, vector), exact) > 0.01
-    with pytest.raises(ValueError, match=r"off by [\d.e+]+ %.* the network has kinks"):
-        check_finite_differences(objective, params, batch)
-
-
-@pytest.mark.parametrize("loss", ["l1", nearly_l1])
-def test_finite_differences_are_refused_for_losses_with_kinks(loss: str | Callable[[Tensor, Tensor], Tensor]) -> None:
-    """Even where no residual is near its kink yet, as where the network starts far below every image."""
-    network = smooth_convolutions()
-    with torch.no_grad():
-        dict(network.named_parameters())["2.bias"].fill_(-9)
-    with pytest.raises(ValueError, match="need a smooth loss"):
-        check_finite_differences(objective_for(network, loss), parameters_of(network), batch_of())
-
-
-@pytest.mark.parametrize("sampling", ["serial", "parallel"])
-def test_both_products_give_the_same_gradient_at_the_same_cost(sampling: Sampling) -> None:
-    network = smooth_network()
-    params, episode = parameters_of(network), episode_of(3)
-    found: list[Params] = []
-    images = []
-    for hvp in ("exact", "finite-difference"):
-        objective = objective_for(network, "l2")
-        method = build(f"unseen.methods.DIL:sampling={sampling},order=2,inner_lr=0.5,hvp={hvp}", {}, "method", Method)
-        found.append(method.gradient(objective, params, episode))
-        images.append(objective.tally.images)
-        assert episode.notes["curvature"] > 0.01  # the products matter here
-    assert images[0] == images[1]
-    assert 0 < relative_error(found[1], found[0]) < 1e-5
-
-
 # In training
 
 TINY = TrainConfig(
@@ -467,7 +298,9 @@ def test_the_check_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(second_order, "check_second_order", lambda network, shape: shapes.append(shape))
     for method in ("dil_sf", "dil_ss", "dil_ps:hvp=finite-difference"):
         trained(
-            replace(TINY, method=method, backbone=f"{__name__}.smooth_convolutions", out=str(tmp_path / method[:6]))
+            replace(
+                TINY, method=method, backbone="support.networks.smooth_convolutions", out=str(tmp_path / method[:6])
+            )
         )
     assert shapes == [(1, 3, 12, 12)]
 

@@ -77,3 +77,11 @@ def finite_differences(value: Callable[[Params], float], params: Params, step: f
             slope.view(-1)[i] = (ends[0] - ends[1]) / (2 * step)
         found[name] = slope
     return found
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def equal(found: Params, expected: Params) -> bool:
+    return all(torch.equal(found[name], expected[name]) for name in expected)

@@ -1,0 +1,33 @@
+"""Networks that tests of second derivatives share, and batches for them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from support.gradients import episode_of
+from unseen.core.registry import build
+from unseen.methods import Batch
+from unseen.models.backbones import BACKBONES
+
+SHAPE = (1, 3, 8, 8)
+SWINIR = "swinir:embed_dim=4,depths=[2],num_heads=[2],window_size=4"
+NAFNET = "nafnet:width=4,enc_blk_nums=[1],middle_blk_num=1,dec_blk_nums=[1]"
+
+
+def backbone(spec: str) -> nn.Module:
+    if spec.partition(":")[0] not in ("plain", "rrdb_small"):
+        pytest.importorskip("spandrel")
+    torch.manual_seed(0)
+    return build(spec, BACKBONES, "backbone", nn.Module)
+
+
+def batch_of(dtype: torch.dtype = torch.float32, size: int = 16, n: int = 2) -> Batch:
+    made = episode_of(1, shape=(n, 3, size, size)).query
+    return Batch(made.distorted.to(dtype), made.clean.to(dtype))
+
+
+def smooth_convolutions() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.GELU(), nn.Conv2d(16, 3, 3, padding=1))
