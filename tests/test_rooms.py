@@ -36,7 +36,6 @@ ROOMS = {
     "training",
 }
 LAZY = ("__init__.py", "cli/", "study/report/")  # these load torch, matplotlib and their users only when needed
-PENDING = {"evaluation/evaluate.py", "methods/gradients.py", "methods/second_order.py"}  # to be mended
 KEPT = sorted(
     {path.parent for path in (ROOT / "studies").rglob("results.jsonl") if (path.parent / "config.yaml").exists()}
 )
@@ -95,7 +94,7 @@ def test_imports_for_types_alone_hide_nothing_of_the_package() -> None:
                 imports = [inner for statement in node.body for inner in ast.walk(statement)]
                 if any(isinstance(i, ast.ImportFrom) and (i.level or "unseen" in str(i.module)) for i in imports):
                     hidden.add(name)
-    assert {name for name in hidden if not name.startswith(LAZY)} <= PENDING
+    assert {name for name in hidden if not name.startswith(LAZY)} == set()
 
 
 def test_there_are_kept_studies() -> None:

@@ -8,11 +8,10 @@ import sys
 from dataclasses import fields
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
-import yaml
 from numpy.typing import NDArray
 from PIL import Image
 from support.commandline import (
@@ -27,8 +26,9 @@ from support.commandline import (
 )
 
 from unseen import __version__
-from unseen.cli.listing import LISTABLE
+from unseen.cli.listing import Kind
 from unseen.cli.main import COMMANDS, main, spelling
+from unseen.core.yaml12 import dump
 from unseen.distortions import DISTORTIONS
 from unseen.methods import METHODS
 from unseen.models.backbones import BACKBONES
@@ -54,7 +54,7 @@ def test_help_answers_at_once_without_torch(command: str) -> None:
     text, _, seconds = answer.stdout.rpartition("seconds")
     assert float(seconds) < 1  # of the processor: a busy machine is not our fault
     config = COMMANDS[command].config if command else None
-    kinds = {"": tuple(COMMANDS), "list": LISTABLE}.get(command, ())
+    kinds = {"": tuple(COMMANDS), "list": get_args(Kind)}.get(command, ())
     expected = [f"--{field.name} " for field in fields(config)] if config else kinds
     assert [word for word in expected if word not in text] == []
     assert not re.search(r"Literal|type: |null|\['|default: \)", text)  # words for people alone
@@ -128,7 +128,7 @@ def test_check_data_ends_with_zero_where_all_is_there(unseen: CommandLine, real_
         ("train --validations 0", "validations: 0 is below 1"),
         ("train --lr fast", "lr: expected a number, got 'fast'"),
         ("train --enlarge maybe", "enlarge: expected true or false, got 'maybe'"),
-        ("train --lr 0", "lr: 0.0 is not above zero"),
+        ("train --lr 0", "lr: 0 is not above 0"),
         ("train --lr nan", "lr: expected a number, got 'nan'"),
         ("train --schedule cosin", "'cosin' is none of cosine, constant, published (did you mean 'cosine'?)"),
         ("train --method.inner_lr 1", "settings go into the value"),
@@ -140,7 +140,7 @@ def test_check_data_ends_with_zero_where_all_is_there(unseen: CommandLine, real_
         ("train --protocol denoize", "(did you mean 'denoise'?)"),
         ("train --protocol nowhere.yaml", "protocol: nowhere.yaml: cannot be read"),
         ("train --device gpu", "device: 'gpu' cannot be used here"),
-        ("train --threads -1", "threads: -1 is below zero"),
+        ("train --threads -1", "threads: -1 is below 0"),
         ("train --threads 100000", "threads: 100000 is above 1024"),
         ("train --resume --overwrite", "give --resume or --overwrite, not both"),
         ("train --data=", "data: no folder given"),
@@ -165,22 +165,22 @@ def test_what_does_not_fit_is_refused_in_one_line(
         ({"budgt": 5}, "unknown option 'budgt' (did you mean 'budget'?)"),
         ({"overwrite": True}, "unknown option 'overwrite'"),
         ({"budget": "many"}, "budget: 'many' is no whole number of gradient evaluations, and no time such as 30min"),
-        ({"budget": 1.5}, "budget: expected a whole number or text, got '1.5'"),
-        ({"budget": True}, "budget: expected a whole number or text, got 'True'"),
+        ({"budget": 1.5}, "budget: expected a whole number or text, got 1.5"),
+        ({"budget": True}, "budget: expected a whole number or text, got true"),
         ({"budget": None}, "budget: has no value"),
-        ({"method": 5}, "method: expected text, got '5'"),
+        ({"method": 5}, "method: expected text, got 5"),
         ({"loss": "l3"}, "loss: 'l3' is none of l1, l2, huber"),
         ({"data": "photos"}, "data: expected a list, such as [photos]"),
         ({"data": {"photos": 1}}, "data: expected a list"),
-        ({"data": [1]}, "data element 1: expected text, got '1'"),
-        ({"train": {"budget": 5}}, "unknown option 'train.budget'"),
+        ({"data": [1]}, "data element 1: expected text, got 1"),
+        ({"train": {"budget": 5}}, "unknown option 'train'"),
         (["budget"], "not a configuration"),
         (None, "not a configuration"),
     ],
 )
 def test_files_are_refused_by_file_and_field(values: Any, line: str, unseen: CommandLine, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
-    path.write_text(yaml.safe_dump(values))
+    path.write_text(dump(values))
     refusal = unseen.refusal("train", "--config", path, "--out", tmp_path / "run")
     assert refusal.startswith(f"{path}: ")
     assert line in refusal
@@ -200,10 +200,11 @@ def test_hyphens_are_understood_and_values_left_alone() -> None:
     assert spelling("a-b") == "a-b"
 
 
+@pytest.mark.slow
 def test_options_and_a_file_under_the_same_names_are_one_run(unseen: CommandLine, photos: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
-        yaml.safe_dump({**RECIPE, "device": "cpu", "threads": 1, "data": [str(photos)], "method": "erm", "seed": 3})
+        dump({**RECIPE, "device": "cpu", "threads": 1, "data": [str(photos)], "method": "erm", "seed": 3})
     )
     unseen("train", *TINY, "--data", photos, "--method", "erm", "--seed", "3", "--out", tmp_path / "options")
     unseen("train", "--config", recipe, "--out", tmp_path / "file")

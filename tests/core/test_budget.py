@@ -58,6 +58,7 @@ def test_time_is_used_up_step_by_step() -> None:
     assert found == [3, 6]
 
 
+@pytest.mark.slow
 def test_a_run_stops_when_its_time_is_up(tmp_path: Path) -> None:
     config = replace(TINY, method="erm", budget="1s", out=str(tmp_path))
     state = train(config, Event())

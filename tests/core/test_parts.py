@@ -7,7 +7,8 @@ from typing import Literal
 import pytest
 
 from unseen.core.errors import UserError
-from unseen.core.registry import build, did_you_mean, signature, summary_line
+from unseen.core.registry import build, signature, summary_line
+from unseen.core.wording import did_you_mean
 from unseen.methods import DIL, METHODS, SGD, Adam, Method
 
 
@@ -49,13 +50,13 @@ def test_values_take_the_annotated_type(spec: str, made: object) -> None:
     [
         ("tow", "field: 'tow' is none of two (did you mean 'two'?)"),
         ("two", "field: 'two': needs first"),
-        ("two:first=x", "field: 'two:first=x': first='x' is not usable, expected a whole number"),
-        ("two:1.5", "field: 'two:1.5': first='1.5' is not usable, expected a whole number"),
-        ("two:1,second=x", "second='x' is not usable, expected a range [low, high]"),
-        ("two:1,third=maybe", "third='maybe' is not usable, expected true or false"),
-        ("two:1,third=null", "third='null' is not usable, expected true or false"),
-        ("two:1:30", "first='1:30' is not usable, expected a whole number"),
-        ("two:1,[1:30,90]", "second='[1:30,90]' is not usable, expected a range [low, high]"),
+        ("two:first=x", "field: 'two:first=x': first: expected a whole number, got 'x'"),
+        ("two:1.5", "field: 'two:1.5': first: expected a whole number, got '1.5'"),
+        ("two:1,second=x", "second: expected a range [low, high], got 'x'"),
+        ("two:1,third=maybe", "third: expected true or false, got 'maybe'"),
+        ("two:1,third=null", "third: expected true or false, got 'null'"),
+        ("two:1:30", "first: expected a whole number, got '1:30'"),
+        ("two:1,[1:30,90]", "second: expected a range [low, high], got '[1:30,90]'"),
         ("two:1,first=2", "field: 'two:1,first=2': first is given twice, as 1 and as 2"),
         ("two:1,third=no,third=no", "third is given twice, as no and as no"),
         ("two:1,frist=2", "no setting 'frist' (did you mean 'first'?)"),
@@ -86,8 +87,8 @@ class Choosy:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("c:serail", "way='serail' is not usable, expected one of serial, parallel (did you mean 'serial'?)"),
-        ("c:serial,x", "n='x' is not usable, expected a whole number or null"),
+        ("c:serail", "way: 'serail' is none of serial, parallel (did you mean 'serial'?)"),
+        ("c:serial,x", "n: expected a whole number or null, got 'x'"),
         ("c:serial,0", "field: 'c:serial,0' cannot be made: RuntimeError: shape '[0]' is invalid"),
         ("c:serial,1", "field: 'c:serial,1' cannot be made: KeyError: 'n'"),
     ],

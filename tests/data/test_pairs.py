@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import Image
 from support.commandline import TINY, CommandLine, json_lines, photographs
 
 from unseen.core.errors import UserError
 from unseen.core.randomness import generator
+from unseen.core.yaml12 import dump
 from unseen.data.pairs import load_pairs
 from unseen.data.patches import Patches
 from unseen.data.photo import Photo, Pixels
@@ -201,7 +201,7 @@ def test_recorded_images_take_their_places_in_the_mixture() -> None:
 def rainy(tmp_path: Path) -> Path:
     """Protocol, training pairs and test pairs of two other sets."""
     levels = {"seen": ["gaussian_noise:10", "pairs:mine"], "held_out": ["gaussian_noise:15"], "unseen": ["pairs:other"]}
-    text = yaml.safe_dump({"name": "rainy", "version": 1, "about": "a test", **levels})
+    text = dump({"name": "rainy", "version": 1, "about": "a test", **levels})
     (tmp_path / "rainy.yaml").write_text(text)
     photographs(tmp_path / "clean", "a.png", "b.png", "c.png")
     photographs(tmp_path / "rain", "a.png", "b.png", "c.png")
@@ -287,7 +287,7 @@ def test_a_network_that_enlarges_and_one_that_keeps_sizes(unseen: CommandLine, t
         "unseen": ["downsample:2,matlab > jpeg:50"],
     }
     protocol = tmp_path / "sr.yaml"
-    protocol.write_text(yaml.safe_dump({"name": "sr", "version": 1, "about": "a test", "scale": 2, **levels}))
+    protocol.write_text(dump({"name": "sr", "version": 1, "about": "a test", "scale": 2, **levels}))
     study = ["compare", *TINY, "--protocol", protocol, "--test", f"q={tests}", "--methods", "dil_ps"]
     refusal = unseen.refusal(*study, "--out", tmp_path / "a")
     assert "the network makes (2, 3, 8, 8) of images (2, 3, 16, 16)" in refusal
@@ -325,7 +325,7 @@ def test_images_of_any_size_are_enlarged(size: tuple[int, int], unseen: CommandL
         "unseen": ["downsample:4 > jpeg:50"],
     }
     protocol = tmp_path / "sr.yaml"
-    protocol.write_text(yaml.safe_dump({"name": "sr", "version": 1, "about": "a test", "scale": 4, **levels}))
+    protocol.write_text(dump({"name": "sr", "version": 1, "about": "a test", "scale": 4, **levels}))
     train = photographs(tmp_path / "train", "a.png", "b.png", "c.png", size=size)
     photographs(tmp_path / "test", "d.png", "e.png", "f.png", "g.png", size=size)
     for path in [tmp_path / "test" / name for name in ("d.png", "e.png", "f.png")]:
@@ -346,6 +346,6 @@ def test_a_network_of_another_scale_than_the_protocol_is_told(unseen: CommandLin
         "unseen": ["downsample:2 > jpeg:50"],
     }
     protocol = tmp_path / "sr.yaml"
-    protocol.write_text(yaml.safe_dump({"name": "sr", "version": 1, "about": "a test", "scale": 2, **levels}))
+    protocol.write_text(dump({"name": "sr", "version": 1, "about": "a test", "scale": 2, **levels}))
     words = ["evaluate", tmp_path / "run", "--protocol", protocol, "--test", f"q={tests}", "--out", tmp_path / "a"]
     assert "the network makes 11×10 pixels of 11×10, and the protocol wants 22×20" in unseen.refusal(*words)

@@ -23,7 +23,7 @@ from unseen.data.photo import Photo, Pixels
 from unseen.data.reading import read_photo
 from unseen.distortions import Distortion, Parameters
 from unseen.distortions import copies as degradation
-from unseen.distortions.sidecar import CopyRecord, append, read_sidecar, to_parameters
+from unseen.distortions.sidecar import CopyRecord, append_record, read_sidecar, to_parameters
 from unseen.evaluation import grid
 from unseen.protocols.loading import load_protocol
 
@@ -318,7 +318,7 @@ def test_a_damaged_sidecar_is_refused_by_file_line_and_field(
 def test_a_file_that_is_no_sidecar(text: str, line: str, tree: Path, unseen: CommandLine, tmp_path: Path) -> None:
     sidecar = tmp_path / "degradation.jsonl"
     record = CopyRecord("a.png", "a.png", "0", "0", "jpeg:20", "0.1.0", {"quality": 20})
-    append(sidecar, record)
+    append_record(sidecar, record)
     whole = sidecar.read_text()
     sidecar.write_text(text.replace("WHOLE", whole).replace("CUT", whole[:30]))
     assert line in unseen.refusal("degrade", tree, "--replay", sidecar, "--out", tmp_path / "again")
@@ -355,7 +355,7 @@ class Odd(Distortion):
 def test_drawn_numbers_survive_the_sidecar_exactly(tmp_path: Path) -> None:
     drawn = Odd().sample(torch.Generator().manual_seed(1), 1)
     values = {name: value[0].tolist() for name, value in drawn.items()}
-    append(tmp_path / "sidecar", CopyRecord("a.png", "a", "0", "0", "odd", "0", values))
+    append_record(tmp_path / "sidecar", CopyRecord("a.png", "a", "0", "0", "odd", "0", values))
     (line,) = json_lines(tmp_path / "sidecar")
     found = to_parameters(line["parameters"], Odd())
     assert found.keys() == drawn.keys()
@@ -404,7 +404,7 @@ def test_labels_state_the_psnr_of_what_is_shown(spec: str) -> None:
     panel = grid.level_panel(Photo("a.png", pixels), level, 0, "cpu")
     assert panel.title == spec
     expected = ORACLE.peak_signal_noise_ratio(pixels, panel.pixels, data_range=255)
-    assert panel.remark == f"PSNR {expected:.2f} dB"
+    assert panel.note == f"PSNR {expected:.2f} dB"
 
 
 def test_labels_lie_within_the_picture_and_apart() -> None:

@@ -5,43 +5,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.results import RESULT, result
 
 from unseen.core.atomic import write_text
 from unseen.core.errors import UserError
 from unseen.evaluation.results import ImageResult, read_results, write_results
 
-ROW = ImageResult(
-    run="run-1",
-    protocol="noise-1",
-    protocol_hash="p1",
-    data="d1",
-    convention="c0ffee",
-    method="erm",
-    backbone="plain",
-    seed=0,
-    budget="100 gradient evaluations",
-    select="last",
-    tuned=0,
-    split="unseen",
-    distortion="gaussian_noise",
-    degree=30.0,
-    dataset="embedded",
-    image="coffee.png",
-    psnr=20.0,
-    ssim=0.5,
-    input_psnr=10.0,
-    input_ssim=0.25,
-    invariance=35.0,
-)
-
 
 def row(method: str = "erm", seed: int = 0, image: str = "a", psnr: float = 20.0, **others: Any) -> ImageResult:
-    return replace(ROW, method=method, seed=seed, image=image, psnr=psnr, **others)
+    return result(method=method, seed=seed, image=image, psnr=psnr, **others)
 
 
 def test_the_fields_come_in_the_agreed_order() -> None:
@@ -53,7 +30,7 @@ def test_the_fields_come_in_the_agreed_order() -> None:
 
 def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
     rows = [
-        ROW,
+        RESULT,
         row(image="ünï\u2028code\n.png", degree="severe"),
         row(image="b", psnr=math.inf, split="held-out"),
         row(image="c", psnr=1 / 3, split="seen", degree=5),
@@ -86,7 +63,7 @@ def test_a_degree_without_place_on_an_axis_is_refused(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    write_results(path, [ROW])
+    write_results(path, [RESULT])
 
     def broken() -> Iterator[ImageResult]:
         yield row(image="b")
@@ -94,13 +71,13 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
 
     with pytest.raises(RuntimeError):
         write_results(path, broken())
-    assert read_results(path) == [ROW]
+    assert read_results(path) == [RESULT]
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_write_that_cannot_be_finished_removes_its_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "rows.jsonl"
-    write_results(path, [ROW])
+    write_results(path, [RESULT])
 
     def refuse(self: Path, target: Path) -> Path:
         assert self.parent == target.parent  # a rename is atomic only within one file system
@@ -110,20 +87,20 @@ def test_a_write_that_cannot_be_finished_removes_its_part(tmp_path: Path, monkey
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(UserError, match=r"rows\.jsonl: cannot be written: disk full"):
         write_text(path, "new")
-    assert read_results(path) == [ROW]
+    assert read_results(path) == [RESULT]
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_written_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
-    write_results(tmp_path / "rows.jsonl", [ROW])
+    write_results(tmp_path / "rows.jsonl", [RESULT])
     assert (tmp_path / "rows.jsonl").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_blank_lines_are_skipped(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text("\n" + json.dumps(asdict(ROW)) + "\r\n\n")
-    assert read_results(path) == [ROW]
+    path.write_text("\n" + json.dumps(asdict(RESULT)) + "\r\n\n")
+    assert read_results(path) == [RESULT]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +123,7 @@ def test_blank_lines_are_skipped(tmp_path: Path) -> None:
 )
 def test_a_bad_line_is_named_with_file_number_and_field(tmp_path: Path, change: dict[str, object], field: str) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text(json.dumps(asdict(ROW)) + "\n" + json.dumps({**asdict(ROW), **change}) + "\n")
+    path.write_text(json.dumps(asdict(RESULT)) + "\n" + json.dumps({**asdict(RESULT), **change}) + "\n")
     with pytest.raises(UserError) as error:
         read_results(path)
     message = str(error.value)
@@ -157,7 +134,7 @@ def test_a_bad_line_is_named_with_file_number_and_field(tmp_path: Path, change: 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(ImageResult)])
 def test_a_missing_field_is_named(tmp_path: Path, name: str) -> None:
-    values = asdict(ROW)
+    values = asdict(RESULT)
     del values[name]
     (tmp_path / "rows.jsonl").write_text(json.dumps(values))
     with pytest.raises(UserError, match=f"line 1: field '{name}' is missing"):

@@ -16,7 +16,7 @@ from rich.console import Console
 from safetensors.torch import load_file, save_file
 from scipy import stats
 from support.commandline import TINY, CommandLine, json_lines
-from test_rows import ROW
+from support.results import result
 
 from unseen.cli.card_text import card_text
 from unseen.core.errors import UserError
@@ -123,7 +123,7 @@ def test_what_is_no_quality_is_refused(change: dict[str, Any]) -> None:
 
 def test_rows_become_quality_by_set_and_level() -> None:
     rows = [
-        replace(ROW, image=image, dataset=dataset, degree=degree, psnr=psnr)
+        result(image=image, dataset=dataset, degree=degree, psnr=psnr)
         for image, dataset, degree, psnr in [("a", "one", 5.0, 12), ("b", "one", 5.0, 13), ("a", "two", 5.0, 9)]
     ]
     level = rows[0].level

@@ -34,6 +34,7 @@ def checkpoint(path: Path, backbone: str) -> str:
 
 
 @pytest.mark.parametrize("backbone", SMALL)
+@pytest.mark.slow
 def test_an_exported_network_restores_as_pytorch_does(
     backbone: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
 ) -> None:
@@ -110,6 +111,7 @@ def test_another_name_is_refused(tmp_path: Path) -> None:
         export_checkpoint("denoiser", tmp_path / "a.pth")
 
 
+@pytest.mark.slow
 def test_without_the_extra_nothing_is_written(tmp_path: Path) -> None:
     spec = checkpoint(tmp_path / "a.safetensors", SMALL[0])
     script = (

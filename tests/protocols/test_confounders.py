@@ -54,8 +54,8 @@ def test_a_part_that_is_missing_is_told(spec: str) -> None:
     ("spec", "reason"),
     [
         ("a>b", ""),
-        ("jpeg:5>jpeg:6", "quality='5>jpeg:6' is not usable, expected a number or a range [low, high]; "),
-        ("haze:1 > jpeg:5>jpeg:6", "quality='5>jpeg:6' is not usable, expected a number or a range [low, high]; "),
+        ("jpeg:5>jpeg:6", "quality: expected a number or a range [low, high], got '5>jpeg:6'; "),
+        ("haze:1 > jpeg:5>jpeg:6", "quality: expected a number or a range [low, high], got '5>jpeg:6'; "),
     ],
 )
 def test_signs_without_spaces_are_told(spec: str, reason: str) -> None:

@@ -264,6 +264,7 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(restore: Restore, tre
     assert "cannot be written" in restore.refusal(tree, "-o", tmp_path / "file" / "out")
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_leaves_whole_files_and_goes_on(model: Path, tmp_path: Path) -> None:
     folder = photographs(tmp_path / "photos", *(f"{i}.png" for i in range(6)), size=(400, 400))
     words = [*RUN, str(folder), "-o", str(tmp_path / "out"), "--model", str(model), "--tile", "16", *SINGLE]
@@ -448,6 +449,7 @@ def test_amounts_of_memory() -> None:
 # ------------------------------------------------------------------------------------------ how much it takes
 
 
+@pytest.mark.slow
 def test_25_megapixels_within_3_gib(model: Path, tmp_path: Path) -> None:
     side = 5000
     draws = np.random.default_rng(0)

@@ -285,6 +285,7 @@ def test_tiles_make_no_difference() -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_importing_the_package_alone_loads_no_pytorch() -> None:
     script = (
         "import sys, unseen; assert 'torch' not in sys.modules and 'numpy' not in sys.modules; "

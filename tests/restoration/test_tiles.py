@@ -418,6 +418,7 @@ print(rows, tiling.tile, memory.peak())
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process takes")
 @pytest.mark.parametrize(("part", "settings"), [("PlainCNN", "features=16, depth=3"), ("UNet", "features=8, levels=2")])
+@pytest.mark.slow
 def test_three_megapixels_stay_within_the_memory(part: str, settings: str) -> None:
     """Strips included, in a process of its own; and the memory is put to use."""
     code = PEAK.format(part=part, settings=settings)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from support.fake_study import CAMERAS, MANY, METHODS, NOISE, study
-from test_report import charts_of, make_report, whole
-from test_tables import make_rows
+from support.report_page import charts_of, make_report, whole
+from support.results import make_results
 
 from unseen.protocols.levels import Level
 from unseen.study.entry_names import INPUT
-from unseen.study.report.html_page import shown_first
+from unseen.study.report.page_content import shown_first
 from unseen.study.summary import StudySummary
 
 
@@ -69,13 +69,13 @@ def test_a_page_says_how_its_lines_are_chosen() -> None:
 
 
 def test_gap_closed_is_bars_or_a_reason(tmp_path: Path) -> None:
-    rows = make_rows()
+    rows = make_results()
     level = [replace(row, psnr=row.input_psnr + 1) if row.method == "ceiling" else row for row in rows]
     html = make_report(tmp_path / "report.html", StudySummary(level))
     assert "Gap closed is undefined here: the ceiling is not clearly above ERM" in html
     bars = [label for label, _ in charts_of(html) if "a bar a method" in label]
     assert bars == ["dB on unseen levels, 95 % interval, a bar a method; numbers in the table"]
-    without = make_report(tmp_path / "report.html", StudySummary(make_rows(("a", "b"))))
+    without = make_report(tmp_path / "report.html", StudySummary(make_results(("a", "b"))))
     assert "Gap closed" not in without
     assert 'href="#gap"' not in without
 
@@ -117,13 +117,13 @@ def test_drawing_leaves_matplotlib_as_it_was(tmp_path: Path) -> None:
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    make_report(tmp_path / "report.html", StudySummary(make_rows(("a", "b"))))
+    make_report(tmp_path / "report.html", StudySummary(make_results(("a", "b"))))
     assert dict(matplotlib.rcParams) == before
 
 
 def test_wide_intervals_do_not_squeeze_the_lines(tmp_path: Path) -> None:
     """Two seeds far apart have an interval of a hundred dB; the axis still shows what the lines do."""
-    rows = [replace(row, psnr=row.psnr + 8 * row.seed * (row.method == "erm")) for row in make_rows(seeds=2)]
+    rows = [replace(row, psnr=row.psnr + 8 * row.seed * (row.method == "erm")) for row in make_results(seeds=2)]
     of = StudySummary(rows)
     _, chart = charts_of(make_report(tmp_path / "report.html", of))[0]
     ticks = [float(text) for text in re.findall(r"text-anchor: end[^>]*>([-\d.]+)<", chart.replace("−", "-"))]

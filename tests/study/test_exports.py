@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_tables import make_record, make_rows
+from support.results import make_record, make_results
 
 from unseen.evaluation.results import ImageResult
 from unseen.study.entry_names import INPUT
@@ -26,7 +26,7 @@ def study_of(rows: list[ImageResult]) -> StudySummary:
 
 @pytest.fixture(scope="module")
 def study() -> StudySummary:
-    rows = make_rows(seeds=2)
+    rows = make_results(seeds=2)
     return study_of([*rows, *(replace(row, backbone="other", psnr=row.psnr + 1) for row in rows)])
 
 
@@ -86,14 +86,16 @@ def test_csv_is_empty_where_something_is_undefined(study: StudySummary) -> None:
     assert lines["ceiling"]["from erm p corrected"] == lines["ceiling"]["gap closed"] == ""
     assert lines["ceiling"]["from erm p"] != ""
     assert lines["dil_sf"]["seconds"] == lines["dil_sf"]["from erm on the same backbone"] == ""
-    rows = [replace(row, psnr=math.inf if row.degree == 20 else math.nan, invariance=math.nan) for row in make_rows()]
+    rows = [
+        replace(row, psnr=math.inf if row.degree == 20 else math.nan, invariance=math.nan) for row in make_results()
+    ]
     odd = lines_of(csv_table(StudySummary(rows)))["dil_sf"]
     assert odd["psnr unseen gaussian_noise 20"] == "inf"
     assert odd["psnr unseen"] == odd["invariance"] == odd["gap closed"] == odd["from erm"] == ""
 
 
 def test_csv_survives_any_name() -> None:
-    lines = lines_of(csv_table(StudySummary(make_rows(("erm", HOSTILE)))))
+    lines = lines_of(csv_table(StudySummary(make_results(("erm", HOSTILE)))))
     assert list(lines) == [INPUT, "erm", HOSTILE]
     assert all(None not in line for line in lines.values())
 
@@ -106,7 +108,7 @@ def test_latex_is_escaped() -> None:
 
 @pytest.mark.parametrize("methods", [("erm", "dil_sf", "ceiling"), ("erm", HOSTILE), ("solo",)])
 def test_latex_is_well_formed(methods: tuple[str, ...]) -> None:
-    text = tex_table(study_of(make_rows(methods, seeds=2)))
+    text = tex_table(study_of(make_results(methods, seeds=2)))
     bare = re.sub(r"\\[&%$#_{}\\]", "", text)
     assert bare.count("{") == bare.count("}")
     assert bare.count("$") % 2 == 0
@@ -125,7 +127,7 @@ def test_latex_is_well_formed(methods: tuple[str, ...]) -> None:
 
 
 def test_latex_marks_the_best_competitor_and_says_how_it_was_made(study: StudySummary) -> None:
-    text = tex_table(study_of(make_rows(seeds=2)))
+    text = tex_table(study_of(make_results(seeds=2)))
     row = next(line for line in text.splitlines() if line.startswith(r"dil\_sf &"))
     assert row.count(r"\textbf") == 4  # the splits and the worst level; nobody else has a gap to close
     assert r"50 \%" in row
@@ -137,7 +139,7 @@ def test_latex_marks_the_best_competitor_and_says_how_it_was_made(study: StudySu
 
 
 def test_a_choice_on_unseen_levels_is_said_in_every_file() -> None:
-    chosen = StudySummary([replace(row, select="oracle") for row in make_rows()])
+    chosen = StudySummary([replace(row, select="oracle") for row in make_results()])
     assert r"\caption{ORACLE SELECTION" in tex_table(chosen)
     assert markdown_tables(chosen).count("ORACLE SELECTION") > 5
     assert {line["select"] for line in lines_of(csv_table(chosen)).values()} == {"oracle"}

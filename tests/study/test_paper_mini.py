@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from support.results import result
 
 from unseen.evaluation.results import ImageResult, read_results
 from unseen.protocols.levels import Split
@@ -27,25 +28,17 @@ def rows(**psnr: tuple[float, float]) -> list[ImageResult]:
     """A study of one image under a seen and an unseen level; PSNR on the unseen one by method, for two seeds."""
     splits: list[tuple[Split, float]] = [("seen", 10.0), ("unseen", 30.0)]
     return [
-        ImageResult(
+        result(
             run=f"{method}-{seed}",
             protocol="denoise",
-            protocol_hash="p",
-            data="d",
-            convention="c",
             method=method,
-            backbone="plain",
             seed=seed,
             budget="1 gradient evaluations",
-            select="last",
-            tuned=0,
             split=split,
-            distortion="gaussian_noise",
             degree=degree,
             dataset="cbsd68",
             image="a",
             psnr=values[seed] if split == "unseen" else 30.0,
-            ssim=0.5,
             input_psnr=20.0,
             input_ssim=0.4,
             invariance=30.0,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from test_tables import make_rows
+from support.results import make_results
 
 from unseen.core.errors import UserError
 from unseen.evaluation.results import ImageResult, write_results
@@ -20,7 +20,7 @@ from unseen.study.summary import StudySummary
 def rows_of(protocol: str, **psnr: float) -> list[ImageResult]:
     """A study in which methods have these PSNR everywhere, and a ceiling that is above all."""
     methods = {**psnr, "ceiling": 50.0}
-    rows = make_rows(tuple(methods))
+    rows = make_results(tuple(methods))
     return [replace(row, protocol=protocol, psnr=methods[row.method]) for row in rows]
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from support.commandline import TINY, CommandLine, json_lines, leftovers, photographs, saved_config
 
 from unseen.cli.main import main
+from unseen.core.yaml12 import dump
 from unseen.evaluation.results import read_results, write_results
 from unseen.models.checkpoint import CHECKPOINT
 from unseen.protocols.loading import load_protocol
@@ -238,6 +238,7 @@ def test_a_study_trains_each_method_and_seed_once(unseen: CommandLine, study: li
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_seeds_may_be_added_but_what_runs_share_may_not_change(
     unseen: CommandLine, study: list[object], tmp_path: Path
 ) -> None:
@@ -256,6 +257,7 @@ def test_seeds_may_be_added_but_what_runs_share_may_not_change(
     assert len(two) == 2 * len(one)
 
 
+@pytest.mark.slow
 def test_overwrite_makes_the_study_anew(unseen: CommandLine, study: list[object], tmp_path: Path) -> None:
     out = tmp_path / "study"
     unseen(*study)
@@ -265,6 +267,7 @@ def test_overwrite_makes_the_study_anew(unseen: CommandLine, study: list[object]
     assert all(json_lines(out / name / "log.jsonl")[-1]["evaluations"] == 8 for name in ("erm-0", "ceiling-0"))
 
 
+@pytest.mark.slow
 def test_runs_that_an_overwritten_study_left_are_not_taken_for_its_own(
     unseen: CommandLine, study: list[object], tmp_path: Path
 ) -> None:
@@ -275,6 +278,7 @@ def test_runs_that_an_overwritten_study_left_are_not_taken_for_its_own(
     assert {saved_config(tmp_path / "study" / name)["lr"] for name in runs} == {0.01}
 
 
+@pytest.mark.slow
 def test_rows_are_taken_up_unless_the_network_is_younger(
     unseen: CommandLine, study: list[object], tmp_path: Path
 ) -> None:
@@ -292,6 +296,7 @@ def test_rows_are_taken_up_unless_the_network_is_younger(
     assert read_results(file) == expected
 
 
+@pytest.mark.slow
 def test_rows_alone_stand_for_a_finished_run(unseen: CommandLine, study: list[object], tmp_path: Path) -> None:
     """A study goes on elsewhere from its configuration and rows, without the folders of its runs."""
     out, moved = tmp_path / "study", tmp_path / "moved"
@@ -313,6 +318,7 @@ def test_rows_alone_stand_for_a_finished_run(unseen: CommandLine, study: list[ob
     assert set(times(moved)) == {"erm-0", "ceiling-0"}
 
 
+@pytest.mark.slow
 def test_rows_of_other_test_images_of_the_same_names_do_not_stand(
     unseen: CommandLine, study: list[object], tests: Path, tmp_path: Path
 ) -> None:
@@ -348,6 +354,7 @@ def test_rows_without_their_configuration_are_refused(unseen: CommandLine, study
     assert "is there without its config.yaml" in unseen.refusal(*study[:-1], moved)
 
 
+@pytest.mark.slow
 def test_rows_of_methods_that_are_not_asked_for_stay(unseen: CommandLine, study: list[object], tmp_path: Path) -> None:
     unseen(*study)
     before = read_results(tmp_path / "study" / "results.jsonl")
@@ -394,7 +401,7 @@ def test_a_protocol_that_changed_under_a_study_is_refused(
 def own_protocol(folder: Path, seen: list[str]) -> Path:
     path = folder / "mine.yaml"
     levels = {"seen": seen, "held_out": ["gaussian_noise:25"], "unseen": ["gaussian_noise:30"]}
-    path.write_text(yaml.safe_dump({"name": "mine", "version": 1, "about": "a test", **levels}))
+    path.write_text(dump({"name": "mine", "version": 1, "about": "a test", **levels}))
     return path
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from support.results import RESULT, result
 
 from unseen.core.errors import UserError
 from unseen.evaluation.results import ImageResult
@@ -19,33 +20,9 @@ from unseen.study.entry_names import INPUT, is_ceiling
 from unseen.study.runs import RunRecord
 from unseen.study.summary import StudySummary, check_comparable
 
-ROW = ImageResult(
-    run="run-1",
-    protocol="noise-1",
-    protocol_hash="p1",
-    data="d1",
-    convention="c0ffee",
-    method="erm",
-    backbone="plain",
-    seed=0,
-    budget="100 gradient evaluations",
-    select="last",
-    tuned=0,
-    split="unseen",
-    distortion="gaussian_noise",
-    degree=30.0,
-    dataset="embedded",
-    image="coffee.png",
-    psnr=20.0,
-    ssim=0.5,
-    input_psnr=10.0,
-    input_ssim=0.25,
-    invariance=35.0,
-)
-
 
 def row(method: str = "erm", seed: int = 0, image: str = "a", psnr: float = 20.0, **others: Any) -> ImageResult:
-    return replace(ROW, method=method, seed=seed, image=image, psnr=psnr, **others)
+    return result(method=method, seed=seed, image=image, psnr=psnr, **others)
 
 
 def compared(**psnr: Sequence[float]) -> list[ImageResult]:
@@ -71,7 +48,7 @@ def test_an_estimate_is_the_mean_over_seeds_of_means_over_images() -> None:
             row(seed=1, image="b", psnr=25, ssim=0.8),
         ]
     )
-    for where in ("unseen", ROW.level):
+    for where in ("unseen", RESULT.level):
         psnr, ssim = study.estimates("psnr", where)["erm"], study.estimates("ssim", where)["erm"]
         # Seeds 21 and 24: mean 22.5, deviation 3 / sqrt(2), standard error 3 / 2; t with one degree of freedom.
         assert psnr.mean == pytest.approx(22.5)
@@ -194,7 +171,7 @@ def test_the_gap_closed_is_a_share_of_the_way_to_the_ceiling() -> None:
     rows += on_backbone(compared(erm=[22, 22.1], ceiling=[30, 30.1]), "another")
     study = StudySummary(rows)
     assert study.gap == pytest.approx({"dil": 0.75, "worse": -0.25, "erm @ another": 0.5})
-    assert study.gap_at(ROW.level) == pytest.approx(study.gap)
+    assert study.gap_at(RESULT.level) == pytest.approx(study.gap)
     assert study.gap_undefined == ""
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 from scipy import stats
+from support.results import METHODS, make_record, make_results, printed
 
 from unseen.cli.protocol_text import print_reported_tables
 from unseen.core.errors import UserError
 from unseen.core.number_text import duration, signed
-from unseen.evaluation.results import ImageResult
-from unseen.protocols.levels import Split
 from unseen.protocols.loading import load_protocol
 from unseen.study.entry_names import INPUT
 from unseen.study.report.columns import (
@@ -29,80 +27,8 @@ from unseen.study.report.columns import (
 )
 from unseen.study.report.export import markdown_tables
 from unseen.study.report.notes import study_notes
-from unseen.study.report.terminal import print_table, text_tables
-from unseen.study.runs import RunRecord
+from unseen.study.report.terminal import text_tables
 from unseen.study.summary import StudySummary
-
-METHODS = ("erm", "dil_sf", "ceiling")
-LEVELS: tuple[tuple[Split, float], ...] = (
-    ("seen", 5.0),
-    ("seen", 10.0),
-    ("held-out", 15.0),
-    ("unseen", 20.0),
-    ("unseen", 40.0),
-)
-
-
-def make_rows(methods: tuple[str, ...] = METHODS, seeds: int = 1) -> list[ImageResult]:
-    """PSNR 40 - degree / 2 for the first method and 2 dB more for each next; seeds 0.1 dB apart.
-
-    The input is at 30 - degree / 2.
-    """
-    return [
-        ImageResult(
-            run=f"{method}-{seed}",
-            protocol="noise-1",
-            protocol_hash="p1",
-            data="d1",
-            convention="c0ffee",
-            method=method,
-            backbone="plain",
-            seed=seed,
-            budget="12000 gradient evaluations",
-            select="last",
-            tuned=0,
-            split=split,
-            distortion="gaussian_noise",
-            degree=degree,
-            dataset="embedded",
-            image=image,
-            psnr=40 - degree / 2 + 2 * i + 0.1 * seed + offset,
-            ssim=0.9 - degree / 100 + 0.01 * i,
-            input_psnr=30 - degree / 2,
-            input_ssim=0.5 - degree / 100,
-            invariance=25.0 + i,
-        )
-        for i, method in enumerate(methods)
-        for seed in range(seeds)
-        for split, degree in LEVELS
-        for image, offset in (("coffee.png", -1.0), ("chelsea.png", 1.0))
-    ]
-
-
-def make_record(method: str, seed: int = 0, backbone: str = "plain", machine: str = "two cores") -> RunRecord:
-    """A training of 100 s and 20 s more for each seed."""
-    return RunRecord(
-        run=f"{method}-{seed}",
-        method=method,
-        backbone=backbone,
-        seed=seed,
-        spec=method,
-        lr=1e-3,
-        evaluations=12_000,
-        steps=3_000,
-        seconds=100 + 20 * seed,
-        memory=512,
-        machine=machine,
-        curve=[],
-        diagnoses=[],
-    )
-
-
-def printed(rows: list[ImageResult], width: int = 100, records: Sequence[RunRecord] = ()) -> str:
-    console = Console(width=width, file=io.StringIO(), color_system=None)
-    print_table(rows, console, records)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
 
 
 def line_of(text: str, name: str, table: int = 0) -> list[str]:
@@ -114,7 +40,7 @@ def line_of(text: str, name: str, table: int = 0) -> list[str]:
 @pytest.mark.parametrize("seeds", [1, 3])
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_terminal_tables_fit_and_nothing_is_cut(seeds: int, width: int) -> None:
-    text = printed(make_rows(seeds=seeds), width)
+    text = printed(make_results(seeds=seeds), width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     for method in METHODS:
@@ -124,7 +50,7 @@ def test_terminal_tables_fit_and_nothing_is_cut(seeds: int, width: int) -> None:
 
 
 def test_twenty_methods_and_backbones_stay_readable_in_eighty_columns() -> None:
-    rows = make_rows(("erm", *(f"method_{i}" for i in range(8)), "ceiling"), seeds=3)
+    rows = make_results(("erm", *(f"method_{i}" for i in range(8)), "ceiling"), seeds=3)
     rows += [replace(row, backbone="plain:features=16,bias=false", psnr=row.psnr + 1) for row in rows]
     records = [make_record(name, seed) for name in ("erm", "method_0") for seed in range(3)]
     text = printed(rows, 80, records)
@@ -137,7 +63,7 @@ def test_twenty_methods_and_backbones_stay_readable_in_eighty_columns() -> None:
 
 
 def test_the_first_line_is_the_input_and_its_own_figures() -> None:
-    text = printed(make_rows())
+    text = printed(make_results())
     # Mean degrees 7.5, 15, 30 by split, the worst 40: PSNR 30 - d/2; SSIM 0.5 - d/100.
     assert line_of(text, "input") == ["input", "26.25", "22.50", "15.00", "10.00"]
     assert line_of(text, "input", 2) == ["input", "0.425", "0.350", "0.200"]
@@ -145,7 +71,7 @@ def test_the_first_line_is_the_input_and_its_own_figures() -> None:
 
 
 def test_what_a_method_gains_and_costs_stands_in_the_second_table() -> None:
-    text = printed(make_rows(seeds=2), 120, [make_record("erm", seed) for seed in (0, 1)])
+    text = printed(make_results(seeds=2), 120, [make_record("erm", seed) for seed in (0, 1)])
     dil = line_of(text, "dil_sf", 1)
     assert dil == ["dil_sf", "+2.00 [+2.00, +2.00]", "< 0.001", "−2.00", "0 %", "26.00"]
     assert line_of(text, "ceiling", 1) == ["ceiling", "+4.00 [+4.00, +4.00]", "−4.00", "0 %", "27.00"]
@@ -153,28 +79,28 @@ def test_what_a_method_gains_and_costs_stands_in_the_second_table() -> None:
 
 
 def test_one_seed_or_several_is_said() -> None:
-    one = " ".join(printed(make_rows()).split())
+    one = " ".join(printed(make_results()).split())
     assert "One seed" in one
     assert "with one seed, nothing is known of others" in one
-    two = " ".join(printed(make_rows(seeds=2)).split())
+    two = " ".join(printed(make_results(seeds=2)).split())
     assert "Mean ± half-width of the 95 % interval over 2 seeds (t)." in two
     assert "over images (bootstrap) and seeds (t)" in two
-    uneven = [row for row in make_rows(seeds=2) if row.method != "erm" or row.seed == 0]
+    uneven = [row for row in make_results(seeds=2) if row.method != "erm" or row.seed == 0]
     assert "erm 1, dil_sf 2" in printed(uneven)
 
 
 def test_budget_selection_and_tuning_are_said() -> None:
-    rows = [replace(row, select="held-out", tuned=8) for row in make_rows()]
+    rows = [replace(row, select="held-out", tuned=8) for row in make_results()]
     text = " ".join(printed(rows).split())
     assert "12000 gradient evaluations" in text
     assert "best on held-out levels" in text
     assert "settings the best of 8 tried on held-out levels" in text
     assert "ORACLE" not in text
-    assert "the last weights of each training; settings as given" in " ".join(printed(make_rows()).split())
+    assert "the last weights of each training; settings as given" in " ".join(printed(make_results()).split())
 
 
 def test_a_choice_on_unseen_levels_is_said_above_every_table_and_first_beneath() -> None:
-    rows = [replace(row, select="oracle") for row in make_rows()]
+    rows = [replace(row, select="oracle") for row in make_results()]
     study = StudySummary(rows)
     assert all("ORACLE" in str(table.title) for table in text_tables(study, 80))
     assert study_notes(study)[0].startswith("ORACLE SELECTION")
@@ -184,7 +110,7 @@ def test_a_choice_on_unseen_levels_is_said_above_every_table_and_first_beneath()
 
 
 def test_infinite_and_unknown_results_are_said() -> None:
-    rows = make_rows()
+    rows = make_results()
     rows[-1] = replace(rows[-1], psnr=math.inf)
     rows[0] = replace(rows[0], psnr=math.nan)
     text = " ".join(printed(rows).split())
@@ -193,9 +119,9 @@ def test_infinite_and_unknown_results_are_said() -> None:
 
 
 def test_an_undefined_gap_is_called_so_and_says_why() -> None:
-    text = printed([row for row in make_rows(("erm", "dil_sf", "ceiling")) if row.method != "ceiling"])
+    text = printed([row for row in make_results(("erm", "dil_sf", "ceiling")) if row.method != "ceiling"])
     assert "gap" not in text
-    rows = [replace(row, psnr=row.psnr - 4.05) if row.method == "ceiling" else row for row in make_rows()]
+    rows = [replace(row, psnr=row.psnr - 4.05) if row.method == "ceiling" else row for row in make_results()]
     text = " ".join(printed(rows).split())
     assert "Gap closed is undefined: the ceiling is not clearly above ERM" in text
     assert line_of(printed(rows), "dil_sf")[-1] == "undefined"
@@ -209,11 +135,11 @@ def test_nothing_is_best_that_is_worse_than_the_input_or_than_erm() -> None:
     assert winners({"a": 29.001, "b": 29.004, "c": 3}, 2) == {"a", "b"}
     assert winners({"a": math.inf, "b": 29}, 2, above=3) == {"a"}
     assert winners({"a": 29}, 2) == set()
-    worse = StudySummary([replace(row, psnr=row.psnr - 20, ssim=row.ssim - 0.6) for row in make_rows()])
+    worse = StudySummary([replace(row, psnr=row.psnr - 20, ssim=row.ssim - 0.6) for row in make_results()])
     for column in (*split_columns(worse, "psnr"), *split_columns(worse, "ssim"), *level_columns(worse, "psnr")):
         assert not column.best
     lost = {"dil_sf": 4, "c": 6.5}  # of the 2 and 4 dB that they are above ERM
-    rows = make_rows(("erm", "dil_sf", "c", "ceiling"))
+    rows = make_results(("erm", "dil_sf", "c", "ceiling"))
     (gap,) = gap_columns(StudySummary([replace(row, psnr=row.psnr - lost.get(row.method, 0)) for row in rows]))
     assert [gap.cell(name).text for name in lost] == ["−33 %", "−42 %"]
     assert not gap.best
@@ -221,16 +147,16 @@ def test_nothing_is_best_that_is_worse_than_the_input_or_than_erm() -> None:
 
 def test_the_worst_level_is_named_once_or_for_each() -> None:
     assert "Worst unseen, the level of the lowest PSNR: gaussian noise 40, for every method." in study_notes(
-        StudySummary(make_rows())
+        StudySummary(make_results())
     )
-    rows = [replace(row, psnr=1) if (row.method, row.degree) == ("erm", 20.0) else row for row in make_rows()]
+    rows = [replace(row, psnr=1) if (row.method, row.degree) == ("erm", 20.0) else row for row in make_results()]
     assert "gaussian noise 20 for erm; gaussian noise 40 for dil_sf, ceiling." in " ".join(
         study_notes(StudySummary(rows))
     )
 
 
 def test_lines_on_another_backbone_are_compared_twice_and_it_is_said_with_what() -> None:
-    rows = make_rows(seeds=2)
+    rows = make_results(seeds=2)
     rows += [replace(row, backbone="other", psnr=row.psnr + 1) for row in rows if row.method != "ceiling"]
     study = StudySummary(rows)
     first, p, second, _ = difference_columns(study)
@@ -246,16 +172,16 @@ def test_lines_on_another_backbone_are_compared_twice_and_it_is_said_with_what()
 
 def test_times_of_two_machines_are_not_compared() -> None:
     records = [make_record("erm"), make_record("dil_sf", machine="a GPU")]
-    assert "2 different machines" in " ".join(study_notes(StudySummary(make_rows(), records)))
-    assert "machines" not in " ".join(study_notes(StudySummary(make_rows(), records[:1])))
+    assert "2 different machines" in " ".join(study_notes(StudySummary(make_results(), records)))
+    assert "machines" not in " ".join(study_notes(StudySummary(make_results(), records[:1])))
 
 
 def test_names_are_not_read_as_markup() -> None:
-    assert "[bold]x[/]" in printed(make_rows(("[bold]x[/]", "b")))
+    assert "[bold]x[/]" in printed(make_results(("[bold]x[/]", "b")))
 
 
 def test_levels_of_several_distortions_are_told_apart() -> None:
-    rows = make_rows()
+    rows = make_results()
     rows += [replace(row, distortion="jpeg", degree="q20") for row in rows if row.degree == 40.0]
     by_level = next(table for table in text_tables(StudySummary(rows), 200) if str(table.title) == "PSNR (dB) by level")
     headings = [str(column.header) for column in by_level.columns]
@@ -273,7 +199,7 @@ def test_levels_of_several_distortions_are_told_apart() -> None:
     ],
 )
 def test_distortions_are_named_in_plain_words_and_one_s_own_as_they_are(distortion: str, words: str) -> None:
-    rows = [replace(row, distortion=distortion) for row in make_rows()]
+    rows = [replace(row, distortion=distortion) for row in make_results()]
     kind = "set" if distortion == "pairs" else "degree"
     assert by_level(StudySummary(rows), "psnr") == f"PSNR (dB) by {kind} of {words}"
     assert rows[0].level.name == f"{words} 5"
@@ -300,7 +226,7 @@ def markdown_rows(text: str) -> list[list[str]]:
 
 
 def test_markdown_holds_the_same_numbers() -> None:
-    cells = markdown_rows(markdown_tables(StudySummary(make_rows())))
+    cells = markdown_rows(markdown_tables(StudySummary(make_results())))
     assert cells[0] == [
         "method",
         *("seen PSNR (dB)", "held-out PSNR (dB)", "unseen PSNR (dB)", "worst unseen PSNR (dB)"),
@@ -324,13 +250,13 @@ def test_markdown_holds_the_same_numbers() -> None:
 
 
 def test_markdown_cells_cannot_be_broken_by_a_name() -> None:
-    text = markdown_tables(StudySummary(make_rows(("a|b\n<b>", "c"))))
+    text = markdown_tables(StudySummary(make_results(("a|b\n<b>", "c"))))
     assert "a\\|b &lt;b>" in text
     assert len({len(cells) for cells in markdown_rows(text)[:5]}) == 1
 
 
 def test_rows_that_mix_conventions_make_no_table() -> None:
-    rows = make_rows()
+    rows = make_results()
     rows[0] = replace(rows[0], convention="other")
     for refuse in (StudySummary, printed):
         with pytest.raises(UserError, match="conventions"):

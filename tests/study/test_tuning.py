@@ -74,6 +74,7 @@ def words(photos: Path, tests: Path, tmp_path: Path) -> list[object]:
     return ["compare", *TINY, "--data", photos, "--test", f"q={tests}", "--tune", "3", "--out", tmp_path / "study"]
 
 
+@pytest.mark.slow
 def test_the_best_setting_on_held_out_levels_is_run_with_fresh_seeds(
     words: list[object], unseen: CommandLine, tmp_path: Path
 ) -> None:
@@ -125,6 +126,7 @@ def test_a_setting_that_diverges_is_not_chosen(
     assert record["spec"] == "dil_sf"
 
 
+@pytest.mark.slow
 def test_gap_brings_the_two_ends_and_entries_have_short_names() -> None:
     config = CompareConfig(methods=["dil_sf", "erm @ plain:bias=false"], gap=True, backbone="plain")
     assert [entry.name for entry in config.entries()] == ["dil_sf", "erm @ bias=false", "erm", "ceiling"]

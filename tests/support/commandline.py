@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
 from unseen.cli.main import main
+from unseen.core.config import CONFIG, load_config
 from unseen.models.checkpoint import CHECKPOINT
 
 MACHINE = ["--device", "cpu", "--threads", "1"]
@@ -142,8 +142,7 @@ def equal_weights(first: Path, second: Path) -> bool:
 
 def saved_config(folder: Path) -> dict[str, Any]:
     """The configuration that a run or a study wrote into its folder."""
-    values: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text())
-    return values
+    return load_config(folder / CONFIG)
 
 
 def json_lines(path: Path) -> list[dict[str, Any]]:

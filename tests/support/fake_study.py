@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from support.results import result
 from unseen.evaluation.results import ImageResult
 from unseen.protocols.levels import Level
 from unseen.study.report.gallery import GalleryPicture
@@ -76,22 +77,16 @@ def _gain(skill: float, backbone: int, seed: int, severity: float) -> float:
 def _row(method: str, backbone: str, seed: int, level: Level, image: int, gain: float) -> ImageResult:
     split, distortion, degree = level
     given = 34 - (degree / 3 if isinstance(degree, float) else len(degree) / 4)
-    return ImageResult(
+    return result(
         run=f"{method}-{seed}",
         protocol="made up",
-        protocol_hash="p1",
-        data="d1",
-        convention="c0ffee",
         method=method,
         backbone=backbone,
         seed=seed,
         budget="12000 gradient evaluations",
-        select="last",
-        tuned=0,
         split=split,
         distortion=distortion,
         degree=degree,
-        dataset="embedded",
         image=f"{image}.png",
         psnr=given + gain + 0.5 * image,
         ssim=0.8 + gain / 50,

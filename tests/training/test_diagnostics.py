@@ -50,8 +50,8 @@ def test_gradient_cosine_is_the_mean_over_pairs() -> None:
     objective, params, episode = objective_for(network, "l2"), parameters_of(network), episode_of(4)
     slopes = [flat(gradient(objective, params, batch)) for batch in episode.confounders]
     expected = torch.stack([cosine_similarity(a, b, dim=0) for a, b in combinations(slopes, 2)]).mean()
-    found = diagnose(objective, params, params, episode).gradient_cosine
-    assert found == pytest.approx(float(expected), rel=1e-12)
+    cosine = diagnose(objective, params, params, episode).gradient_cosine
+    assert cosine == pytest.approx(float(expected), rel=1e-12)
     assert expected.abs() < 0.999  # they differ, or anything would pass
 
 
@@ -71,19 +71,19 @@ def test_confounders_that_pull_together_or_apart(brightness: list[float], expect
     clean = torch.full((2, 3, 4, 4), 0.3, dtype=torch.float64)
     episode = Episode([Batch(times * clean, clean) for times in brightness], Batch(clean, clean))
     network = Affine(a=1).requires_grad_(False)
-    found = diagnose(objective_for(network, "l2"), {"a": network.a}, {"a": network.a}, episode)
-    assert found.gradient_cosine == (expected if expected is None else pytest.approx(expected, rel=1e-12))
+    diagnosis = diagnose(objective_for(network, "l2"), {"a": network.a}, {"a": network.a}, episode)
+    assert diagnosis.gradient_cosine == (expected if expected is None else pytest.approx(expected, rel=1e-12))
 
 
 def test_losses_bear_the_names_of_the_confounders() -> None:
     network = smooth_network()
     objective, params, episode = objective_for(network, "l1"), parameters_of(network), episode_of(3)
     named = [Batch(b.distorted, b.clean, name) for b, name in zip(episode.confounders, ("x", "", "z"), strict=True)]
-    found = diagnose(objective, params, params, Episode(named, episode.query))
+    diagnosis = diagnose(objective, params, params, Episode(named, episode.query))
     expected = [float(objective(params, batch)) for batch in named]
-    assert found.losses == dict(zip(("x", "1", "z"), expected, strict=True))
-    assert found.net_biases is not None
-    assert found.net_biases.keys() == found.losses.keys()
+    assert diagnosis.losses == dict(zip(("x", "1", "z"), expected, strict=True))
+    assert diagnosis.net_biases is not None
+    assert diagnosis.net_biases.keys() == diagnosis.losses.keys()
 
 
 def test_distance_is_relative_to_the_start() -> None:
@@ -98,10 +98,10 @@ def test_distance_is_relative_to_the_start() -> None:
 
 def test_net_bias_of_an_affine_network_is_its_constant() -> None:
     batch = episode_of(1).query
-    found = net_bias(objective_for(Affine(0.5, 0.2)), {}, batch)
+    bias = net_bias(objective_for(Affine(0.5, 0.2)), {}, batch)
     constant = 0.2 * batch.clean[0].numel() ** 0.5
     expected = [constant / float((0.5 * image + 0.2).norm()) for image in batch.distorted]
-    assert found == pytest.approx(sum(expected) / len(expected), rel=1e-12)
+    assert bias == pytest.approx(sum(expected) / len(expected), rel=1e-12)
     assert net_bias(objective_for(Affine(0, 0.2)), {}, batch) == pytest.approx(1, rel=1e-12)  # nothing but bias
     assert net_bias(objective_for(Affine(0, 0)), {}, batch) == 0
 
@@ -175,18 +175,18 @@ class OnlyBackwards(torch.autograd.Function):
 
 class Backwards(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = OnlyBackwards.apply(x)  # type: ignore[no-untyped-call,unused-ignore]
-        return found
+        same: Tensor = OnlyBackwards.apply(x)  # type: ignore[no-untyped-call,unused-ignore]
+        return same
 
 
 def test_networks_without_forward_derivatives_are_diagnosed_but_for_the_net_bias() -> None:
     network = smooth_network()
     params, episode = parameters_of(network), episode_of(2)
     expected = diagnose(objective_for(network), params, params, episode)
-    found = diagnose(objective_for(nn.Sequential(*network.children(), Backwards())), params, params, episode)
-    assert found.net_biases is None
+    diagnosis = diagnose(objective_for(nn.Sequential(*network.children(), Backwards())), params, params, episode)
+    assert diagnosis.net_biases is None
     assert expected.net_biases is not None
-    assert (found.gradient_cosine, found.losses) == (expected.gradient_cosine, expected.losses)
+    assert (diagnosis.gradient_cosine, diagnosis.losses) == (expected.gradient_cosine, expected.losses)
 
 
 def test_nothing_notices_being_diagnosed() -> None:
@@ -214,8 +214,8 @@ def test_a_diagnosis_can_be_written_as_json() -> None:
     """Of a dead network too, where norms and gradients are zero."""
     for network in (smooth_network(), Affine(0, 0)):
         params = parameters_of(network)
-        found = asdict(diagnose(objective_for(network), params, params, episode_of(2)))
-        assert json.loads(json.dumps(found, allow_nan=False)) == found
+        fields = asdict(diagnose(objective_for(network), params, params, episode_of(2)))
+        assert json.loads(json.dumps(fields, allow_nan=False)) == fields
 
 
 # What DIL notes of its own
@@ -229,9 +229,9 @@ def test_dil_notes_how_far_its_virtual_steps_go(sampling: Literal["serial", "par
     network = smooth_network()
     objective, params, episode = objective_for(network, "l2"), parameters_of(network), episode_of(3)
     slopes = [gradient(objective, params, batch) for batch in episode.confounders]
-    found = DIL(sampling, order, ALPHA).gradient(objective, params, episode)
+    pseudo_gradient = DIL(sampling, order, ALPHA).gradient(objective, params, episode)
     if (sampling, order) == ("serial", 1):  # the pseudo-gradient is the path over αK
-        length = ALPHA * 3 * norm(found)
+        length = ALPHA * 3 * norm(pseudo_gradient)
     elif sampling == "serial":
         length = sum(ALPHA * norm(slope) for slope in slopes) / 3
     else:

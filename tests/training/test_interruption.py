@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("empty_page")
 
 @pytest.fixture
 def own_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """`Pausing` under its dotted path; in this process it does not wait."""
+    """The dotted path of `Pausing`, which can be imported here; it does not wait in this process."""
     folder = tmp_path / "code"
     folder.mkdir()
     (folder / "pausing.py").write_text(PAUSING)
@@ -48,21 +48,22 @@ def stopped(unseen: CommandLine, photos: Path, tmp_path: Path, monkeypatch: pyte
     run = tmp_path / "stopped"
     with monkeypatch.context() as patch:
         patch.setattr(Observer, "validate", interrupted)
-        told = unseen("train", *TINY, "--data", photos, "--seed", "5", "--out", run, code=130)
-    assert told.out.splitlines()[-1] == f"interrupted: unseen train --resume --out {run} goes on from here"
+        result = unseen("train", *TINY, "--data", photos, "--seed", "5", "--out", run, code=130)
+    assert result.out.splitlines()[-1] == f"interrupted: unseen train --resume --out {run} goes on from here"
     assert [line["step"] for line in json_lines(run / "log.jsonl")] == [2]
     return run
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_a_stopped_training_is_usable_and_goes_on_bit_for_bit(
     number: signal.Signals, own_method: str, unseen: CommandLine, photos: Path, tests: Path, tmp_path: Path
 ) -> None:
     run, whole = tmp_path / "run", tmp_path / "whole"
     words = ["train", *TINY, "--data", photos, "--method", own_method]
-    told = Paused(tmp_path, *words, "--out", run).stop(number)
-    assert told.code == 130, told.err
-    assert "10 gradient evaluations (budget: 16 gradient evaluations), 10 steps" in told.out
+    result = Paused(tmp_path, *words, "--out", run).stop(number)
+    assert result.code == 130, result.err
+    assert "10 gradient evaluations (budget: 16 gradient evaluations), 10 steps" in result.out
     assert leftovers(tmp_path) == []
     unseen("evaluate", run, "--threads", "1", "--test", f"q={tests}", "--out", tmp_path / "evaluation")
     unseen("train", "--resume", "--out", run)
@@ -73,14 +74,15 @@ def test_a_stopped_training_is_usable_and_goes_on_bit_for_bit(
     ]
 
 
-def test_who_asks_twice_waits_for_nothing_and_loses_little(
+@pytest.mark.slow
+def test_a_second_signal_stops_the_step_in_hand_and_loses_little(
     own_method: str, unseen: CommandLine, photos: Path, tmp_path: Path
 ) -> None:
     run, whole = tmp_path / "run", tmp_path / "whole"
     words = ["train", *TINY, "--data", photos, "--method", own_method]
-    told = Paused(tmp_path, *words, "--out", run).stop_twice()
-    assert told.code == 130
-    assert told.err == "unseen: interrupted\n"
+    result = Paused(tmp_path, *words, "--out", run).stop_twice()
+    assert result.code == 130
+    assert result.err == "unseen: interrupted\n"
     assert leftovers(tmp_path) == []
     unseen("train", "--resume", "--out", run)
     unseen(*words, "--out", whole)
@@ -147,24 +149,25 @@ def test_an_interrupted_evaluation_keeps_the_images_it_finished(
         return measure(*arguments)
 
     monkeypatch.setattr("unseen.evaluation.evaluate.measure", interrupted)
-    told = unseen("evaluate", run, "--threads", "1", "--test", f"q={tests}", "--out", out, code=130)
-    assert told.out.splitlines()[-1] == "interrupted: 1 of 2 images"
+    result = unseen("evaluate", run, "--threads", "1", "--test", f"q={tests}", "--out", out, code=130)
+    assert result.out.splitlines()[-1] == "interrupted: 1 of 2 images"
     assert {row["image"] for row in json_lines(out / "results.jsonl")} == {"e.png"}
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_goes_on_to_the_same_rows(
     own_method: str, unseen: CommandLine, photos: Path, tests: Path, tmp_path: Path
 ) -> None:
     words = ["compare", *TINY, "--data", photos, "--test", f"q={tests}", "--methods", "erm", own_method]
-    told = Paused(tmp_path, *words, "--out", tmp_path / "study").stop(signal.SIGINT)
-    assert told.code == 130, told.err
-    assert "interrupted: the same command goes on from here" in told.out
+    result = Paused(tmp_path, *words, "--out", tmp_path / "study").stop(signal.SIGINT)
+    assert result.code == 130, result.err
+    assert "interrupted: the same command goes on from here" in result.out
     assert {row["method"] for row in json_lines(tmp_path / "study" / "results.jsonl")} == {"erm"}
     assert leftovers(tmp_path) == []
     first = (tmp_path / "study" / "erm-0" / CHECKPOINT).stat().st_mtime_ns
     unseen(*words, "--out", tmp_path / "study")
     assert (tmp_path / "study" / "erm-0" / CHECKPOINT).stat().st_mtime_ns == first
     unseen(*words, "--out", tmp_path / "whole")
-    found, expected = (tmp_path / name / "results.jsonl" for name in ("study", "whole"))
-    assert found.read_bytes() == expected.read_bytes()
-    assert {row["method"] for row in json_lines(found)} == {"erm", own_method}
+    interrupted, whole = (tmp_path / name / "results.jsonl" for name in ("study", "whole"))
+    assert interrupted.read_bytes() == whole.read_bytes()
+    assert {row["method"] for row in json_lines(interrupted)} == {"erm", own_method}

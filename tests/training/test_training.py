@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from threading import Event
 from typing import get_args
@@ -14,12 +16,14 @@ from typing import get_args
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.commandline import json_lines
 
 from unseen.core.errors import UserError
 from unseen.methods import METHODS
 from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, load_state
 from unseen.training.config import Select, TrainConfig
 from unseen.training.distributed import Ranks
+from unseen.training.episodes import draw_episode
 from unseen.training.loop import lr_factor, train
 from unseen.training.run import TrainingRun
 from unseen.training.state import LOG, TrainingState, holds_a_run, is_finished, load_run
@@ -36,8 +40,12 @@ TINY = TrainConfig(
 )
 
 
+WholeRun = Callable[[str], tuple[TrainConfig, TrainingState]]
+"""Method → the configuration of a run that was never stopped, and how it ended."""
+
+
 class StopAfter(Event):
-    """Set once it has been asked so many times: a Ctrl-C at a chosen step."""
+    """An event that is set when it has been asked `steps` times, as if Ctrl-C came in that step."""
 
     def __init__(self, steps: int):
         super().__init__()
@@ -56,27 +64,65 @@ def without_times(log: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{k: v for k, v in line.items() if k not in ("seconds", "waiting")} for line in log]
 
 
-@pytest.mark.parametrize(
-    ("method", "select"), [*((m, "last") for m in METHODS), *(("dil_sf", s) for s in get_args(Select) if s != "last")]
-)
-def test_resume_equals_never_having_stopped(method: str, select: Select, tmp_path: Path) -> None:
-    config = replace(TINY, method=method, select=select, out=str(tmp_path / "whole"))
-    whole = trained(config)
-    parts = replace(config, out=str(tmp_path / "parts"))
-    stops = [1, 1, 0, 1]  # before the first validation, after it, at once, and again
-    state = trained(parts, StopAfter(stops[0]))
-    for steps in stops[1:]:
-        state = trained(parts, StopAfter(steps), resume=True)
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> WholeRun:
+    """Trains `TINY` by a method without a stop, once for all tests; they leave its folder as it is."""
+    folder = tmp_path_factory.mktemp("whole")
+
+    @cache
+    def run(method: str) -> tuple[TrainConfig, TrainingState]:
+        config = replace(TINY, method=method, out=str(folder / method))
+        return config, trained(config)
+
+    return run
+
+
+WITH_STATE = {"dil_sf", "dil_pf", "dil_ss", "dil_ps", "ema", "swa", "fishr", "group_dro"}
+"""Methods that keep tensors from step to step: the inner optimiser's, averages, weights of confounders."""
+
+STOPPED_OFTEN = {"erm", "dil_sf", "ema", "swa", "fishr", "group_dro"}
+"""One method without such tensors and one of each kind that has them."""
+
+
+def stopped_and_resumed(config: TrainConfig, stops: list[int]) -> TrainingState:
+    """Train with a stop after each number of steps in `stops`; the checkpoint must be usable after each."""
+    for i, steps in enumerate(stops):
+        state = trained(config, StopAfter(steps), resume=i > 0)
         assert not state.finished
-        load_checkpoint(parts.folder)  # usable after every stop
-    state = trained(parts, resume=True)
-    assert state.finished
-    assert without_times(state.log) == without_times(whole.log)
-    assert (state.step, state.images) == (whole.step, whole.images)
+        load_checkpoint(config.folder)
+    return trained(config, resume=True)
+
+
+def check_equal_runs(one: TrainConfig, other: TrainConfig, states: tuple[TrainingState, TrainingState]) -> None:
+    first, second = states
+    assert first.finished
+    assert second.finished
+    assert without_times(first.log) == without_times(second.log)
+    assert (first.step, first.images) == (second.step, second.images)
     for name in (CHECKPOINT, "resume.safetensors"):
-        expected, found = load_file(config.folder / name), load_file(parts.folder / name)
-        assert expected.keys() == found.keys()
-        assert all(torch.equal(expected[key], found[key]) for key in expected), name
+        tensors, others = load_file(one.folder / name), load_file(other.folder / name)
+        assert tensors.keys() == others.keys()
+        assert all(torch.equal(tensors[key], others[key]) for key in tensors), name
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.slow
+def test_resume_equals_never_having_stopped(method: str, whole_run: WholeRun, tmp_path: Path) -> None:
+    whole, expected = whole_run(method)
+    config = replace(whole, out=str(tmp_path))
+    # Before the first validation, after it, at once, and again.
+    stops = [1, 1, 0, 1] if method in STOPPED_OFTEN else [1]
+    state = stopped_and_resumed(config, stops)
+    check_equal_runs(config, whole, (state, expected))
+    assert (method in WITH_STATE) == ("method" in load_state(tmp_path / "resume.safetensors")[0])
+
+
+@pytest.mark.parametrize("select", [select for select in get_args(Select) if select != TINY.select])
+@pytest.mark.slow
+def test_resume_goes_on_choosing_weights(select: Select, tmp_path: Path) -> None:
+    whole = replace(TINY, method="dil_sf", select=select, out=str(tmp_path / "whole"))
+    config = replace(whole, out=str(tmp_path / "stopped"))
+    check_equal_runs(config, whole, (stopped_and_resumed(config, [1, 1, 0, 1]), trained(whole)))
 
 
 def test_a_finished_run_that_is_resumed_stays_as_it_is(tmp_path: Path) -> None:
@@ -92,9 +138,8 @@ def test_a_finished_run_that_is_resumed_stays_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "steps"), [("erm", 64), ("dil_sf", 16), ("dil_pf", 12), ("dil_ss", 4), ("dil_ps", 4)]
 )
-def test_no_method_spends_more_than_the_budget(method: str, steps: int, tmp_path: Path) -> None:
-    config = replace(TINY, method=method, out=str(tmp_path))
-    state = trained(config)
+def test_no_method_spends_more_than_the_budget(method: str, steps: int, whole_run: WholeRun) -> None:
+    config, state = whole_run(method)
     assert state.step == steps
     assert state.evaluations_spent(config) <= 64
     assert state.log[-1]["step"] == steps
@@ -130,7 +175,7 @@ def test_selecting_keeps_the_best_and_not_the_last(select: Select, split: str, t
     assert card.evaluations == state.log[curve.index(max(curve))]["evaluations"]
 
 
-def test_divergence_is_told_in_one_line_and_keeps_what_was_saved(tmp_path: Path) -> None:
+def test_divergence_is_reported_in_one_line_and_keeps_what_was_saved(tmp_path: Path) -> None:
     config = replace(TINY, method="dil_sf:inner_lr=1e30", out=str(tmp_path))
     with pytest.raises(UserError, match=r"lr: .*diverged at step \d+.*lower lr or inner_lr"):
         trained(config)
@@ -149,8 +194,8 @@ number means: make it on purpose, by `pytest --pin`, and say so."""
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_losses_are_the_pinned_ones(method: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    state = trained(replace(TINY, method=method, out=str(tmp_path)))
+def test_losses_are_the_pinned_ones(method: str, whole_run: WholeRun, request: pytest.FixtureRequest) -> None:
+    _, state = whole_run(method)
     losses = [line["loss"] for line in state.log]
     pins = json.loads(PINNED.read_text())
     if request.config.getoption("--pin"):
@@ -160,12 +205,11 @@ def test_losses_are_the_pinned_ones(method: str, tmp_path: Path, request: pytest
     assert losses == pytest.approx(pins[method], rel=1e-4)
 
 
-def test_an_average_of_weights_is_what_is_tested_and_kept(tmp_path: Path) -> None:
+def test_an_average_of_weights_is_what_is_tested_and_kept(whole_run: WholeRun, tmp_path: Path) -> None:
     """The checkpoint holds the average, and what resumes holds the weights that are trained."""
     config = replace(TINY, method="ema:decay=0.5", out=str(tmp_path / "ema"))
     trained(config)
-    erm = replace(TINY, method="erm", out=str(tmp_path / "erm"))
-    trained(erm)
+    erm, _ = whole_run("erm")
     averaged, last = load_file(config.folder / CHECKPOINT), load_file(erm.folder / CHECKPOINT)
     resumed, _ = load_state(config.folder / "resume.safetensors")
     for name, value in last.items():
@@ -173,28 +217,28 @@ def test_an_average_of_weights_is_what_is_tested_and_kept(tmp_path: Path) -> Non
     assert any(not torch.equal(averaged[name], value) for name, value in last.items())
 
 
-def test_diagnoses_are_taken_beside_the_budget_and_change_nothing(tmp_path: Path) -> None:
-    plain = trained(replace(TINY, out=str(tmp_path / "plain")))
-    looked = trained(replace(TINY, diagnose=4, out=str(tmp_path / "looked")))
-    assert without_times(looked.log) == without_times(plain.log)
-    lines = [json.loads(line) for line in (tmp_path / "looked" / "diagnostics.jsonl").read_text().splitlines()]
+def test_diagnoses_are_taken_beside_the_budget_and_change_nothing(whole_run: WholeRun, tmp_path: Path) -> None:
+    config, plain = whole_run(TINY.method)
+    diagnosed = trained(replace(TINY, diagnose=4, out=str(tmp_path)))
+    assert without_times(diagnosed.log) == without_times(plain.log)
+    lines = json_lines(tmp_path / "diagnostics.jsonl")
     assert [line["step"] for line in lines] == [4, 8, 12, 16]
     assert [line["evaluations"] for line in lines] == [16, 32, 48, 64]
     distances = [line["distance"] for line in lines]
     assert distances[0] > 0
     assert all(len(line["losses"]) == len(line["net_biases"]) == 4 for line in lines)
     assert all(line["virtual_step"] > 0 for line in lines)
-    assert not (tmp_path / "plain" / "diagnostics.jsonl").exists()
+    assert not (config.folder / "diagnostics.jsonl").exists()
 
 
 def test_what_a_run_takes_is_known(tmp_path: Path) -> None:
-    found = []
+    states = []
     for i, batch in enumerate((2, 64, 2)):
         config = replace(TINY, method="erm", batch=batch, patch=32, budget=4, out=str(tmp_path / str(i)))
-        found.append(trained(config))
-    assert all(state.seconds > 0 for state in found)
+        states.append(trained(config))
+    assert all(state.seconds > 0 for state in states)
     if Path("/proc/self/clear_refs").exists():
-        small, large, again = (state.memory for state in found)
+        small, large, again = (state.memory for state in states)
         assert large > small + 5  # MiB: images and features of 62 more patches
         assert again < large - 5  # what one training took is not counted to the next
 
@@ -220,7 +264,7 @@ def test_curvature_is_logged_for_second_order(tmp_path: Path) -> None:
     assert all(line["curvature"] > 0 for line in state.log[:3])
 
 
-TWO = """
+TRAIN = """
 import json, sys
 from dataclasses import replace
 from pathlib import Path
@@ -232,11 +276,12 @@ train(config, Event(), resume="resume" in sys.argv)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one_that_averages_their_gradients(tmp_path: Path) -> None:
     """Real processes under torchrun, against one process that draws both ranks' episodes itself."""
     config = replace(TINY, method="dil_ps", budget=52, validations=2, lr=1e-2, out=str(tmp_path / "two"))
-    script = tmp_path / "two.py"
-    script.write_text(TWO)
+    script = tmp_path / "train.py"
+    script.write_text(TRAIN)
     command = [
         sys.executable,
         "-m",
@@ -250,7 +295,6 @@ def test_two_processes_equal_one_that_averages_their_gradients(tmp_path: Path) -
 
     run = TrainingRun.of(config)
     parameters = dict(run.network.named_parameters())
-    from unseen.training.episodes import draw_episode
 
     for step in range(2):  # thirteen evaluations for each of two processes: two steps in a budget of 52
         gradients = []
@@ -263,12 +307,12 @@ def test_two_processes_equal_one_that_averages_their_gradients(tmp_path: Path) -
             parameter.grad = (gradients[0][name] + gradients[1][name]) / 2
         run.outer.param_groups[0]["lr"] = config.lr * lr_factor("cosine", step / 2)
         run.outer.step()
-    found, facts = load_state(tmp_path / "two" / "resume.safetensors")
-    other, _ = load_state(tmp_path / "two" / "resume-1.safetensors")
+    first, facts = load_state(tmp_path / "two" / "resume.safetensors")
+    second, _ = load_state(tmp_path / "two" / "resume-1.safetensors")
     assert facts["step"] == 2
     for name, value in run.network.state_dict().items():
-        torch.testing.assert_close(found["network"][name], value, rtol=1e-6, atol=1e-8)
-        assert torch.equal(other["network"][name], found["network"][name])
+        torch.testing.assert_close(first["network"][name], value, rtol=1e-6, atol=1e-8)
+        assert torch.equal(second["network"][name], first["network"][name])
 
 
 def test_whatever_trains_on_unseen_levels_is_called_ceiling() -> None:
@@ -307,7 +351,7 @@ def test_another_number_of_processes_cannot_go_on(tmp_path: Path) -> None:
         load_run(run, Ranks(0, 2))
 
 
-def test_the_log_tells_the_share_of_time_spent_waiting(tmp_path: Path) -> None:
-    trained(replace(TINY, out=str(tmp_path)))
-    lines = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+def test_the_log_has_the_share_of_time_spent_waiting(whole_run: WholeRun) -> None:
+    config, _ = whole_run(TINY.method)
+    lines = json_lines(config.folder / LOG)
     assert all(0 < line["waiting"] < 1 for line in lines)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from ..core.atomic import require_writable
 from ..core.config import Machine
 from ..core.errors import UserError
-from .exit_codes import DONE, INTERRUPTED, PARTLY
-
-if TYPE_CHECKING:
-    from jsonargparse import Namespace
+from .exit_codes import ExitCode
+from .options import OVERWRITE, Argument, Command
 
 
-def degrade(config: DegradeConfig, flags: Namespace) -> int:
+def degrade(config: DegradeConfig, flags: Namespace) -> ExitCode:
     """Degraded copies, the same once more from their sidecar, or pictures of several degrees."""
     import torch
 
@@ -57,8 +56,8 @@ def degrade(config: DegradeConfig, flags: Namespace) -> int:
     print(f"{out}: {outcome.written} of {outcome.wanted} {'grids' if flags.grid else 'copies'}")
     if stop.is_set():
         print("interrupted: the same command with --overwrite makes them all")
-        return INTERRUPTED
-    return PARTLY if outcome.skipped else DONE
+        return ExitCode.INTERRUPTED
+    return ExitCode.PARTLY if outcome.skipped else ExitCode.DONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,3 +88,13 @@ class DegradeConfig(Machine):
             raise UserError("distortion: none given; one is gaussian_noise:30, unseen list distortions has them all")
         if len(self.distortion) > 1 and not (grid or self.replay):
             raise UserError("distortion: several given; ' > ' joins them to one for a copy, --grid shows each")
+
+
+DEGRADE = Command(
+    "degrade",
+    degrade,
+    "degraded copies of photos, with a sidecar that replays them bit for bit; or every degree in one picture",
+    DegradeConfig,
+    arguments=[Argument("photo", "folders of photos, or single ones", list[str], "PHOTOS")],
+    switches={"grid": "draw one picture of each photo: clean, and under every one of the distortions", **OVERWRITE},
+)

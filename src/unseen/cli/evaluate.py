@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..core.atomic import require_writable
 from ..core.errors import UserError
 from ..core.units import Budget
 from ..evaluation.config import EvaluateConfig
-from .exit_codes import DONE, INTERRUPTED, PARTLY
+from .exit_codes import ExitCode
+from .options import OVERWRITE, Argument, Command
 from .study import _show
-
-if TYPE_CHECKING:
-    from jsonargparse import Namespace
 
 ANOTHER_PROTOCOL = (
     "Trained under another protocol, or another version of this one: what is called seen and unseen here may not "
@@ -25,7 +23,7 @@ UNCHECKED = "Whether a test image is among the photographs that this network was
 UNFINISHED = "The training was interrupted: {spent:g} of {amount:g} gradient evaluations were spent."
 
 
-def evaluate(config: EvaluateConfig, flags: Namespace) -> int:
+def evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     """A checkpoint on test photographs."""
     from ..core.interruption import interruptible
     from ..core.progress import progress_bars
@@ -78,5 +76,15 @@ def evaluate(config: EvaluateConfig, flags: Namespace) -> int:
         print(f"{out / REPORT}, {out / RESULTS}")
     if stop.is_set():
         print(f"interrupted: {len({(row.dataset, row.image) for row in rows})} of {len(tests.photos)} images")
-        return INTERRUPTED
-    return PARTLY if tests.skipped else DONE
+        return ExitCode.INTERRUPTED
+    return ExitCode.PARTLY if tests.skipped else ExitCode.DONE
+
+
+EVALUATE = Command(
+    "evaluate",
+    evaluate,
+    "test a checkpoint under every level of a protocol",
+    EvaluateConfig,
+    arguments=[Argument("checkpoint", "the folder of a run, or a checkpoint.safetensors")],
+    switches=OVERWRITE,
+)

@@ -2,4 +2,16 @@
 
 from __future__ import annotations
 
-DONE, PARTLY, REFUSED, INTERRUPTED = 0, 1, 2, 130
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """How a command ended."""
+
+    DONE = 0
+    PARTLY = 1
+    """Some of the files could not be processed; the others are done."""
+    REFUSED = 2
+    """Something that the user gave cannot be used; one line on standard error says what."""
+    INTERRUPTED = 130
+    """Stopped by Ctrl-C or SIGTERM; what is finished is kept."""

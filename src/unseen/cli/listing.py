@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, TypeAlias
 
-from .exit_codes import DONE, PARTLY
+from .exit_codes import ExitCode
+from .options import Argument, Command
 
-if TYPE_CHECKING:
-    from jsonargparse import Namespace
-
-LISTABLE = ("methods", "distortions", "backbones", "protocols")
+Kind: TypeAlias = Literal["methods", "distortions", "backbones", "protocols"]
 
 
-def list_parts(config: None, flags: Namespace) -> int:
+def list_components(config: None, flags: Namespace) -> ExitCode:
     """Each part of a kind: its settings, what it is, and where it comes from."""
     from textwrap import fill
 
@@ -40,10 +39,10 @@ def list_parts(config: None, flags: Namespace) -> int:
     for name, settings, line in lines:
         console.print(Text.assemble((name, "bold"), ":" if settings else "", settings), soft_wrap=True)
         console.print(fill(line, console.width, initial_indent="    ", subsequent_indent="    "), soft_wrap=True)
-    return DONE
+    return ExitCode.DONE
 
 
-def describe(config: None, flags: Namespace) -> int:
+def describe(config: None, flags: Namespace) -> ExitCode:
     """Everything a protocol says, for people."""
     from rich.console import Console
 
@@ -51,10 +50,10 @@ def describe(config: None, flags: Namespace) -> int:
     from .protocol_text import print_protocol
 
     print_protocol(load_protocol(flags.protocol), Console(highlight=False, markup=False))
-    return DONE
+    return ExitCode.DONE
 
 
-def check_data(config: None, flags: Namespace) -> int:
+def check_data(config: None, flags: Namespace) -> ExitCode:
     """What is missing from the folders of known data sets."""
     from ..data.set_check import check_data_source
 
@@ -65,4 +64,26 @@ def check_data(config: None, flags: Namespace) -> int:
         for problem in check.problems:
             print(f"  {problem}")
         wrong += bool(check.problems)
-    return PARTLY if wrong else DONE
+    return ExitCode.PARTLY if wrong else ExitCode.DONE
+
+
+LIST = Command(
+    "list",
+    list_components,
+    "what can be named: methods, distortions, backbones, protocols",
+    arguments=[Argument("kind", "what to list", Kind)],
+)
+
+DESCRIBE = Command(
+    "describe",
+    describe,
+    "all of a protocol: its levels, its conventions, its tests, what was chosen and why, what was reported",
+    arguments=[Argument("protocol", "a protocol by name (see `unseen list protocols`) or a YAML file")],
+)
+
+CHECK_DATA = Command(
+    "check-data",
+    check_data,
+    "whether the folder of a known data set holds what it should: names, counts, sizes, pairs",
+    arguments=[Argument("sets", "NAME=DIR, or NAME=INPUT_DIR:TARGET_DIR", list[str], "NAME=DIR")],
+)

@@ -1,113 +1,204 @@
-"""Options of the command line and of YAML files, made from configurations, and one-line errors."""
+"""The command line of one command: options made from a configuration, arguments, switches, and a file of options.
+
+argparse splits the words and prints the help; `core.conversion` converts every value by its annotation, the same for
+options and for files.
+"""
 
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, fields
+from argparse import SUPPRESS, ArgumentError, Namespace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NoReturn, get_args, get_origin, get_type_hints
-
-from jsonargparse import ArgumentParser
+from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from ..core.config import Machine, load_config
+from ..core.conversion import convert
 from ..core.errors import UserError
-from ..core.registry import did_you_mean, format_value
-from ..core.units import Budget
+from ..core.wording import bare_type, did_you_mean, format_value
+from .exit_codes import ExitCode
+
+OVERWRITE = {"overwrite": "replace what the output folder holds"}
+"""The switch of every command that refuses to replace files."""
+
+REQUIRED = object()
+"""The default of an argument that must be given."""
 
 
-class Parser(ArgumentParser):
-    """jsonargparse with errors of one line that name the nearest known option, and without abbreviations.
+@dataclass(frozen=True)
+class Argument:
+    """A word that a command takes beside the options of its configuration.
 
-    An abbreviated option would not be found among the explicit ones (see `parse`).
+    Attributes:
+        name: the name of the value; with two dashes in front, the argument is an option.
+        help: the line in `--help`.
+        annotation: the type that the word is converted to; a list takes several words.
+        metavar: the name in `--help`, where another one says more.
+        default: the value if the argument is left out.
     """
 
-    def __init__(self, commands: Iterable[str] = (), **settings: Any):
-        self.commands = tuple(commands)
-        super().__init__(allow_abbrev=False, formatter_class=argparse.HelpFormatter, **settings)
+    name: str
+    help: str
+    annotation: Any = str
+    metavar: str | None = None
+    default: Any = REQUIRED
 
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise UserError(one_line(message, [action.dest for action in self._actions], self.commands))
+    @property
+    def key(self) -> str:
+        """The name without dashes."""
+        return self.name.lstrip("-")
 
 
-def one_line(message: str, known: Sequence[str], commands: Sequence[str]) -> str:
-    """The one line, out of a parser's several, that says what was wrong."""
-    message = " ".join(message.split())
-    unknown = re.search(r"unrecognized arguments: (\S+)|[oO]ption '([\w.-]+)'", message)
-    if unknown:
-        word = (unknown[1] or unknown[2]).partition("=")[0]
-        if unknown[1] and not word.startswith("-"):
-            return f"{word!r} is one word too many"
-        dashes = "--" if word.startswith("-") else ""  # as on the command line, or as in a file
-        return f"unknown option {word!r}{did_you_mean(word, [dashes + name for name in known])}"
-    choice = re.search(r"argument (\w+): invalid choice: '([^']*)' \(choose from (.*)\)", message)
-    if choice:
-        choices = [name.strip("'") for name in choice[3].split(", ")]
-        return f"{choice[1]}: {choice[2]!r} is none of {', '.join(choices)}{did_you_mean(choice[2], choices)}"
-    if "but it was not provided" in message:
-        return f"give a command: {', '.join(commands)}; unseen --help says more"
-    missing = re.search(r"arguments are required: (\w+)\.(\w+)", message)
-    if missing:
-        article = "" if missing[2].endswith("s") else "a "
-        return f"give {article}{missing[2]}; unseen {missing[1]} --help says more"
-    if "NestedArg" in message:
+@dataclass(frozen=True)
+class Command:
+    """One word of the command line, and all that may follow it.
+
+    Attributes:
+        name: the word.
+        run: the body. Takes the configuration (None if there is none) and the arguments and switches by name.
+        help: the line in `unseen --help`.
+        config: the configuration whose fields are the options.
+        arguments: words beside these options.
+        switches: options without a value, each with its line in `--help`.
+    """
+
+    name: str
+    run: Callable[[Any, Namespace], ExitCode]
+    help: str
+    config: type[Machine] | None = None
+    arguments: Sequence[Argument] = ()
+    switches: Mapping[str, str] = field(default_factory=dict)
+
+    def parse(self, words: Sequence[str]) -> tuple[Any, Namespace]:
+        """Read the words after the command.
+
+        Returns:
+            The configuration, None if the command has none; and the arguments and switches. `explicit` among the
+            latter is the set of the fields that an option or a file gave, be it the default.
+
+        Raises:
+            UserError: for words, files and values that do not fit.
+            SystemExit: after `--help`.
+        """
+        parser, given = self._parser(), Namespace()
+        try:
+            _, rest = parser.parse_known_args(words, given)
+        except ArgumentError as error:
+            raise UserError(self._refusal(error, given)) from error
+        if rest:
+            raise UserError(unknown_word(rest[0], parser))
+        values: dict[str, Any] = {}
+        for file in getattr(given, "config", ()):
+            values |= read_file(self.config or Machine, Path(file))
+        hints = hints_of(self.config) if self.config else {}
+        values |= {name: _converted(getattr(given, name), hints[name], name) for name in hints if name in given}
+        flags = {name: name in given for name in self.switches}
+        for argument in self.arguments:
+            word = getattr(given, argument.key, argument.default)
+            flags[argument.key] = _converted(word, argument.annotation, argument.key)
+        return self.config and self.config(**values), Namespace(**flags, explicit=set(values))
+
+    def _parser(self) -> Parser:
+        parser = Parser(prog=f"unseen {self.name}", description=self.help, argument_default=SUPPRESS)
+        hints = hints_of(self.config) if self.config else {}
+        for option in fields(self.config) if self.config else ():
+            hint = hints[option.name]
+            text = next(extra for extra in hint.__metadata__ if isinstance(extra, str))
+            parser.add_argument(f"--{option.name}", help=with_default(text, default_of(option)), **_shape(hint))
+        if self.config:
+            text = "YAML file of options, under the same names; what is given here wins"
+            parser.add_argument("--config", action="append", metavar="FILE", help=text)
+        for argument in self.arguments:
+            shape = _shape(argument.annotation)
+            if argument.metavar:
+                shape["metavar"] = argument.metavar
+            if argument.default is not REQUIRED and not argument.name.startswith("-"):
+                shape["nargs"] = "?"
+            parser.add_argument(argument.name, help=argument.help, **shape)
+        for switch, text in self.switches.items():
+            spellings = dict.fromkeys((f"--{switch.replace('_', '-')}", f"--{switch}"))
+            parser.add_argument(*spellings, action="store_true", help=text)
+        return parser
+
+    def _refusal(self, error: ArgumentError, given: Namespace) -> str:
+        """One line for words that argparse could not share out."""
+        if error.argument_name:
+            return f"{error.argument_name}: {error.message}"
+        missing = [a.key for a in self.arguments if a.default is REQUIRED and a.key not in given]
+        if not missing:
+            return error.message
+        article = "" if missing[0].endswith("s") else "a "
+        return f"give {article}{missing[0]}; unseen {self.name} --help says more"
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse without abbreviations, which raises ArgumentError instead of printing and leaving."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(allow_abbrev=False, exit_on_error=False, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ArgumentError for what no single argument is to blame for."""
+        raise ArgumentError(None, message)
+
+
+def unknown_word(word: str, parser: argparse.ArgumentParser) -> str:
+    """Say in one line what is wrong with a word that no option and no argument took."""
+    name = word.partition("=")[0]
+    if not name.startswith("-"):
+        return f"{name!r} is one word too many"
+    if "." in name:
         return "options have no dots in them; settings go into the value, as in --method dil_sf:inner_lr=1e-4"
-    return wrong_value(message)
+    return f"unknown option {name!r}{did_you_mean(name, parser._option_string_actions)}"
 
 
-def wrong_value(message: str) -> str:
-    """`budget: expected a whole number, got 'x'` for what the parser says of classes and type hints."""
-    message = re.sub(r'Parser key "(?:\w+\.)?(\w+)"( element \d+)?:', r"\1\2:", message)
-    wrong = re.fullmatch(r"(.*): Expected an? (.*)\. Got value: (.*)", message) or re.fullmatch(
-        r"(.*): Does not validate .* Subtypes: \[(.*)\] Errors: .* Given value: (.*)", message
-    )
-    if not wrong:
-        return message
-    field, kind, value = wrong.groups()
-    choices = re.findall(r"'(\w[\w-]*)'", kind) if "Literal" in kind else []
-    if choices:
-        return f"{field}: {value!r} is none of {', '.join(choices)}{did_you_mean(value, choices)}"
-    plain = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "list": "a list"}
-    names = re.sub(r"<class '([\w.]+)'>", r"\1", kind).split(", ")
-    return f"{field}: expected {' or '.join(plain.get(name, name) for name in names)}, got {value!r}"
+def hints_of(config: type[Machine]) -> dict[str, Any]:
+    """Return the Annotated of every field of a configuration: type, range and help."""
+    return get_type_hints(config, include_extras=True)
 
 
-def options(config: type[Machine], values: Mapping[str, Any]) -> Parser:
-    """A parser with an option for each field of a configuration, its type and help from the annotation.
-
-    `values` stand in for the defaults.
-    """
-    parser = Parser()
-    hints = get_type_hints(config, include_extras=True)
-    for field in fields(config):
-        kind, description = get_args(hints[field.name])
-        default = field.default_factory() if field.default_factory is not MISSING else field.default
-        default = values.get(field.name, default)
-        shape = {"nargs": "+", "type": get_args(kind)[0]} if get_origin(kind) is list else {"type": kind}
-        parser.add_argument(f"--{field.name}", default=default, help=with_default(description, default), **shape)
-    return parser
+def default_of(option: Field[Any]) -> Any:
+    """Return the default value of a field."""
+    return option.default if option.default_factory is MISSING else option.default_factory()
 
 
 def with_default(description: str, default: Any) -> str:
-    """A line of help, and what counts where the option is left out, if that is anything."""
+    """Add to a line of help what counts where the option is left out, if that is anything."""
     shown = " ".join(default) if isinstance(default, list) else format_value(default)
     return description.replace("%", "%%") + (f" (default: {shown})" if shown else "")
 
 
+def _shape(annotation: Any) -> dict[str, Any]:
+    """How many words argparse takes for a value, and how `--help` shows them."""
+    kind = bare_type(annotation)
+    if get_origin(kind) is list:
+        return {"nargs": "+"}
+    choices = get_args(kind) if get_origin(kind) is Literal else ("true", "false") if kind is bool else ()
+    return {"metavar": f"{{{','.join(choices)}}}"} if choices else {}
+
+
 def read_file(config: type[Machine], path: Path) -> dict[str, Any]:
-    """The values in a YAML file. Raises UserError, naming file and field, unless every name and value fits."""
-    values, hints = load_config(path), get_type_hints(config)
+    """Read a YAML file of options.
+
+    Raises:
+        UserError: naming the file and the field, for a name that is no option and a value that does not fit.
+    """
+    hints, values = hints_of(config), load_config(path)
     for name, value in values.items():
-        # jsonargparse lets the first pass and stumbles over the second.
+        if name not in hints:
+            raise UserError(f"{path}: unknown option {name!r}{did_you_mean(str(name), hints)}")
         if value is None:
             raise UserError(f"{path}: {name}: has no value")
-        if get_origin(hints.get(name)) is list and not isinstance(value, list):
-            raise UserError(f"{path}: {name}: expected a list, such as [{value}]")
+        try:
+            values[name] = _converted(value, hints[name], name)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+    return values
+
+
+def _converted(value: object, annotation: Any, name: str) -> Any:
     try:
-        parsed = options(config, {}).parse_object(values)
-        if "budget" in parsed:
-            Budget.parse(parsed["budget"])
-        return {name: parsed[name] for name in values}
-    except UserError as error:
-        raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+        return convert(value, annotation, name)
+    except ValueError as error:
+        raise UserError(str(error)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,15 +12,14 @@ from ..core.atomic import require_writable
 from ..core.config import Machine
 from ..core.errors import UserError
 from ..restoration.config import MODEL, RestoreConfig
-from .exit_codes import DONE, INTERRUPTED, PARTLY, REFUSED
+from .exit_codes import ExitCode
+from .options import OVERWRITE, Argument, Command
 
 if TYPE_CHECKING:
-    from jsonargparse import Namespace
-
     from ..restoration.report import RestoreReport
 
 
-def restore(config: RestoreConfig, flags: Namespace) -> int:
+def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
     """Restored copies of photographs."""
     import torch
 
@@ -58,10 +58,10 @@ def restore(config: RestoreConfig, flags: Namespace) -> int:
     _tell(outcome, config.out, hint=not flags.do_no_harm)
     if stop.is_set():
         print("interrupted: the same command goes on with the rest")
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     if not outcome.failed:
-        return DONE
-    return PARTLY if outcome.restored or outcome.existing else REFUSED
+        return ExitCode.DONE
+    return ExitCode.PARTLY if outcome.restored or outcome.existing else ExitCode.REFUSED
 
 
 def _tell(outcome: RestoreReport, out: str, hint: bool) -> None:
@@ -87,7 +87,7 @@ def _shown(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def models(config: None, flags: Namespace) -> int:
+def models(config: None, flags: Namespace) -> ExitCode:
     """The models that come with the package, a paragraph each."""
     from rich.console import Console
     from rich.text import Text
@@ -106,10 +106,10 @@ def models(config: None, flags: Namespace) -> int:
         )
         console.print(f"    {safety(card.quality)}", soft_wrap=True)
     print("unseen card NAME tells all of one; --model also takes runs, .onnx, .pth and .safetensors by their paths")
-    return DONE
+    return ExitCode.DONE
 
 
-def card(config: None, flags: Namespace) -> int:
+def card(config: None, flags: Namespace) -> ExitCode:
     """What a checkpoint says of itself."""
     from rich.console import Console
 
@@ -123,10 +123,10 @@ def card(config: None, flags: Namespace) -> int:
     if found is None:
         raise UserError(f"{path}: holds no card")
     Console(highlight=False, markup=False).print(card_text(found))
-    return DONE
+    return ExitCode.DONE
 
 
-def export(config: None, flags: Namespace) -> int:
+def export(config: None, flags: Namespace) -> ExitCode:
     """A checkpoint as an ONNX file, and by how much it differs from PyTorch."""
     from ..models.onnx_export import export_checkpoint as export_model
     from ..models.onnx_export import lines
@@ -138,10 +138,10 @@ def export(config: None, flags: Namespace) -> int:
     for line in lines(export_model(flags.checkpoint, path, flags.backbone)):
         print(line)
     print(path)
-    return DONE
+    return ExitCode.DONE
 
 
-def studio(config: StudioConfig, flags: Namespace) -> int:
+def studio(config: StudioConfig, flags: Namespace) -> ExitCode:
     """The page, until Ctrl-C."""
     import torch
 
@@ -151,7 +151,7 @@ def studio(config: StudioConfig, flags: Namespace) -> int:
     config = config.resolved()
     torch.set_num_threads(config.threads)
     serve({name: load_model(name, config.device) for name in config.models}, config.port, not flags.no_browser)
-    return DONE
+    return ExitCode.DONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,3 +162,49 @@ class StudioConfig(Machine):
         default_factory=lambda: ["erm", "dil_sf", "denoiser"]
     )
     port: Annotated[int, "port on 127.0.0.1; 0 takes the first free one from 7860 on"] = 0
+
+
+CHECKPOINT = Argument("checkpoint", "a run, its checkpoint, or a shipped model")
+
+RESTORE = Command(
+    "restore",
+    restore,
+    "restored copies of photos: files, folders, patterns; formats, depths and what the files say are kept",
+    RestoreConfig,
+    arguments=[Argument("photo", "photos, folders of them, or patterns: '*.png'", list[str], "PHOTOS")],
+    switches={
+        "do_no_harm": "blend back towards the input where a self-check (Stein's) says that less is better",
+        "keep_times": "give every output the file times of its input",
+        "pages": "restore every page of a file of several, each into a file of its own",
+        "overwrite": "replace outputs that are there already; otherwise they are left alone",
+    },
+)
+
+STUDIO = Command(
+    "studio",
+    studio,
+    "a page on this machine: a photo under a distortion of any degree, and what every model makes of it",
+    StudioConfig,
+    switches={"no_browser": "do not open a browser"},
+)
+
+MODELS = Command("models", models, "the models that come with the package, and where each is safe")
+
+CARD = Command(
+    "card",
+    card,
+    "what a checkpoint says of itself: how it was trained, how good it is at which severity, where it is safe",
+    arguments=[CHECKPOINT],
+)
+
+EXPORT = Command(
+    "export",
+    export,
+    "a checkpoint as an ONNX file for any size, kept only if it computes the same",
+    arguments=[
+        CHECKPOINT,
+        Argument("file", "the .onnx file to write"),
+        Argument("--backbone", "the network, needed only for one of your own: my.module.Net", default=""),
+    ],
+    switches=OVERWRITE,
+)

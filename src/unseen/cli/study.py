@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.atomic import require_writable
 from ..study.config import CompareConfig, DemoConfig
-from .exit_codes import DONE, INTERRUPTED, PARTLY
+from .exit_codes import ExitCode
+from .options import OVERWRITE, Argument, Command
 
 if TYPE_CHECKING:
-    from jsonargparse import Namespace
-
     from ..evaluation.results import ImageResult
     from ..protocols.protocol import Protocol
     from ..study.runs import RunRecord
 
 
-def demo(config: DemoConfig, flags: Namespace) -> int:
+def demo(config: DemoConfig, flags: Namespace) -> ExitCode:
     """ERM, DIL_sf and the ceiling on embedded photographs."""
     from ..study.demo import NOTES, TITLE, study_config
 
     return _compare(study_config(config), flags.overwrite, TITLE, NOTES)
 
 
-def compare(config: CompareConfig, flags: Namespace) -> int:
+def compare(config: CompareConfig, flags: Namespace) -> ExitCode:
     """Methods and seeds under one protocol."""
     names = ", ".join(config.methods)
     return _compare(config, flags.overwrite, f"{names} under {Path(config.protocol).stem}", ())
 
 
-def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence[str]) -> int:
+def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence[str]) -> ExitCode:
     from ..core.interruption import interruptible
     from ..core.progress import progress_bars
     from ..evaluation.results import RESULTS
@@ -55,18 +55,18 @@ def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence
         print(f"left out {line}", file=sys.stderr)
     if outcome.left:
         print(f"interrupted: the same command{' without --overwrite' * overwrite} goes on from here")
-        return INTERRUPTED
-    return PARTLY if skipped or outcome.failed else DONE
+        return ExitCode.INTERRUPTED
+    return ExitCode.PARTLY if skipped or outcome.failed else ExitCode.DONE
 
 
-def rank(config: None, flags: Namespace) -> int:
+def rank(config: None, flags: Namespace) -> ExitCode:
     """Studies side by side: every line's place in each, and its mean place."""
     from rich.console import Console
 
     from ..study.ranking import print_ranks
 
     print_ranks([Path(name) for name in flags.studies], Console(highlight=False, markup=False))
-    return DONE
+    return ExitCode.DONE
 
 
 def _show(
@@ -86,3 +86,27 @@ def _show(
         console.print(f"\n{note}")
     for line in skipped:
         print(f"not tested: {line}", file=sys.stderr)
+
+
+DEMO = Command(
+    "demo",
+    demo,
+    "ERM, DIL and the ceiling on embedded photographs: a table and a page in minutes",
+    DemoConfig,
+    switches=OVERWRITE,
+)
+
+COMPARE = Command(
+    "compare",
+    compare,
+    "several methods and seeds at an equal budget; given again, goes on",
+    CompareConfig,
+    switches=OVERWRITE,
+)
+
+RANK = Command(
+    "rank",
+    rank,
+    "several finished studies side by side: how every method ranks on what is unseen",
+    arguments=[Argument("studies", "folders of studies, or their rows", list[str], "STUDY")],
+)

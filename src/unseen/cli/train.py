@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from argparse import Namespace
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
@@ -10,15 +11,14 @@ from typing import TYPE_CHECKING
 from ..core.atomic import require_writable
 from ..core.errors import UserError
 from ..training.config import TrainConfig
-from .exit_codes import DONE, INTERRUPTED
+from .exit_codes import ExitCode
+from .options import OVERWRITE, Command, read_file
 
 if TYPE_CHECKING:
-    from jsonargparse import Namespace
-
     from ..training.state import TrainingState
 
 
-def train(config: TrainConfig, flags: Namespace) -> int:
+def train(config: TrainConfig, flags: Namespace) -> ExitCode:
     """One network by one method."""
     from ..core.interruption import interruptible
     from ..core.progress import progress_bars
@@ -39,7 +39,7 @@ def train(config: TrainConfig, flags: Namespace) -> int:
         state = loop.train(config, stop, resume=flags.resume)
     if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
         _print_summary(config, state)
-    return DONE if state.finished else INTERRUPTED
+    return ExitCode.DONE if state.finished else ExitCode.INTERRUPTED
 
 
 def _print_summary(config: TrainConfig, state: TrainingState) -> None:
@@ -59,7 +59,6 @@ def _print_summary(config: TrainConfig, state: TrainingState) -> None:
 def _resumed(config: TrainConfig, explicit: Iterable[str]) -> TrainConfig:
     """The configuration that the run was started with; an option that contradicts it is refused."""
     from ..core.config import CONFIG
-    from .options import read_file
 
     path = config.folder / CONFIG
     if not path.exists():
@@ -69,3 +68,15 @@ def _resumed(config: TrainConfig, explicit: Iterable[str]) -> TrainConfig:
         if name in explicit and name != "out" and getattr(saved, name) != value:
             raise UserError(f"{name}: {value!r}, but the run in {config.folder} has {getattr(saved, name)!r}")
     return replace(saved, out=str(config.folder))
+
+
+TRAIN = Command(
+    "train",
+    train,
+    "train one network by one method under one protocol",
+    TrainConfig,
+    switches={
+        "resume": "go on where the run in the output folder stopped, bit for bit; options may be left out",
+        **OVERWRITE,
+    },
+)

@@ -1,36 +1,44 @@
-"""What the commands can be told, by option or in a YAML file, under the same names.
+"""Configurations: what every command computes on, and how the options of a run are checked, saved and loaded.
 
-Each field stands with its type and its description; the command line is made from them. This module
-imports nothing slow, so that `--help` answers at once.
+A field of a configuration stands with its type, its range and its description; options of the command line and names
+in YAML files are made from it. This module imports nothing slow, so that `--help` answers at once.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 
-import yaml
+from annotated_types import Ge, Le
 
 from .atomic import write_text
 from .errors import UserError
-from .yaml12 import load_plain
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 CONFIG = "config.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Where to compute. Both are part of a run's identity: equal bits need equal threads and device."""
+    """Where to compute. Both fields belong to a run's identity: equal bits need equal threads and an equal device."""
 
     device: Annotated[str, "cpu, cuda, cuda:1, mps, or auto for the best there is"] = "auto"
-    threads: Annotated[int, "processor threads; 0 takes all"] = 0
+    # Some thousands of threads crash the process in torch.
+    threads: Annotated[int, Ge(0), Le(1024), "processor threads; 0 takes all"] = 0
 
     def resolved(self) -> Self:
-        """With `auto` and 0 replaced by what this machine has. Raises UserError for an absent device."""
+        """Replace `auto` and 0 by what this computer has.
+
+        Raises:
+            UserError: for a device that is absent, or a number of threads out of range.
+        """
         import torch
 
+        check_values(self)
         best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         device = best if self.device == "auto" else self.device
         try:
@@ -39,31 +47,51 @@ class Machine:
             raise UserError(f"device: {device!r} cannot be used here; try cpu, or auto") from error
         if device == "cuda":  # of several processes on one machine, each takes a GPU of its own
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        if self.threads < 0:
-            raise UserError(f"threads: {self.threads} is below zero")
-        if self.threads > 1024:  # some thousands crash the process in torch
-            raise UserError(f"threads: {self.threads} is above 1024")
         usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return replace(self, device=device, threads=self.threads or usable)
 
 
+def check_values(config: DataclassInstance) -> None:
+    """Check every field of a configuration against the type and the range in its annotation.
+
+    Raises:
+        UserError: naming the first field that does not fit.
+    """
+    from .conversion import convert
+
+    hints = get_type_hints(type(config), include_extras=True)
+    for field in fields(config):
+        try:
+            convert(getattr(config, field.name), hints[field.name], field.name)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+
+
 def slug(spec: str) -> str:
-    """A spec as a folder name."""
+    """Turn a spec into the name of a folder."""
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in spec)
 
 
 def save_config(path: Path, config: Machine) -> None:
-    """Write the resolved configuration as YAML that `--config` reads back."""
-    write_text(path, yaml.safe_dump(asdict(config), sort_keys=False))
+    """Write a configuration as YAML that `--config` reads back."""
+    from .yaml12 import dump
+
+    write_text(path, dump(asdict(config)))
 
 
 def load_config(path: Path) -> dict[str, Any]:
-    """What `save_config` wrote. Raises UserError if it is no such file."""
+    """Read the names and values of a configuration in YAML.
+
+    Raises:
+        UserError: if the file cannot be read or holds no names and values.
+    """
+    from .yaml12 import load
+
     try:
-        values = load_plain(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values = load(path.read_text())
+    except Exception as error:  # beside YAMLError: a file that is not there, bytes that are no text, endless brackets
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise UserError(f"{path}: not a configuration: {reason}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path}: not a configuration: expected names and values")
-    return values
+    return dict(values)

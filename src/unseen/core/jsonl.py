@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 from .atomic import write_text
 from .errors import UserError
-from .registry import did_you_mean
+from .wording import did_you_mean
 
 if TYPE_CHECKING:  # importing pydantic takes a third of a second, and most commands read no record
     from _typeshed import DataclassInstance

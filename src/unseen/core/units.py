@@ -1,4 +1,4 @@
-"""What a training may cost: gradient evaluations, or wall-clock time."""
+"""Amounts that a user writes with a unit: memory, and what a training run may cost."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ from typing import Literal, Self
 from .errors import UserError
 
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+"""Bytes in a unit, by the unit in capitals."""
+
+SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
+"""Seconds in a unit of time."""
 
 
 def parse_bytes(text: str, name: str) -> int:
-    """`512MiB` or `2GB` as bytes. Raises UserError, naming the field `name`, for anything else."""
-    found = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?)\s*([A-Za-z]*)", text.strip())
+    """Read an amount of memory such as `512MiB` or `2GB`, in bytes.
+
+    Raises:
+        UserError: naming the field `name`, for anything else.
+    """
+    match = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?)\s*([A-Za-z]*)", text.strip())
     try:
-        amount = int(float(found[1]) * UNITS[found[2].upper()]) if found else 0
+        amount = int(float(match[1]) * UNITS[match[2].upper()]) if match else 0
     except (ValueError, KeyError, OverflowError):
         amount = 0
     if amount <= 0:
@@ -23,15 +31,12 @@ def parse_bytes(text: str, name: str) -> int:
     return amount
 
 
-SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
-
-
 @dataclass(frozen=True)
 class Budget:
-    """An amount of gradient evaluations, or of seconds of training.
+    """What a training run may cost: an amount of gradient evaluations, or of seconds of training.
 
     A gradient evaluation is a forward and a backward pass of one batch; a batch of another size counts in proportion
-    to its images. Seconds are those of the steps, drawing their images included, and without validation.
+    to its images. Seconds are those of the training steps, including the drawing of their images, without validation.
     """
 
     amount: float
@@ -39,7 +44,11 @@ class Budget:
 
     @classmethod
     def parse(cls, given: int | str) -> Self:
-        """From 40000, "40000", "90s", "30min" or "2h". Raises UserError for anything else, and below 1."""
+        """Read a budget such as 40000, "40000", "90s", "30min" or "2h".
+
+        Raises:
+            UserError: for anything else, and for less than one gradient evaluation or one second.
+        """
         match = re.fullmatch(r"(-?\d+(?:\.\d+)?) ?([a-z]*)", str(given).strip())
         number, unit = (float(match[1]), match[2]) if match else (0.0, "")
         if match is None or (unit and unit not in SECONDS) or (not unit and number % 1):
@@ -48,8 +57,13 @@ class Budget:
             raise UserError(f"budget: {given} is below 1" + " s" * bool(unit))
         return cls(number * SECONDS[unit], "seconds") if unit else cls(number)
 
+    @classmethod
+    def accepts(cls, given: int | str) -> bool:
+        """Return True for what `parse` reads, and raise the UserError of `parse` for anything else."""
+        return cls.parse(given) is not None
+
     def __str__(self) -> str:
-        """As tables print it: `40000 gradient evaluations`, `30 min`, `90 s`."""
+        """Return the budget as tables print it: `40000 gradient evaluations`, `30 min`, `90 s`."""
         if self.unit == "evaluations":
             return f"{self.amount:.0f} gradient evaluations"
         whole_minutes = self.amount >= 60 and self.amount % 60 == 0

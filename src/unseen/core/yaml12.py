@@ -1,37 +1,100 @@
-"""YAML without surprises in its numbers: what is written in decimal is a number, and nothing else is.
+"""YAML whose numbers are decimal: what looks like base 60, base 16, base 8 or a date is text.
 
-YAML 1.1, which PyYAML reads, has more: 1:30 is 90 in base 60, 010 is 8, and 2001-01-01 is a day. YAML 1.2 has dropped
-them (YAML Ain't Markup Language, revision 1.2.2, 2021, section 10.3.2), and here they are text.
+YAML 1.1 reads 1:30 as 90 and 010 as 8; YAML 1.2 has dropped base 60 (YAML Ain't Markup Language, revision 1.2.2, 2021,
+section 10.3.2). Hexadecimal numbers, underscores in numbers and dates are text here as well. `yes`, `no`, `on` and
+`off` are truth values, as in the files that earlier versions wrote.
 """
 
 from __future__ import annotations
 
+import io
 import re
+from collections import defaultdict
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer, ComposerError
+from ruamel.yaml.constructor import RoundTripConstructor, SafeConstructor
+from ruamel.yaml.nodes import CollectionNode, Node, ScalarNode
+from ruamel.yaml.representer import SafeRepresenter
+from ruamel.yaml.resolver import VersionedResolver
 
-INT, FLOAT, TIMESTAMP = (f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp"))
-WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)$")
-# Without a point 1e-3 is text, as in YAML 1.1: PyYAML writes the text 1e-3 without quotes.
-FRACTION = re.compile(r"([-+]?[0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?$|[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$")
+BOOL, INT, FLOAT, NULL = (f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "null"))
 
-
-class PlainLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, less numbers of base 60, 16, 8 and 2, underscores in numbers, and days.
-
-    What `yaml.safe_dump` wrote is read as it was, numbers and text.
-    """
-
-
-PlainLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (INT, FLOAT, TIMESTAMP)]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+RULES = {
+    BOOL: r"(?:true|True|TRUE|false|False|FALSE|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF)$",
+    INT: r"[-+]?(?:0|[1-9][0-9]*)$",
+    FLOAT: r"[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))$"
+    r"|\.(?:nan|NaN|NAN)$",
+    NULL: r"(?:~|null|Null|NULL|)$",
 }
-PlainLoader.add_implicit_resolver(INT, WHOLE, list("-+0123456789"))
-PlainLoader.add_implicit_resolver(FLOAT, FRACTION, list("-+.0123456789"))
+"""Plain text that is no text, by tag; the first match counts."""
 
 
-def load_plain(text: str) -> Any:
-    """The value of a YAML document. Raises yaml.YAMLError for what is none."""
-    return yaml.load(text, PlainLoader)
+class _Resolver(VersionedResolver):
+    """Reads plain text by `RULES`."""
+
+    @property
+    def versioned_resolver(self) -> Any:
+        return defaultdict(list, {None: [(tag, re.compile(pattern)) for tag, pattern in RULES.items()]})
+
+
+class _Composer(Composer):
+    """Refuses an alias inside the list or mapping that it stands for."""
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        start = self.parser.peek_event().start_mark
+        node: Node | None = super().compose_node(parent, index)
+        if isinstance(node, CollectionNode) and node.end_mark is None:  # not at its end yet
+            raise ComposerError(None, None, "an alias stands for what it is part of", start)
+        return node
+
+
+class _Constructor(RoundTripConstructor):
+    """Makes mappings and lists that know their lines (`lc`), and plain Python values of everything else."""
+
+
+# The round-trip constructor lets unknown tags pass, and makes numbers that remember how they were written.
+_Constructor.yaml_constructors = RoundTripConstructor.yaml_constructors | {
+    tag: SafeConstructor.yaml_constructors[tag] for tag in (BOOL, INT, FLOAT, NULL, None)
+}
+
+
+class _Representer(SafeRepresenter):
+    """Writes 1e-05 as 1.0e-05, which YAML 1.1 reads as a number too."""
+
+    def represent_float(self, data: float) -> ScalarNode:
+        node: ScalarNode = super().represent_float(data)
+        if "." not in node.value:
+            node.value = node.value.replace("e", ".0e")
+        return node
+
+
+_Representer.add_representer(float, _Representer.represent_float)
+
+
+def load(text: str) -> Any:
+    """Read one YAML document.
+
+    Returns:
+        Plain values, lists and mappings. The last two have the attribute `lc` with the lines of their items, from 0.
+
+    Raises:
+        Exception: for malformed YAML, a field that occurs twice, an unknown tag, and an alias inside what it stands
+            for. Mostly a `ruamel.yaml.error.YAMLError`, whose `problem` and `problem_mark` say what and where; but a
+            RecursionError for a thousand brackets, and a ValueError for a tag that does not fit its text.
+    """
+    yaml = YAML()
+    yaml.Resolver, yaml.Composer, yaml.Constructor = _Resolver, _Composer, _Constructor
+    return yaml.load(text)
+
+
+def dump(values: Any) -> str:
+    """Write a YAML document that this and earlier versions read back as it was, in the order of its fields."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Resolver, yaml.Representer = _Resolver, _Representer
+    yaml.default_flow_style, yaml.allow_unicode = False, False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    stream = io.StringIO()
+    yaml.dump(values, stream)
+    return stream.getvalue()

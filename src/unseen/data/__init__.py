@@ -1,1 +1,1 @@
-"""Clean images: folders of photographs, the embedded ones, and dead leaves."""
+"""Clean and recorded images: the user's folders, the embedded photographs, and dead leaves."""

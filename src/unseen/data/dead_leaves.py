@@ -1,10 +1,10 @@
 """Dead leaves: images without end and without a licence, with the statistics of photographs.
 
-Discs of random size, place and colour occlude one another. With radii from p(r) ∝ r^-3 the images are
-nearly scale-invariant, as photographs are (Lee, Mumford & Huang, "Occlusion models for natural images: a
-statistical study of a scale-invariant dead leaves model", IJCV 41, 2001). Denoisers trained on them come
-close to those trained on photographs (Achddou, Gousseau & Ladjal, "Synthetic images as a regularity prior
-for image restoration neural networks", SSVM 2021).
+Discs of random size, place and colour occlude one another. With radii from p(r) ∝ r^-3 the images are nearly
+scale-invariant, as photographs are (Lee, Mumford & Huang, "Occlusion models for natural images: a statistical study of
+a scale-invariant dead leaves model", IJCV 41, 2001). Denoisers trained on them come close to those trained on
+photographs (Achddou, Gousseau & Ladjal, "Synthetic images as a regularity prior for image restoration neural networks",
+SSVM 2021).
 """
 
 from __future__ import annotations
@@ -29,7 +29,13 @@ _CLASSES = (1.5, 3.5, 7.5, 15.5)
 
 
 class Discs(NamedTuple):
-    """Discs from front to back: centres and radii in pixels; pixel (row i, column j) is at x = j, y = i."""
+    """Discs from front to back: pixel (row i, column j) is at x = j, y = i.
+
+    Attributes:
+        x: of the centres, in pixels.
+        y: of the centres, in pixels.
+        r: radii in pixels.
+    """
 
     x: Floats
     y: Floats
@@ -40,12 +46,15 @@ class Discs(NamedTuple):
 class DeadLeaves:
     """The dead leaves model.
 
-    r_min, r_max: smallest and largest radius in pixels, 0 < r_min < r_max.
-    exponent: radii have density proportional to r^-exponent between them; 3 is the scale-invariant case.
-    edge_blur: standard deviation in pixels of a Gaussian over the finished image, 0 for none; discs are flat,
-        so that it changes edges only, and stands for the pixel's aperture: without it edges are jagged.
+    Attributes:
+        r_min: smallest radius in pixels, 0 < r_min < r_max.
+        r_max: largest radius in pixels.
+        exponent: radii have density proportional to r^-exponent between the two; 3 is the scale-invariant case.
+        edge_blur: standard deviation in pixels of a Gaussian over the finished image, 0 for none. Discs are flat, so
+            that the Gaussian changes edges only, and stands for the pixel's aperture: without it edges are jagged.
 
-    Raises UserError for values outside these ranges.
+    Raises:
+        UserError: for values outside these ranges.
     """
 
     r_min: float = 1.0
@@ -62,13 +71,23 @@ class DeadLeaves:
             raise UserError(f"edge_blur: a standard deviation in pixels, at least 0, got {self.edge_blur}")
 
     def image(self, size: int, palette: Pixels, rng: np.random.Generator) -> Pixels:
-        """Draw one image, uint8 (size, size, 3).
+        """Draw one image.
 
-        palette: uint8 (N, 3), colours to draw from; each disc takes one, all equally likely.
+        The image is a window of the stationary model on the whole plane: nothing sets its border apart. Painting from
+        front to back until all is covered samples the model exactly (Kendall & Thönnes, "Perfect simulation in
+        stochastic geometry", Pattern Recognition 32, 1999).
 
-        The image is a window of the stationary model on the whole plane: nothing sets its border apart.
-        Painting from front to back until all is covered samples the model exactly (Kendall & Thönnes,
-        "Perfect simulation in stochastic geometry", Pattern Recognition 32, 1999).
+        Args:
+            size: side of the image in pixels.
+            palette: uint8 (N, 3), colours to draw from; each disc takes one, all equally likely.
+            rng: the only source of randomness.
+
+        Returns:
+            uint8 (size, size, 3).
+
+        Raises:
+            UserError: for a size below 1.
+            ValueError: for another palette.
         """
         if size < 1:
             raise UserError(f"size: must be at least 1 pixel, got {size}")
@@ -88,12 +107,12 @@ class DeadLeaves:
     def discs(self, count: int, size: int, rng: np.random.Generator) -> Discs:
         """Sample discs of the plane, radii by the power law and places uniform, whose boxes meet the frame.
 
-        Most discs of a frame extended by r_max on all sides would miss the frame itself. The law of those
-        that meet it is known: a disc of radius r does if its centre is in a square of side size + 2r, so
-        that r has density ∝ r^-exponent (size + 2r)², a mixture of three power laws.
+        Most discs of a frame extended by r_max on all sides would miss the frame itself. The law of those that meet it
+        is known: a disc of radius r does if its centre is in a square of side size + 2r, so that r has density ∝
+        r^-exponent (size + 2r)², a mixture of three power laws.
         """
-        parts = self._part_weights(size)
-        counts = rng.multinomial(count, parts / parts.sum())
+        weights = self._part_weights(size)
+        counts = rng.multinomial(count, weights / weights.sum())
         r = np.concatenate([self._power_law(k - self.exponent, n, rng) for k, n in enumerate(counts.tolist())])
         rng.shuffle(r)
         # Pixels have their middles at 0 ... size - 1: the frame reaches half a pixel further.
@@ -101,7 +120,7 @@ class DeadLeaves:
         return Discs(low + span * rng.random(count), low + span * rng.random(count), r)
 
     def _power_law(self, power: float, count: int, rng: np.random.Generator) -> Floats:
-        """Radii with density ∝ r^power from r_min to r_max, by inverting the distribution function."""
+        """Sample radii with density ∝ r^power from r_min to r_max, by inverting the distribution function."""
         u = rng.random(count)
         e = power + 1
         if abs(e) < 1e-9:
@@ -110,27 +129,27 @@ class DeadLeaves:
         return np.asarray((low + u * (high - low)) ** (1 / e))
 
     def _integral(self, power: float) -> float:
-        """∫ r^power dr from r_min to r_max."""
+        """Compute ∫ r^power dr from r_min to r_max."""
         e = power + 1
         if abs(e) < 1e-9:
             return math.log(self.r_max / self.r_min)
         return float((self.r_max**e - self.r_min**e) / e)
 
     def _part_weights(self, size: int) -> Floats:
-        """Integrals of the three terms of r^-exponent (size² + 4 size r + 4 r²)."""
+        """Integrate the three terms of r^-exponent (size² + 4 size r + 4 r²)."""
         factors = (size * size, 4.0 * size, 4.0)
         return np.array([factor * self._integral(k - self.exponent) for k, factor in enumerate(factors)])
 
     def _count_for(self, layers: float, size: int) -> int:
-        """How many discs that meet the frame cover each of its pixels `layers` times on average."""
+        """Count the discs that, meeting the frame, cover each of its pixels `layers` times on average."""
         mean_area = math.pi * self._integral(2 - self.exponent)
         return math.ceil(layers * float(self._part_weights(size).sum()) / mean_area)
 
     def _visible_leaves(self, size: int, rng: np.random.Generator) -> Integers:
-        """The number of the frontmost disc at each pixel, (size, size).
+        """Return the number of the frontmost disc at each pixel, (size, size).
 
-        Discs come in batches, the nearer before the farther, each twice as large as the one before: later
-        ones are mostly hidden, and the hidden are dropped before they are drawn.
+        Discs come in batches, the nearer before the farther, each twice as large as the one before: later ones are
+        mostly hidden, and the hidden are dropped before they are drawn.
         """
         leaves = np.full((size, size), -1, dtype=np.int64)
         first, layers = 0, 1.0
@@ -145,7 +164,7 @@ class DeadLeaves:
 
 
 def _frontmost(discs: Discs, wanted: NDArray[np.bool_]) -> Integers:
-    """The lowest index of a disc that holds each pixel, len(discs) where none does.
+    """Return the lowest index of a disc that holds each pixel, len(discs) where none does.
 
     Right wherever `wanted` is set, (size, size); elsewhere discs may be missing.
     """
@@ -165,16 +184,16 @@ def _frontmost(discs: Discs, wanted: NDArray[np.bool_]) -> Integers:
 
 
 def _box_holds_any(discs: Discs, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """For each disc, whether its bounding box holds a wanted pixel: four look-ups in a summed-area table."""
+    """Tell for each disc whether its bounding box holds a wanted pixel: four look-ups in a summed-area table."""
     size = len(wanted)
     table = np.zeros((size + 1, size + 1), dtype=np.int64)
     table[1:, 1:] = wanted.cumsum(axis=0).cumsum(axis=1)
     top, left = (np.clip(np.ceil(c - discs.r), 0, size).astype(np.int64) for c in (discs.y, discs.x))
     bottom, right = (np.clip(np.floor(c + discs.r) + 1, 0, size).astype(np.int64) for c in (discs.y, discs.x))
     # Boxes between two pixels are empty, and then top may lie below bottom by one.
-    some = (top < bottom) & (left < right)
+    nonempty = (top < bottom) & (left < right)
     counts = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
-    return np.asarray(some & (counts > 0))
+    return np.asarray(nonempty & (counts > 0))
 
 
 def _paint_small(front: Integers, size: int, discs: Discs, index: Integers, r_max: float) -> None:
@@ -197,12 +216,12 @@ def _paint_large(canvas: Integers, x: float, y: float, r: float, index: int) -> 
     top, bottom = max(math.ceil(y - r), 0), min(math.floor(y + r) + 1, size)
     left, right = max(math.ceil(x - r), 0), min(math.floor(x + r) + 1, size)
     inside = (np.arange(left, right) - x) ** 2 + ((np.arange(top, bottom) - y) ** 2)[:, None] <= r * r
-    part = canvas[top:bottom, left:right]
-    part[inside & (part > index)] = index
+    box = canvas[top:bottom, left:right]
+    box[inside & (box > index)] = index
 
 
 def _blur(image: Pixels, sigma: float, margin: int) -> Pixels:
-    """Gaussian blur of a (H, W, 3) image that cuts `margin`, its own reach, off every side."""
+    """Blur a (H, W, 3) image by a Gaussian, which cuts `margin`, the Gaussian's own extent, off every side."""
     weights = np.exp(-0.5 * (np.arange(-margin, margin + 1) / sigma) ** 2).astype(np.float32)
     weights /= weights.sum()
     result = image.astype(np.float32)
@@ -220,11 +239,20 @@ def dead_leaves_photos(
     model: DeadLeaves | None = None,
     palettes: list[Photo] | None = None,
 ) -> list[Photo]:
-    """`count` images of size x size named "dead_leaves/00000" and so on.
+    """Draw `count` images of size x size named "dead_leaves/00000" and so on.
 
-    Image i depends on (seed, i), the model and the palettes, not on `count`. Its colours are those of one of
-    `palettes`, drawn for each image, by default the embedded training photographs that are not gray: the
-    colours of one photograph belong together.
+    Image i depends on (seed, i), the model and the palettes, not on `count`.
+
+    Args:
+        count: number of images.
+        size: side in pixels.
+        seed: of all draws.
+        model: by default `DeadLeaves()`.
+        palettes: an image's colours are those of one of these photographs, drawn for each image, since the colours of
+            one photograph belong together. By default the embedded training photographs that are not gray.
+
+    Raises:
+        UserError: for a count below 0.
     """
     if count < 0:
         raise UserError(f"count: must be at least 0, got {count}")

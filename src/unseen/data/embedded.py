@@ -27,14 +27,17 @@ EMBEDDED: dict[Subset, tuple[str, ...]] = {
 _KNOWN_GOOD = "0.26.0"
 
 
-def embedded_photos(part: Subset) -> list[Photo]:
-    """The photographs of one part of the embedded split (see `EMBEDDED`), named without suffix.
+def embedded_photos(subset: Subset) -> list[Photo]:
+    """Read the photographs of one subset of the embedded split (see `EMBEDDED`), named without suffix.
 
-    They are read from the installed scikit-image, without a network. The validation photograph is gray,
-    replicated to three channels. Raises UserError where one is missing.
+    They are read from the installed scikit-image, without a network. The validation photograph is gray, replicated to
+    three channels.
+
+    Raises:
+        UserError: where a photograph is missing.
     """
     folder = _data_folder()
-    return [_read(folder / name) for name in EMBEDDED[part]]
+    return [_read(folder / name) for name in EMBEDDED[subset]]
 
 
 def _data_folder() -> Path:

@@ -1,4 +1,4 @@
-"""Which file becomes which: the tree is kept, and nothing that was given is written over."""
+"""Decide which file becomes which: the tree of folders is kept, and no input is written over."""
 
 from __future__ import annotations
 
@@ -14,30 +14,49 @@ from .reading import find_photos
 
 @dataclass(frozen=True)
 class FileJob:
-    """One photograph to read, by path and by name, and the file to write, relative to the output folder."""
+    """One photograph to read, and the file to write.
+
+    Attributes:
+        path: the photograph.
+        source: the photograph's name, relative to the folder that was given.
+        file: the file to write, relative to the output folder.
+    """
 
     path: Path
     source: str
     file: str
 
 
-def photos_with_names(given: Path, unlisted: Callable[[OSError], object] | None = None) -> list[tuple[Path, Path]]:
-    """The photographs of a folder, or the single one, each with its name there (see `find_photos`)."""
-    root = given if given.is_dir() else given.parent
-    return [(path, path.relative_to(root)) for path in find_photos(given, unlisted)]
+def photos_with_names(folder: Path, unlisted: Callable[[OSError], object] | None = None) -> list[tuple[Path, Path]]:
+    """Find the photographs of a folder, or the single one.
 
+    Args:
+        folder: a folder or a file.
+        unlisted: as for `find_photos`.
 
-def jobs_for(found: Sequence[tuple[Path, Path]], ending: str = "") -> list[FileJob]:
-    """A job for every photograph, given with its name; copies have the same name.
-
-    With an `ending` such as ".png" they have it in place of the suffix. Of photographs in one folder that differ in
-    nothing but the suffix, those that have another one keep it (a.png and a.jpg.png).
-    Raises UserError where two would still be written to one file. Names that differ in nothing but case are one file
-    on many machines, and count as one.
+    Returns:
+        Each photograph's path, and its name relative to the folder.
     """
-    stems = Counter(str(name.with_suffix("")).casefold() for _, name in found)
+    root = folder if folder.is_dir() else folder.parent
+    return [(path, path.relative_to(root)) for path in find_photos(folder, unlisted)]
+
+
+def jobs_for(photos: Sequence[tuple[Path, Path]], ending: str = "") -> list[FileJob]:
+    """Make a job for every photograph.
+
+    Args:
+        photos: each photograph's path and name.
+        ending: such as ".png", takes the place of the suffix. Of photographs in one folder that differ only in their
+            suffix, those with another suffix keep it (a.png and a.jpg.png). Without an ending, copies have the
+            photograph's name.
+
+    Raises:
+        UserError: where two photographs would still be written to one file. Names that differ only in case are one file
+            on many machines, and count as one.
+    """
+    stems = Counter(str(name.with_suffix("")).casefold() for _, name in photos)
     jobs: dict[str, FileJob] = {}
-    for path, name in found:
+    for path, name in photos:
         alone = ending.endswith(name.suffix.lower()) or stems[str(name.with_suffix("")).casefold()] == 1
         file = name.with_name((name.stem if alone else name.name) + ending if ending else name.name).as_posix()
         other = jobs.setdefault(file.casefold(), FileJob(path, name.as_posix(), file))
@@ -47,9 +66,11 @@ def jobs_for(found: Sequence[tuple[Path, Path]], ending: str = "") -> list[FileJ
 
 
 def refuse_outputs(photos: Sequence[Path], jobs: Sequence[FileJob], out: Path) -> None:
-    """Raises UserError where a photograph that was given would be written over.
+    """Check that no photograph that was given would be written over.
 
-    Also for an output folder among the photographs: the next run would take the copies for photographs.
+    Raises:
+        UserError: where one would; and for an output folder among the photographs, since the next run would take the
+            copies for photographs.
     """
     for folder in photos:
         if folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
@@ -61,18 +82,18 @@ def refuse_outputs(photos: Sequence[Path], jobs: Sequence[FileJob], out: Path) -
 
 
 def existing_outputs(jobs: Sequence[FileJob], out: Path) -> list[Path]:
-    """The files that are there already."""
+    """List the output files that exist already."""
     return [out / job.file for job in jobs if os.path.exists(out / job.file)]
 
 
 def refuse_existing(jobs: Sequence[FileJob], out: Path) -> None:
-    """Raises UserError where any output is there already."""
-    if there := existing_outputs(jobs, out):
-        more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
-        raise UserError(f"out: {there[0]} is there already{more}; give --overwrite, or another --out")
+    """Raise UserError where any output file exists already."""
+    if outputs := existing_outputs(jobs, out):
+        more = f" (and {len(outputs) - 1} more)" if len(outputs) > 1 else ""
+        raise UserError(f"out: {outputs[0]} is there already{more}; give --overwrite, or another --out")
 
 
 def file_identity(path: Path) -> tuple[int, int]:
-    """What is equal for two names of one file alone."""
+    """Return (device, inode): equal exactly when two paths name the same file."""
     status = path.stat()
     return status.st_dev, status.st_ino

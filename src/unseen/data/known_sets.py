@@ -8,9 +8,8 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-import yaml
-
-from ..core.registry import did_you_mean
+from ..core.wording import did_you_mean
+from ..core.yaml12 import load
 
 NOT_STATED = "not stated"
 Size = tuple[int, int]
@@ -18,18 +17,26 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Dataset:
-    """One public set, as `datasets.yaml` describes it.
+    """One public set, as `known_sets.yaml` describes it.
 
-    kind: a folder of clean pictures, two of inputs and their targets, or one of inputs without public targets.
-    use: what it is given to a command for.
-    about, origin, licence, layout: for people; the licence is what its authors state. home: their page, or empty.
-    images: how many pictures, or pairs, there may be.
-    protocols: those that it is usually trained or tested on under.
-    sizes: every (width, height) that occurs, of the targets where there are pairs; longest: the longer side of all.
-        Empty and 0 where they are not known for certain.
-    names: ways in which the pictures, or targets, are called, each the whole list, as patterns (see `expand`)
-        between spaces; empty where they are not known for certain.
-    scale: by how much inputs are smaller than targets. per_target: how many inputs share a target.
+    Attributes:
+        name: as commands and protocols call it.
+        kind: a folder of clean pictures, two of inputs and their targets, or one of inputs without public targets.
+        use: the side of an experiment that a command takes it for.
+        about: what is in it, for people.
+        origin: its authors and paper.
+        licence: as its authors state it.
+        images: the numbers of pictures, or pairs, that a copy may have.
+        layout: how its folders must look, for people.
+        protocols: those that it is usually trained or tested on under.
+        home: its authors' page, or empty.
+        sizes: every (width, height) that occurs, of the targets where there are pairs. Empty where not known for
+            certain.
+        longest: the longer side of all pictures. 0 where not known for certain.
+        names: ways in which the pictures, or targets, are called, each the whole list, as patterns (see
+            `expand_pattern`) between spaces. Empty where not known for certain.
+        scale: factor by which inputs are smaller than targets.
+        per_target: number of inputs that share a target.
     """
 
     name: str
@@ -50,12 +57,12 @@ class Dataset:
 
     @property
     def source(self) -> str:
-        """How a command is told where it is."""
+        """The form in which a command is given the set's folders."""
         return f"{self.name}=" + ("INPUT_DIR:TARGET_DIR" if self.kind == "pairs" else "DIR")
 
     @property
     def option(self) -> str:
-        """What to give to `train`, `compare` or `evaluate`; empty for inputs without targets."""
+        """The option of `train`, `compare` or `evaluate` that takes the set; empty for inputs without targets."""
         if self.kind == "inputs":
             return ""
         if self.use == "test":
@@ -70,27 +77,31 @@ class Dataset:
         return ", ".join(map(size_text, self.sizes)) or NOT_STATED
 
     def known_names(self) -> list[list[str]]:
-        """Every way in which its pictures, or targets, are called, without suffix."""
+        """List every way in which the set's pictures, or targets, are called, without suffix."""
         return [[name for pattern in line.split() for name in expand_pattern(pattern)] for line in self.names]
 
 
 @cache
 def known_datasets() -> dict[str, Dataset]:
-    """Every set that is known, by its name."""
+    """Return every set that is known, by its name."""
     return parse_datasets(resources.files(__package__).joinpath("known_sets.yaml").read_text("utf-8"))
 
 
 def parse_datasets(text: str) -> dict[str, Dataset]:
-    """Sets from YAML. Raises ValueError, naming set and field, for a field that is unknown, missing or misspelt."""
-    return {name: _parse_dataset(name, raw) for name, raw in yaml.safe_load(text).items()}
+    """Read sets from YAML.
+
+    Raises:
+        ValueError: naming set and field, for a field that is unknown, missing or misspelt.
+    """
+    return {name: _parse_dataset(name, raw) for name, raw in load(text).items()}
 
 
 def _parse_dataset(name: str, raw: dict[str, Any]) -> Dataset:
-    known = {field.name: field for field in fields(Dataset)}
+    known_fields = {field.name: field for field in fields(Dataset)}
     for key in raw:
-        if key not in known or key == "name":
-            raise ValueError(f"{name}: unknown field {key!r}{did_you_mean(key, known)}")
-    for key, field in known.items():
+        if key not in known_fields or key == "name":
+            raise ValueError(f"{name}: unknown field {key!r}{did_you_mean(key, known_fields)}")
+    for key, field in known_fields.items():
         if key != "name" and key not in raw and field.default is MISSING:
             raise ValueError(f"{name}: field {key!r} is missing")
     for key, values in (("kind", ("clean", "pairs", "inputs")), ("use", ("test", "train"))):
@@ -108,21 +119,22 @@ def _parse_size(text: str) -> Size:
 
 
 def expand_pattern(pattern: str) -> list[str]:
-    """The names of a pattern: `kodim{01..24}`; `{3..90..3}` with a step; of two ranges, every combination.
+    """List the names of a pattern: `kodim{01..24}`; `{3..90..3}` with a step; of two ranges, every combination.
 
     Numbers are written as wide as the first one.
     """
-    found = re.search(r"\{(\d+)\.\.(\d+)(?:\.\.(\d+))?\}", pattern)
-    if not found:
+    match = re.search(r"\{(\d+)\.\.(\d+)(?:\.\.(\d+))?\}", pattern)
+    if not match:
         return [pattern]
-    first, last, step = found.groups()
+    first, last, step = match.groups()
     numbers = [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1, int(step or 1))]
     return [
-        pattern[: found.start()] + number + rest
+        pattern[: match.start()] + number + rest
         for number in numbers
-        for rest in expand_pattern(pattern[found.end() :])
+        for rest in expand_pattern(pattern[match.end() :])
     ]
 
 
 def size_text(size: Size) -> str:
+    """Format a size: width × height."""
     return f"{size[0]}×{size[1]}"

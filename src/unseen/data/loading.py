@@ -35,7 +35,7 @@ SMALLEST_WINDOW = 64
 
 
 def numpy_generator(seed: int, name: str) -> np.random.Generator:
-    """A generator that depends on (seed, name) alone: not on what else there is, nor on the order."""
+    """Return a generator that depends on (seed, name) alone: not on other names, nor on their order."""
     # Names of files need not be valid UTF-8; hash() is no choice, it differs from process to process.
     digest = hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogateescape")).digest()
     return np.random.default_rng(int.from_bytes(digest, "big"))
@@ -47,13 +47,21 @@ def numpy_generator(seed: int, name: str) -> np.random.Generator:
 def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> PhotosAndSkipped:
     """Read all photographs of `folder` (see `find_photos`) into at most `memory` bytes of pixels.
 
-    Returns the photographs and the files that could not be read, both sorted by name. If the whole
-    photographs would take more than `memory` bytes, each gives one window in their place, at random but fixed
-    by (seed, name): every photograph takes part, and none is decoded a second time during training. All
-    windows have the same side, the largest that fits; a photograph that is narrower or lower than this
-    keeps its full extent in that direction, so that only the others are square.
+    If the whole photographs would take more than `memory` bytes, each gives one window in its place, at random but
+    fixed by (seed, name): every photograph is used, and none is decoded a second time during training. All windows have
+    the same side, the largest that fits; a photograph that is narrower or lower than this keeps its full extent in that
+    direction, so that only the others are square.
 
-    Raises UserError if nothing can be read, or if windows would be narrower than `SMALLEST_WINDOW`.
+    Args:
+        folder: a folder, or a single photograph.
+        memory: bytes.
+        seed: of the windows' places.
+
+    Returns:
+        The photographs and the files that could not be read, both sorted by name.
+
+    Raises:
+        UserError: if nothing can be read, or if windows would be narrower than `SMALLEST_WINDOW`.
     """
     root = folder.parent if folder.is_file() else folder
 
@@ -75,16 +83,26 @@ def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> Phot
 def load_within_memory(
     pictures: Mapping[Path, int], read: Callable[[Path], PhotosAndSkipped], folder: Path, memory: int, seed: int
 ) -> PhotosAndSkipped:
-    """Photographs, sorted by name, and files left out; windows in place of the whole where `memory` asks for them.
+    """Read photographs whole, or windows of them where `memory` asks for it.
 
-    pictures: clean pictures within `folder`, each with the number of arrays of its size that `read` makes of it.
-    read: the photographs that share this clean picture, and the files to leave out. Their windows are of one place.
-    Raises UserError as `load_photos` does.
+    Args:
+        pictures: clean pictures within `folder`, each with the number of arrays of its size that `read` makes of it.
+        read: returns the photographs that share this clean picture, and the files to leave out. The photographs'
+            windows are of one place.
+        folder: their common folder.
+        memory: bytes.
+        seed: of the windows' places.
+
+    Returns:
+        Photographs, sorted by name, and files left out.
+
+    Raises:
+        UserError: as `load_photos` does.
     """
     paths = list(pictures)
     with no_pillow_warnings():
         sizes = map_in_threads(_size_or_error, paths, "measuring photographs")
-        counted = zip(sizes, pictures.values(), strict=True)  # what cannot be read is told below
+        counted = zip(sizes, pictures.values(), strict=True)  # what cannot be read is reported below
         side = _window_side([size for size, n in counted if isinstance(size, tuple) for _ in range(n)], memory, folder)
 
         def read_windows(path: Path) -> PhotosAndSkipped:
@@ -93,13 +111,13 @@ def load_within_memory(
                 photos = _windows(photos, side, numpy_generator(seed, path.relative_to(folder).as_posix()))
             return photos, skipped
 
-        found = map_in_threads(read_windows, paths, "reading photographs")
-    photos = [photo for some, _ in found for photo in some]
-    return sorted(photos, key=lambda photo: photo.name), [one for _, skipped in found for one in skipped]
+        results = map_in_threads(read_windows, paths, "reading photographs")
+    photos = [photo for batch, _ in results for photo in batch]
+    return sorted(photos, key=lambda photo: photo.name), [one for _, skipped in results for one in skipped]
 
 
 def map_in_threads(work: Callable[[T], R], items: Sequence[T], description: str) -> list[R]:
-    """Map in order; Pillow's decoders release the interpreter lock."""
+    """Map in order, with a progress bar; Pillow's decoders release the interpreter lock."""
     pool = ThreadPoolExecutor(max_workers=min(16, (os.cpu_count() or 1) + 1))
     try:
         return list(track(pool.map(work, items), description, total=len(items)))
@@ -116,20 +134,21 @@ def _size_or_error(path: Path) -> tuple[int, int] | UnreadableImage:
 
 
 def _windows(photos: Sequence[Photo], side: int, generator: np.random.Generator) -> list[Photo]:
-    """Copies, at most side x side, of one place anywhere in the clean picture that all the photographs share."""
+    """Copy one place, at most side x side, anywhere in the clean picture that all the photographs share."""
     step = math.lcm(*(photo.scale for photo in photos))
     height, width = photos[0].pixels.shape[:2]
     top, left = (int(generator.integers(max(length - side, 0) + 1)) // step * step for length in (height, width))
     side = max(side // step, 1) * step
-    parts = [photo.window(top, left, side, side) for photo in photos]
-    clean = parts[0].pixels.copy()  # a view would keep the whole alive
+    windows = [photo.window(top, left, side, side) for photo in photos]
+    clean = windows[0].pixels.copy()  # a view would keep the whole alive
     return [
-        replace(part, pixels=clean, recorded=None if part.recorded is None else part.recorded.copy()) for part in parts
+        replace(window, pixels=clean, recorded=None if window.recorded is None else window.recorded.copy())
+        for window in windows
     ]
 
 
 def _window_side(sizes: Sequence[tuple[int, int]], memory: int, folder: Path) -> int | None:
-    """The largest side at which one window of each photograph fits; None if the whole photographs do."""
+    """Return the largest side at which one window of each photograph fits; None if the whole photographs do."""
 
     def total(side: int) -> int:
         return sum(3 * min(side, height) * min(side, width) for height, width in sizes)

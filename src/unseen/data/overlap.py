@@ -1,18 +1,18 @@
-"""Whether two photographs show one picture, whatever their size: a test image must not be a training image.
+"""Find photographs that show one picture, whatever their size: a test image must not be a training image.
 
-Two photographs are one where thumbnails of `SIDE` x `SIDE` gray values correlate above `SAME`, and what is finer than
-that confirms it: thumbnails of `THUMBNAIL` x `THUMBNAIL`, minus their moving average over nine pixels along rows and
-minus the mean row, must correlate above `SAME_DETAIL`, and so must they with columns in place of rows. Pages of text,
-which differ in their letters alone, stay apart, though their lines and columns are in the same places. Skies and other
+Two photographs are one where thumbnails of `SIDE` x `SIDE` gray values correlate above `SAME`, and finer detail
+confirms it: thumbnails of `THUMBNAIL` x `THUMBNAIL`, minus their moving average over nine pixels along rows and minus
+the mean row, must correlate above `SAME_DETAIL`, and so must they with columns in place of rows. Pages of text, which
+differ in their letters alone, stay apart, though their lines and columns are in the same places. Skies and other
 gradients have no detail: where its deviation is below `LEAST_CONTRAST`, nothing is confirmed.
 
 Copies, pixel by pixel, need no confirmation. Where a photograph is narrower or lower than `THUMBNAIL`, the finer
 thumbnails are smaller too; where that leaves less than twice `SIDE` there is no detail, and the first condition decides
 alone.
 
-What is compared are whole pictures, even where only a part is in memory. Not found are crops, flips and turns, copies
-that have lost their detail, changed copies of pictures that have none, and copies whose tones are changed so much that
-the first condition fails, as squared gray values may.
+Whole pictures are compared, even where only a window is in memory. Not found are crops, flips and turns, copies that
+have lost their detail, changed copies of pictures that have none, and copies whose tones are changed so much that the
+first condition fails, as squared gray values may.
 """
 
 from __future__ import annotations
@@ -53,7 +53,13 @@ LEAST_CONTRAST = 1.0
 
 @dataclass(frozen=True)
 class Overlap:
-    """Two photographs that show one picture, and how alike their thumbnails are."""
+    """Two photographs that show one picture.
+
+    Attributes:
+        first: a photograph of the first set.
+        second: a photograph of the second set.
+        correlation: of their thumbnails of `SIDE` x `SIDE` gray values.
+    """
 
     first: Photo
     second: Photo
@@ -61,7 +67,7 @@ class Overlap:
 
 
 def overlaps(first: Sequence[Photo], second: Sequence[Photo]) -> list[Overlap]:
-    """Pairs from two sets that show one picture, the most alike first."""
+    """List the pairs of photographs from two sets that show one picture, the most alike first."""
     if not first or not second:
         return []
     products = np.stack([thumbnail(photo) for photo in first]) @ np.stack([thumbnail(photo) for photo in second]).T
@@ -74,26 +80,30 @@ def overlaps(first: Sequence[Photo], second: Sequence[Photo]) -> list[Overlap]:
         return correlation(detail_of(one, side), detail_of(other, side)) > SAME_DETAIL
 
     candidates = [(first[i], second[j], float(products[i, j])) for i, j in np.argwhere(products > SAME).tolist()]
-    found = [Overlap(*candidate) for candidate in candidates if confirmed(*candidate[:2])]
-    return sorted(found, key=lambda overlap: -overlap.correlation)
+    pairs = [Overlap(*candidate) for candidate in candidates if confirmed(*candidate[:2])]
+    return sorted(pairs, key=lambda overlap: -overlap.correlation)
 
 
 def thumbnail(photo: Photo) -> Floats:
-    """The whole clean picture as SIDE² gray values of mean 0 and norm 1; zeros for one of nearly a single one."""
+    """Shrink the whole clean picture to SIDE² gray values of mean 0 and norm 1.
+
+    Zeros for a picture of nearly a single gray value.
+    """
     return _normalised(_shrunk(photo, SIDE).ravel())
 
 
 def detail(photo: Photo, side: int) -> Floats:
-    """What a thumbnail of side² pixels shows beyond its moving average along rows, and along columns: (2, values).
+    """Compute how a thumbnail of side² pixels differs from its moving averages along rows, and along columns.
 
-    Each of mean 0 and norm 1; zeros where its deviation is below `LEAST_CONTRAST`.
+    Returns:
+        Shape (2, values), each row of mean 0 and norm 1; zeros where its deviation is below `LEAST_CONTRAST`.
     """
     small = _shrunk(photo, side)
     return np.stack([_normalised(_high_passed(values)) for values in (small, small.T)])
 
 
 def correlation(one: Floats, other: Floats) -> float:
-    """The lower of the correlations of two details along rows and along columns."""
+    """Return the lower of the correlations of two details along rows and along columns."""
     return float((one * other).sum(axis=1).min())
 
 
@@ -103,14 +113,14 @@ def _shrunk(photo: Photo, side: int) -> Floats:
 
 
 def _high_passed(values: Floats) -> Floats:
-    """Minus the moving average along rows, wherever that is whole, and minus the mean row."""
-    reach = len(values) // SIDE
-    fine = values[:, reach:-reach] - sliding_window_view(values, 2 * reach + 1, axis=1).mean(axis=-1)
+    """Subtract the moving average along rows, wherever that is whole, and then the mean row."""
+    radius = len(values) // SIDE
+    fine = values[:, radius:-radius] - sliding_window_view(values, 2 * radius + 1, axis=1).mean(axis=-1)
     return np.ravel(fine - fine.mean(axis=0))
 
 
 def _normalised(values: Floats) -> Floats:
-    """Of mean 0 and norm 1; zeros where the standard deviation is below `LEAST_CONTRAST`."""
+    """Scale to mean 0 and norm 1; zeros where the standard deviation is below `LEAST_CONTRAST`."""
     deviation = float(values.std())
     if deviation < LEAST_CONTRAST:
         return np.zeros_like(values)

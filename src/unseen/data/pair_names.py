@@ -1,4 +1,4 @@
-"""Which distorted picture belongs to which clean one, told by their names alone."""
+"""Match distorted pictures to clean ones by their names alone."""
 
 from __future__ import annotations
 
@@ -25,20 +25,29 @@ PhotoNames = dict[Path, str]
 
 
 def match_pairs(inputs: Path, targets: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
-    """Pairs of an input and its target, in the order of the inputs, and a line for each file that has no partner.
+    """Match inputs to targets by name.
 
-    inputs, targets: two folders (see `find_photos`); one may lie in the other, and its photographs are then its
-        own alone. A name is the path within the folder, without suffix. An input's target is, in this order,
+    A name is the path within the folder, without suffix. An input's target is, in this order,
 
     1. the one of the same name;
-    2. the one of the same name once words for the part in the pair are taken from both (see `scene_name`):
-       `rain-001` and `norain-001`, `Canon_001_LR4` and `Canon_001_HR`, `001L` and `001H`;
-    3. the one whose name, so taken, is the longest beginning of the input's that ends before a separator:
-       `901_14` and `901`, `im_0001_s80_a04` and `im_0001`. So only may several inputs share a target.
+    2. the one of the same name once words for the role in the pair are taken from both (see `scene_name`): `rain-001`
+       and `norain-001`, `Canon_001_LR4` and `Canon_001_HR`, `001L` and `001H`;
+    3. the one whose name, so taken, is the longest beginning of the input's that ends before a separator: `901_14` and
+       `901`, `im_0001_s80_a04` and `im_0001`. Only this rule lets several inputs share a target.
 
-    Where several files would take one place under the first two rules, none of them does. Lines are
-    `NAME: what is wrong`, the name with its suffix. Raises UserError unless both are folders with photographs, and two,
-    and where their names say that they are the wrong way round, such as `clean` and `noisy`.
+    Where several files would take one place under the first two rules, none of them does.
+
+    Args:
+        inputs: folder of distorted pictures (see `find_photos`).
+        targets: folder of clean pictures. One folder may lie in the other, and its photographs are then its own alone.
+
+    Returns:
+        Pairs of an input and its target, in the order of the inputs; and a line `NAME: what is wrong` for each file
+        that has no partner, the name with its suffix.
+
+    Raises:
+        UserError: unless both are folders with photographs, and two; and where their names say that they are the wrong
+            way round, such as `clean` and `noisy`.
     """
     _require_two_folders(inputs, targets)
     _refuse_swapped(inputs, targets)
@@ -66,17 +75,17 @@ def match_pairs(inputs: Path, targets: Path) -> tuple[list[tuple[Path, Path]], l
 
 
 def scene_name(name: str) -> str:
-    """A path without its suffix and without words such as rain and norain, noisy and clean, LR4 and HR.
+    """Remove from a path its suffix and words such as rain and norain, noisy and clean, LR4 and HR.
 
-    Words end at a hyphen, an underscore, a dot or a space; `x4`, `H` and `L` count as well right after a digit.
-    Words are joined by underscores; folders that are named for the part in the pair alone disappear.
+    Words end at a hyphen, an underscore, a dot or a space; `x4`, `H` and `L` count as well right after a digit. The
+    words that are left are joined by underscores; folders that are named only for the role in the pair disappear.
     """
     *folders, last = _without_suffix(name).split("/")
     return "/".join([scene for folder in folders if (scene := _scene(folder))] + [_scene(last)])
 
 
-def _scene(part: str) -> str:
-    words = (_ROLE_AFTER_NUMBER.sub("", word) for word in re.split(r"[-_. ]+", part))
+def _scene(name: str) -> str:
+    words = (_ROLE_AFTER_NUMBER.sub("", word) for word in re.split(r"[-_. ]+", name))
     return "_".join(word for word in words if word and not _ROLE.fullmatch(word))
 
 
@@ -93,7 +102,7 @@ def _require_two_folders(inputs: Path, targets: Path) -> None:
 
 
 def _refuse_swapped(inputs: Path, targets: Path) -> None:
-    """A network would learn to distort, and nothing else would tell."""
+    """Raise UserError where folder names say that the two are swapped: a network would learn to distort, unnoticed."""
     first, second = (set(re.split(r"[-_. ]+", folder.name.casefold())) for folder in (inputs, targets))
     unlike = first & _OF_INPUTS or second & _OF_TARGETS
     if first & _OF_TARGETS and second & _OF_INPUTS and not unlike:
@@ -104,7 +113,7 @@ def _refuse_swapped(inputs: Path, targets: Path) -> None:
 
 
 def _photos(folder: Path, other: Path) -> PhotoNames:
-    """The photographs of a folder by their path within it, without those of the other where it lies inside."""
+    """List the photographs of a folder by their path within it, without those of the other where it lies inside."""
     root, inner = folder.resolve(), other.resolve()
     apart = inner.relative_to(root) if inner.is_relative_to(root) else None
     names = {path: path.relative_to(folder) for path in find_photos(folder)}
@@ -124,13 +133,13 @@ def _without(names: PhotoNames, taken: Iterable[Path]) -> PhotoNames:
 
 
 def _match_by_beginning(inputs: PhotoNames, targets: dict[str, list[Path]]) -> dict[Path, Path]:
-    """For each input the target whose scene is the longest beginning of its own, where there is just one."""
-    found = {}
+    """Find for each input the target whose scene is the longest beginning of its own, where there is just one."""
+    pairs = {}
     for path, name in inputs.items():
         folder, slash, last = scene_name(name).rpartition("/")
         words = last.split("_")
         beginnings = (folder + slash + "_".join(words[:n]) for n in range(len(words) - 1, 0, -1))
         longest = next((beginning for beginning in beginnings if beginning in targets), None)
         if longest is not None and len(targets[longest]) == 1:
-            found[path] = targets[longest][0]
-    return found
+            pairs[path] = targets[longest][0]
+    return pairs

@@ -1,4 +1,4 @@
-"""Recorded pairs: a folder of distorted pictures and one of the clean ones they belong to."""
+"""Recorded pairs: a folder of distorted pictures and one of the clean ones that they belong to."""
 
 from __future__ import annotations
 
@@ -19,11 +19,20 @@ def load_pairs(
 ) -> tuple[list[Photo], list[SkippedFile]]:
     """Read pairs whose names match (see `match_pairs`) into at most `memory` bytes, as `load_photos` does.
 
-    Photographs bear the name of the input. Those that share a target share its array, and one window of it. Left
-    out, with a reason, are files without a partner, those that cannot be read, and pairs whose clean picture is not
-    as large as the distorted one, or a whole multiple.
-    enlarge: bring inputs that are smaller by this factor to the size of the clean picture, bicubically.
-    Raises UserError if a folder is missing or nothing is left.
+    Args:
+        inputs: folder of distorted pictures.
+        targets: folder of clean pictures.
+        memory: bytes.
+        enlarge: bring inputs that are smaller by this factor to the size of the clean picture, bicubically.
+        seed: of the windows' places.
+
+    Returns:
+        The pairs as photographs, and the files left out, with a reason: files without a partner, those that cannot be
+        read, and pairs whose clean picture is not as large as the distorted one, or a whole multiple. Photographs bear
+        the name of the input. Those that share a target share its array, and one window of it.
+
+    Raises:
+        UserError: if a folder is missing or nothing is left.
     """
     matched, alone = match_pairs(inputs, targets)
     sharing: defaultdict[Path, list[Path]] = defaultdict(list)
@@ -57,7 +66,10 @@ def load_pairs(
 
 
 def _at_whole_scale(distorted: Pixels, clean: Pixels, enlarge: int) -> Pixels:
-    """The distorted picture, as large as the clean one or smaller by a whole factor; enlarged if that is `enlarge`."""
+    """Return the distorted picture, as large as the clean one or smaller by a whole factor.
+
+    Enlarged if that factor is `enlarge`. Raises ValueError for other sizes.
+    """
     height, width = distorted.shape[:2]
     scale = clean.shape[0] // height
     if scale < 1 or clean.shape[:2] != (height * scale, width * scale):

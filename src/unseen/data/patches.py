@@ -1,4 +1,4 @@
-"""Clean training patches and recorded pairs of patches, drawn from photographs held in memory."""
+"""Draw clean training patches and recorded pairs of patches from photographs held in memory."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from .photo import Photo, Pixels
 class Patches:
     """Random square patches of photographs, flipped and turned by quarters (eight-fold augmentation).
 
-    Each patch comes from a photograph drawn evenly, whatever its size. A photograph with a side shorter
-    than the patch is padded by mirroring, so that no photo of the user's is left out.
+    Each patch comes from a photograph drawn evenly, whatever its size. A photograph with a side shorter than the patch
+    is padded by mirroring, so that no photo of the user's is left out.
 
-    photos: at least one; pixels uint8 (H, W, 3).
-    size: side of a patch in pixels; of recorded pairs, a multiple of their scale.
+    Args:
+        photos: at least one; pixels uint8 (H, W, 3).
+        size: side of a patch in pixels; of recorded pairs, a multiple of their scale.
     """
 
     def __init__(self, photos: Sequence[Photo], size: int):
@@ -29,12 +30,16 @@ class Patches:
         ]
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """n clean patches, float32 (n, 3, size, size) in [0, 1]."""
+        """Draw n clean patches, float32 (n, 3, size, size) in [0, 1]."""
         picks = self._picks(n, generator)
         return _batch([_patch(self.clean[pick[0]], self.size, *pick[1:]) for pick in picks])
 
     def draw_pairs(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """n recorded patches and the clean ones of the same places, the former smaller where they were recorded so."""
+        """Draw n recorded patches and the clean ones of the same places.
+
+        Recorded patches are smaller where they were recorded so. Raises ValueError where the photographs have no
+        recorded pictures.
+        """
         recorded, clean = [], []
         for photo, top, left, *turns in self._picks(n, generator):
             large, small = self.clean[photo], self.recorded[photo]
@@ -49,7 +54,7 @@ class Patches:
         return _batch(recorded), _batch(clean)
 
     def _picks(self, n: int, generator: torch.Generator) -> list[list[int]]:
-        """Photo, top, left, flip, mirror, turn of each patch."""
+        """Draw photo, top, left, flip, mirror and turn of each patch."""
         picks: list[list[int]] = torch.randint(2**31, (n, 6), generator=generator).tolist()
         return [[photo % len(self.clean), *rest] for photo, *rest in picks]
 

@@ -1,4 +1,4 @@
-"""Folders of photographs: find them, read any of the usual formats as 8-bit RGB, hold them in memory."""
+"""One photograph in memory, and the fingerprint by which it is known again."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ THUMBNAIL = 96
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """What is kept of a whole clean picture, to know it again where only a part of it is in memory.
+    """What is kept of a whole clean picture, to know it again where only a window of it is in memory.
 
-    thumbnail: uint8 (h, w), its gray values averaged over boxes; both sides at most `THUMBNAIL`, and never enlarged.
-    digest: hexadecimal digits of its size and pixels (SHA-256), the same for the same pixels alone.
+    Attributes:
+        thumbnail: uint8 (h, w), its gray values averaged over boxes; both sides at most `THUMBNAIL`, and never
+            enlarged.
+        digest: hexadecimal digits of its size and pixels (SHA-256), the same for the same pixels alone.
     """
 
     thumbnail: Pixels
@@ -29,7 +31,7 @@ class Fingerprint:
 
     @classmethod
     def of(cls, pixels: Pixels) -> Fingerprint:
-        """From uint8 (H, W, 3)."""
+        """Make the fingerprint of uint8 (H, W, 3)."""
         gray = Image.fromarray(pixels).convert("L")
         small = gray.resize((min(gray.width, THUMBNAIL), min(gray.height, THUMBNAIL)), Image.Resampling.BOX)
         return cls(np.array(small), hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest())
@@ -39,13 +41,14 @@ class Fingerprint:
 class Photo:
     """One photograph in memory.
 
-    name: path relative to the folder it was found in, with forward slashes; the bare name if embedded.
-    pixels: uint8 (H, W, 3), RGB, 0 to 255.
-    recorded: the same scene as it was really recorded, distorted; as large, or smaller by a whole factor. None
-        where the distortion is made.
-    whole: what is kept of the picture that this is a part of; None where it is all of it.
-
     Two photographs are equal only if they are the same object: arrays have no single truth value.
+
+    Attributes:
+        name: path relative to the folder it was found in, with forward slashes; the bare name if embedded.
+        pixels: uint8 (H, W, 3), RGB, 0 to 255.
+        recorded: the same scene as it was really recorded, distorted; as large, or smaller by a whole factor. None
+            where the distortion is made.
+        whole: fingerprint of the picture that this is a window of; None where this is the whole picture.
     """
 
     name: str
@@ -55,16 +58,23 @@ class Photo:
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """Of the whole clean picture."""
+        """Fingerprint of the whole clean picture."""
         return self.whole or Fingerprint.of(self.pixels)
 
     @property
     def scale(self) -> int:
-        """By how much the recorded picture is smaller than the clean one."""
+        """Factor by which the recorded picture is smaller than the clean one."""
         return 1 if self.recorded is None else self.pixels.shape[0] // self.recorded.shape[0]
 
     def window(self, top: int, left: int, height: int, width: int) -> Photo:
-        """A part of it, at most so large, the recorded picture with it; corner and size in steps of `scale`."""
+        """Cut out a window, the recorded picture with it.
+
+        Args:
+            top: first row, as all four in pixels of the clean picture, and rounded down to a multiple of `scale`.
+            left: first column.
+            height: at most so many rows.
+            width: at most so many columns.
+        """
         s = self.scale
         top, left, height, width = (value // s for value in (top, left, height, width))
         clean = self.pixels[top * s : (top + height) * s, left * s : (left + width) * s]
@@ -72,6 +82,6 @@ class Photo:
         return Photo(self.name, clean, recorded, self.fingerprint)
 
     def centre(self, size: int) -> Photo:
-        """The middle, at most `size` pixels a side."""
+        """Cut out the middle, at most `size` pixels a side."""
         top, left = (max(0, (side - size) // 2) for side in self.pixels.shape[:2])
         return self.window(top, left, size, size)

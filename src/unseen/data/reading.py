@@ -23,9 +23,10 @@ _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 
 
 class UnreadableImage(UserError):  # noqa: N818 (it says what is wrong, as UserError says whose it is)
-    """One file is not an image that can be used; the message is "<path>: <reason>".
+    """Error for a file that is not an image that can be used; the message is "<path>: <reason>".
 
-    `reason` is the message without the path.
+    Attributes:
+        reason: the message without the path.
     """
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -35,7 +36,12 @@ class UnreadableImage(UserError):  # noqa: N818 (it says what is wrong, as UserE
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """One file that could not be used, and why (one line)."""
+    """One file that could not be used.
+
+    Attributes:
+        name: of the file, relative to the folder that was given.
+        reason: one line.
+    """
 
     name: str
     reason: str
@@ -47,12 +53,18 @@ PhotosAndSkipped = tuple[list[Photo], list[SkippedFile]]
 
 
 def find_photos(folder: Path, unlisted: Callable[[OSError], object] | None = None) -> list[Path]:
-    """All photographs in `folder` and below, sorted by relative path.
+    """List all photographs in `folder` and below, sorted by relative path.
 
-    Counted are the suffixes in `SUFFIXES`, in either case. Hidden files and folders are not. Links to
-    folders are followed, each folder once, so that a loop of links ends. A single image file may be given
-    in place of a folder. Raises UserError if `folder` is missing, is neither, or holds no photograph, and for a folder
-    that cannot be listed, unless that is told to `unlisted`.
+    Counted are the suffixes in `SUFFIXES`, in either case. Hidden files and folders are not. Links to folders are
+    followed, each folder once, so that a loop of links ends.
+
+    Args:
+        folder: a folder, or a single image file.
+        unlisted: is called with the error of a folder that cannot be listed.
+
+    Raises:
+        UserError: if `folder` is missing, is neither a folder nor an image file, or holds no photograph; and for a
+            folder that cannot be listed, unless `unlisted` is given.
     """
     if folder.is_file():
         if folder.suffix.lower() not in SUFFIXES:
@@ -61,12 +73,12 @@ def find_photos(folder: Path, unlisted: Callable[[OSError], object] | None = Non
     if not folder.is_dir():
         state = "is not a folder" if folder.exists() else "no such folder"
         raise UserError(f"{folder}: {state}; give a folder of photographs ({_suffix_list()})")
-    found = [
+    photos = [
         path for path in _walk(folder, unlisted or _refuse) if path.suffix.lower() in SUFFIXES and _may_be_file(path)
     ]
-    if not found:
+    if not photos:
         raise UserError(f"{folder}: holds no photograph; counted are {_suffix_list()}, hidden files are not")
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+    return sorted(photos, key=lambda path: path.relative_to(folder).as_posix())
 
 
 def _suffix_list() -> str:
@@ -74,7 +86,7 @@ def _suffix_list() -> str:
 
 
 def _walk(folder: Path, unlisted: Callable[[OSError], object]) -> Iterator[Path]:
-    """Every file below `folder` that is not hidden; each folder once, under its real name if that is here."""
+    """Yield every file below `folder` that is not hidden; each folder once, under its real name if that is here."""
     visited: set[str] = set()
     for parent, folders, files in os.walk(folder, onerror=unlisted, followlinks=True):
         real = os.path.realpath(parent)
@@ -94,7 +106,7 @@ def _refuse(error: OSError) -> None:
 
 
 def _may_be_file(path: Path) -> bool:
-    """False for pipes and devices, which would block; true for a dangling link, which is then reported."""
+    """Return False for pipes and devices, which would block; True for a dangling link, which is then reported."""
     return path.is_file() or not path.exists()
 
 
@@ -105,12 +117,13 @@ def read_photo(path: Path) -> Pixels:
     """Read one photograph as uint8 (H, W, 3) RGB, as a viewer would show it.
 
     Gray is replicated to three channels; 16-bit gray is scaled (not clipped) to 8 bits; palettes and CMYK are
-    converted; the EXIF orientation is applied; of several frames the first is taken. Colour profiles are
-    not applied. Transparency is composited over white: what lies under transparent pixels is arbitrary
-    (often black, sometimes leftovers), and white is the page on which such pictures are made to be seen.
+    converted; the EXIF orientation is applied; of several frames the first is taken. Colour profiles are not applied.
+    Transparency is composited over white: the colour under transparent pixels is arbitrary (often black, sometimes
+    leftovers), and white is the page on which such pictures are made to be seen.
 
-    Raises UnreadableImage for a file that is broken, cut short, too large to be honest (Pillow's limit on
-    decompression bombs), or whose pixels have no known white (32-bit integers, floats).
+    Raises:
+        UnreadableImage: for a file that is broken, cut short, too large to be honest (Pillow's limit on decompression
+            bombs), or whose pixels have no known white (32-bit integers, floats).
     """
     with no_pillow_warnings():
         return decode(path)
@@ -119,12 +132,14 @@ def read_photo(path: Path) -> Pixels:
 @contextmanager
 def no_pillow_warnings() -> Iterator[None]:
     # The filters belong to the whole process: enter this outside of a thread pool, never within.
+    """Silence Pillow's warnings, for all threads of the process."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def decode(path: Path) -> Pixels:
+    """Read as `read_photo` does, for use in threads: within `no_pillow_warnings`."""
     try:
         with Image.open(path, formats=_FORMATS) as image:
             image.load()
@@ -134,7 +149,11 @@ def decode(path: Path) -> Pixels:
 
 
 def header_size(path: Path) -> tuple[int, int]:
-    """Height and width from the header alone; the EXIF orientation may yet exchange the two."""
+    """Read height and width from the header alone; the EXIF orientation may yet exchange the two.
+
+    Raises:
+        UnreadableImage: as `read_photo` does, as far as the header tells.
+    """
     try:
         with Image.open(path, formats=_FORMATS) as image:
             return image.height, image.width
@@ -143,7 +162,7 @@ def header_size(path: Path) -> tuple[int, int]:
 
 
 def _reason(path: Path, error: Exception) -> str:
-    """One line without the path, in words that help more than Pillow's where those are poor."""
+    """Explain an error in one line without the path, in better words than Pillow's where those are poor."""
     if isinstance(error, UnidentifiedImageError):
         try:
             empty = path.stat().st_size == 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..core.registry import did_you_mean
+from ..core.wording import did_you_mean
 from .known_sets import Dataset, Size, known_datasets, size_text
 from .loading import map_in_threads
 from .pair_names import match_pairs, scene_name
@@ -21,14 +21,19 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class SetCheck:
-    """What a folder holds of a set, in one line, and what is wrong with it, a line each."""
+    """The result of comparing a folder with a known set.
+
+    Attributes:
+        summary: what the folder holds of the set, in one line.
+        problems: what is wrong with it, a line each.
+    """
 
     summary: str
     problems: tuple[str, ...]
 
 
 def check_data_source(source: str) -> SetCheck:
-    """As `check_data`, from `NAME=DIR` or `NAME=INPUT_DIR:TARGET_DIR`."""
+    """Check a set given as `NAME=DIR` or `NAME=INPUT_DIR:TARGET_DIR`; see `check_set`."""
     name, equals, folder = source.partition("=")
     if not (name and equals and folder):
         raise UserError(f"check-data: {source!r}: expected NAME=DIR or NAME=INPUT_DIR:TARGET_DIR")
@@ -42,10 +47,12 @@ def check_data_source(source: str) -> SetCheck:
 
 
 def check_set(name: str, *folders: Path) -> SetCheck:
-    """Compare the folder, or the folders of inputs and targets, with what is known of a set.
+    """Compare the folder, or the folders of inputs and targets, with the known facts of a set.
 
-    Every picture is decoded whole, so that one that is cut short is noticed. Raises UserError for an unknown set, for
-    more or fewer folders than it has, and for folders without photographs.
+    Every picture is decoded whole, so that one that is cut short is noticed.
+
+    Raises:
+        UserError: for an unknown set, for more or fewer folders than it has, and for folders without photographs.
     """
     dataset = _known_dataset(name)
     if len(folders) != (2 if dataset.kind == "pairs" else 1):
@@ -62,10 +69,10 @@ def check_set(name: str, *folders: Path) -> SetCheck:
 
 
 def _known_dataset(name: str) -> Dataset:
-    known = known_datasets()
-    if name not in known:
-        raise UserError(f"check-data: {name!r} is none of {', '.join(sorted(known))}{did_you_mean(name, known)}")
-    return known[name]
+    datasets = known_datasets()
+    if name not in datasets:
+        raise UserError(f"check-data: {name!r} is none of {', '.join(sorted(datasets))}{did_you_mean(name, datasets)}")
+    return datasets[name]
 
 
 def _wrong_folder_count(dataset: Dataset) -> UserError:
@@ -102,11 +109,11 @@ def _check_pairs(dataset: Dataset, inputs: Path, targets: Path) -> SetCheck:
 
 
 def _decode_all(paths: Sequence[Path]) -> tuple[dict[Path, Size], list[str]]:
-    """Width and height of all that can be read to the last pixel, and a problem for those that cannot."""
+    """Return width and height of all that can be read to the last pixel, and a problem for those that cannot."""
     with no_pillow_warnings():
-        found = dict(zip(paths, map_in_threads(_size_or_error, paths, "reading pictures"), strict=True))
-    sizes = {path: size for path, size in found.items() if not isinstance(size, UnreadableImage)}
-    broken = [str(error) for error in found.values() if isinstance(error, UnreadableImage)]
+        results = dict(zip(paths, map_in_threads(_size_or_error, paths, "reading pictures"), strict=True))
+    sizes = {path: size for path, size in results.items() if not isinstance(size, UnreadableImage)}
+    broken = [str(error) for error in results.values() if isinstance(error, UnreadableImage)]
     return sizes, [f"cannot be read: {_first_few(broken)}"] if broken else []
 
 
@@ -118,24 +125,24 @@ def _size_or_error(path: Path) -> Size | UnreadableImage:
     return width, height
 
 
-def _count_problems(dataset: Dataset, found: int) -> list[str]:
-    if found in dataset.images:
+def _count_problems(dataset: Dataset, count: int) -> list[str]:
+    if count in dataset.images:
         return []
     kind = "pairs" if dataset.kind == "pairs" else "pictures"
-    return [f"number: {found} {kind}, expected {' or '.join(map(str, dataset.images))}"]
+    return [f"number: {count} {kind}, expected {' or '.join(map(str, dataset.images))}"]
 
 
 def _name_problems(dataset: Dataset, paths: Iterable[Path]) -> list[str]:
-    """What is missing, and what does not belong, by the way of naming that fits best."""
-    found = dict.fromkeys(scene_name(path.name) for path in paths)
+    """List missing names and names that do not belong, by the way of naming that fits best."""
+    present = dict.fromkeys(scene_name(path.name) for path in paths)
     ways = dataset.known_names()
     if not ways:
         return []
-    way = max(ways, key=lambda names: (len(found.keys() & names), -len(names)))
-    missing = [name for name in way if name not in found]
+    way = max(ways, key=lambda names: (len(present.keys() & names), -len(names)))
+    missing = [name for name in way if name not in present]
     if len(missing) == len(way):
         return [f"names: none is like {way[0]}; number and sizes alone do not tell one set from another"]
-    strange = sorted(found.keys() - way)
+    strange = sorted(present.keys() - way)
     return [f"missing: {_first_few(missing)}"] * bool(missing) + [f"not of this set: {_first_few(strange)}"] * bool(
         strange
     )
@@ -151,13 +158,13 @@ def _size_problems(dataset: Dataset, sizes: dict[Path, Size]) -> list[str]:
 
 
 def _tally(wanted: int, sizes: Collection[Size]) -> str:
-    """`all 68 decoded: 53 of 481×321, 15 of 321×481`."""
+    """Count the sizes: `all 68 decoded: 53 of 481×321, 15 of 321×481`."""
     counts = Counter(sizes).most_common()
-    parts = [f"{n} of {size_text(size)}" for size, n in counts[:3]]
+    counted = [f"{n} of {size_text(size)}" for size, n in counts[:3]]
     if len(counts) > 3:
-        parts.append(f"{sum(n for _, n in counts[3:])} of other sizes")
+        counted.append(f"{sum(n for _, n in counts[3:])} of other sizes")
     whole = f"all {wanted} decoded" if len(sizes) == wanted else f"{len(sizes)} of {wanted} decoded"
-    return whole + (": " + ", ".join(parts) if parts else "")
+    return whole + (": " + ", ".join(counted) if counted else "")
 
 
 def _first_few(items: Sequence[str]) -> str:

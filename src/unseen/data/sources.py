@@ -1,4 +1,4 @@
-"""Where photographs come from: folders of the user's, alone or in pairs, the embedded ones, dead leaves."""
+"""Load photographs from their sources: folders of the user's, alone or in pairs, the embedded ones, dead leaves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import UserError
-from ..core.registry import did_you_mean
+from ..core.wording import did_you_mean
 from .dead_leaves import dead_leaves_photos
 from .embedded import embedded_photos
 from .loading import load_photos
@@ -25,9 +25,12 @@ _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 
 @dataclass(frozen=True)
 class PhotoSplit:
-    """Clean photographs of the training side, split once and for all; and the files that could not be read.
+    """Photographs of the training side, clean or recorded pairs, split once and for all.
 
-    The validation photographs are never trained on, and never test images.
+    Attributes:
+        train: photographs to train on.
+        validation: photographs that are never trained on, and never test images.
+        skipped: the files that could not be read.
     """
 
     train: list[Photo]
@@ -35,22 +38,27 @@ class PhotoSplit:
     skipped: list[SkippedFile]
 
     def digest(self) -> str:
-        """Twelve hexadecimal digits that change with any photograph, its name, or its side of the split."""
-        parts = [
+        """Return twelve hexadecimal digits that change with any photograph, its name, or its side of the split."""
+        entries = [
             _content_digest(photo) + photo.name
-            for part in (self.train, self.validation)
-            for photo in [*part, _SIDE_END]
+            for side in (self.train, self.validation)
+            for photo in [*side, _SIDE_END]
         ]
-        return hashlib.sha256("/".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+        return hashlib.sha256("/".join(entries).encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
 def training_photos(sources: Sequence[str]) -> PhotoSplit:
-    """Every source's photographs together.
+    """Load every source's photographs together.
 
-    sources: folders; `embedded`; `dead_leaves` or `dead_leaves:COUNT`. Of a folder, every tenth photograph
-    (one at least) validates, chosen by its name alone, so that every seed and method has the same split.
-    Dead leaves alone are validated on the embedded validation photograph: what counts is how training on
-    them carries over. Raises UserError, naming the source, where there is nothing to train on.
+    Of a folder, every tenth photograph (one at least) validates, chosen by its name alone, so that every seed and
+    method has the same split. Dead leaves alone are validated on the embedded validation photograph: what counts is how
+    training on them carries over.
+
+    Args:
+        sources: folders; `embedded`; `dead_leaves` or `dead_leaves:COUNT`.
+
+    Raises:
+        UserError: naming the source, where there is nothing to train on.
     """
     train: list[Photo] = []
     validation: list[Photo] = []
@@ -65,8 +73,8 @@ def training_photos(sources: Sequence[str]) -> PhotoSplit:
             photos, broken = load_photos(Path(expand_path(source, "data")))
             if len(photos) < 2:
                 raise UserError(f"data: {source}: needs two photographs at least, one of them to validate on")
-            parts = _split(photos)
-            train, validation, skipped = train + parts[0], validation + parts[1], skipped + broken
+            trained, validating = _split(photos)
+            train, validation, skipped = train + trained, validation + validating, skipped + broken
     if not validation or any(source == "embedded" for source in sources):
         validation += embedded_photos("validation")
     train = without_copies_of(train, validation)  # a photograph given twice must not sit on both sides
@@ -76,52 +84,71 @@ def training_photos(sources: Sequence[str]) -> PhotoSplit:
 
 
 def recorded_pairs(
-    sources: Sequence[str], wanted: Collection[str], known: Collection[str], scale: int, enlarge: int
+    sources: Sequence[str], wanted: Collection[str], allowed: Collection[str], scale: int, enlarge: int
 ) -> dict[str, PhotoSplit]:
-    """Recorded pairs to train on by the name of their set, each split by its clean pictures as a folder is.
+    """Load recorded pairs to train on, each set split by its clean pictures as a folder is.
 
     All inputs of one clean picture are on one side; the first validation pairs are each of another clean picture.
-    sources: `NAME=INPUT_DIR:TARGET_DIR`. known: every set that the protocol names; wanted: those that are trained on;
-    the others are not loaded. scale: by how much inputs are smaller, once those that are smaller by `enlarge` have
-    been enlarged. Raises UserError for a set that is wanted and not given, not known, given twice, of another scale,
-    or of a single clean picture.
+
+    Args:
+        sources: `NAME=INPUT_DIR:TARGET_DIR`.
+        wanted: sets that are trained on; the others are not loaded.
+        allowed: every set that the protocol names.
+        scale: factor by which inputs are smaller, once those that are smaller by `enlarge` have been enlarged.
+        enlarge: factor by which smaller inputs are enlarged; 1 for none.
+
+    Returns:
+        A split by the name of its set.
+
+    Raises:
+        UserError: for a set that is wanted and not given, not named by the protocol, given twice, of another scale, or
+            of a single clean picture.
     """
-    given: dict[str, tuple[Path, Path]] = {}
+    folders: dict[str, tuple[Path, Path]] = {}
     for source in sources:
         name, inputs, targets = parse_pairs_source(source, "pairs")
-        if name not in known:
-            names = ", ".join(known) or "none"
-            raise UserError(f"pairs: {name!r} is no set of this protocol; it names {names}{did_you_mean(name, known)}")
-        if name in given:
+        if name not in allowed:
+            names = ", ".join(allowed) or "none"
+            raise UserError(
+                f"pairs: {name!r} is no set of this protocol; it names {names}{did_you_mean(name, allowed)}"
+            )
+        if name in folders:
             raise UserError(f"pairs: {name} is given twice")
-        given[name] = inputs, targets
-    found = {}
+        folders[name] = inputs, targets
+    splits = {}
     for name in wanted:
-        if name not in given:
+        if name not in folders:
             raise UserError(f"pairs: {name} is trained on; give --pairs {name}=INPUT_DIR:TARGET_DIR")
-        photos, skipped = load_pairs(*given[name], enlarge=enlarge)
+        photos, skipped = load_pairs(*folders[name], enlarge=enlarge)
         _require_scale(photos, scale, enlarge, f"pairs: {name}")
         train, validation = _split(photos)
         if not train:
             raise UserError(f"pairs: {name}: needs two clean pictures at least, one of them to validate on")
-        found[name] = PhotoSplit(train, validation, skipped)
-    return found
+        splits[name] = PhotoSplit(train, validation, skipped)
+    return splits
 
 
 def without_copies_of(train: Iterable[Photo], held: Iterable[Photo]) -> list[Photo]:
-    """The photographs whose clean picture, whole and pixel by pixel, is none of those that are held out."""
+    """Leave out the photographs whose clean picture, whole and pixel by pixel, is among those held out."""
     kept_out = {photo.fingerprint.digest for photo in held}
     return [photo for photo in train if photo.fingerprint.digest not in kept_out]
 
 
 def load_test_set(source: str, step: int = 1, enlarge: int = 1) -> tuple[str, list[Photo], list[SkippedFile]]:
-    """A test set's name, photographs and files left out.
+    """Load a test set.
 
-    source: `NAME=DIR` or a folder, clean; `NAME=INPUT_DIR:TARGET_DIR`, recorded pairs; or `embedded`. Folders are
-    `expanded`.
-    step: clean photographs are cut to a multiple of it at right and bottom, and left out where nothing remains.
-    enlarge: inputs that are smaller by it are enlarged; thereafter they must be smaller by `step // enlarge`.
-    Raises UserError where the source cannot be understood or read, and where nothing is left of it.
+    Args:
+        source: `NAME=DIR` or a folder, clean; `NAME=INPUT_DIR:TARGET_DIR`, recorded pairs; or `embedded`. In folders,
+            `~` and variables are replaced (see `expand_path`).
+        step: clean photographs are cut to a multiple of it at right and bottom, and left out where nothing remains.
+        enlarge: inputs that are smaller by this factor are enlarged; thereafter they must be smaller by `step //
+            enlarge`.
+
+    Returns:
+        The set's name, its photographs, and the files left out.
+
+    Raises:
+        UserError: where the source cannot be understood or read, and where nothing is left of it.
     """
     name, folder = _name_and_folder(source)
     if name and ":" in folder and not Path(folder).exists():
@@ -145,9 +172,10 @@ def load_test_set(source: str, step: int = 1, enlarge: int = 1) -> tuple[str, li
 
 
 def parse_pairs_source(source: str, field: str) -> tuple[str, Path, Path]:
-    """The set's name and its two folders, from `NAME=INPUT_DIR:TARGET_DIR`, each `expanded`.
+    """Split `NAME=INPUT_DIR:TARGET_DIR` into the set's name and its two folders, each by `expand_path`.
 
-    Raises UserError, naming `field`, for any other form.
+    Raises:
+        UserError: naming `field`, for any other form.
     """
     name, _, folders = source.partition("=")
     inputs, _, targets = folders.partition(":")
@@ -159,19 +187,21 @@ def parse_pairs_source(source: str, field: str) -> tuple[str, Path, Path]:
 
 
 def expand_path(folder: str, field: str) -> str:
-    """With a `~` in front and environment variables put in: so files of options can be the same on every machine.
+    """Replace a leading `~` and environment variables, so that files of options can be the same on every machine.
 
-    Variables are `$NAME` and `${NAME}`, of letters, digits and underscores, no digit first. A path that exists as it
-    is written is taken as written. Raises UserError, naming `field`, for a variable that is not set, and for the `~`
-    of a user who is not known.
+    Variables are `$NAME` and `${NAME}`, of letters, digits and underscores, no digit first. A path that exists as it is
+    written is taken as written.
+
+    Raises:
+        UserError: naming `field`, for a variable that is not set, and for the `~` of a user who is not known.
     """
     if Path(folder).exists():
         return folder
 
-    def value(found: re.Match[str]) -> str:
-        name = found[1] or found[2]
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
         if name not in os.environ:
-            raise UserError(f"{field}: {folder}: {found[0]} is not set")
+            raise UserError(f"{field}: {folder}: {match[0]} is not set")
         return os.environ[name]
 
     try:
@@ -181,7 +211,7 @@ def expand_path(folder: str, field: str) -> str:
 
 
 def _name_and_folder(source: str) -> tuple[str, str]:
-    """A test set's name, empty where it goes by its folder's, and its folder or folders."""
+    """Split a test set into its name, empty where the folder's is its name, and its folder or folders."""
     name, equals, folder = source.partition("=")
     if source and (not equals or "/" in name or Path(source).exists()):  # any = is of the folder's own name
         return "", source
@@ -191,7 +221,7 @@ def _name_and_folder(source: str) -> tuple[str, str]:
 
 
 def trimmed(photos: Sequence[Photo], step: int) -> list[Photo]:
-    """Cut to a multiple of `step` at right and bottom, without those of which nothing would remain."""
+    """Cut photographs to a multiple of `step` at right and bottom, leaving out those of which nothing would remain."""
     return [
         photo.window(0, 0, photo.pixels.shape[0] // step * step, photo.pixels.shape[1] // step * step)
         for photo in photos
@@ -204,9 +234,10 @@ def _is_large_enough(photo: Photo, step: int) -> bool:
 
 
 def _split(photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
-    """Every tenth clean picture validates, one at least, with all that share it; chosen by the first one's name alone.
+    """Split photographs: every tenth clean picture validates, one at least, with all photographs that share it.
 
-    All keep their order, but that a second photograph of a validation picture comes after the first ones of all.
+    Chosen by the name of the first photograph of each picture alone. All keep their order, but that a second photograph
+    of a validation picture comes after the first ones of all.
     """
     sharing: dict[str, list[Photo]] = {}
     for photo in photos:
@@ -219,11 +250,18 @@ def _split(photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
 
 
 def _require_scale(photos: Sequence[Photo], scale: int, enlarge: int, field: str) -> None:
-    """enlarge: by how much smaller inputs have been enlarged; 1 if none were."""
+    """Raise UserError for a pair of another scale than `scale`.
+
+    Args:
+        photos: pairs.
+        scale: factor by which inputs have to be smaller.
+        enlarge: factor by which inputs have been enlarged; 1 if none were.
+        field: for the message.
+    """
     for photo in photos:
         if photo.scale == scale:
             continue
-        given = "its input is " + (f"smaller by {photo.scale}" if photo.scale > 1 else "as large as its clean picture")
+        actual = "its input is " + (f"smaller by {photo.scale}" if photo.scale > 1 else "as large as its clean picture")
         if enlarge > 1:
             wanted = f"--enlarge true takes inputs as large, or smaller by {enlarge}"
         elif scale > 1:
@@ -231,7 +269,7 @@ def _require_scale(photos: Sequence[Photo], scale: int, enlarge: int, field: str
             wanted += "; --enlarge true takes inputs of equal size as well" if photo.scale == 1 else ""
         else:
             wanted = "the network keeps sizes"
-        raise UserError(f"{field}: {photo.name}: {given}, and {wanted}")
+        raise UserError(f"{field}: {photo.name}: {actual}, and {wanted}")
 
 
 def _dead_leaves_count(text: str, source: str) -> int:

@@ -1,4 +1,4 @@
-"""Pixels to tensors and back, and bicubic enlargement."""
+"""Convert pixels to tensors and back, and enlarge bicubically."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from .photo import Pixels
 
 
 def to_tensor(pixels: Pixels) -> Tensor:
-    """uint8 (H, W, 3) to float32 (1, 3, H, W) in [0, 1]."""
+    """Convert uint8 (H, W, 3) to float32 (1, 3, H, W) in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 255
 
 
 def enlarge(images: Tensor, scale: int) -> Tensor:
-    """(n, C, H, W) to (n, C, scale·H, scale·W) by bicubic interpolation, clipped to [0, 1]."""
+    """Enlarge (n, C, H, W) to (n, C, scale·H, scale·W) by bicubic interpolation, clipped to [0, 1]."""
     return F.interpolate(images, scale_factor=scale, mode="bicubic", align_corners=False).clamp(0, 1)
 
 
 def as_levels(images: Tensor) -> Tensor:
-    """Rounded to the 256 levels of a file, 0 to 255, as float."""
+    """Round values in [0, 1] to the 256 levels of a file, 0 to 255, as float."""
     return (images.clamp(0, 1) * 255).round()
 
 
 def to_pixels(image: Tensor) -> NDArray[np.uint8]:
-    """Float (1, 3, H, W) in [0, 1] to uint8 (H, W, 3)."""
+    """Convert float (1, 3, H, W) in [0, 1] to uint8 (H, W, 3), rounded."""
     pixels: NDArray[np.uint8] = as_levels(image[0]).permute(1, 2, 0).byte().numpy()
     return pixels

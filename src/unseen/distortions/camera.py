@@ -77,9 +77,9 @@ class CameraNoise(Distortion):
     clip: bool = True
 
     def __post_init__(self) -> None:
-        for name, value, known in (("convention", self.convention, NoiseConvention), ("bayer", self.bayer, Bayer)):
-            if value not in get_args(known):
-                raise ValueError(f"{name} {value!r} is none of {', '.join(get_args(known))}")
+        for name, value, words in (("convention", self.convention, NoiseConvention), ("bayer", self.bayer, Bayer)):
+            if value not in get_args(words):
+                raise ValueError(f"{name} {value!r} is none of {', '.join(get_args(words))}")
         for name, levels in (("shot", self.shot), ("read", self.read)):
             require_within(name, levels, 0, 1)
             low, high = ends(levels)

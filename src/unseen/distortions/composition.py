@@ -52,13 +52,13 @@ class Composition(Distortion):
     @property
     def degree(self) -> str:
         """The components' degrees, such as `2 > 10 > 40`; a composition within a composition in brackets."""
-        return f" {self.sign} ".join(_component_degree(part) for part in self.parts)
+        return f" {self.sign} ".join(_component_degree(component) for component in self.parts)
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
         """Draw the parameters of every component, named by its position."""
         drawn: Parameters = {}
-        for i, part in enumerate(self.parts):
-            drawn |= prefixed(str(i), part.sample(generator, n))
+        for i, component in enumerate(self.parts):
+            drawn |= prefixed(str(i), component.sample(generator, n))
         return drawn
 
     def apply_part(self, i: int, images: Tensor, parameters: Parameters) -> Tensor:
@@ -88,12 +88,12 @@ class Sequence(Composition):
     @property
     def scale(self) -> int:
         """The product of the components' scales."""
-        return math.prod(part.scale for part in self.parts)
+        return math.prod(component.scale for component in self.parts)
 
     @property
     def alternatives(self) -> list[tuple[Distortion, ...]]:
         """One alternative of every component, in each combination."""
-        return [tuple(chain(*links)) for links in product(*(part.alternatives for part in self.parts))]
+        return [tuple(chain(*links)) for links in product(*(component.alternatives for component in self.parts))]
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         """Apply the components one after the other."""
@@ -112,7 +112,7 @@ class RandomOrder(Composition):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if resizing := [part.scale for part in self.parts if part.scale != 1]:
+        if resizing := [component.scale for component in self.parts if component.scale != 1]:
             raise ValueError(f"parts in random order must keep the size, and one divides it by {resizing[0]}")
 
     @property
@@ -156,7 +156,7 @@ class Choice(Composition):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        scales = sorted({part.scale for part in self.parts})
+        scales = sorted({component.scale for component in self.parts})
         if len(scales) > 1:
             raise ValueError(f"parts to choose from must be of one scale, not of {', '.join(map(str, scales))}")
         if self.weights is None:
@@ -179,7 +179,7 @@ class Choice(Composition):
     @property
     def alternatives(self) -> list[tuple[Distortion, ...]]:
         """The alternatives of every component."""
-        return [links for part in self.parts for links in part.alternatives]
+        return [links for component in self.parts for links in component.alternatives]
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
         """Draw a component for each image, `choice`, and the parameters of every component."""
@@ -192,7 +192,7 @@ class Choice(Composition):
         return self.apply_each(parameters["choice"], clean, parameters)
 
 
-def _component_degree(part: Distortion) -> str:
+def _component_degree(component: Distortion) -> str:
     """Format a component's degree within a composition's."""
-    degree = degree_in_words(part.degree)
-    return f"({degree})" if isinstance(part, Composition) and len(part.parts) > 1 else degree
+    degree = degree_in_words(component.degree)
+    return f"({degree})" if isinstance(component, Composition) and len(component.parts) > 1 else degree

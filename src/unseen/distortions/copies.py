@@ -21,7 +21,7 @@ from ..data.photo import Pixels
 from ..data.reading import SkippedFile, UnreadableImage, read_photo
 from ..data.tensors import to_pixels, to_tensor
 from . import Distortion, Parameters
-from .sidecar import SIDECAR, CopyRecord, _parsed, append, to_parameters
+from .sidecar import SIDECAR, CopyRecord, append_record, recorded_distortion, to_parameters
 from .spec import parse_distortion
 
 
@@ -92,7 +92,7 @@ def replay(pixels: Pixels, record: CopyRecord, device: str = "cpu") -> Pixels:
     """
     if digest(pixels) != record.source_sha256:
         raise ValueError("has changed since it was degraded: its pixels have another SHA-256")
-    distortion = _parsed(record.distortion)
+    distortion = recorded_distortion(record.distortion)
     parameters = to_parameters(record.parameters, distortion)
     try:
         copy = to_pixels(distort_pixels(distortion, pixels, parameters, device))
@@ -111,7 +111,7 @@ def replay(pixels: Pixels, record: CopyRecord, device: str = "cpu") -> Pixels:
 
 def plan_copies(photos: Sequence[Path], ending: str = ".png") -> list[FileJob]:
     """List a job for every photograph in folders and files, the tree kept; raises UserError as `jobs_for` does."""
-    return jobs_for([found for given in photos for found in photos_with_names(given)], ending)
+    return jobs_for([photo for folder in photos for photo in photos_with_names(folder)], ending)
 
 
 def make_copies(jobs: Sequence[FileJob], spec: str, out: Path, seed: int, device: str, stop: Event) -> DegradeReport:
@@ -168,11 +168,11 @@ def replay_copies(
         _write(out, records[job.file], replay(read_photo(job.path), records[job.file], device))
 
     outcome = run_jobs(jobs, make, stop)
-    there = {job.file for job in jobs}
+    planned = {job.file for job in jobs}
     absent = [
         SkippedFile(r.source, "is recorded, and not among the photographs")
         for r in records.values()
-        if r.file not in there
+        if r.file not in planned
     ]
     return DegradeReport(outcome.written, len(records), outcome.skipped + absent)
 
@@ -205,4 +205,4 @@ def _write(out: Path, record: CopyRecord, copy: Pixels) -> None:
     path = out / record.file
     with replacing(path) as temporary:
         Image.fromarray(copy).save(temporary, format="PNG")
-    append(out / SIDECAR, record)
+    append_record(out / SIDECAR, record)

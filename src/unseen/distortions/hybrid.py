@@ -76,8 +76,9 @@ class Hybrid(Distortion):
         return isinstance(other, Hybrid) and not self.classes.isdisjoint(other.classes)
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
-        """Draw the parameters of blur, noise and JPEG, named as in their sequence: `0.sigma`, `1.sigma`,
-        `2.quality`.
+        """Draw the parameters of blur, noise and JPEG, named as in their sequence.
+
+        Such as `0.sigma`, `1.sigma` and `2.quality`.
         """
         triples = torch.tensor(_triples(self.severity, self.dominant))
         blur, noise, jpeg = (triples[torch.randint(len(triples), (n,), generator=generator)] - 1).unbind(dim=1)

@@ -133,8 +133,8 @@ def convolve(images: Tensor, kernels: Tensor, border: Border) -> Tensor:
     rows, columns = (_positions(length, radius, border, images) for length in (height, width))
     padded = images.index_select(2, rows).index_select(3, columns)
     weights = kernels.flip(1, 2).to(images).repeat_interleave(channels, dim=0)[:, None]
-    found = F.conv2d(padded.reshape(1, n * channels, *padded.shape[2:]), weights, groups=n * channels)
-    return found.view(images.shape)
+    convolved = F.conv2d(padded.reshape(1, n * channels, *padded.shape[2:]), weights, groups=n * channels)
+    return convolved.view(images.shape)
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor, size: int, border: Border) -> Tensor:

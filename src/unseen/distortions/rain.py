@@ -125,8 +125,9 @@ class HeavyRain(RainStreaks):
         require_within("airlight", self.airlight, 0, 1)
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
-        """Draw streaks, veil and the seed of the depth: as `RainStreaks`, and `transmission`, `airlight`,
-        `depth_seed`.
+        """Draw streaks as `RainStreaks` does, then the veil and the seed of the depth.
+
+        Their names are `transmission`, `airlight` and `depth_seed`.
         """
         return super().sample(generator, n) | {
             "transmission": sample_range(self.transmission, generator, n),
@@ -184,8 +185,8 @@ def _layer(
     tall, wide = height + 2 * top, width + 2 * left
     count = int(torch.poisson(torch.tensor(density * tall * wide), generator=draws))
     layer = np.zeros((height, width + 2), np.float32)  # with a rim at both sides that collects what falls outside
-    for some in torch.rand(5, count, generator=draws).split(_AT_ONCE, dim=1):  # type: ignore[no-untyped-call]
-        y, x, long, thick, bright = some.numpy()
+    for chunk in torch.rand(5, count, generator=draws).split(_AT_ONCE, dim=1):  # type: ignore[no-untyped-call]
+        y, x, long, thick, bright = chunk.numpy()
         streaks = _Streaks(
             y * tall - top,
             x * wide - left,

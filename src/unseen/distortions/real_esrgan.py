@@ -274,10 +274,10 @@ def _betas(plateau: Tensor, generator: torch.Generator, n: int) -> Tensor:
     return torch.where(_pick([0.5, 0.5], generator, n) == 0, below, above)
 
 
-def _cutoffs(parts: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw cut-offs from π / parts, one per image, to π radians per pixel."""
-    share = torch.rand(len(parts), generator=generator, dtype=torch.float64)
-    return math.pi * (share + (1 - share) / parts)
+def _cutoffs(divisors: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw cut-offs from π / divisors, one per image, to π radians per pixel."""
+    share = torch.rand(len(divisors), generator=generator, dtype=torch.float64)
+    return math.pi * (share + (1 - share) / divisors)
 
 
 def _half(ends: tuple[float, float], strength: Strength) -> tuple[float, float]:

@@ -62,10 +62,10 @@ def _cubic(images: Tensor, dim: int, length: int) -> Tensor:
     weights = _keys((centres[:, None] - positions) / wide)
     weights = weights / weights.sum(dim=1, keepdim=True)
     shape = [length if i == dim else 1 for i in range(4)]
-    found = torch.zeros([length if i == dim else size for i, size in enumerate(images.shape)]).to(images)
+    resized = torch.zeros([length if i == dim else size for i, size in enumerate(images.shape)]).to(images)
     for position, weight in zip(positions.clamp(0, before - 1).unbind(dim=1), weights.unbind(dim=1), strict=True):
-        found.addcmul_(images.index_select(dim, position), weight.view(shape))
-    return found
+        resized.addcmul_(images.index_select(dim, position), weight.view(shape))
+    return resized
 
 
 def _keys(x: Tensor) -> Tensor:

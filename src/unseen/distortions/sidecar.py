@@ -76,7 +76,7 @@ def _numbers(value: Any) -> list[Any]:
 # ------------------------------------------------------------------------------------------ the sidecar
 
 
-def append(path: Path, record: CopyRecord) -> None:
+def append_record(path: Path, record: CopyRecord) -> None:
     """Append a record's line to the sidecar; a run that is killed keeps the lines that it wrote.
 
     Raises:
@@ -120,11 +120,11 @@ def _check(record: CopyRecord, confirmed: Collection[str]) -> None:
         raise ValueError(f"file: {record.file!r} is no .png below the sidecar's folder")
     if _imports(record.distortion) and record.distortion not in confirmed:
         raise ValueError(f"distortion: {record.distortion!r} would be imported; confirm it with --distortion")
-    to_parameters(record.parameters, _parsed(record.distortion))
+    to_parameters(record.parameters, recorded_distortion(record.distortion))
 
 
 @cache
-def _parsed(spec: str) -> Distortion:
+def recorded_distortion(spec: str) -> Distortion:
     """Build a record's distortion, once per spec.
 
     Most records have the same, and parsing may take longer than applying.
@@ -135,4 +135,4 @@ def _parsed(spec: str) -> Distortion:
 def _imports(spec: str) -> bool:
     """Tell whether a spec names code by a dotted path, which would be imported."""
     signs = "|".join(map(re.escape, COMPOSITIONS))
-    return any("." in name_of(part) for part in re.split(signs, spec))
+    return any("." in name_of(component) for component in re.split(signs, spec))

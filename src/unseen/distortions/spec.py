@@ -38,12 +38,12 @@ def parse_distortion(spec: str, field: str) -> Distortion:
     if len(signs) > 1:
         raise UserError(f"{field}: {spec!r}: joins in two ways at once,{signs[0]}and{signs[1]}; keep to one")
     sign = signs[0].strip()
-    parts = [part.strip() for part in re.split(rf"(?<= ){re.escape(sign)}(?= )", padded)]
-    if not all(parts):
+    specs = [one.strip() for one in re.split(rf"(?<= ){re.escape(sign)}(?= )", padded)]
+    if not all(specs):
         raise UserError(f"{field}: {spec!r}: a distortion is missing beside {sign}")
-    made = tuple(_single(part, field) for part in parts)
+    components = tuple(_single(one, field) for one in specs)
     try:
-        return COMPOSITIONS[signs[0]](made)
+        return COMPOSITIONS[signs[0]](components)
     except ValueError as error:
         raise UserError(f"{field}: {spec!r}: {error}") from error
 
@@ -72,5 +72,5 @@ def _single(spec: str, field: str) -> Distortion:
         raise UserError(f"{field}: {spec!r}: {hint}")
     try:
         return build(spec, DISTORTIONS, field, Distortion)
-    except UserError as error:  # and not before: a part of one's own may have a setting with such a sign in it
+    except UserError as error:  # and not before: a component of one's own may have a setting with such a sign in it
         raise UserError(f"{error}; {hint}") from error

@@ -1,12 +1,13 @@
-"""What is tested on: test sets as a protocol wants them, and what must not be among them."""
+"""Test sets: loaded as a protocol needs them, and refused where they would be no test."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..core.config import check_values
 from ..core.errors import UserError
-from ..core.registry import did_you_mean
+from ..core.wording import did_you_mean
 from ..data.overlap import overlaps
 from ..data.photo import Photo
 from ..data.sources import load_test_set
@@ -15,50 +16,61 @@ from ..protocols.protocol import Protocol
 from .config import EvaluationOptions
 from .inputs import levels_of
 
-CROP = 160  # side of a picture in the report, pixels
+CROP = 160
+"""Side of a picture in the report, pixels."""
 
 
 @dataclass(frozen=True)
 class BenchmarkSets:
-    """Test photographs, each with the name of its set; and the files that could not be read."""
+    """Test photographs.
+
+    Attributes:
+        photos: each photograph after the name of its set.
+        skipped: files that could not be read, each with the reason, a line each.
+    """
 
     photos: list[tuple[str, Photo]]
     skipped: list[str]
 
     @classmethod
-    def load(cls, wanted: EvaluationOptions, protocol: Protocol, trained_on: Sequence[Photo]) -> BenchmarkSets:
-        """What the configuration wants, for a protocol.
+    def load(cls, options: EvaluationOptions, protocol: Protocol, trained_on: Sequence[Photo]) -> BenchmarkSets:
+        """Load the test sets of a configuration.
 
-        trained_on: photographs that must not be among them. Raises UserError where a set is missing, empty, named
-        twice, or of pairs that the protocol has no line for; where nothing unseen would be tested; and where a test
-        image was trained on.
+        Args:
+            options: the sets, and how much of them is tested.
+            protocol: the protocol that they are tested under.
+            trained_on: photographs that must not be among them.
+
+        Raises:
+            UserError: where a set is missing, empty, named twice, or of pairs that the protocol has no level for; where
+                nothing unseen would be tested; and where a test image was trained on.
         """
-        wanted.check_tests()
-        if wanted.crop % protocol.step:
-            raise UserError(f"crop: {wanted.crop} is no multiple of {protocol.step}, the scale of {protocol.name}")
-        found = [load_test_set(source, protocol.step, protocol.enlarged_by) for source in wanted.test]
-        names = [name for name, _, _ in found]
+        check_values(options)
+        if options.crop % protocol.step:
+            raise UserError(f"crop: {options.crop} is no multiple of {protocol.step}, the scale of {protocol.name}")
+        sets = [load_test_set(source, protocol.step, protocol.enlarged_by) for source in options.test]
+        names = [name for name, _, _ in sets]
         if len(set(names)) < len(names):
             raise UserError(f"test: two sets have one name ({', '.join(names)}); give them as NAME=DIR")
-        whole = [(name, photo) for name, photos, _ in found for photo in spread(photos, wanted.images)]
+        whole = [(name, photo) for name, photos, _ in sets for photo in spread(photos, options.images)]
         refuse_trained_on(whole, trained_on)
         refuse_untestable(whole, protocol)
-        photos = [(name, photo.centre(wanted.crop) if wanted.crop else photo) for name, photo in whole]
-        return cls(photos, [f"{name}/{s.name}: {s.reason}" for name, _, skipped in found for s in skipped])
+        photos = [(name, photo.centre(options.crop) if options.crop else photo) for name, photo in whole]
+        return cls(photos, [f"{name}/{s.name}: {s.reason}" for name, _, skipped in sets for s in skipped])
 
     def excerpts(self, step: int) -> list[tuple[str, Photo]]:
-        """The centre of each photograph, for pictures; sides are multiples of `step`."""
+        """Cut out the centre of each photograph, for the pictures of a report; sides are multiples of `step`."""
         return [(name, photo.centre(CROP - CROP % step)) for name, photo in self.photos]
 
 
 def spread(photos: list[Photo], most: int) -> list[Photo]:
-    """At most so many, spread evenly over their order; all for 0."""
+    """Choose at most `most` photographs, spread evenly over their order; all of them if `most` is 0."""
     count = min(most or len(photos), len(photos))
     return [photos[i * len(photos) // count] for i in range(count)]
 
 
 def refuse_trained_on(tests: Sequence[tuple[str, Photo]], trained_on: Sequence[Photo]) -> None:
-    """A test image that is also a training image, by content, would be no test."""
+    """Raise UserError for a test image that is also a training image, by content."""
     for same in overlaps([photo for _, photo in tests], trained_on)[:1]:
         name = next(name for name, photo in tests if photo is same.first)
         raise UserError(
@@ -68,7 +80,7 @@ def refuse_trained_on(tests: Sequence[tuple[str, Photo]], trained_on: Sequence[P
 
 
 def refuse_untestable(tests: Sequence[tuple[str, Photo]], protocol: Protocol) -> None:
-    """Tests that the protocol has no line for, and those that would leave all of the unseen untested."""
+    """Raise UserError for tests that the protocol has no level for, and where no unseen level would be tested."""
     splits = set()
     for name, photo in tests:
         levels = levels_of(photo, name, protocol)
@@ -79,8 +91,8 @@ def refuse_untestable(tests: Sequence[tuple[str, Photo]], protocol: Protocol) ->
             )
         if not levels:
             known = protocol.recorded()
-            lines = f"pairs for {', '.join(known)} alone{did_you_mean(name, known)}" if known else "no line for pairs"
-            raise UserError(f"test: {name} is of recorded pairs, and {protocol.name} has {lines}")
+            its_pairs = f"pairs for {', '.join(known)} alone{did_you_mean(name, known)}" if known else "no pairs"
+            raise UserError(f"test: {name} is of recorded pairs, and {protocol.name} has {its_pairs}")
         splits |= {level.split for level, _ in levels}
     if "unseen" not in splits:
         sets = [c.degree for c in protocol.unseen if isinstance(c, Recorded)]

@@ -1,36 +1,31 @@
-"""What to test on: what `unseen evaluate` can be told."""
+"""Configuration of a test: the test sets, and the options of `unseen evaluate`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from annotated_types import Ge, MinLen
+
 from ..core.config import Machine
-from ..core.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-    """What to test on."""
+    """Options of every command that tests: which photographs, and how much of them."""
 
-    test: Annotated[list[str], "test sets as NAME=DIR, pairs as NAME=INPUT_DIR:TARGET_DIR; or embedded"] = field(
-        default_factory=lambda: ["embedded"]
+    test: Annotated[list[str], MinLen(1), "test sets as NAME=DIR, pairs as NAME=INPUT_DIR:TARGET_DIR; or embedded"] = (
+        field(default_factory=lambda: ["embedded"])
     )
-    crop: Annotated[int, "test on the centre of each photo, at most so many pixels a side; 0 takes all of it"] = 0
-    images: Annotated[int, "test on so many photos of each set, spread evenly over its names; 0 takes all"] = 0
-
-    def check_tests(self) -> None:
-        """Raises UserError, naming the field, for what cannot be."""
-        if not self.test:
-            raise UserError("test: none given")
-        for name in ("crop", "images"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name}: {getattr(self, name)} is below 0")
+    crop: Annotated[
+        int, Ge(0), "test on the centre of each photo, at most so many pixels a side; 0 takes all of it"
+    ] = 0
+    images: Annotated[int, Ge(0), "test on so many photos of each set, spread evenly over its names; 0 takes all"] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(Machine, EvaluationOptions):
-    """A checkpoint on test photographs."""
+    """Configuration of `unseen evaluate`: a checkpoint tested on photographs."""
 
     protocol: Annotated[str, "a protocol by name or file; the checkpoint's own if left out"] = ""
     backbone: Annotated[str, "the network, needed only for one of your own: my.module.Net"] = ""

@@ -1,4 +1,4 @@
-"""A network under a protocol, image by image: what it restores and how well."""
+"""Testing a network under a protocol: every test image restored under every level, and measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
 from threading import Event
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -25,17 +24,25 @@ from ..protocols.confounder import Confounder
 from ..protocols.convention import Convention
 from ..protocols.levels import Level
 from ..protocols.protocol import Protocol
+from .benchmark_sets import BenchmarkSets
 from .inputs import distort, judge, judge_input, levels_of
 from .metrics import psnr
 from .results import ImageResult
 
-if TYPE_CHECKING:
-    from .benchmark_sets import BenchmarkSets
-
 
 @dataclass(frozen=True)
 class Measurement:
-    """One image under one confounder: the four numbers, and the images, float (1, 3, H, W)."""
+    """One image under one level, restored and measured.
+
+    Attributes:
+        level: the level.
+        psnr: of the restored image, dB.
+        ssim: of the restored image.
+        input_psnr: of the distorted image, dB.
+        input_ssim: of the distorted image.
+        distorted: the network's input, float (1, 3, h, w).
+        restored: the network's output, float (1, 3, H, W).
+    """
 
     level: Level
     psnr: float
@@ -55,7 +62,20 @@ def measure(
     seed: int,
     dataset: str,
 ) -> Iterator[Measurement]:
-    """Restore one photograph (H, W, 3) under each of the levels."""
+    """Restore one photograph under each of the levels, and measure the results.
+
+    Args:
+        network: the network, on `device`.
+        photo: the photograph.
+        levels: the levels, each with the confounder that makes it.
+        convention: how PSNR and SSIM are computed.
+        device: as PyTorch names it.
+        seed: of the test distortions.
+        dataset: name of the photograph's test set.
+
+    Raises:
+        UserError: where the output is of another size than the photograph.
+    """
     for level, confounder in levels:
         distorted = distort(photo, confounder, convention, seed, dataset)
         restored = restore_batch(network, distorted, device)
@@ -71,7 +91,15 @@ def measure(
 
 @dataclass(frozen=True)
 class TestedNetwork:
-    """A network and what its rows say of it: where they come from and under which name it is listed."""
+    """A trained network to be tested, with the facts that its results repeat.
+
+    Attributes:
+        network: the network.
+        card: of its checkpoint.
+        run: name of the training.
+        method: the method as its results name it.
+        tuned: how many settings of the method were tried on held-out levels; 0 where the settings were given.
+    """
 
     network: nn.Module
     card: Card
@@ -88,20 +116,31 @@ def evaluate_network(
     seed: int,
     stop: Event,
 ) -> list[ImageResult]:
-    """Restore every test image under every level: a row each, fewer if `stop` was set.
+    """Restore every test image under every level, and measure the results.
 
-    `seed` is that of the test distortions, the same for all networks; the rows carry the training's.
+    Args:
+        trained: the network.
+        protocol: the protocol that it is tested under.
+        tests: the test sets.
+        machine: device and threads.
+        seed: of the test distortions, the same for all networks. Results carry the seed of the training.
+        stop: ends the test after the image in hand.
+
+    Returns:
+        One result for each image and level; fewer if `stop` was set.
     """
     torch.set_num_threads(machine.threads)
     network, card = on_device(trained.network, machine.device), trained.card
-    rows: list[ImageResult] = []
+    results: list[ImageResult] = []
     for dataset, photo in track(tests.photos, f"testing {trained.run}", len(tests.photos)):
         if stop.is_set():
             break
         levels = levels_of(photo, dataset, protocol)
         measured = list(measure(network, photo, levels, protocol.convention, machine.device, seed, dataset))
-        for found, alike in zip(measured, invariance([m.restored for m in measured], protocol.convention), strict=True):
-            rows.append(
+        for measurement, alike in zip(
+            measured, invariance([m.restored for m in measured], protocol.convention), strict=True
+        ):
+            results.append(
                 ImageResult(
                     run=trained.run,
                     protocol=protocol.name,
@@ -114,29 +153,35 @@ def evaluate_network(
                     budget=str(Budget.parse(card.config["budget"])),
                     select=card.config.get("select", "last"),
                     tuned=trained.tuned,
-                    split=found.level.split,
-                    distortion=found.level.distortion,
-                    degree=found.level.degree,
+                    split=measurement.level.split,
+                    distortion=measurement.level.distortion,
+                    degree=measurement.level.degree,
                     dataset=dataset,
                     image=photo.name,
-                    psnr=found.psnr,
-                    ssim=found.ssim,
-                    input_psnr=found.input_psnr,
-                    input_ssim=found.input_ssim,
+                    psnr=measurement.psnr,
+                    ssim=measurement.ssim,
+                    input_psnr=measurement.input_psnr,
+                    input_ssim=measurement.input_ssim,
                     invariance=alike,
                 )
             )
-    return rows
+    return results
 
 
 def invariance(restored: Sequence[Tensor], convention: Convention) -> list[float]:
-    """Of each restoration of one content, float (1, 3, H, W), its mean PSNR in dB against all others; nan if alone.
+    """Compute how alike the restorations of one content are.
 
-    Infinite where the others are all equal to it. The mean over the restorations is that over all pairs.
+    Args:
+        restored: restorations of one content under several levels, float (1, 3, H, W).
+        convention: how PSNR is computed.
+
+    Returns:
+        For each restoration, its mean PSNR in dB against all others: infinite where all others equal it, nan where
+        there is no other. The mean over the restorations is the mean over all pairs.
     """
     if len(restored) < 2:
         return [math.nan] * len(restored)
-    alike = [[math.nan] * len(restored) for _ in restored]
+    psnr_of_pairs = [[math.nan] * len(restored) for _ in restored]
     for (i, first), (j, second) in combinations(enumerate(restored), 2):
-        alike[i][j] = alike[j][i] = float(psnr(first, second, convention))
-    return [fmean(value for j, value in enumerate(row) if j != i) for i, row in enumerate(alike)]
+        psnr_of_pairs[i][j] = psnr_of_pairs[j][i] = float(psnr(first, second, convention))
+    return [fmean(value for j, value in enumerate(row) if j != i) for i, row in enumerate(psnr_of_pairs)]

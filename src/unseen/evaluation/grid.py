@@ -27,19 +27,27 @@ from .inputs import at_size_of
 from .metrics import psnr
 
 ENDING = "-grid.png"
-CROP = 256  # side of what is shown of a photograph, pixels
-COLUMNS = 4  # at most
+"""What the names of grids end in."""
+CROP = 256
+"""Side of the centre of a photograph that is shown, pixels."""
+COLUMNS = 4
+"""The most panels in a row."""
 MARGIN, LINE, GAP = 20, 20, 28  # pixels around a panel, to a line of text, and below the last one
 DPI = 128  # a power of two: sizes in inches are exact, and every pixel of a photograph is one of the picture
 POINTS = 8.5  # of the text: with DPI, letters of DejaVu Sans Mono are 9.1 pixels wide
 LETTER = 0.602 * POINTS * DPI / 72
 TITLE: dict[str, Any] = {"family": "DejaVu Sans Mono", "color": "#1a1a1a"}
-REMARK: dict[str, Any] = {"family": "DejaVu Sans", "color": "#5c5c5c"}
+NOTE: dict[str, Any] = {"family": "DejaVu Sans", "color": "#5c5c5c"}
 
 
 @dataclass(frozen=True)
 class GridLevel:
-    """One degree: the distortion as it was given, and its part in a protocol, if it is of one."""
+    """One distortion of a grid.
+
+    Attributes:
+        confounder: the distortion as it was given.
+        split: its role in a protocol; empty where it comes from none.
+    """
 
     confounder: Synthetic
     split: str = ""
@@ -47,28 +55,39 @@ class GridLevel:
 
 @dataclass(frozen=True)
 class GridPanel:
-    """A picture uint8 (H, W, 3) RGB as it is shown, what it is, and a remark."""
+    """One picture of a grid.
+
+    Attributes:
+        pixels: uint8 (H, W, 3) RGB, as shown.
+        title: what is shown.
+        note: PSNR, size or role, below the title.
+    """
 
     pixels: Pixels
     title: str
-    remark: str
+    note: str
 
 
 def levels_from(specs: Sequence[str], protocol: str) -> list[GridLevel]:
-    """The distortions that were given, or else every one that a protocol makes, seen ones first.
+    """Choose the distortions of a grid.
 
-    Raises UserError for one that is unknown, and for a protocol that makes none.
+    Args:
+        specs: distortions as they are given on the command line.
+        protocol: name of a protocol, whose synthetic levels are taken instead, seen ones first; empty for none.
+
+    Raises:
+        UserError: for an unknown distortion, and for a protocol without synthetic levels.
     """
     if not protocol:
         return [GridLevel(Synthetic(spec, parse_distortion(spec, "distortion"))) for spec in specs]
-    found = [GridLevel(c, level.split) for level, c in load_protocol(protocol).levels() if isinstance(c, Synthetic)]
-    if not found:
+    levels = [GridLevel(c, level.split) for level, c in load_protocol(protocol).levels() if isinstance(c, Synthetic)]
+    if not levels:
         raise UserError(f"protocol: {protocol} makes no distortion: all of its pairs are recorded")
-    return found
+    return levels
 
 
 def left_out(protocol: str) -> str:
-    """A line on the levels of a protocol that no picture can show, empty where it shows all of them."""
+    """Name the levels of a protocol that no grid can show, in one line; empty where it shows all of them."""
     loaded = load_protocol(protocol)
     names = [c.name for _, c in loaded.levels() if not isinstance(c, Synthetic)]
     one = "1 level is" if len(names) == 1 else f"{len(names)} levels are"
@@ -78,7 +97,19 @@ def left_out(protocol: str) -> str:
 def make_grids(
     jobs: Sequence[FileJob], levels: Sequence[GridLevel], out: Path, seed: int, device: str, stop: Event
 ) -> DegradeReport:
-    """Draw one picture of each photograph; fewer if `stop` was set. Raises UserError where `out` cannot be written."""
+    """Draw the grid of each photograph.
+
+    Args:
+        jobs: photographs, and the names of their grids.
+        levels: the distortions.
+        out: folder for the grids.
+        seed: of the distortions.
+        device: as PyTorch names it.
+        stop: ends the work after the photograph in hand.
+
+    Raises:
+        UserError: where `out` cannot be written.
+    """
 
     def make(job: FileJob) -> None:
         photo = Photo(job.source, read_photo(job.path))
@@ -90,17 +121,19 @@ def make_grids(
 
 
 def clean_panel(photo: Photo) -> GridPanel:
-    """The middle of the photograph as it is."""
+    """Show the centre of the photograph itself."""
     shown = photo.centre(CROP).pixels
     size, whole = (f"{pixels.shape[1]}×{pixels.shape[0]}" for pixels in (shown, photo.pixels))
     return GridPanel(shown, "clean", f"middle {size} of {whole}" if size != whole else f"{size}")
 
 
 def level_panel(photo: Photo, level: GridLevel, seed: int, device: str) -> GridPanel:
-    """The middle of the copy that `degrade` would write, with the PSNR of what is shown, in RGB and 8 bits.
+    """Show the centre of the copy that `degrade` would write, with its PSNR in RGB and 8 bits.
 
     A smaller copy is enlarged, each pixel to a square, for the eye; and bicubically for PSNR.
-    Raises ValueError where the distortion cannot be applied to this photograph.
+
+    Raises:
+        ValueError: where the distortion cannot be applied to this photograph.
     """
     distortion = level.confounder.distortion
     scale = distortion.scale
@@ -111,13 +144,13 @@ def level_panel(photo: Photo, level: GridLevel, seed: int, device: str) -> GridP
     clean, small = to_tensor(shown.pixels), to_tensor(shown.recorded)
     value = float(psnr(at_size_of(clean, small), clean, Convention()))
     quality = f"PSNR {value:.2f} dB" if math.isfinite(value) else "the same as clean"
-    remarks = [quality, *[f"pixels ×{scale}"] * (scale > 1), *[level.split] * bool(level.split)]
+    notes = [quality, *[f"pixels ×{scale}"] * (scale > 1), *[level.split] * bool(level.split)]
     enlarged = shown.recorded.repeat(scale, axis=0).repeat(scale, axis=1)
-    return GridPanel(enlarged, level.confounder.name, " · ".join(remarks))
+    return GridPanel(enlarged, level.confounder.name, " · ".join(notes))
 
 
 def draw(panels: Sequence[GridPanel]) -> Figure:
-    """Panels in rows, every pixel one pixel of the picture, with their texts beneath."""
+    """Draw panels in rows with their texts beneath; every pixel of a panel is one pixel of the picture."""
     columns = math.ceil(len(panels) / math.ceil(len(panels) / COLUMNS))
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
     width = max(CROP, *(panel.pixels.shape[1] for panel in panels))
@@ -138,8 +171,8 @@ def draw(panels: Sequence[GridPanel]) -> Figure:
 
 
 def _lines(panel: GridPanel, width: int) -> list[tuple[str, dict[str, Any]]]:
-    """The lines of text beneath a panel so many pixels wide, each with its look."""
+    """The lines of text beneath a panel that is `width` pixels wide, each with its style."""
     letters = int(width / LETTER)
     titles = [line.replace(", ", ",") for line in textwrap.wrap(panel.title.replace(",", ", "), letters)]
-    remarks = textwrap.wrap(panel.remark, int(letters * 1.2), break_on_hyphens=False)  # in narrower letters
-    return [(line, TITLE) for line in titles] + [(line, REMARK) for line in remarks]
+    notes = textwrap.wrap(panel.note, int(letters * 1.2), break_on_hyphens=False)  # in narrower letters
+    return [(line, TITLE) for line in titles] + [(line, NOTE) for line in notes]

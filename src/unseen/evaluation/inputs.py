@@ -1,4 +1,4 @@
-"""What a network is given in a test: levels, distorted images, and their quality before restoration."""
+"""Inputs of a test: the levels of a photograph, its distorted images, and their quality before restoration."""
 
 from __future__ import annotations
 
@@ -17,14 +17,31 @@ from .metrics import psnr, ssim
 
 
 def levels_of(photo: Photo, dataset: str, protocol: Protocol) -> list[tuple[Level, Confounder]]:
-    """The levels that a photograph is tested under: the made ones if it is clean, its own if it was recorded."""
+    """The levels that a photograph is tested under, each with its confounder.
+
+    Args:
+        photo: the photograph. A clean one is tested under all synthetic levels, a recorded pair under its own level.
+        dataset: name of its test set.
+        protocol: the protocol.
+    """
     if photo.recorded is None:
         return [(level, c) for level, c in protocol.levels() if isinstance(c, Synthetic)]
     return [(level, c) for level, c in protocol.levels() if isinstance(c, Recorded) and c.degree == dataset]
 
 
 def distort(photo: Photo, confounder: Confounder, convention: Convention, seed: int, dataset: str) -> Tensor:
-    """The test image float (1, 3, h, w) in [0, 1]; the same for every network, whatever else is tested."""
+    """Make the distorted image that networks are tested on; the same for every network, whatever else is tested.
+
+    Args:
+        photo: the photograph; of a recorded pair, its recorded input is returned.
+        confounder: the confounder that distorts it.
+        convention: whether inputs are rounded to 8 bits.
+        seed: of the test distortions.
+        dataset: name of the test set.
+
+    Returns:
+        Float (1, 3, h, w) in [0, 1].
+    """
     if photo.recorded is not None:
         return to_tensor(photo.recorded)
     draws = generator(seed, "test", dataset, photo.name, confounder.name)
@@ -33,7 +50,7 @@ def distort(photo: Photo, confounder: Confounder, convention: Convention, seed: 
 
 
 def judge(image: Tensor, clean: Tensor, convention: Convention) -> tuple[float, float]:
-    """PSNR in dB and SSIM of one image, float (1, 3, H, W)."""
+    """Compute PSNR in dB and SSIM of one image, float (1, 3, H, W), against the clean one of the same shape."""
     return float(psnr(image, clean, convention)), float(ssim(image, clean, convention))
 
 
@@ -41,26 +58,34 @@ def judge(image: Tensor, clean: Tensor, convention: Convention) -> tuple[float, 
 def judge_input(
     photo: Photo, confounder: Confounder, convention: Convention, seed: int, dataset: str
 ) -> tuple[float, float]:
-    """PSNR and SSIM of the distorted image, found once: it is the same for every network.
+    """Compute PSNR in dB and SSIM of the distorted image, which is enlarged bicubically first if it is smaller.
 
-    A smaller one is enlarged bicubically first.
+    The last 100 000 values are kept, because they are the same for every network. Arguments as for `distort`.
     """
     distorted, clean = distort(photo, confounder, convention, seed, dataset), to_tensor(photo.pixels)
     return judge(at_size_of(clean, distorted), clean, convention)
 
 
 def at_size_of(clean: Tensor, distorted: Tensor) -> Tensor:
-    """A distorted image as large as the clean one, enlarged bicubically if it is smaller."""
+    """Enlarge a distorted image bicubically to the size of the clean one; one of that size is returned as it is."""
     scale = clean.shape[-1] // distorted.shape[-1]
     return enlarge(distorted, scale) if scale > 1 else distorted
 
 
 def inputs_of(photo: Photo, dataset: str, protocol: Protocol, seed: int) -> dict[Level, Tensor]:
-    """What networks are given of a photograph, float (1, 3, h, w) in [0, 1], by level; itself first.
+    """Make the distorted images of a photograph (`distort`) under all its levels.
 
-    The images are those of `evaluation.distort`. Where networks enlarge, the photograph itself is no input.
+    Args:
+        photo: the photograph.
+        dataset: name of its test set.
+        protocol: the protocol.
+        seed: of the test distortions.
+
+    Returns:
+        Level → float (1, 3, h, w) in [0, 1]. The undistorted photograph comes first, as the level `UNDISTORTED`, but
+        not where networks enlarge, since it is no input of theirs.
     """
-    found = {UNDISTORTED: to_tensor(photo.pixels)} if protocol.scale == 1 else {}
+    images = {UNDISTORTED: to_tensor(photo.pixels)} if protocol.scale == 1 else {}
     for level, confounder in levels_of(photo, dataset, protocol):
-        found[level] = distort(photo, confounder, protocol.convention, seed, dataset)
-    return found
+        images[level] = distort(photo, confounder, protocol.convention, seed, dataset)
+    return images

@@ -20,28 +20,39 @@ LEVELS = 255
 """The largest value of an 8-bit channel."""
 
 LUMA_WEIGHTS = (65.481, 128.553, 24.966)
+"""Weights of R, G, B in [0, 1] for Y in [16, 235] (ITU-R BT.601, studio range)."""
 
 LUMA_OFFSET = 16.0
-"""ITU-R BT.601, studio range: R, G, B in [0, 1] → Y in [16, 235]."""
+"""Y of black (ITU-R BT.601, studio range)."""
 
 SSIM_RADIUS = 5
+"""Pixels of the window on either side of its centre."""
 
 SSIM_SIGMA = 1.5
+"""Standard deviation of the window, pixels."""
 
 SSIM_K1 = 0.01
+"""Constant K1 of the paper."""
 
 SSIM_K2 = 0.03
+"""Constant K2 of the paper."""
 
 
 def prepare(images: Tensor, convention: Convention) -> Tensor:
-    """What the metrics see of `images`: clipped, rounded, converted and cropped, in this order.
+    """Clip, round, convert and crop images, in this order, as a convention wants it before they are compared.
 
-    images: (B, 3, H, W) RGB, floating point of any precision, nominally in [0, 1].
-    Returns (B, 3, H', W'), or (B, 1, H', W') for Y, float64, detached, on the same device (on the CPU
-    where the device has no float64, as Apple's). NaN stays NaN.
+    Args:
+        images: (B, 3, H, W) RGB, floating point of any precision, nominally in [0, 1].
+        convention: which of these steps are taken.
 
-    Raises `ValueError` for another shape, `TypeError` for integer images, which would silently clip,
-    and `UserError` if the border leaves nothing.
+    Returns:
+        (B, 3, H', W'), or (B, 1, H', W') for Y, float64, detached, on the same device (on the CPU where the device has
+        no float64, as Apple's). NaN stays NaN.
+
+    Raises:
+        ValueError: for another shape.
+        TypeError: for integer images, which would be clipped to 0 and 1.
+        UserError: if the border leaves nothing.
     """
     if images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"images must be (B, 3, H, W), not {tuple(images.shape)}")
@@ -58,13 +69,19 @@ def prepare(images: Tensor, convention: Convention) -> Tensor:
 
 
 def psnr(restored: Tensor, clean: Tensor, convention: Convention) -> Tensor:
-    """Peak signal-to-noise ratio of each image, in decibels: −10 log10 of its mean squared error.
+    """Compute the peak signal-to-noise ratio of each image: −10 log10 of its mean squared error.
 
-    restored, clean: (B, 3, H, W) as for `prepare`, of equal shape. The peak is 1 (255 at 8 bits), for Y
-    too; the mean runs over all pixels and channels of one image.
-    Returns (B,) float64. Images that are identical after `prepare` give +inf, which JSON cannot hold:
-    whoever writes the number must say how, and whoever averages must decide what a perfect image is
-    worth. An image with NaN gives NaN.
+    The peak is 1 (255 at 8 bits), for Y too; the mean runs over all pixels and channels of one image.
+
+    Args:
+        restored: (B, 3, H, W) as for `prepare`.
+        clean: of the same shape.
+        convention: how images are prepared.
+
+    Returns:
+        (B,) float64, dB. Images that are identical after `prepare` give +inf, which JSON cannot hold: whoever writes
+        the number must say how, and whoever averages must decide what a perfect image is worth. An image with NaN
+        gives NaN.
     """
     restored, clean = prepare_pair(restored, clean, convention)
     mean_squared_error = (restored - clean).square().mean(dim=(1, 2, 3))
@@ -72,13 +89,19 @@ def psnr(restored: Tensor, clean: Tensor, convention: Convention) -> Tensor:
 
 
 def ssim(restored: Tensor, clean: Tensor, convention: Convention) -> Tensor:
-    """Structural similarity of each image, at most 1 (Wang et al. 2004, equation 13).
+    """Compute the structural similarity of each image (Wang et al. 2004, equation 13).
 
-    restored, clean: (B, 3, H, W) as for `prepare`, of equal shape. Gaussian window of 11×11 and σ 1.5,
-    K1 0.01, K2 0.03, data range 1, population covariance, averaged over those pixels whose whole
-    window lies in the image, and over the channels.
-    Returns (B,) float64; NaN where an image (less its border) has a side below 11, since no window
-    fits, or holds NaN.
+    Gaussian window of 11×11 and σ 1.5, K1 0.01, K2 0.03, data range 1, population covariance, averaged over those
+    pixels whose whole window lies in the image, and over the channels.
+
+    Args:
+        restored: (B, 3, H, W) as for `prepare`.
+        clean: of the same shape.
+        convention: how images are prepared.
+
+    Returns:
+        (B,) float64, at most 1; NaN where an image (less its border) has a side below 11, since no window fits, or
+        holds NaN.
     """
     restored, clean = prepare_pair(restored, clean, convention)
     if min(restored.shape[-2:]) < 2 * SSIM_RADIUS + 1:
@@ -87,30 +110,30 @@ def ssim(restored: Tensor, clean: Tensor, convention: Convention) -> Tensor:
 
 
 def prepare_pair(restored: Tensor, clean: Tensor, convention: Convention) -> tuple[Tensor, Tensor]:
-    """Both images as `prepare` gives them; `ValueError` if they would be broadcast to each other."""
+    """Prepare both images (`prepare`). Raise ValueError where their shapes differ, since they would be broadcast."""
     if restored.shape != clean.shape:
         raise ValueError(f"restored {tuple(restored.shape)} and clean {tuple(clean.shape)} differ in shape")
     return prepare(restored, convention), prepare(clean, convention)
 
 
 def in_float64(images: Tensor) -> Tensor:
-    """float64, wherever that can be had: Apple's GPUs have none."""
+    """Convert to float64, on the CPU where the device has none, as Apple's GPUs."""
     return (images.cpu() if images.device.type == "mps" else images).double()
 
 
 def round_to_8_bits(values: Tensor) -> Tensor:
-    """The nearest of the 256 levels k/255, for values in [0, 1]."""
+    """Round values in [0, 1] to the nearest of the 256 levels k/255."""
     return (values * LEVELS).round() / LEVELS
 
 
 def luma(rgb: Tensor) -> Tensor:
-    """(B, 3, H, W) RGB in [0, 1] → (B, 1, H, W) BT.601 Y in [16/255, 235/255]."""
+    """Convert (B, 3, H, W) RGB in [0, 1] to (B, 1, H, W) BT.601 Y in [16/255, 235/255]."""
     weights = rgb.new_tensor(LUMA_WEIGHTS).view(3, 1, 1)
     return (LUMA_OFFSET + (weights * rgb).sum(dim=1, keepdim=True)) / LEVELS
 
 
 def without_border(values: Tensor, border: int) -> Tensor:
-    """`values` less `border` pixels on each of the four sides; `UserError` if nothing would be left."""
+    """Cut `border` pixels off each of the four sides. Raise `UserError` if nothing would be left."""
     height, width = values.shape[-2:]
     if 2 * border >= min(height, width):
         raise UserError(f"convention.border: {border} leaves nothing of an image of {width}×{height} pixels")
@@ -118,7 +141,7 @@ def without_border(values: Tensor, border: int) -> Tensor:
 
 
 def ssim_map(first: Tensor, second: Tensor) -> Tensor:
-    """The SSIM of every whole window: (B, C, H, W) float64 of range 1 → (B, C, H − 10, W − 10)."""
+    """Compute the SSIM of every whole window: (B, C, H, W) float64 of range 1 → (B, C, H − 10, W − 10)."""
     c1, c2 = SSIM_K1**2, SSIM_K2**2
     mean_first, mean_second = window_mean(first), window_mean(second)
     product_of_means = mean_first * mean_second
@@ -130,7 +153,7 @@ def ssim_map(first: Tensor, second: Tensor) -> Tensor:
 
 
 def window_mean(values: Tensor) -> Tensor:
-    """The Gaussian-weighted mean in every whole window: (B, C, H, W) → (B, C, H − 10, W − 10).
+    """Compute the Gaussian-weighted mean in every whole window: (B, C, H, W) → (B, C, H − 10, W − 10).
 
     The window is separable, so 11 + 11 products a pixel do in place of 121. They are sums of shifted images:
     torch's convolutions are several times slower than these in float64 on a CPU.

@@ -14,35 +14,39 @@ Crop = NDArray[np.float32]
 """(h, w, 3) in [0, 1]."""
 
 BLOCK = 64
-"""Side of a block that is read by itself, pixels."""
+"""Side of a block whose noise is estimated by itself, pixels."""
 
 SMALLEST = 16
-"""Side in pixels below which nothing is read: the median would be that of a few dozen coefficients."""
+"""Side in pixels below which nothing is estimated: the median would be that of a few dozen coefficients."""
 
 CLIPPED = 0.5
 """Share of black or white values (0 or 1) above which a block is left out: noise cannot be seen where it is clipped."""
 
 PLACES, SIDE = 9, 256
-"""At how many places of a photograph, of which side in pixels, it is looked at."""
+"""Number of places of a photograph where its noise is estimated, and their side in pixels."""
 
 
 def estimate_noise(crops: Iterable[Crop]) -> float:
-    """The reading: σ of white Gaussian noise in gray levels of 255, nan where there is nothing to read it from.
+    """Estimate the standard deviation σ of white Gaussian noise.
 
     Per block of at most 64×64 pixels, the median absolute wavelet coefficient at the finest scale, divided by that of
     a standard normal (Donoho & Johnstone, Ideal spatial adaptation by wavelet shrinkage, Biometrika 1994, section 4.2;
     scikit-image's `estimate_sigma`), averaged over channels. Texture adds to that and never takes away, so the lower
-    quartile over blocks is what is read. Signal-dependent noise is read between its extremes; noise that is
-    correlated, as after JPEG or demosaicking, is read too low.
+    quartile over blocks is taken. The estimate of signal-dependent noise lies between its extremes; that of correlated
+    noise, as after JPEG or demosaicking, is too low.
 
-    crops: float32 (h, w, 3) in [0, 1]; parts with a side below 16 pixels, and blocks that are mostly black or white,
-    are left out.
+    Args:
+        crops: crops of one image, float32 (h, w, 3) in [0, 1]. Crops with a side below 16 pixels, and blocks that are
+            mostly black or white, are left out.
+
+    Returns:
+        σ in gray levels of 255; nan where every crop and block is left out.
     """
-    found = [_read(block) for crop in crops for block in _blocks(crop)]
-    return 255 * float(np.quantile(found, 0.25)) if found else math.nan
+    sigmas = [_sigma_of(block) for crop in crops for block in _blocks(crop)]
+    return 255 * float(np.quantile(sigmas, 0.25)) if sigmas else math.nan
 
 
-def _read(block: Crop) -> float:
+def _sigma_of(block: Crop) -> float:
     """σ in the mean over channels, in units of the range; 0 for a channel without any detail."""
     # Importing it takes a second.
     from skimage.restoration import estimate_sigma
@@ -65,5 +69,5 @@ def _blocks(crop: Crop) -> Iterator[Crop]:
 
 
 def noise_level(image: Tensor) -> float:
-    """The reading of one image, float (1, 3, H, W) in [0, 1]."""
+    """Estimate the noise level of one image, float (1, 3, H, W) in [0, 1], as `estimate_noise` does."""
     return estimate_noise([image[0].permute(1, 2, 0).numpy()])

@@ -1,4 +1,4 @@
-"""What the noise estimator reads under the levels of a protocol: the scale on which a card says where it is safe."""
+"""Quality of a network by level, with the noise level of the distorted images: the tables of a card."""
 
 from __future__ import annotations
 
@@ -20,33 +20,53 @@ from .results import ImageResult
 def noise_by_level(
     photos: Sequence[tuple[str, Photo]], protocol: Protocol, seed: int
 ) -> dict[tuple[str, Level], float]:
-    """The mean reading in gray levels of 255, by data set and level; nan where the estimator can tell of no image.
+    """Estimate the mean noise level of distorted photographs.
 
-    photos: as `Tests` has them, with the name of their set. seed: of the test distortions, as for `evaluate`.
+    Args:
+        photos: test photographs, each after the name of its set (`BenchmarkSets.photos`).
+        protocol: the protocol whose levels distort them.
+        seed: of the test distortions, as for `evaluate_network`.
+
+    Returns:
+        (name of the set, level) → mean noise level in gray levels of 255; nan where no image has an estimate.
     """
-    readings: dict[tuple[str, Level], list[float]] = {}
+    noise_levels: dict[tuple[str, Level], list[float]] = {}
     for dataset, photo in track(photos, "reading the noise", len(photos)):
         for level, image in inputs_of(photo, dataset, protocol, seed).items():
-            readings.setdefault((dataset, level), []).append(noise_level(image))
-    return {key: mean_noise(values) for key, values in readings.items()}
+            noise_levels.setdefault((dataset, level), []).append(noise_level(image))
+    return {key: mean_noise(values) for key, values in noise_levels.items()}
 
 
-def quality_of(rows: Iterable[ImageResult], noise: Mapping[tuple[str, Level], float]) -> list[Quality]:
-    """From the rows of one network, and what `readings.read_noise` read on the same tests; by data set and level."""
-    found = [
-        Quality.of(level, dataset, [(row.input_psnr, row.psnr) for row in group], noise.get((dataset, level), math.nan))
-        for (dataset, level), group in grouped(rows, lambda row: (row.dataset, row.level)).items()
+def quality_of(results: Iterable[ImageResult], noise: Mapping[tuple[str, Level], float]) -> list[Quality]:
+    """Summarise the results of one network by test set and level.
+
+    Args:
+        results: image results of one network.
+        noise: what `noise_by_level` gave for the same tests.
+
+    Returns:
+        One quality for each set and level of `results`, then one for the undistorted photographs of each set whose
+        noise level is known; their PSNR after restoration was not measured, and is nan.
+    """
+    qualities = [
+        Quality.of(
+            level,
+            dataset,
+            [(result.input_psnr, result.psnr) for result in group],
+            noise.get((dataset, level), math.nan),
+        )
+        for (dataset, level), group in grouped(results, lambda result: (result.dataset, result.level)).items()
     ]
-    sets = {quality.dataset: quality.images for quality in found}
+    sets = {quality.dataset: quality.images for quality in qualities}
     clean = [
         Quality.of(UNDISTORTED, name, [(math.inf, math.nan)] * images, noise[name, UNDISTORTED])
         for name, images in sets.items()
         if (name, UNDISTORTED) in noise
     ]
-    return found + clean
+    return qualities + clean
 
 
-def mean_noise(readings: Iterable[float]) -> float:
-    """Over the images that could be read; nan if there is none."""
-    known = [reading for reading in readings if not math.isnan(reading)]
-    return fmean(known) if known else math.nan
+def mean_noise(noise_levels: Iterable[float]) -> float:
+    """Average the noise levels that are not nan; nan if all are."""
+    estimates = [sigma for sigma in noise_levels if not math.isnan(sigma)]
+    return fmean(estimates) if estimates else math.nan

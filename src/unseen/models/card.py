@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself: how good it is at which severity, where it is safe, and all of it in words."""
+"""Cards of checkpoints: how a network was trained, how well it restores at which severity, and where it is safe."""
 
 from __future__ import annotations
 
@@ -17,18 +17,27 @@ from ..core.statistics import estimate
 from ..protocols.levels import Level, Split
 
 VALIDATION = "validation"
-"""The `dataset` of what was measured on photographs of the training side."""
+"""The `dataset` of a quality that was measured on validation photographs of the training."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What one network does to the images of one data set under one level of distortion.
+    """How well one network restores the images of one data set under one level of distortion.
 
-    input_psnr, psnr: mean PSNR in dB of the distorted images and of the restored ones; infinite where an image is
-    exact, psnr nan where it was not measured. gain: the mean of what an image gains, dB. low, high: its 95 % interval
-    over images (Student's t, of one training); nan where there is none, with one image or a gain that is not finite.
-    noise: what the noise estimator reads on the distorted images, in the mean, gray levels of 255
-    (`unseen.restoration.self_check.estimate_noise`); nan where it cannot tell.
+    Attributes:
+        split: role of the level in the protocol.
+        distortion: name of the distortion.
+        degree: of the level, a number or words.
+        dataset: name of the data set.
+        images: how many images were measured.
+        input_psnr: mean PSNR of the distorted images, dB; infinite where an image is exact.
+        psnr: mean PSNR of the restored images, dB; infinite where an image is exact, nan where it was not measured.
+        gain: mean over images of PSNR after less PSNR before restoration, dB.
+        low: lower end of the 95 % interval of `gain` over images (Student's t, of one training); nan where there is
+            none, with one image or a gain that is not finite.
+        high: upper end of that interval.
+        noise: mean noise level of the distorted images as it is estimated (`evaluation.noise.estimate_noise`), gray
+            levels of 255; nan where it cannot be estimated.
     """
 
     split: Split
@@ -45,7 +54,14 @@ class Quality:
 
     @classmethod
     def of(cls, level: Level, dataset: str, psnrs: Sequence[tuple[float, float]], noise: float) -> Self:
-        """From the PSNR of input and output of every image."""
+        """Compute the quality from the images' results.
+
+        Args:
+            level: the level.
+            dataset: name of the data set.
+            psnrs: PSNR before and after restoration of every image, dB.
+            noise: mean noise level of the distorted images, gray levels of 255.
+        """
         # inf - inf is no number, but an exact image left exact has gained nothing.
         gains = [0.0 if before == after else after - before for before, after in psnrs]
         gain, half = fmean(gains), estimate(gains).spread
@@ -55,6 +71,7 @@ class Quality:
 
     @property
     def level(self) -> Level:
+        """The level that was measured."""
         return Level(self.split, self.distortion, self.degree)
 
     @property
@@ -65,27 +82,37 @@ class Quality:
 
 @dataclass(frozen=True)
 class Envelope:
-    """Readings of the noise estimator between which a network is safe, ends included, gray levels of 255.
+    """The range of noise levels within which a network is safe.
 
-    lowest, highest: what was tested and found safe at the ends.
+    Attributes:
+        low: lowest noise level, included, gray levels of 255.
+        high: highest noise level, included.
+        lowest: the tested level at the lower end, which is safe.
+        highest: the tested level at the upper end, which is safe.
     """
 
-    low: Number
-    high: Number
+    low: float
+    high: float
     lowest: Quality
     highest: Quality
 
 
 def envelope(qualities: Iterable[Quality]) -> Envelope | None:
-    """The safe envelope as the noise estimator sees it; None where fewer than two neighbouring levels are safe.
+    """Find the range of estimated noise levels in which a network is safe.
 
-    All levels that have a reading are put in its order, whatever distorts, and the undistorted photographs with them:
-    the estimator does not know either what it reads. The envelope is the longest run of levels that are all safe, and
-    its ends are the mean readings of the outermost. So one level where the network does harm, or may do, ends it, and
-    nothing is said beyond what was tested.
+    All levels whose noise level is known are put in its order, whatever distorts, and the undistorted photographs with
+    them, because the estimator does not know the distortion either. The envelope is the longest run of levels that are
+    all safe, and its ends are the mean noise levels of the outermost. So one level where the network does harm, or may
+    do, ends it, and nothing is said beyond what was tested.
+
+    Args:
+        qualities: the quality under every tested level.
+
+    Returns:
+        The envelope; None where fewer than two neighbouring levels are safe.
     """
-    read = sorted((q for q in qualities if not math.isnan(q.noise)), key=lambda q: (q.noise, q.safe))
-    runs = [list(run) for safe, run in groupby(read, key=lambda q: q.safe) if safe]
+    by_noise = sorted((q for q in qualities if not math.isnan(q.noise)), key=lambda q: (q.noise, q.safe))
+    runs = [list(run) for safe, run in groupby(by_noise, key=lambda q: q.safe) if safe]
     longest = max(runs, key=len, default=[])
     if len(longest) < 2:
         return None
@@ -93,30 +120,34 @@ def envelope(qualities: Iterable[Quality]) -> Envelope | None:
 
 
 def safety(qualities: Sequence[Quality]) -> str:
-    """The envelope in one sentence."""
+    """Say in one sentence where a network is safe (`envelope`)."""
     if not qualities:
         return "Where it is safe is not known: its card tells no quality."
-    found = envelope(qualities)
-    if found is None:
+    safe = envelope(qualities)
+    if safe is None:
         few = " One image tells no interval." if all(q.images < 2 for q in qualities) else ""
         return f"Where it is safe is not known: there are no two neighbouring levels where the gain is sure.{few}"
-    least = min(q.images for q in qualities if found.low <= q.noise <= found.high)
+    least = min(q.images for q in qualities if safe.low <= q.noise <= safe.high)
     return (
-        f"Safe where the noise reads {found.low:.1f} to {found.high:.1f} gray levels of 255, from "
-        f"{found.lowest.level.name} to {found.highest.level.name}: the gain over the input is above zero, by "
+        f"Safe where the noise reads {safe.low:.1f} to {safe.high:.1f} gray levels of 255, from "
+        f"{safe.lowest.level.name} to {safe.highest.level.name}: the gain over the input is above zero, by "
         f"the lower end of its 95 % interval, at every tested level that reads so ({least} images or more a level)."
     )
 
 
 @dataclass(frozen=True)
 class Card:
-    """What a checkpoint says about itself.
+    """How the weights of a checkpoint were trained, and how well they restore.
 
-    version: of the package that wrote it. config: the resolved configuration of the run. protocol_hash:
-    of the protocol it was trained under. evaluations: gradient evaluations spent up to these weights. data: the digest
-    of the photographs it was trained on, and photographs: how many these are, validation left out. levels: what the
-    protocol calls seen, held out and unseen. quality: what was measured of these weights, by level. Empty, or 0, where
-    that was not recorded: the last three are younger than the rest.
+    Attributes:
+        version: of the package that wrote the checkpoint.
+        config: the resolved configuration of the run.
+        protocol_hash: of the protocol of the training.
+        evaluations: gradient evaluations spent up to these weights.
+        data: digest of the training photographs.
+        photographs: number of training photographs, validation left out; 0 in old checkpoints, which did not record it.
+        levels: the seen, held-out and unseen levels of the protocol; empty in old checkpoints.
+        quality: the measured quality by level; empty in old checkpoints, and before it is measured.
     """
 
     version: str
@@ -148,6 +179,8 @@ class _Configured:
 
 @dataclass(frozen=True)
 class _Outline:
+    """A card of which only the configuration is read."""
+
     config: _Configured
 
 

@@ -1,4 +1,4 @@
-"""Weights with their card, and the state from which a run goes on bit for bit. safetensors only: no pickles."""
+"""Checkpoints: weights with their card, and the state from which a run goes on bit for bit; safetensors, no pickles."""
 
 from __future__ import annotations
 
@@ -25,15 +25,24 @@ CHECKPOINT = "checkpoint.safetensors"
 
 
 def save_checkpoint(path: Path, weights: Mapping[str, Tensor], card: Card) -> None:
-    """Write a network's state dict with its card, under a temporary name first."""
+    """Write a network's state dict with its card, atomically. Raise UserError where the file cannot be written."""
     _write(path, weights, "unseen", card.to_json())
 
 
 def with_quality(path: Path, quality: Sequence[Quality]) -> Card:
-    """Write what was measured into a checkpoint's card, in place of what it told before; returns the new card.
+    """Replace the quality in a checkpoint's card.
 
-    path: the file, or the folder of a run. The weights stay as they are, bit for bit, and so does the time of the file,
-    which says how old they are. Raises UserError where it is no checkpoint, or cannot be written.
+    The weights stay as they are, bit for bit, and so does the time of the file, which says how old they are.
+
+    Args:
+        path: the checkpoint, or the folder of a run.
+        quality: the measured quality by level.
+
+    Returns:
+        The new card.
+
+    Raises:
+        UserError: where the file is no checkpoint, or cannot be written.
     """
     path = _file_of(path)
     tensors, text = _read(path, "unseen")
@@ -45,38 +54,43 @@ def with_quality(path: Path, quality: Sequence[Quality]) -> Card:
 
 
 def load_checkpoint(path: Path, backbone: str = "") -> tuple[nn.Module, Card]:
-    """The network of a checkpoint, in evaluation mode on the CPU, and its card.
+    """Load the network of a checkpoint, in evaluation mode on the CPU, and its card.
 
-    path: the file, or the folder of a run. backbone: needed only where the network is of the user's own
-    code, named by a dotted path: code that a file names is never imported on the file's word alone.
-    Raises UserError for anything that is not a whole checkpoint of this package.
+    Args:
+        path: the checkpoint, or the folder of a run.
+        backbone: needed only where the network is of the user's own code, named by a dotted path: code that a file
+            names is never imported on the file's word alone.
+
+    Raises:
+        UserError: for anything that is not a whole checkpoint of this package.
     """
     path = _file_of(path)
     tensors, text = _read(path, "unseen")
     card = read_card_json(text, path)
-    named = card.config["backbone"]
-    if name_of(named) not in BACKBONES and backbone != named:
-        raise UserError(f"{path}: backbone: {named!r} is code of your own; confirm it with --backbone {named}")
-    network = build(named, BACKBONES, f"{path}: backbone", nn.Module)
+    spec = card.config["backbone"]
+    if name_of(spec) not in BACKBONES and backbone != spec:
+        raise UserError(f"{path}: backbone: {spec!r} is code of your own; confirm it with --backbone {spec}")
+    network = build(spec, BACKBONES, f"{path}: backbone", nn.Module)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         reason = shorten(str(error).splitlines()[1], 200)
-        raise UserError(f"{path}: the weights do not fit {named!r}: {reason}") from error
+        raise UserError(f"{path}: the weights do not fit {spec!r}: {reason}") from error
     return network.eval(), card
 
 
 def read_card(path: Path) -> Card:
-    """The card alone, of a file or the folder of a run; nothing that it names is built or imported.
+    """Read the card of a checkpoint, or of the folder of a run; nothing that the card names is built or imported.
 
-    Raises UserError for anything that is not a checkpoint of this package.
+    Raises:
+        UserError: for anything that is not a checkpoint of this package.
     """
     path = _file_of(path)
     return read_card_json(_read(path, "unseen", weights=False)[1], path)
 
 
 def _file_of(path: Path) -> Path:
-    """The checkpoint of a run, if its folder is given. Raises UserError for a folder of several runs."""
+    """The checkpoint in the folder of a run; a file is returned as it is. Raises UserError for a folder of runs."""
     runs = sorted(file.parent for file in path.glob(f"*/{CHECKPOINT}"))
     if runs and not (path / CHECKPOINT).exists():
         raise UserError(f"{path}: holds {len(runs)} runs; give one of them, such as {runs[0]}")
@@ -84,13 +98,13 @@ def _file_of(path: Path) -> Path:
 
 
 def save_state(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], facts: Mapping[str, Any]) -> None:
-    """Write what a run needs to go on: groups of tensors, and plain facts."""
+    """Write the state from which a run goes on, atomically: groups of tensors by name, and facts that JSON can hold."""
     flat = {f"{group}/{name}": value for group, members in tensors.items() for name, value in members.items()}
     _write(path, flat, "unseen-resume", json.dumps(facts))
 
 
 def load_state(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """What `save_state` wrote. Raises UserError for anything else."""
+    """Read what `save_state` wrote: groups of tensors, and facts. Raise UserError for any other file."""
     flat, text = _read(path, "unseen-resume")
     groups: dict[str, dict[str, Tensor]] = {}
     for key, value in flat.items():
@@ -103,13 +117,13 @@ def load_state(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """An optimiser's state by parameter index and name; its settings belong to the configuration."""
+    """The tensors of an optimiser's state, keyed `INDEX.NAME`; its settings belong to the configuration."""
     state = optimiser.state_dict()["state"]
     return {f"{i}.{name}": value for i, entries in state.items() for name, value in entries.items()}
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Take up what `optimiser_tensors` gave."""
+    """Put the tensors that `optimiser_tensors` gave back into an optimiser."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         i, _, name = key.partition(".")

@@ -1,4 +1,4 @@
-"""A network on a device, and what it makes of a batch."""
+"""Inference: a network on a device, and its output for a batch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def on_device(network: nn.Module, device: str) -> nn.Module:
-    """The network where it is to compute, channels last in memory: half again as fast on a CPU."""
+    """Move a network to a device, its weights channels last in memory: half again as fast on a CPU."""
     network = network.to(device)
     for parameter in network.parameters():
         if parameter.ndim == 4:  # Module.to would stumble over those of five dimensions
@@ -17,6 +17,6 @@ def on_device(network: nn.Module, device: str) -> nn.Module:
 
 @torch.inference_mode()
 def restore_batch(network: nn.Module, distorted: Tensor, device: str) -> Tensor:
-    """The network's output, on the CPU, for float (B, 3, H, W) in [0, 1]."""
+    """Restore a batch, float (B, 3, H, W) in [0, 1]: the output on the CPU, without gradients."""
     restored: Tensor = network(distorted.to(device))
     return restored.cpu()

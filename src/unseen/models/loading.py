@@ -1,4 +1,4 @@
-"""Models by name or by path, whatever wrote them: ready to restore."""
+"""Models by name or by path, whichever program wrote them, ready to restore."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ..core.errors import UserError
-from ..core.registry import did_you_mean
+from ..core.wording import did_you_mean
 from .card import Card
 from .checkpoint import load_checkpoint
 from .inference import on_device, restore_batch
@@ -28,8 +28,12 @@ DEFAULT = "denoiser"
 class Model:
     """A network that restores, wherever it came from.
 
-    name: for messages. run: float32 (B, 3, H, W) in [0, 1] on the CPU → float32 (B, 3, scale·H, scale·W) on the CPU,
-    not clipped; any size from 1×1, from any thread. card: None unless it is a checkpoint of unseen.
+    Attributes:
+        name: of the model, for messages.
+        run: float32 (B, 3, H, W) in [0, 1] on the CPU → float32 (B, 3, scale·H, scale·W) on the CPU, not clipped; any
+            size from 1×1, from any thread.
+        receptive_field: how far its outputs depend on inputs, its stride and its scale.
+        card: of a checkpoint of unseen; None for other models.
     """
 
     name: str
@@ -39,53 +43,70 @@ class Model:
 
 
 def shipped() -> dict[str, Path]:
-    """The models that come with the package, by name."""
+    """The checkpoints that come with the package: name → file."""
     folder = Path(str(resources.files(__package__))) / "shipped"
     return {file.stem: file for file in sorted(folder.glob("*.safetensors"))}
 
 
 def load_model(spec: str, device: str = "cpu", backbone: str = "") -> Model:
-    """A model by the name of a shipped one or by a path.
+    """Load a model by the name of a shipped one or by a path. No pickle is executed, whatever the file holds.
 
-    spec: a name (`shipped`); a run's folder or its checkpoint; an ONNX file (extra `onnx`); or weights that spandrel
-        recognises, .pth, .pt, .ckpt or .safetensors (extra `zoo`). A name goes before a file of that name.
-    device: as PyTorch names it; ONNX files run on `cpu` and on `cuda`. backbone: as for `load_checkpoint`.
+    Args:
+        spec: a name (`shipped`); a run's folder or its checkpoint; an ONNX file (extra `onnx`); or weights that
+            spandrel recognises, .pth, .pt, .ckpt or .safetensors (extra `zoo`). A name goes before a file of that name.
+        device: as PyTorch names it; ONNX files run on `cpu` and on `cuda`.
+        backbone: as for `load_checkpoint`.
 
-    No pickle is executed, whatever the file holds. Raises UserError for what is none of these, for a model that does
-    something else than restore colour images, and for an extra that is not installed.
+    Raises:
+        UserError: for any other file, for a model that does something else than restore colour images, and for an
+            extra that is not installed.
     """
     path = located(spec)
     if path.suffix.lower() == ".onnx":
         opened = open_onnx(path, device)
-        return model_of(opened.network, spec, opened.card, reach=opened.reach)
+        return model_of(opened.network, spec, opened.card, receptive_field=opened.receptive_field)
     network, card = load_network(spec, backbone)
     return model_of(network, spec, card, device)
 
 
 def model_of(
-    network: nn.Module, name: str, card: Card | None = None, device: str = "cpu", reach: ReceptiveField | None = None
+    network: nn.Module,
+    name: str,
+    card: Card | None = None,
+    device: str = "cpu",
+    receptive_field: ReceptiveField | None = None,
 ) -> Model:
-    """A model of any network that maps float32 (B, 3, H, W) in [0, 1] to (B, 3, scale·H, scale·W), at any size.
+    """Make a model of a network.
 
     The network itself is moved to the device and put into evaluation mode, and stays so. Several threads may restore
     with it at once if its `forward` leaves everything but its output as it was, as those of `BACKBONES` do.
-    reach: measured (`reach_of`) where it is not given. Raises UserError, naming the model, where it cannot be.
+
+    Args:
+        network: maps float32 (B, 3, H, W) in [0, 1] to (B, 3, scale·H, scale·W), at any size.
+        name: of the model, for messages.
+        card: of its checkpoint, if it has one.
+        device: as PyTorch names it.
+        receptive_field: measured (`receptive_field_of`) where it is None.
+
+    Raises:
+        UserError: naming the model, where the receptive field cannot be measured.
     """
     network.eval()
     try:
-        reach = reach or receptive_field_of(network)
+        receptive_field = receptive_field or receptive_field_of(network)
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     except Exception as error:  # networks of others may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{name}: its network fails on an image: {reason}") from error
-    return Model(name, partial(restore_batch, on_device(network, device), device=device), reach, card)
+    return Model(name, partial(restore_batch, on_device(network, device), device=device), receptive_field, card)
 
 
 def load_network(spec: str, backbone: str = "") -> tuple[nn.Module, Card | None]:
-    """The network behind a spec of `load_model`, on the CPU and in evaluation mode, and its card if it has one.
+    """Load the network behind a spec of `load_model`, on the CPU and in evaluation mode, and its card if it has one.
 
-    Raises UserError as `load_model` does, and for an ONNX file, which holds no network of PyTorch.
+    Raises:
+        UserError: as `load_model` does, and for an ONNX file, which holds no network of PyTorch.
     """
     path = located(spec)
     if path.suffix.lower() == ".onnx":
@@ -96,12 +117,12 @@ def load_network(spec: str, backbone: str = "") -> tuple[nn.Module, Card | None]
 
 
 def located(spec: str) -> Path:
-    """The file or folder behind a name or a path. Raises UserError where there is neither."""
-    known = shipped()
-    path = known.get(spec, Path(spec))
+    """The file or folder behind the name of a shipped model or a path. Raises UserError where there is neither."""
+    models = shipped()
+    path = models.get(spec, Path(spec))
     if not spec or not os.path.exists(path):
-        names = ", ".join(known) or "none"
+        names = ", ".join(models) or "none"
         raise UserError(
-            f"model: {spec!r} is no file and no shipped model ({names}){did_you_mean(spec, known)}; give a path"
+            f"model: {spec!r} is no file and no shipped model ({names}){did_you_mean(spec, models)}; give a path"
         )
     return path

@@ -27,27 +27,34 @@ Size = tuple[int, int, int]
 """Images, height, width."""
 
 SIZES: tuple[Size, ...] = ((1, 8, 8), (2, 16, 23), (1, 61, 47), (1, 64, 96), (1, 157, 131))
-"""What an exported file is checked at."""
+"""Sizes at which an exported file is compared with PyTorch."""
 
 TOLERANCE = 1e-4
-"""By how much it may differ from PyTorch at any pixel of those, in units of white."""
+"""The largest difference from PyTorch at any pixel of those sizes, in units of white."""
 
 OPSET = 18
-"""Of ONNX: old enough for the programs that read such files, and the oldest that PyTorch's exporter writes itself."""
+"""Version of ONNX's operators: old enough for the programs that read such files, and the oldest that PyTorch writes."""
 
 
 def export_checkpoint(spec: str, path: Path, backbone: str = "") -> dict[Size, float]:
-    """Write a model as ONNX, and return by how much it differs from PyTorch: the largest over all pixels at each size.
-
-    spec, backbone: as for `load_network`. path: a file that ends in .onnx.
+    """Write a model as ONNX, and compare it with PyTorch.
 
     The file has one input `image`, float32 (batch, 3, height, width) in [0, 1], and one output `restored`, (batch, 3,
     scale·height, scale·width), not clipped; batch, height and width are free. Its metadata tells, as JSON, the card
-    (`unseen`, where the model has one), the reach (`unseen.reach`), the smallest height and width that it takes
-    (`unseen.smallest`; `open_onnx` continues smaller images) and the version (`unseen.version`).
+    (`unseen`, where the model has one), the receptive field (`unseen.reach`), the smallest height and width that it
+    takes (`unseen.smallest`; `open_onnx` continues smaller images) and the version (`unseen.version`).
 
-    Raises UserError, and leaves what was at `path`, where the network cannot be exported, differs by more than
-    `TOLERANCE` anywhere, or the extra `onnx` is not installed.
+    Args:
+        spec: as for `load_network`.
+        path: a file that ends in .onnx.
+        backbone: as for `load_network`.
+
+    Returns:
+        Size → largest difference over all pixels, in units of white.
+
+    Raises:
+        UserError: where the network cannot be exported, differs by more than `TOLERANCE` anywhere, or the extra `onnx`
+            is not installed. A file that was at `path` then stays.
     """
     if path.suffix.lower() != ".onnx":
         raise UserError(f"{path}: an ONNX file ends in .onnx")
@@ -61,15 +68,15 @@ def export_checkpoint(spec: str, path: Path, backbone: str = "") -> dict[Size, f
 
 
 def export_network(
-    network: nn.Module, path: Path, reach: ReceptiveField, card: Card | None = None
+    network: nn.Module, path: Path, receptive_field: ReceptiveField, card: Card | None = None
 ) -> dict[Size, float]:
-    """`export` for a network in memory, on the CPU and in evaluation mode."""
+    """Do as `export_checkpoint` for a network in memory, on the CPU and in evaluation mode."""
     if isinstance(network, Padded):
         least = next_multiple(network.smallest, network.multiple)
     else:
         least = int(getattr(network, "stride", 1))
     program = traced(network, path, least)
-    metadata = {"unseen.version": json.dumps(__version__), RECEPTIVE_FIELD: json.dumps(asdict(reach))}
+    metadata = {"unseen.version": json.dumps(__version__), RECEPTIVE_FIELD: json.dumps(asdict(receptive_field))}
     if card is not None:
         metadata[CARD] = card.to_json()
     with replacing(path) as temporary:
@@ -78,35 +85,36 @@ def export_network(
             program.save(temporary, external_data=False)
             if largest_difference(network, temporary, (1, smallest, smallest)) <= TOLERANCE:
                 break
-        found = {size: largest_difference(network, temporary, size) for size in SIZES}
-        worst = max(found, key=lambda size: found[size])
-        if not found[worst] <= TOLERANCE:
+        differences = {size: largest_difference(network, temporary, size) for size in SIZES}
+        worst = max(differences, key=lambda size: differences[size])
+        if not differences[worst] <= TOLERANCE:
             raise UserError(
-                f"{path}: not written: at {size_in_words(worst)} it differs from PyTorch by {found[worst]:.1e}, "
+                f"{path}: not written: at {size_in_words(worst)} it differs from PyTorch by {differences[worst]:.1e}, "
                 f"more than {TOLERANCE:g}; this network cannot be exported for all sizes"
             )
-    return found
+    return differences
 
 
 def largest_difference(network: nn.Module, path: Path, size: Size) -> float:
-    """The largest between PyTorch and ONNX Runtime on random images of a size; infinite where the latter fails."""
+    """Compare PyTorch with ONNX Runtime on random images of a size; infinite where ONNX Runtime fails."""
     count, height, width = size
     images = torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         expected: Tensor = network(images)
         try:
-            found: Tensor = open_onnx(path).network(images)
+            restored: Tensor = open_onnx(path).network(images)
         except UserError:
             raise
         except Exception:  # ONNX Runtime has an exception for each of its states, and no common one
             return float("inf")
-    return float((found - expected).abs().max()) if found.shape == expected.shape else float("inf")
+    return float((restored - expected).abs().max()) if restored.shape == expected.shape else float("inf")
 
 
 def traced(network: nn.Module, path: Path, least: int) -> torch.onnx.ONNXProgram:
-    """The network's graph with free batch, height and width, followed on an image of odd sides above `least`.
+    """Trace a network into a graph with free batch, height and width, on images of odd sides above `least`.
 
-    Raises UserError, naming `path`, where it cannot be.
+    Raises:
+        UserError: naming `path`, where PyTorch cannot export the network.
     """
     image = torch.rand(2, 3, 2 * least + 65, 2 * least + 39, generator=torch.Generator().manual_seed(0))
     try:
@@ -130,7 +138,7 @@ def traced(network: nn.Module, path: Path, least: int) -> torch.onnx.ONNXProgram
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Nothing printed, warned of or logged: the exporter tells its steps and its doubts, and the check decides."""
+    """Silence prints, warnings and logs: the exporter tells its steps and its doubts, and the comparison decides."""
     before = logging.root.manager.disable
     with (
         warnings.catch_warnings(),
@@ -146,11 +154,13 @@ def silence() -> Iterator[None]:
 
 
 def size_in_words(size: Size) -> str:
-    """`2 images of 23×16 pixels`."""
+    """A size in words, such as `2 images of 23×16 pixels`."""
     count, height, width = size
     return f"{count} image{'s' * (count > 1)} of {width}×{height} pixels"
 
 
-def lines(found: Mapping[Size, float]) -> list[str]:
-    """What `export` found, a line for each size, as it is printed."""
-    return [f"{size_in_words(size)}: differs from PyTorch by {value:.1e} at most" for size, value in found.items()]
+def lines(differences: Mapping[Size, float]) -> list[str]:
+    """The differences that an export returned, a line for each size, as they are printed."""
+    return [
+        f"{size_in_words(size)}: differs from PyTorch by {value:.1e} at most" for size, value in differences.items()
+    ]

@@ -1,4 +1,4 @@
-"""ONNX files as networks, run by ONNX Runtime: ours, which tell what they need, and those of others."""
+"""ONNX files as networks, run by ONNX Runtime: files of unseen, whose metadata tell sizes and scale, and others."""
 
 from __future__ import annotations
 
@@ -18,21 +18,27 @@ from .receptive_field import ReceptiveField
 from .spandrel_weights import Adapted
 
 CARD, RECEPTIVE_FIELD, SMALLEST = "unseen", "unseen.reach", "unseen.smallest"
-"""Keys of what our own files tell in their metadata, all as JSON; the card only where there was one."""
+"""Keys in the metadata of files that unseen wrote; values are JSON. The card is there if the model had one."""
 
 MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
-"""Of which sizes may have to be multiples, or how small they may be: what is tried with files of others."""
+"""Sizes that are tried with files of other programs: what sides must be multiples of, and the smallest side."""
 
 MOST = 1024
-"""Pixels that a stride or a smallest side can be: a file that told more could have any memory taken."""
+"""The largest stride and smallest side that a file may state, pixels: beyond it, a file could take any memory."""
 
 
 @dataclass(frozen=True)
-class Opened:
-    """network: float32 (B, 3, H, W) in [0, 1] on the CPU, any size from 1×1. reach: None where it must be measured."""
+class OnnxModel:
+    """An ONNX file, opened.
+
+    Attributes:
+        network: float32 (B, 3, H, W) in [0, 1] on the CPU → the restored images, any size from 1×1.
+        receptive_field: as the file states it; None where it must be measured.
+        card: of the checkpoint that the file was made from, if it tells one.
+    """
 
     network: nn.Module
-    reach: ReceptiveField | None = None
+    receptive_field: ReceptiveField | None = None
     card: Card | None = None
 
 
@@ -46,20 +52,27 @@ class Session(nn.Module):
         self.dtype = np.float16 if self.input.type == "tensor(float16)" else np.float32
 
     def forward(self, x: Tensor) -> Tensor:
-        given = np.ascontiguousarray(x.numpy(), dtype=self.dtype)
-        return torch.from_numpy(self.session.run(None, {self.input.name: given})[0].astype(np.float32, copy=False))
+        """Run the file on (B, C, H, W)."""
+        images = np.ascontiguousarray(x.numpy(), dtype=self.dtype)
+        return torch.from_numpy(self.session.run(None, {self.input.name: images})[0].astype(np.float32, copy=False))
 
 
-def open_onnx(path: Path, device: str = "cpu") -> Opened:
-    """An ONNX file that restores, ours or another's.
+def open_onnx(path: Path, device: str = "cpu") -> OnnxModel:
+    """Open an ONNX file that restores, of unseen or of another program.
 
     It must have one input and one output, float32 or float16 (B, C, H, W) with C 1 or 3 and any height and width; B may
-    be fixed at 1. Sizes that it cannot take are continued and cut (`Padded`); files of others show by trial which.
+    be fixed at 1. Sizes that it cannot take are continued and cut (`Padded`); for files of other programs,
+    trials show which.
 
-    Raises UserError where ONNX Runtime is not installed or has no such device, and for any other file.
+    Args:
+        path: the file.
+        device: `cpu`, `cuda` or `cuda:1`.
+
+    Raises:
+        UserError: where ONNX Runtime is not installed or has no such device, and for any other file.
     """
     session = _session(path, device)
-    told = session.get_modelmeta().custom_metadata_map
+    metadata = session.get_modelmeta().custom_metadata_map
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or len(outputs) != 1:
         raise UserError(f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs; one image to one is needed")
@@ -74,7 +87,7 @@ def open_onnx(path: Path, device: str = "cpu") -> Opened:
     if isinstance(batch, int) and batch != 1:
         raise UserError(f"{path}: takes {batch} images at a time alone; export it for any number")
     network = Adapted(Session(session), gray=channels == 1, singly=isinstance(batch, int)).eval()
-    return _ours(path, network, told) if RECEPTIVE_FIELD in told else Opened(_padded(path, network))
+    return _ours(path, network, metadata) if RECEPTIVE_FIELD in metadata else OnnxModel(_padded(path, network))
 
 
 def _session(path: Path, device: str) -> Any:
@@ -98,35 +111,35 @@ def _session(path: Path, device: str) -> Any:
         raise UserError(f"{path}: no ONNX file that ONNX Runtime can open: {reason}") from error
 
 
-def _ours(path: Path, network: nn.Module, told: dict[str, str]) -> Opened:
+def _ours(path: Path, network: nn.Module, metadata: dict[str, str]) -> OnnxModel:
     try:
-        reach = ReceptiveField(**json.loads(told[RECEPTIVE_FIELD]))
-        smallest = json.loads(told[SMALLEST])
-        if reach.radius is not None:
-            _require_within("radius", reach.radius, 0, 2**16)
-        for name, value in {"stride": reach.stride, "scale": reach.scale, SMALLEST: smallest}.items():
+        field = ReceptiveField(**json.loads(metadata[RECEPTIVE_FIELD]))
+        smallest = json.loads(metadata[SMALLEST])
+        if field.radius is not None:
+            _require_within("radius", field.radius, 0, 2**16)
+        for name, value in {"stride": field.stride, "scale": field.scale, SMALLEST: smallest}.items():
             _require_within(name, value, 1, MOST)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: what unseen wrote into it is damaged ({error}); export it again") from error
     try:
-        found = _scale(network, 2 * smallest, 2 * smallest)
+        scale = _scale(network, 2 * smallest, 2 * smallest)
     except Exception as error:  # as above
         reason = " ".join(str(error).split())[-200:]
         raise UserError(f"{path}: cannot be run on {2 * smallest} pixels a side: {reason}") from error
-    if found != reach.scale:
-        raise UserError(f"{path}: tells a scale of {reach.scale}, and enlarges by {found}; export it again")
-    card = read_card_json(told[CARD], path) if CARD in told else None
-    return Opened(Padded(network, 1, reach.scale, smallest=smallest), reach, card)
+    if scale != field.scale:
+        raise UserError(f"{path}: tells a scale of {field.scale}, and enlarges by {scale}; export it again")
+    card = read_card_json(metadata[CARD], path) if CARD in metadata else None
+    return OnnxModel(Padded(network, 1, field.scale, smallest=smallest), field, card)
 
 
 def _require_within(name: str, value: object, least: int, most: int) -> None:
-    """Raises ValueError for what is no integer, or beyond."""
+    """Raise ValueError for a value that is no integer from `least` to `most`."""
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise ValueError(f"{name}: {value!r:.40} is no integer from {least} to {most}")
 
 
 def _padded(path: Path, network: nn.Module) -> Padded:
-    """With the multiple, the scale and the smallest size that trials show."""
+    """Pad a network to the multiple and the smallest size that trials show."""
     reason = ""
     for multiple in MULTIPLES:
         try:
@@ -149,9 +162,9 @@ def _smallest(network: nn.Module, multiple: int, scale: int) -> int:
 
 
 def _scale(network: nn.Module, height: int, width: int) -> int:
-    """By how much an image is enlarged. Raises ValueError where the result is no image, or of another form."""
-    found: tuple[int, ...] = tuple(network(torch.full((1, 3, height, width), 0.5)).shape)
-    scale = found[-1] // width
-    if not scale or found != (1, 3, scale * height, scale * width):
-        raise ValueError(f"it makes {' × '.join(map(str, found))} of 1 × 3 × {height} × {width}")
+    """The factor by which an image is enlarged. Raises ValueError where the output is no image of such a size."""
+    shape: tuple[int, ...] = tuple(network(torch.full((1, 3, height, width), 0.5)).shape)
+    scale = shape[-1] // width
+    if not scale or shape != (1, 3, scale * height, scale * width):
+        raise ValueError(f"it makes {' × '.join(map(str, shape))} of 1 × 3 × {height} × {width}")
     return scale

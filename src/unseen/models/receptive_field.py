@@ -1,4 +1,4 @@
-"""How far a network sees: what tiles must overlap by."""
+"""Receptive fields of networks, stated or measured: how much tiles must overlap."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from ..core.errors import UserError
 from .backbones.padded import Padded, next_multiple
 
 HALVES = (64, 256)
-"""Pixels on either side of the cut that reaches are measured at; what goes farther than the last counts as endless."""
+"""Pixels on either side of the cut that radii are measured at; a radius beyond the last counts as endless."""
 ACROSS = 64
-"""Pixels in the other direction."""
+"""Pixels along the cut."""
 COARSEST = 64
-"""Strides are looked for up to here."""
+"""The largest stride that is tried, pixels."""
 ROUNDING = 1e-4
 """Outputs that differ by no more than this share of the largest are the same."""
 
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """What tiles need to know of a network.
+    """How far the outputs of a network depend on its inputs, and on which grid: what tiles must respect.
 
-    radius: how many rows or columns, in input pixels, an input pixel can be from the one beneath an output pixel that
-        it changes, the image being cut at multiples of `stride`; None where that is the whole image (global pooling),
-        or farther than was measured, and where no shift leaves the result the same.
-    stride: tiles must begin at multiples of so many pixels, and be no smaller. scale: by how much the network enlarges.
+    Attributes:
+        radius: how many rows or columns, in input pixels, an input pixel can be from the one beneath an output pixel
+            that it changes, the image being cut at multiples of `stride`; None where that is the whole image (global
+            pooling), or farther than was measured, and where no shift leaves the result the same.
+        stride: tiles must begin at multiples of this, in pixels, and be no smaller.
+        scale: factor by which the network enlarges.
     """
 
     radius: int | None
@@ -38,12 +40,17 @@ class ReceptiveField:
 
 
 def receptive_field_of(network: nn.Module) -> ReceptiveField:
-    """What the network says of itself (`receptive_radius`, `stride`, `scale`), else what `measured_reach` finds.
+    """The receptive field that a network states (`receptive_radius`, `stride`, `scale`), else the measured one.
 
-    network: float (B, 3, H, W) → (B, 3, scale·H, scale·W). It is measured where it is, in evaluation mode, without
-    gradients; its modes and PyTorch's random numbers are left as they were. Better before it moves to a GPU, some of
-    whose convolutions let the last bit of every output depend on every input: the radius would be None.
-    Raises UserError for outputs of another shape.
+    It is measured on the network's device, in evaluation mode, without gradients; modes and PyTorch's random numbers
+    are left as they were. Better before the network moves to a GPU, some of whose convolutions let the last bit of
+    every output depend on every input: the radius would be None.
+
+    Args:
+        network: float (B, 3, H, W) → (B, 3, scale·H, scale·W).
+
+    Raises:
+        UserError: for outputs of another shape.
     """
     stated = getattr(network, "receptive_radius", None)
     if isinstance(stated, int):
@@ -60,7 +67,7 @@ def receptive_field_of(network: nn.Module) -> ReceptiveField:
 
 @contextmanager
 def _as_it_was(network: nn.Module) -> Iterator[None]:
-    """The network in evaluation mode; afterwards every module in its own, and the random numbers where they stood."""
+    """Put a network into evaluation mode; afterwards restore every module's mode, and PyTorch's random numbers."""
     modes = [(module, module.training) for module in network.modules()]
     with torch.random.fork_rng():
         try:
@@ -74,10 +81,7 @@ def _as_it_was(network: nn.Module) -> Iterator[None]:
 
 
 def measured_receptive_field(run: Callable[[Tensor], Tensor], multiple: int = 1) -> ReceptiveField:
-    """The reach of anything that restores, found by trying.
-
-    run: float32 (1, 3, H, W) in [0, 1] → (1, 3, scale·H, scale·W), given sizes that are multiples of 64 where
-        `multiple` divides 64. multiple: the sizes that it takes, in pixels; the stride will be a multiple of it.
+    """Measure the receptive field of any function that restores.
 
     The radius: all that lies on one side of a cut through a random image is replaced; the farthest output on the
     other side that changes in any bit tells it. 64 pixels on either side of the cut are tried, then 256; what goes
@@ -85,11 +89,18 @@ def measured_receptive_field(run: Callable[[Tensor], Tensor], multiple: int = 1)
     weight to speak of, it is less than the architecture allows.
     The stride: the smallest shift of the image that shifts the output and no more, away from the borders. Where it
     cannot be found, it is 64, which most strides divide.
-    Raises UserError for outputs of another shape.
+
+    Args:
+        run: float32 (1, 3, H, W) in [0, 1] → (1, 3, scale·H, scale·W), called with sizes that are multiples of 64 where
+            `multiple` divides 64.
+        multiple: the sizes that it takes are multiples of this, in pixels, and so will be the stride.
+
+    Raises:
+        UserError: for outputs of another shape.
     """
     coarse = next_multiple(COARSEST, multiple)
     for half in (next_multiple(half, coarse) for half in HALVES):
-        radius, scale = _reached(run, half)
+        radius, scale = _changed_within(run, half)
         if radius < half:
             break
     else:
@@ -97,15 +108,15 @@ def measured_receptive_field(run: Callable[[Tensor], Tensor], multiple: int = 1)
     for stride in range(multiple, coarse + 1, multiple):
         if all(_follows(run, stride, radius, turned) for turned in (False, True)):
             if half % stride:  # the cut was where tiles make none
-                radius, scale = _reached(run, next_multiple(half, stride))
+                radius, scale = _changed_within(run, next_multiple(half, stride))
             return ReceptiveField(radius, stride, scale)
     return ReceptiveField(None, coarse, scale)
 
 
-def _reached(run: Callable[[Tensor], Tensor], half: int) -> tuple[int, int]:
-    """How far changes reach beyond a cut in the middle, at most `half`, in input pixels; and the scale."""
+def _changed_within(run: Callable[[Tensor], Tensor], half: int) -> tuple[int, int]:
+    """The distance from a cut in the middle within which outputs change, at most `half`, in input pixels; the scale."""
     draws = torch.Generator().manual_seed(0)
-    length, reached, scale = 2 * half, 0, 1
+    length, distance, scale = 2 * half, 0, 1
     for turned in (False, True):
         image, other = torch.rand(2, 1, 3, length, ACROSS, generator=draws)
         before = _run(run, image, turned)
@@ -116,26 +127,26 @@ def _reached(run: Callable[[Tensor], Tensor], half: int) -> tuple[int, int]:
             differs = (_run(run, mixed, turned) != before).amax((0, 1, 3))  # NaN is no equal of itself
             rows = differs.nonzero().flatten().div(scale, rounding_mode="floor")
             if len(rows):
-                reached = max(reached, half - int(rows[0]) if changed.start else int(rows[-1]) - half + 1)
-            if reached >= half:  # nothing is farther
-                return reached, scale
-    return reached, scale
+                distance = max(distance, half - int(rows[0]) if changed.start else int(rows[-1]) - half + 1)
+            if distance >= half:  # nothing is farther
+                return distance, scale
+    return distance, scale
 
 
 def _follows(run: Callable[[Tensor], Tensor], shift: int, radius: int, turned: bool) -> bool:
     """Whether outputs shift with the image and are the same otherwise, away from the borders."""
-    margin = radius + shift  # from a cut elsewhere in a cell of the grid, changes reach less than a cell farther
+    margin = radius + shift  # from a cut elsewhere in a cell of the grid, outputs change less than a cell farther
     length = next_multiple(2 * margin + shift + COARSEST, COARSEST)
     image = torch.rand(1, 3, length + shift, ACROSS, generator=torch.Generator().manual_seed(1))
-    here, there = _run(run, image[..., :length, :], turned), _run(run, image[..., shift:, :], turned)
-    scale = here.shape[-2] // length
-    here = here[..., scale * (margin + shift) : scale * (length - margin), :]
-    there = there[..., scale * margin : scale * (length - margin - shift), :]
-    return bool((here - there).abs().max() <= ROUNDING * here.abs().max())
+    before, after = _run(run, image[..., :length, :], turned), _run(run, image[..., shift:, :], turned)
+    scale = before.shape[-2] // length
+    before = before[..., scale * (margin + shift) : scale * (length - margin), :]
+    after = after[..., scale * margin : scale * (length - margin - shift), :]
+    return bool((before - after).abs().max() <= ROUNDING * before.abs().max())
 
 
 def _run(run: Callable[[Tensor], Tensor], image: Tensor, turned: bool) -> Tensor:
-    """The output for an image, which is given to the network with rows and columns exchanged if `turned`."""
+    """The output for an image, which the network gets with rows and columns exchanged if `turned`."""
     restored = run(image.mT.contiguous() if turned else image)
     restored = restored.mT if turned else restored
     (height, width), (new_height, new_width) = image.shape[-2:], restored.shape[-2:]

@@ -1,4 +1,4 @@
-"""Weights that other programs wrote, opened by spandrel: no pickle is executed."""
+"""Weights that other programs wrote, opened by spandrel, without executing any pickle."""
 
 from __future__ import annotations
 
@@ -18,19 +18,23 @@ from ..core.errors import UserError
 from .backbones.padded import Padded
 
 WEIGHTS = (".pth", ".pt", ".ckpt", ".safetensors")
-"""The suffixes of weights, in lower case."""
+"""Suffixes of files of weights, in lower case."""
 
 SINGLY = ("DRUNet", "DnCNN", "IPT", "SeemoRe")
-"""Architectures that spandrel gives a noise map for one image, cuts up itself, or that take one image alone."""
+"""Architectures that must get one image at a time: spandrel gives them a noise map for one image, or cuts images up
+itself, or they take one image alone."""
 
 DRAWING = ("AuraSR",)
 """Architectures whose output is drawn at random."""
 
 
 class Adapted(nn.Module):
-    """A network for one image at a time, or for gray ones, given batches in colour: (B, 3, H, W) in [0, 1].
+    """A network for single images, or for gray ones, that takes batches in colour: (B, 3, H, W) in [0, 1].
 
-    gray: each colour channel is restored by itself, as an image of its own. singly: the batch is taken apart.
+    Attributes:
+        network: the network inside.
+        gray: whether each colour channel is restored by itself, as an image of its own.
+        singly: whether the batch is taken apart into single images.
     """
 
     def __init__(self, network: nn.Module, *, gray: bool, singly: bool) -> None:
@@ -40,6 +44,7 @@ class Adapted(nn.Module):
         self.singly = singly
 
     def forward(self, x: Tensor) -> Tensor:
+        """Restore (B, 3, H, W)."""
         images = x.flatten(0, 1).unsqueeze(1) if self.gray else x
         parts = images.chunk(len(images)) if self.singly else (images,)
         restored = torch.cat([self.network(part) for part in parts])
@@ -47,7 +52,14 @@ class Adapted(nn.Module):
 
 
 class Called(nn.Module):
-    """A network of spandrel with what spandrel does before and after it: a noise map of σ 15/255, other ranges."""
+    """A network of spandrel with the steps that spandrel takes before and after it.
+
+    These add a noise map of σ 15/255, or convert ranges.
+
+    Attributes:
+        network: the network.
+        call: spandrel's function of network and images.
+    """
 
     def __init__(self, network: nn.Module, call: Callable[[nn.Module, Tensor], Tensor]) -> None:
         super().__init__()
@@ -55,6 +67,7 @@ class Called(nn.Module):
         self.call = call
 
     def forward(self, x: Tensor) -> Tensor:
+        """Restore (B, C, H, W)."""
         return self.call(self.network, x)
 
 
@@ -70,14 +83,19 @@ def is_ours(path: Path) -> bool:
 
 
 def load_weights(path: Path) -> nn.Module:
-    """The network of a file with one of the suffixes `WEIGHTS`, as spandrel recognises it by names and shapes.
+    """Load the network of a file of weights, which spandrel recognises by their names and shapes.
 
     In evaluation mode on the CPU: float (B, 3, H, W) in [0, 1] → (B, 3, scale·H, scale·W), any size from 1×1; sizes
     that it cannot take are continued and cut (`Padded`). A network for gray images restores each colour channel by
-    itself. One that wants to be told the noise level is told σ 15/255, spandrel's choice. Not clipped by spandrel.
+    itself. One that takes the noise level as an input gets σ 15/255, spandrel's choice. Outputs are not clipped.
 
-    Raises UserError where spandrel is not installed, for a file that is broken, holds more than weights, or is of no
-    architecture that it knows, and for networks that fill masks, make faces, draw at random, or take other channels.
+    Args:
+        path: a file with one of the suffixes `WEIGHTS`.
+
+    Raises:
+        UserError: where spandrel is not installed; for a file that is broken, holds more than weights, or is of no
+            architecture that spandrel knows; and for networks that fill masks, make faces, draw at random, or take
+            other channels than RGB or gray.
     """
     try:
         import spandrel
@@ -104,24 +122,24 @@ def load_weights(path: Path) -> nn.Module:
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
-    """What a file of weights holds, on the CPU. Raises UserError for a broken one, and one that would run code."""
+    """Read a file of weights, on the CPU. Raise UserError for a broken file, and for one that would run code."""
     try:
         if path.suffix.lower() == ".safetensors":
             return load_file(path)
-        held = torch.load(path, map_location="cpu", weights_only=True)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f"code ({named[1]})" if named else "more than weights, or is damaged"
         raise UserError(f"{path}: holds {what}; it is not run: ask for the weights as .safetensors") from error
     except Exception as error:  # broken archives raise nearly anything
         raise UserError(f"{path}: no weights, or damaged: {_one_line(error)}") from error
-    if not isinstance(held, dict):
-        raise UserError(f"{path}: holds a {type(held).__name__} and no weights by name")
-    return held
+    if not isinstance(tensors, dict):
+        raise UserError(f"{path}: holds a {type(tensors).__name__} and no weights by name")
+    return tensors
 
 
 def _refuse_others(path: Path, descriptor: Any) -> None:
-    """Raises UserError for a network that does something else than restore an image."""
+    """Raise UserError for a network that does something else than restore an image."""
     name = descriptor.architecture.name
     if descriptor.purpose == "Inpainting":
         raise UserError(f"{path}: {name} fills masks; a model that restores whole images is needed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ..core.errors import UserError
 
@@ -25,6 +25,8 @@ class Convention:
 
     Raises `UserError` naming the field that holds something else.
     """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}  # of files, where a misspelt name must not pass
 
     channels: Literal["rgb", "y"] = "rgb"
     border: int = 0

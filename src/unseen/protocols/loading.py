@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, field, fields
+from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
-import yaml
+from annotated_types import Ge
+from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml.parser import ParserError
 
 from ..core.errors import UserError
-from ..core.registry import did_you_mean, name_of
-from ..core.yaml12 import PlainLoader, load_plain
+from ..core.registry import name_of
+from ..core.wording import did_you_mean
+from ..core.yaml12 import load
 from ..distortions.distortion import degree_in_words, ends, meet
 from .confounder import Confounder, Synthetic, parse_confounder
 from .convention import Convention
 from .protocol import Protocol, Reported
 
-DERIVED = ("enlarged_by",)
-"""Fields of a protocol that no file states: `Protocol.enlarged` sets them."""
 Span = tuple[float, float]
 """The lowest and the highest value."""
 
 
 def protocol_names() -> list[str]:
-    """The protocols that come with the package."""
+    """Return the names of the protocols that come with the package, sorted."""
     folder = resources.files(__package__)
     return sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
 
 
 def load_protocol(name: str) -> Protocol:
-    """A protocol by name, or from a YAML file of one's own.
+    """Load a protocol by name, or from a YAML file of one's own.
 
-    Raises UserError, naming the file, the line and the field, where it is missing, malformed, or leaks an unseen
-    degree into the seen range.
+    Raises:
+        UserError: naming the file, the line and the field, where it is missing or malformed, and where an unseen degree
+            lies in the seen range.
     """
     if name in protocol_names():
         return _parse(resources.files(__package__).joinpath(f"{name}.yaml").read_text("utf-8"), name)
@@ -51,47 +55,116 @@ def load_protocol(name: str) -> Protocol:
 
 
 @dataclass(frozen=True)
-class Source:
-    """A file and the lines of its fields, so that an error can say where it is."""
+class _Table:
+    """A table of reported numbers, as a file states it."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    source: str
+    columns: tuple[str | int | float, ...]
+    rows: tuple[tuple[str | int | float, ...], ...]
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """The fields of a protocol as a file states them, of the right types."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     name: str
-    lines: dict[tuple[str | int, ...], int]
+    version: int
+    about: str
+    seen: tuple[Any, ...]
+    held_out: tuple[Any, ...]
+    unseen: tuple[Any, ...]
+    convention: Convention = field(default_factory=Convention)
+    scale: Annotated[int, Ge(1)] = 1
+    tests: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    reported: tuple[_Table, ...] = ()
+
+
+QUOTES = "brackets and commas need quotes around the whole, as in 'gaussian_noise:[5,30]'"
+
+
+@cache
+def _adapter() -> TypeAdapter[_Fields]:
+    return TypeAdapter(_Fields)
+
+
+SECTIONS = {"convention": Convention, "reported": _Table}
+"""Fields of a file that have fields of their own."""
+
+TYPES = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dataclass_type": "fields and values",
+}
+"""What was expected, by the error of pydantic."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file and its content, so that an error can say where it is.
+
+    Attributes:
+        name: the name of the protocol or the path of the file.
+        content: what `yaml12.load` made of it.
+    """
+
+    name: str
+    content: Any
+
+    def line(self, *path: str | int) -> str:
+        """Return `file, line 3` for a path of fields and places in lists; of an absent item, the line of its list."""
+        here, line = self.content, 0
+        for step in path:
+            try:
+                line, here = here.lc.data[step][0], here[step]
+            except (AttributeError, TypeError, LookupError):
+                break
+        return f"{self.name}, line {line + 1}"
 
     def at(self, *path: str | int) -> str:
-        """`file, line 3: seen[1]` for a path of names and places; the nearest line that there is."""
-        known = next((self.lines[path[:n]] for n in range(len(path), -1, -1) if path[:n] in self.lines), 1)
+        """Return `file, line 3: seen[1]` for a path of fields and places in lists."""
         words = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
-        return f"{self.name}, line {known}" + (f": {words}" if words else "")
+        return self.line(*path) + (f": {words}" if words else "")
 
 
 def _parse(text: str, name: str) -> Protocol:
     try:
-        tree, raw = yaml.compose(text, PlainLoader), load_plain(text)
+        source = Source(name, load(text))
+        content = json.dumps(source.content)
     except Exception as error:  # not YAMLError alone: a thousand brackets, a tag that its text does not fit
-        raise UserError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
-    source = Source(name, _lines(tree, name))
-    _check_keys(raw, Protocol, source)
-    for key, kind, words in (
-        ("name", str, "text"),
-        ("about", str, "text"),
-        ("version", int, "a whole number"),
-        ("scale", int, "a whole number"),
-    ):
-        if type(raw.get(key, kind())) is not kind:  # `true` is an int as well
-            raise UserError(f"{source.at(key)}: expected {words}, not {raw[key]!r}")
-    groups = {group: _confounders(raw[group], source, group) for group in ("seen", "held_out", "unseen")}
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise UserError(
+            f"{name}{where}: not YAML: {reason}{'; ' + QUOTES if isinstance(error, ParserError) else ''}"
+        ) from error
+    try:
+        stated = _adapter().validate_json(content, strict=True)  # as JSON, a list may become a tuple
+    except ValidationError as error:
+        raise UserError(_refusal(error, source)) from error
+    except UserError as error:  # from Convention: two fields that do not fit together
+        place, _, reason = str(error).partition(": ")
+        raise UserError(f"{source.at(*place.split('.'))}: {reason}") from error
+    groups = {group: _confounders(getattr(stated, group), source, group) for group in ("seen", "held_out", "unseen")}
     protocol = Protocol(
-        name=raw["name"],
-        version=raw["version"],
-        about=raw["about"],
+        name=stated.name,
+        version=stated.version,
+        about=stated.about,
         seen=groups["seen"],
         held_out=groups["held_out"],
         unseen=groups["unseen"],
-        convention=_convention(raw.get("convention", {}), source),
-        scale=raw.get("scale", 1),
-        tests=_texts(raw.get("tests", []), source, "tests"),
-        notes=_texts(raw.get("notes", []), source, "notes"),
-        reported=_reported(raw.get("reported", []), source),
+        convention=stated.convention,
+        scale=stated.scale,
+        tests=stated.tests,
+        notes=stated.notes,
+        reported=tuple(_reported(table, source, i) for i, table in enumerate(stated.reported)),
     )
     _refuse_scales(protocol, source)
     _refuse_repetitions(protocol, source)
@@ -99,104 +172,44 @@ def _parse(text: str, name: str) -> Protocol:
     return protocol
 
 
-def _lines(tree: yaml.Node | None, name: str) -> dict[tuple[str | int, ...], int]:
-    """The line of every field and element, counted from 1, by its path.
-
-    Raises UserError for what YAML lets pass: a field that is there twice, and an alias within what it stands for.
-    """
-    found: dict[tuple[str | int, ...], int] = {}
-
-    def visit(node: yaml.Node, path: tuple[str | int, ...], above: tuple[yaml.Node, ...]) -> None:
-        line = found.setdefault(path, node.start_mark.line + 1)
-        if node in above:
-            raise UserError(f"{name}, line {line}: an alias stands for what it is part of")
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                field = (*path, str(key.value))
-                line = key.start_mark.line + 1
-                if field in found:
-                    raise UserError(f"{name}, line {line}: field {key.value!r} is there twice")
-                found[field] = line
-                visit(value, field, (*above, node))
-        elif isinstance(node, yaml.SequenceNode):
-            for i, value in enumerate(node.value):
-                visit(value, (*path, i), (*above, node))
-
-    if tree is not None:
-        visit(tree, (), ())
-    return found
+def _refusal(refusal: ValidationError, source: Source) -> str:
+    """One line for the first thing that is wrong."""
+    error = refusal.errors(include_url=False)[0]
+    place, kind = error["loc"], error["type"]
+    if kind == "missing":
+        return f"{source.at(*place[:-1])}: field {place[-1]!r} is missing"
+    if kind == "unexpected_keyword_argument":
+        known = [f.name for f in fields(SECTIONS[str(place[0])] if len(place) > 1 else _Fields)]
+        section = "".join(f"{words}: " for words in source.at(*place[:-1]).split(": ")[1:])
+        return f"{source.line(*place)}: {section}unknown field {place[-1]!r}{did_you_mean(str(place[-1]), known)}"
+    if kind == "greater_than_equal":
+        return f"{source.at(*place)}: {error['input']} is below {error['ctx']['ge']}"
+    if kind == "literal_error":
+        return f"{source.at(*place)}: {error['input']!r} is not {error['ctx']['expected']}"
+    return f"{source.at(*place)}: expected {TYPES.get(kind, 'text or a number')}, not {error['input']!r:.100}"
 
 
-def _confounders(specs: Any, source: Source, group: str) -> tuple[Confounder, ...]:
-    if not isinstance(specs, list) or not specs:
+def _confounders(specs: Sequence[Any], source: Source, group: str) -> tuple[Confounder, ...]:
+    if not specs:
         raise UserError(f"{source.at(group)}: expected a list such as [gaussian_noise:5, gaussian_noise:10]")
     for i, spec in enumerate(specs):
         if not isinstance(spec, str) or "=" in name_of(spec):
             raise UserError(
-                f"{source.at(group, i)}: YAML reads {spec!r} here; brackets and commas need quotes around the whole, "
-                "as in 'gaussian_noise:[5,30]', and no space stands after the colon"
+                f"{source.at(group, i)}: YAML reads {spec!r} here; {QUOTES}, and no space stands after the colon"
             )
     return tuple(parse_confounder(spec, source.at(group, i)) for i, spec in enumerate(specs))
 
 
-def _texts(values: Any, source: Source, key: str) -> tuple[str, ...]:
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise UserError(f"{source.at(key)}: expected a list of texts")
-    return tuple(values)
-
-
-def _convention(raw: Any, source: Source) -> Convention:
-    _check_keys(raw, Convention, source, "convention")
-    try:
-        return Convention(**raw)
-    except UserError as error:
-        key, _, reason = str(error).removeprefix("convention.").partition(": ")
-        line = source.at("convention", key).partition(": ")[0]
-        raise UserError(f"{line}: convention: {key}: {reason}") from error
-
-
-def _reported(raw: Any, source: Source) -> tuple[Reported, ...]:
-    """One table or several."""
-    if not isinstance(raw, list):
-        raise UserError(f"{source.at('reported')}: expected a list of tables, each with source, columns and rows")
-    tables = []
-    for i, table in enumerate(raw):
-        _check_keys(table, Reported, source, "reported", i)
-        columns, rows = table["columns"], table["rows"]
-        for key in ("columns", "rows"):
-            if not isinstance(table[key], list):
-                raise UserError(f"{source.at('reported', i, key)}: expected a list")
-        for j, row in enumerate(rows):
-            if not isinstance(row, list) or len(row) != len(columns):
-                cells = f"{len(row)} cells" if isinstance(row, list) else "no list of cells"
-                raise UserError(f"{source.at('reported', i, 'rows', j)}: {cells} for {len(columns)} columns")
-        tables.append(
-            Reported(str(table["source"]), tuple(map(str, columns)), tuple(tuple(map(str, row)) for row in rows))
-        )
-    return tuple(tables)
-
-
-def _check_keys(raw: Any, kind: type, source: Source, *path: str | int) -> None:
-    """A mapping with the dataclass's fields: none unknown, none missing that has no default."""
-    if not isinstance(raw, dict):
-        raise UserError(f"{source.at(*path)}: expected fields and values")
-    known = {f.name: f for f in fields(kind) if f.name not in DERIVED}
-    for key in raw:
-        if key not in known:
-            line = source.at(*path, str(key)).partition(": ")[0]
-            where = source.at(*path).partition(": ")[2]
-            raise UserError(
-                f"{line}: {where + ': ' if where else ''}unknown field {key!r}{did_you_mean(str(key), known)}"
-            )
-    for name, f in known.items():
-        if name not in raw and f.default is MISSING and f.default_factory is MISSING:
-            raise UserError(f"{source.at(*path)}: field {name!r} is missing")
+def _reported(table: _Table, source: Source, i: int) -> Reported:
+    for j, row in enumerate(table.rows):
+        if len(row) != len(table.columns):
+            where = source.at("reported", i, "rows", j)
+            raise UserError(f"{where}: {len(row)} cells for {len(table.columns)} columns")
+    return Reported(table.source, tuple(map(str, table.columns)), tuple(tuple(map(str, row)) for row in table.rows))
 
 
 def _refuse_scales(protocol: Protocol, source: Source) -> None:
     """Every made distortion shrinks by what the network enlarges by."""
-    if protocol.scale < 1:
-        raise UserError(f"{source.at('scale')}: {protocol.scale} is below 1")
     for key, group in _groups(protocol).items():
         for i, c in enumerate(group):
             if isinstance(c, Synthetic) and c.distortion.scale != protocol.scale:

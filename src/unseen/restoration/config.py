@@ -1,11 +1,13 @@
-"""What restores, and in how much memory: what `unseen restore` can be told."""
+"""Options of `unseen restore`: which model restores, and in how much memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
-from ..core.config import Machine
+from annotated_types import Ge
+
+from ..core.config import Machine, check_values
 from ..core.errors import UserError
 from ..core.units import parse_bytes
 
@@ -18,34 +20,33 @@ MODEL = (
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(Machine):
-    """What restores, and in how much memory."""
+    """Which model restores, and in how much memory."""
 
     model: Annotated[str, MODEL] = "denoiser"
     backbone: Annotated[str, "the network, needed only for one of your own: my.module.Net"] = ""
     memory: Annotated[str, "what the tiles may take beside the loaded program: 512MiB, 2GiB"] = "1GiB"
-    tile: Annotated[int, "side of a tile in pixels; 0 takes the largest that memory allows"] = 0
+    tile: Annotated[int, Ge(0), "side of a tile in pixels; 0 takes the largest that memory allows"] = 0
 
     @property
     def bytes(self) -> int:
-        """The memory in bytes. Raises UserError for what is none."""
+        """The memory in bytes. Raises UserError if `memory` is no amount of it."""
         return parse_bytes(self.memory, "memory")
 
     def check(self) -> None:
-        """Raises UserError, naming the field, for what cannot be."""
+        """Raise UserError, naming the field, for a value that does not fit."""
+        check_values(self)
         _ = self.bytes
-        if self.tile < 0:
-            raise UserError(f"tile: {self.tile} is below 0")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreConfig(ModelOptions):
-    """Photographs to restore."""
+    """Options of the restoration of photographs."""
 
     format: Annotated[Format, "what to write; input keeps the format of each file"] = "input"
     out: Annotated[str, "folder for the restored files, or for a single photo a file; -o for short"] = ""
 
     def check(self) -> None:
-        """Also for a run without a place to write to."""
+        """Raise UserError, naming the field, for a value that does not fit, or if there is no place to write to."""
         super().check()
         if not self.out:
             raise UserError("out: none given; say where restored files go, -o FOLDER")

@@ -1,9 +1,11 @@
-"""What competes in a study: what `unseen compare` can be told."""
+"""Options of `unseen compare` and `unseen demo`: what competes in a study."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from typing import Annotated
+
+from annotated_types import Ge, MinLen
 
 from ..core.config import Machine, slug
 from ..core.errors import UserError
@@ -31,25 +33,22 @@ class Entry:
 class CompareConfig(TrainingOptions, EvaluationOptions):
     """Several methods and seeds under one protocol, at one budget."""
 
-    methods: Annotated[list[str], "methods, each with settings if need be; on a backbone of its own: 'erm @ unet'"] = (
-        field(default_factory=lambda: ["erm", "dil_sf", "ceiling"])
-    )
+    methods: Annotated[
+        list[str], MinLen(1), "methods, each with settings if need be; on a backbone of its own: 'erm @ unet'"
+    ] = field(default_factory=lambda: ["erm", "dil_sf", "ceiling"])
     gap: Annotated[bool, "report gap closed: erm and ceiling compete too, listed or not"] = False
-    seeds: Annotated[int, "how many seeds a method"] = 1
+    seeds: Annotated[int, Ge(1), "how many seeds a method"] = 1
     seed: Annotated[int, "the first of the seeds"] = 0
-    tune: Annotated[int, "first try so many settings of every method, and keep the best on held-out levels"] = 0
+    tune: Annotated[
+        int, Ge(0), "first try so many settings of every method, and keep the best on held-out levels; 0 tries none"
+    ] = 0
     out: Annotated[str, "folder of the study"] = "runs/study"
 
     def check(self) -> None:
-        """Also for a study of nothing, and for two methods that would share a folder."""
+        """Raise UserError, naming the field, for a value that does not fit, or two methods that share a folder."""
         super().check()
-        if self.seeds < 1:
-            raise UserError(f"seeds: {self.seeds} is below 1")
-        if self.tune < 0 or self.tune == 1:
+        if self.tune == 1:
             raise UserError(f"tune: {self.tune} is no choice of settings; give 2 or more, or 0 to try none")
-        if not self.methods:
-            raise UserError("methods: none given")
-        self.check_tests()
         folders = [slug(entry.name) for entry in self.entries()]
         twice = next((entry.name for entry in self.entries() if folders.count(slug(entry.name)) > 1), None)
         if twice is not None:

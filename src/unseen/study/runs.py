@@ -55,4 +55,4 @@ def write_runs(path: Path, records: Iterable[RunRecord]) -> None:
 
 def read_runs(path: Path) -> list[RunRecord]:
     """Read what `write_runs` wrote, nothing where the file is missing. Raises UserError naming file, line and field."""
-    return read_lines(path, RunRecord, hint="remove the line, and the run is looked at again") if path.exists() else []
+    return read_lines(path, RunRecord, hint="remove the line, and its run is recorded again") if path.exists() else []

@@ -1,4 +1,4 @@
-"""How to train: what `unseen train` can be told."""
+"""Options of `unseen train`: how to train, and one method to train by."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from ..core.config import Machine, slug
+from annotated_types import Ge, Gt, Predicate
+
+from ..core.config import Machine, check_values, slug
 from ..core.errors import UserError
 from ..core.units import Budget
 from ..protocols.levels import Split
@@ -30,44 +32,43 @@ class TrainingOptions(Machine):
         bool, "of a protocol that enlarges: enlarge the input bicubically, keep sizes in the network"
     ] = False
     budget: Annotated[
-        int | str, "gradient evaluations (forward and backward passes of one batch), or time in training: 30min"
+        int | str,
+        Predicate(Budget.accepts),
+        "gradient evaluations (forward and backward passes of one batch), or time in training: 30min",
     ] = 10_000
-    batch: Annotated[int, "images in a batch"] = 8
-    patch: Annotated[int, "side of a training patch, pixels"] = 40
+    batch: Annotated[int, Ge(1), "images in a batch"] = 8
+    patch: Annotated[int, Ge(1), "side of a training patch, pixels"] = 40
     content: Annotated[
         Literal["counterfactual", "independent"], "same clean patches under every distortion, or each its own"
     ] = "counterfactual"
     loss: Annotated[Literal["l1", "l2", "huber"], "what is minimised"] = "l1"
-    lr: Annotated[float, "learning rate of the outer Adam"] = 1e-3
+    lr: Annotated[float, Gt(0), "learning rate of the outer Adam"] = 1e-3
     schedule: Annotated[
         Literal["cosine", "constant", "published"], "cosine to zero; constant; halved after two thirds"
     ] = "cosine"
     select: Annotated[
         Select, "keep the last weights, or the best on seen or held-out levels; oracle: on unseen ones, and said so"
     ] = "last"
-    validations: Annotated[int, "how often to validate, and to save for --resume, in a run"] = 10
-    diagnose: Annotated[int, "look at gradients and net bias every so many steps, beside the budget; 0 never does"] = 0
+    validations: Annotated[int, Ge(1), "how often to validate, and to save for --resume, in a run"] = 10
+    diagnose: Annotated[
+        int, Ge(0), "look at gradients and net bias every so many steps, beside the budget; 0 never does"
+    ] = 0
 
     @property
     def limit(self) -> Budget:
-        """The budget. Raises UserError for what is none."""
+        """The budget with its unit. Raises UserError if `budget` is none."""
         return Budget.parse(self.budget)
 
     def check(self) -> None:
-        """Raises UserError, naming the field, for a number that cannot be."""
-        _ = self.limit
-        for name, least in {"batch": 1, "patch": 1, "validations": 1, "diagnose": 0}.items():
-            if getattr(self, name) < least:
-                raise UserError(f"{name}: {getattr(self, name)} is below {least}")
-        if not self.lr > 0:
-            raise UserError(f"lr: {self.lr} is not above zero")
+        """Raise UserError, naming the field, for a value that does not fit."""
+        check_values(self)
         if not self.data or not all(self.data):  # an empty name would be the current folder
             raise UserError("data: no folder given; leave it out for the embedded photographs")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(TrainingOptions):
-    """One network by one method."""
+    """Options of the training of one network by one method."""
 
     method: Annotated[str, "training method, with settings: dil_sf:inner_lr=1e-4"] = "dil_sf"
     seed: Annotated[int, "seed of everything random"] = 0
@@ -75,9 +76,9 @@ class TrainConfig(TrainingOptions):
 
     @property
     def folder(self) -> Path:
-        """Where the run is written."""
+        """The folder that the run is written to."""
         return Path(self.out or f"runs/{Path(self.protocol).stem}-{slug(self.method)}-{self.seed}")
 
 
 CHOSEN_ON: dict[Select, Split] = {"seen": "seen", "held-out": "held-out", "oracle": "unseen"}
-"""By which levels the kept weights are chosen; `last` chooses nothing."""
+"""The levels on which the best weights are chosen; `last` chooses nothing and is not here."""

@@ -23,19 +23,24 @@ class NormalisationEquivariantCNN(nn.Module):
     (B, channels, H, W) → the same shape, not clipped; any size from 1×1. f(a·x + b) = a·f(x) + b for every a > 0 and
     every b, whatever the parameters: each of the three parts keeps it.
 
-        affine convolutions   `AffineConv`, whose weights sum to one, without bias; `depth` of them, two or more
-        sort pooling          `sort_pairs`, between them, in place of activations; `features` is even for that
+        affine convolutions   `AffineConv`, whose weights sum to one, without bias
+        sort pooling          `sort_pairs`, between them, in place of activations
         affine residual       t·x + (1 − t)·stack(x), t learned
-
-    With `residual` the output is that sum, without it is stack(x), the paper's form of this network (its FDnCNN has no
-    residuals; its DRUNet has such sums in its blocks).
 
     Departures: the weights sum to one by the nearest such kernel, where the published code takes differences of
     neighbouring weights. Deviations from their mean start normal with variance 1/fan-in, which keeps the variance of
     an image about its mean, since sorting changes no norm. t starts at 0.9 (there, at a half), close to the identity,
     which a restorer is near anyway.
 
-    Raises `UserError` for a size that is too small, and for `features` that make no pairs.
+    Args:
+        features: channels between the convolutions, an even number, since channels are sorted in pairs.
+        depth: number of convolutions, two or more.
+        residual: whether the output is the affine residual; otherwise it is stack(x), the paper's form of this network
+            (its FDnCNN has no residuals; its DRUNet has such sums in its blocks).
+        channels: of the image.
+
+    Raises:
+        UserError: for a size that is too small, and for `features` that make no pairs.
     """
 
     small: ClassVar[str] = "features=4,depth=3"
@@ -52,6 +57,7 @@ class NormalisationEquivariantCNN(nn.Module):
         self.t = nn.Parameter(torch.tensor(1 - LAST_INIT_SCALE)) if residual else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """Restore (B, channels, H, W)."""
         out: Tensor = self.convs[0](x)
         for conv in self.convs[1:]:
             out = conv(sort_pairs(out))
@@ -83,14 +89,16 @@ class AffineConv(nn.Module):
         return self.weight - self.weight.mean((1, 2, 3), keepdim=True) + 1 / self.weight[0].numel()
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) → (B, outputs, H, W)."""
         mode = "reflect" if min(x.shape[-2:]) > 1 else "replicate"
         return F.conv2d(F.pad(x, (1, 1, 1, 1), mode), self.kernel())
 
 
 def sort_pairs(x: Tensor) -> Tensor:
-    """Sort pooling, (B, C, H, W) → the same: channel i of either half in order, the smaller in the first half.
+    """Sort pooling, (B, C, H, W) → the same shape: channel i of both halves in order, the smaller in the first half.
 
-    Order outlives a change of contrast and brightness; of the functions of one channel only the identity follows it.
+    A change of contrast and brightness keeps the order; of the functions of one channel, only the identity follows such
+    a change.
     """
     first, second = x.chunk(2, dim=1)
     return torch.cat((torch.minimum(first, second), torch.maximum(first, second)), dim=1)

@@ -1,4 +1,4 @@
-"""A plain convolutional network: the second opinion on whether a finding is RRDB's own.
+"""A plain convolutional network, to tell whether a finding with RRDB holds for another network.
 
 Zhang et al., *Beyond a Gaussian Denoiser: Residual Learning of Deep CNN for Image Denoising*, IEEE TIP
 2017 (arXiv 1608.03981), less its batch normalisation, whose statistics would tie the images of a batch
@@ -19,17 +19,22 @@ from .shared import LAST_INIT_SCALE, kaiming_conv3x3, leaky_relu, require_at_lea
 class PlainCNN(nn.Module):
     """A plain stack of 3×3 convolutions without batch norm (Zhang et al. 2017, DnCNN).
 
-    (B, channels, H, W) in [0, 1] → the same shape, not clipped; any size. `depth` convolutions, two or
-    more, `features` wide, with a leaky ReLU of slope 0.2 between them where the paper has a ReLU: no
-    unit dies in a short training.
-
-    With `residual` the stack estimates what to take away, and the output is input − stack(input) (the
-    paper's residual learning, section III); without, the output is stack(input). With `bias=False`
-    no additive constant is left, and f(a·x) = a·f(x) for every a > 0.
+    (B, channels, H, W) in [0, 1] → the same shape, not clipped; any size. A leaky ReLU of slope 0.2
+    stands between the convolutions where the paper has a ReLU: no unit dies in a short training.
 
     Weights start Kaiming normal (the paper's, for a leaky ReLU), the last layer's × 0.1; biases at zero.
 
-    Raises `UserError` for a size that is too small.
+    Args:
+        features: channels between the convolutions.
+        depth: number of convolutions, two or more.
+        bias: whether convolutions have biases. Without them no additive constant is left, and f(a·x) = a·f(x) for every
+            a > 0.
+        residual: whether the stack estimates the distortion, so that the output is input − stack(input) (the paper's
+            residual learning, section III); otherwise the output is stack(input).
+        channels: of the image.
+
+    Raises:
+        UserError: for a size that is too small.
     """
 
     small: ClassVar[str] = "features=4,depth=3"
@@ -55,6 +60,7 @@ class PlainCNN(nn.Module):
         self.convs = nn.ModuleList(convs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Restore (B, channels, H, W)."""
         out: Tensor = self.convs[0](x)
         for conv in self.convs[1:]:
             out = conv(leaky_relu(out))

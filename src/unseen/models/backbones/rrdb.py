@@ -1,4 +1,4 @@
-"""RRDB, the network of the DIL paper: residual-in-residual dense blocks, with upsampling at the end if it is asked for.
+"""RRDB, the network of the DIL paper: residual-in-residual dense blocks, with upsampling at the end at scales 2 and 4.
 
 Wang et al., *ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks*, ECCV Workshops 2018
 (arXiv 1809.00219), section 3.1. The modules bear the names that the published weights made customary,
@@ -25,10 +25,10 @@ Scale = Literal[1, 2, 4]
 
 
 def esrgan_conv3x3(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:
-    """A 3×3 convolution that keeps the image size (zero padding).
+    """A 3×3 convolution that keeps the image size (zero padding), with the initial weights of PyTorch.
 
-    Without bias it holds a constant zero in its place, which is not trained: community loaders build the
-    network with biases and refuse a file that lacks them.
+    Without bias, a constant zero that is not trained takes the place of the bias: community loaders build the network
+    with biases and refuse a file that lacks them.
     """
     conv = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=bias)
     if not bias:
@@ -41,6 +41,11 @@ class DenseBlock(nn.Module):
     """Five 3×3 convolutions, each fed with the input and all earlier outputs, and a scaled residual.
 
     (B, features, H, W) → the same shape.
+
+    Args:
+        features: channels of input and output.
+        growth: channels that each of the first four convolutions adds.
+        bias: whether convolutions have biases.
     """
 
     def __init__(self, features: int, growth: int, bias: bool) -> None:
@@ -54,15 +59,16 @@ class DenseBlock(nn.Module):
             initialise_small(conv)
 
     def forward(self, x: Tensor) -> Tensor:
-        seen = x
+        """(B, features, H, W) → the same shape."""
+        dense = x
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
-            seen = torch.cat((seen, leaky_relu(conv(seen))), dim=1)
-        residual: Tensor = self.conv5(seen)
+            dense = torch.cat((dense, leaky_relu(conv(dense))), dim=1)
+        residual: Tensor = self.conv5(dense)
         return x + RESIDUAL_SCALE * residual
 
 
 def initialise_small(conv: nn.Conv2d) -> None:
-    """Kaiming normal (fan in, as for ReLU) × 0.1, bias zero: each block starts close to the identity.
+    """Initialise Kaiming normal (fan in, as for ReLU) × 0.1, bias zero: each block starts close to the identity.
 
     Residual networks this deep are easier to train so (Wang et al. 2018, section 3.1).
     """
@@ -76,7 +82,7 @@ def initialise_small(conv: nn.Conv2d) -> None:
 class ResidualInResidual(nn.Module):
     """Three dense blocks in a row inside one more scaled residual.
 
-    (B, features, H, W) → the same shape.
+    (B, features, H, W) → the same shape; arguments as for `DenseBlock`.
     """
 
     def __init__(self, features: int, growth: int, bias: bool) -> None:
@@ -86,6 +92,7 @@ class ResidualInResidual(nn.Module):
         self.rdb3 = DenseBlock(features, growth, bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, features, H, W) → the same shape."""
         residual: Tensor = self.rdb3(self.rdb2(self.rdb1(x)))
         return x + RESIDUAL_SCALE * residual
 
@@ -96,18 +103,25 @@ class RRDB(nn.Module):
     (B, channels, H, W) in [0, 1] → (B, channels, scale·H, scale·W), not clipped; any size. There is no
     residual from input to output: the network paints the whole image.
 
-    `features` is the width of the trunk, `growth` what each dense convolution adds to it, `blocks` the
-    number of residual-in-residual blocks. With `bias=False` no additive constant is left, and
-    f(a·x) = a·f(x) for every a > 0 (Mohan et al. 2020, bias-free denoisers). The default size is the
-    paper's, 16 624 131 parameters. Each doubling of `scale` repeats every pixel of the trunk's output
-    (nearest neighbour) and adds one convolution. Real-ESRGAN's ×2 is another network, which folds the input
-    to a quarter and enlarges it by four.
+    The default size is the paper's, 16 624 131 parameters. Each doubling of `scale` repeats every pixel of the trunk's
+    output (nearest neighbour) and adds one convolution. Real-ESRGAN's ×2 is another network, which folds the input to a
+    quarter and enlarges it by four.
 
     `state_dict()` is keyed as Real-ESRGAN keys it, with zeros for the biases of a bias-free network, so that
     spandrel's loader, and every viewer built on it, recognises an ESRGAN of this scale as long as `growth` is
     32, which that loader takes for granted.
 
-    Raises `UserError` for a size below 1 and for another scale.
+    Args:
+        features: width of the trunk.
+        growth: channels that each dense convolution adds to it.
+        blocks: number of residual-in-residual blocks.
+        bias: whether convolutions have biases. Without them no additive constant is left, and f(a·x) = a·f(x) for every
+            a > 0 (Mohan et al. 2020, bias-free denoisers).
+        channels: of the image.
+        scale: 1, 2 or 4.
+
+    Raises:
+        UserError: for a size below 1 and for another scale.
     """
 
     small: ClassVar[str] = "features=4,growth=3,blocks=1"
@@ -138,6 +152,7 @@ class RRDB(nn.Module):
         self.conv_last = esrgan_conv3x3(features, channels, bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Restore (B, channels, H, W) to (B, channels, scale·H, scale·W)."""
         shallow: Tensor = self.conv_first(x)
         deep = shallow + self.conv_body(self.body(shallow))
         if self.scale > 1:
@@ -162,7 +177,7 @@ class RRDB(nn.Module):
 
 
 def doubled(x: Tensor) -> Tensor:
-    """Every pixel four times: (B, C, H, W) → (B, C, 2H, 2W)."""
+    """Repeat every pixel four times: (B, C, H, W) → (B, C, 2H, 2W)."""
     return F.interpolate(x, scale_factor=2, mode="nearest")
 
 

@@ -1,4 +1,4 @@
-"""A small U-Net: several resolutions, for distortions that reach farther than a few pixels.
+"""A small U-Net: several resolutions, for distortions that spread farther than a few pixels.
 
 Ronneberger et al., *U-Net: Convolutional Networks for Biomedical Image Segmentation*, MICCAI 2015
 (arXiv 1505.04597).
@@ -27,6 +27,7 @@ class Block(nn.Module):
         self.conv2 = kaiming_conv3x3(outputs, outputs, bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) → (B, outputs, H, W)."""
         return leaky_relu(self.conv2(leaky_relu(self.conv1(x))))
 
 
@@ -37,15 +38,20 @@ class UNet(nn.Module):
     and below to a multiple of `stride` (mirrored, or its last pixel repeated where it is too small for that), and the
     output cut to fit.
 
-    `levels` is how often the resolution is halved, `features` the width at the full resolution, which doubles with each
-    halving. The defaults make 117 459 parameters. With `bias=False` no additive constant is left, and f(a·x) = a·f(x)
-    for every a > 0.
-
-    Departures from the paper, for restoration: the output is input − network(input), as in `PlainCNN`; convolutions
-    keep the size; resolution is halved by 2×2 means, since maxima of noise are biased; a leaky ReLU of slope 0.2.
+    The defaults make 117 459 parameters. Departures from the paper, for restoration: the output is input −
+    network(input), as in `PlainCNN`; convolutions keep the size; resolution is halved by 2×2 means, since maxima of
+    noise are biased; a leaky ReLU of slope 0.2.
     Weights start Kaiming normal, the last layer's × 0.1; biases at zero.
 
-    Raises `UserError` for a size that is too small.
+    Args:
+        features: width at the full resolution; it doubles with each halving of the resolution.
+        levels: how often the resolution is halved.
+        bias: whether convolutions have biases. Without them no additive constant is left, and f(a·x) = a·f(x) for every
+            a > 0.
+        channels: of the image.
+
+    Raises:
+        UserError: for a size that is too small.
     """
 
     small: ClassVar[str] = "features=4,levels=1"
@@ -67,21 +73,22 @@ class UNet(nn.Module):
             self.last.weight.mul_(LAST_INIT_SCALE)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Restore (B, channels, H, W)."""
         height, width = x.shape[-2:]
-        found = extend(x, next_multiple(height, self.stride), next_multiple(width, self.stride))
+        features = extend(x, next_multiple(height, self.stride), next_multiple(width, self.stride))
         skips = []
         for block in self.down:
-            skips.append(block(found))
-            found = F.avg_pool2d(skips[-1], 2)
-        found = self.bottom(found)
+            skips.append(block(features))
+            features = F.avg_pool2d(skips[-1], 2)
+        features = self.bottom(features)
         for skip, enlarge, block in reversed(list(zip(skips, self.enlarge, self.up, strict=True))):
-            found = block(torch.cat((skip, enlarge(found)), dim=1))
-        noise: Tensor = self.last(found)[..., :height, :width]
+            features = block(torch.cat((skip, enlarge(features)), dim=1))
+        noise: Tensor = self.last(features)[..., :height, :width]
         return x - noise
 
     @property
     def stride(self) -> int:
-        """Pixels that one at the lowest resolution stands for: tiles are exact if they begin at multiples of it."""
+        """Side in pixels of one pixel of the lowest resolution; tiles are exact if they begin at multiples of it."""
         stride: int = 2 ** len(self.down)
         return stride
 
@@ -92,8 +99,8 @@ class UNet(nn.Module):
         In pixels: the most over all places of the output pixel on the grid of `stride`. It holds away from where the
         image is continued.
         """
-        reaches = {pixel: self.seen_by(pixel) for pixel in range(self.stride)}
-        return max(max(pixel - low, high - pixel) for pixel, (low, high) in reaches.items())
+        rows = {pixel: self.seen_by(pixel) for pixel in range(self.stride)}
+        return max(max(pixel - low, high - pixel) for pixel, (low, high) in rows.items())
 
     def seen_by(self, pixel: int) -> tuple[int, int]:
         """The first and the last input row that output row `pixel` depends on; the same for columns."""

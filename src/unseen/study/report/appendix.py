@@ -1,43 +1,42 @@
-"""The numbers behind the charts and pictures that are in no table of the study itself."""
+"""Tables of the numbers behind the charts and pictures, which are in no table of the study itself."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ...core.number_text import number
 from ...core.statistics import Estimate
 from ..summary import StudySummary
-
-if TYPE_CHECKING:  # what trains knows torch, and curves know matplotlib
-    from ..tuning import Trial
-    from .curves import Curves
-    from .gallery import Gallery
+from ..tuning import Trial
+from .curves import Curves, quantity_in_words
+from .gallery import Gallery
 
 SIGNIFICANT = ".4g"
 """Four digits, for quantities of any size."""
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """A table: the first entry of a row names it. Numbers are written such that a script can read them."""
+class PlainTable:
+    """A table of texts; numbers are written such that a script can read them.
+
+    Attributes:
+        caption: What the table is about.
+        headings: Of its columns.
+        rows: One text a column; the first names the row.
+        text_columns: How many columns after the first are words, and stand to the left.
+    """
 
     caption: str
     headings: list[str]
     rows: list[list[str]]
+    text_columns: int = 0
 
 
-def with_spread(estimate: Estimate, decimals: int = 2) -> str:
-    """A mean, and the half-width of its interval where that is known."""
-    spread = "" if estimate.spread is None else f" ±{estimate.spread:.{decimals}f}"
-    return number(estimate.mean, f".{decimals}f") + spread
-
-
-def trials(tried: Sequence[Trial]) -> Numbers:
-    """The settings that were tried, and which of each line was taken."""
-    best = {trial.entry: trial for trial in sorted(tried, key=lambda trial: _least(trial.held_out_psnr))}
+def trial_table(trials: Sequence[Trial]) -> PlainTable:
+    """The settings that were tried, and which of each entry was taken."""
+    best = {trial.entry: trial for trial in sorted(trials, key=lambda trial: _lowest_if_unknown(trial.held_out_psnr))}
     rows = [
         [
             trial.entry,
@@ -46,40 +45,40 @@ def trials(tried: Sequence[Trial]) -> Numbers:
             number(trial.held_out_psnr),
             "taken" if best[trial.entry] == trial else "",
         ]
-        for trial in tried
+        for trial in trials
     ]
     headings = ["method", "settings", "learning rate", "held-out PSNR, dB", "taken"]
-    return Numbers("Settings tried, judged on held-out levels", headings, rows)
+    return PlainTable("Settings tried, judged on held-out levels", headings, rows, text_columns=1)
 
 
-def points(curves: Mapping[str, Curves], words: Mapping[str, str], caption: str) -> Numbers:
-    """Every point of the charts of training."""
-    headings = ["method", "gradient evaluations", "seconds", *(words[quantity] for quantity in curves)]
+def curve_table(curves: Mapping[str, Curves], caption: str) -> PlainTable:
+    """Every point of the charts of training, by quantity and entry."""
+    headings = ["method", "gradient evaluations", "seconds", *map(quantity_in_words, curves)]
     rows = []
-    for line in dict.fromkeys(line for of in curves.values() for line in of):
-        columns = [of.get(line, []) for of in curves.values()]
+    for entry in dict.fromkeys(entry for by_entry in curves.values() for entry in by_entry):
+        columns = [by_entry.get(entry, []) for by_entry in curves.values()]
         for k in range(max(map(len, columns))):
             at = next(column[k].at for column in columns if k < len(column))
             values = [number(column[k].value.mean, SIGNIFICANT) if k < len(column) else "" for column in columns]
             cost = number(at.get("evaluations", math.nan), ".0f"), number(at.get("seconds", math.nan), ".1f")
-            rows.append([line, *cost, *values])
-    return Numbers(caption, headings, rows)
+            rows.append([entry, *cost, *values])
+    return PlainTable(caption, headings, rows)
 
 
-def outcome(study: StudySummary, curves: Mapping[str, Curves], words: Mapping[str, str]) -> Numbers:
-    """Where each quantity ended, beside what came of it on unseen levels."""
+def final_table(study: StudySummary, curves: Mapping[str, Curves]) -> PlainTable:
+    """Where each quantity ended, beside the PSNR that was reached on unseen levels."""
     reached = study.estimates("psnr", "unseen" if "unseen" in study.splits else study.splits[-1])
-    ends = [{line: of[-1].value.mean for line, of in one.items()} for one in curves.values()]
+    ends = [{entry: points[-1].value.mean for entry, points in by_entry.items()} for by_entry in curves.values()]
     rows = [
-        [name, with_spread(reached[name]), *(number(end.get(name, math.nan), SIGNIFICANT) for end in ends)]
+        [name, _with_spread(reached[name]), *(number(end.get(name, math.nan), SIGNIFICANT) for end in ends)]
         for name in study.methods
         if any(name in end for end in ends)
     ]
-    headings = ["method", "PSNR (dB), unseen", *(words[quantity] for quantity in curves)]
-    return Numbers("At the end of training, beside the outcome", headings, rows)
+    headings = ["method", "PSNR (dB), unseen", *map(quantity_in_words, curves)]
+    return PlainTable("At the end of training, beside the outcome", headings, rows)
 
 
-def excerpts(gallery: Gallery) -> Numbers:
+def excerpt_table(gallery: Gallery) -> PlainTable:
     """PSNR of every picture of the gallery."""
     headings = [f"{level['distortion']} {level['degree']}" for level in gallery.levels]
     rows = []
@@ -88,8 +87,13 @@ def excerpts(gallery: Gallery) -> Numbers:
             shown = [at_level.get(label) for at_level in at_levels]
             if any(one and one.psnr for one in shown):
                 rows.append([image["name"], label, *(one.psnr.removesuffix(" dB") if one else "" for one in shown)])
-    return Numbers("PSNR of these excerpts, dB", ["image", "shown", *headings], rows)
+    return PlainTable("PSNR of these excerpts, dB", ["image", "shown", *headings], rows, text_columns=1)
 
 
-def _least(value: float) -> float:
+def _with_spread(estimate: Estimate) -> str:
+    spread = "" if estimate.spread is None else f" ±{estimate.spread:.2f}"
+    return number(estimate.mean) + spread
+
+
+def _lowest_if_unknown(value: float) -> float:
     return -math.inf if math.isnan(value) else value

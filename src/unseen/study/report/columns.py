@@ -47,9 +47,9 @@ def _estimates(decimals: int, sign: str = "") -> Format:
     return Format(lambda estimate: estimate_text(estimate, decimals, sign), numbers)
 
 
-def float_format(text: Callable[[float], str]) -> Format:
+def float_format(text: Callable[[float], str], *, sorts_by_value: bool = False) -> Format:
     """A format of plain numbers, which have no interval."""
-    return Format(lambda value: (text(value), ""), {"": lambda value: value})
+    return Format(lambda value: (text(value), ""), {"": lambda value: value}, sorts_by_value)
 
 
 QUALITY: dict[Measure, Format] = {measure: _estimates(decimals) for measure, decimals in DECIMALS.items()}
@@ -59,7 +59,7 @@ PROBABILITY = Format(_probability_text, {" p": attrgetter("p"), " p corrected": 
 GAP = float_format(lambda share: percent(share) or "undefined")
 SHARE = float_format(lambda share: percent(share) or "n/a")
 COUNT = float_format(lambda count: number(count, ".0f"))
-DURATION = float_format(duration)
+DURATION = float_format(duration, sorts_by_value=True)
 PLAIN = Format(lambda value: (str(value), ""), {"": lambda value: value})
 
 

@@ -24,11 +24,13 @@ class Cell:
         mean: The number, or a word where there is none.
         spread: `±...` or `[..., ...]`; empty where no interval is known.
         best: Whether it is printed bold.
+        sort_by: The number by which the page sorts, where the text is none.
     """
 
     mean: str
     spread: str = ""
     best: bool = False
+    sort_by: float | None = None
 
     @property
     def text(self) -> str:
@@ -43,11 +45,13 @@ class Format:
     Attributes:
         text: From a value, its mean and its spread as text.
         numbers: By the ending of the heading in the CSV file, the plain value that stands there.
+        sorts_by_value: Whether the text is no number, so that the page sorts by the value.
     """
 
     # Any: a format belongs to one type of value, a table has columns of several.
     text: Callable[[Any], tuple[str, str]]
     numbers: Mapping[str, Callable[[Any], Plain]]
+    sorts_by_value: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,10 @@ class Column:
         """The value of an entry as it is written."""
         if entry not in self.values:
             return Cell("")
-        mean, spread = self.format.text(self.values[entry])
-        return Cell(mean, spread if self.with_spreads else "", entry in self.best)
+        value = self.values[entry]
+        mean, spread = self.format.text(value)
+        sort_by = value if self.format.sorts_by_value else None
+        return Cell(mean, spread if self.with_spreads else "", entry in self.best, sort_by)
 
     def numbers(self) -> dict[str, dict[str, Plain]]:
         """The plain values by heading of the CSV file, then by entry."""

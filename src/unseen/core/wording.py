@@ -1,0 +1,43 @@
+"""Words for people: hints, types and values as messages and help texts show them."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint such as ` (did you mean 'seed'?)`, or nothing where no known word is near."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def format_value(value: Any) -> str:
+    """A value as a spec gives it: true, null, [10,20]."""
+    if isinstance(value, tuple | list):
+        return f"[{','.join(map(format_value, value))}]"
+    words = {"True": "true", "False": "false", "None": "null"}
+    return words.get(str(value)) or str(getattr(value, "__name__", value))
+
+
+def bare_type(annotation: Any) -> Any:
+    """The type in an Annotated, or the annotation itself."""
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
+def type_in_words(annotation: Any) -> str:
+    """A type as it is said to people: `a number or a range [low, high]`, `one of 1, 2, 4`."""
+    kind = bare_type(annotation)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return f"one of {', '.join(map(str, arguments))}"
+    if origin in (Union, types.UnionType):
+        return " or ".join(map(type_in_words, arguments))
+    if arguments == (float, float):
+        return "a range [low, high]"
+    if arguments in ((int,), (int, ...)):
+        return "whole numbers in brackets"
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+    return words.get(kind) or str(getattr(kind, "__name__", kind))

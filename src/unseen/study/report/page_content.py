@@ -1,0 +1,429 @@
+"""What the page of a study shows, computed before any template runs: templates only print these values.
+
+Importing this module loads matplotlib.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from ...core.statistics import Estimate
+from ...protocols.levels import Level
+from ...protocols.protocol import Reported
+from ..entry_names import BASELINE, CEILING, INPUT, SEPARATOR, is_ceiling
+from ..summary import StudySummary
+from ..tuning import Trial
+from . import columns, notes
+from .appendix import PlainTable, curve_table, excerpt_table, final_table, trial_table
+from .charts import bar_charts, degree_charts
+from .curves import OUTCOMES, Curves, curves_of, diagnostic_charts, diagnostics_of, learning_charts
+from .drawing import Captioned, LineStyles, legend, line_styles
+from .gallery import GalleryPicture, gallery
+from .table import Cell, Column
+
+ONE_SEED_MOVES = 0.5
+"""dB that another seed may move a mean of a short training; below it, one seed settles nothing."""
+
+LEGIBLE = 8
+"""How many lines a chart shows to begin with, without a choice among them."""
+
+
+@dataclass(frozen=True)
+class RowHead:
+    """The first cell of an entry's row.
+
+    Attributes:
+        name: The entry; the long name of the input would take half a phone's width, and is shortened.
+        note: Small print beneath the name; may be empty.
+        style: Class of the row in the style sheet: "input", "ceiling", or empty.
+    """
+
+    name: str
+    note: str
+    style: str
+
+    @classmethod
+    def of(cls, entry: str) -> RowHead:
+        """The head of an entry's row."""
+        if entry == INPUT:
+            return cls("input", "no restoration", "input")
+        return cls(entry, notes.CEILING_NOTE, "ceiling") if is_ceiling(entry) else cls(entry, "", "")
+
+
+@dataclass(frozen=True)
+class EntryTable:
+    """A table with a row for each entry.
+
+    Attributes:
+        name: What the table is about, for screen readers.
+        caption: The name, and a warning where there is cause for one.
+        headings: Of each column, what stands above and below.
+        rows: Of each entry, its head and one cell a column.
+    """
+
+    name: str
+    caption: str
+    headings: list[tuple[str, str]]
+    rows: list[tuple[RowHead, list[Cell]]]
+
+    @classmethod
+    def of(cls, entries: Sequence[str], name: str, shown: Sequence[Column], warning: str = "") -> EntryTable:
+        """The table of these columns."""
+        return cls(
+            name,
+            f"{name}{warning}",
+            [(column.heading, column.under) for column in shown],
+            [(RowHead.of(entry), [column.cell(entry) for column in shown]) for entry in entries],
+        )
+
+
+@dataclass(frozen=True)
+class HeadlineTable:
+    """The main table: PSNR with SSIM beneath it, and gap closed.
+
+    Attributes:
+        warning: To stand behind the caption; empty where there is nothing to warn of.
+        quality_headings: Splits, and "worst unseen".
+        split_headings: Those of them that are splits, and get the colour of their split.
+        share_headings: Of the columns of gap closed; there may be none.
+        rows: Of each entry, its head, PSNR and SSIM of each column, and the shares of the gap.
+    """
+
+    warning: str
+    quality_headings: list[str]
+    split_headings: list[str]
+    share_headings: list[str]
+    rows: list[tuple[RowHead, list[tuple[Cell, Cell]], list[Cell]]]
+
+
+@dataclass(frozen=True)
+class LegendEntry:
+    """One box of a legend, with which a reader shows or hides a line of the charts.
+
+    Attributes:
+        name: The entry.
+        note: In brackets behind the name; may be empty.
+        group: Class of all that belongs to the entry in every chart.
+        key: A short piece of its line, as SVG.
+        shown: Whether the box is ticked to begin with.
+    """
+
+    name: str
+    note: str
+    group: str
+    key: str
+    shown: bool
+
+
+@dataclass(frozen=True)
+class Legend:
+    """A legend of charts.
+
+    Attributes:
+        entries: Its boxes.
+        many: Whether there are so many that they are printed small.
+        some_hidden: Whether some lines are hidden to begin with, so that buttons are of use.
+        splits: Splits whose colours are explained; none where the charts have no such colours.
+    """
+
+    entries: list[LegendEntry]
+    many: bool
+    some_hidden: bool
+    splits: Sequence[str]
+
+
+@dataclass(frozen=True)
+class SeveritySection:
+    """Quality against severity. `split_spans` are the splits of the tables' columns, with the number of columns."""
+
+    legend: Legend
+    charts: list[Captioned]
+    definitions: list[tuple[Level, str]]
+    split_spans: list[tuple[str, int]]
+    tables: list[EntryTable]
+
+
+@dataclass(frozen=True)
+class GapSection:
+    """Differences from ERM. `undefined` says why gap closed means nothing; `has_gap` whether it is in the charts."""
+
+    undefined: str
+    has_gap: bool
+    charts: list[Captioned]
+    table: EntryTable | None
+
+
+@dataclass(frozen=True)
+class GallerySection:
+    """Pictures: what the page's script reads as JSON, the quality of JPEG (None without loss), and their PSNR."""
+
+    index: Mapping[str, object]
+    quality: int | None
+    table: PlainTable
+
+
+@dataclass(frozen=True)
+class TrainingSection:
+    """Learning curves, cost and diagnostics, as far as there are records of them."""
+
+    legend: Legend | None
+    charts: list[Captioned]
+    points: PlainTable | None
+    costs: EntryTable | None
+    diagnostic_charts: list[Captioned]
+    diagnostic_tables: list[PlainTable]
+
+
+@dataclass(frozen=True)
+class PageContent:
+    """All that the page of a study prints, in the order in which it stands there.
+
+    Attributes:
+        title: Heading of the page.
+        warning: The sentence on a choice on unseen levels; empty where there was none.
+        result: One sentence on the unseen levels; may be empty.
+        facts: What was compared: names and values.
+        groups: Of each entry, the class of what belongs to it in charts.
+        headline: The main table.
+        behaviour: Differences from ERM, and what a gain may cost.
+        table_notes: Sentences on how to read the tables.
+        notes: Paragraphs on what the study can and cannot show.
+        severity: Quality against severity.
+        gap: Differences from ERM; None where there are none.
+        gallery: Pictures; None without pictures.
+        training: What the records of the trainings tell; None without records.
+        trials: Settings that were tried; None where nothing was tuned.
+        reported: Tables of what others reported.
+        command: The command that wrote the page.
+        provenance: How the numbers were made: names and values.
+    """
+
+    title: str
+    warning: str
+    result: str
+    facts: list[tuple[str, str]]
+    groups: list[str]
+    headline: HeadlineTable
+    behaviour: EntryTable | None
+    table_notes: list[str]
+    notes: Sequence[str]
+    severity: SeveritySection
+    gap: GapSection | None
+    gallery: GallerySection | None
+    training: TrainingSection | None
+    trials: PlainTable | None
+    reported: Sequence[Reported]
+    command: str
+    provenance: list[tuple[str, str]]
+
+
+def page_content(
+    study: StudySummary,
+    pictures: Sequence[GalleryPicture],
+    *,
+    title: str,
+    command: str,
+    machine: str,
+    paragraphs: Sequence[str],
+    trials: Sequence[Trial],
+    reported: Sequence[Reported],
+    definitions: Mapping[Level, str],
+) -> PageContent:
+    """Compute the page of a study; `html_page.write_report` says what the arguments are."""
+    styles = line_styles(study.entries)
+    warning = " ".join(notes.oracle(study))
+    return PageContent(
+        title=title,
+        warning=warning,
+        result=result_sentence(study),
+        facts=_facts(study),
+        groups=[styles[entry].group for entry in study.entries],
+        headline=_headline(study),
+        behaviour=_behaviour(study),
+        table_notes=[note for note in notes.study_notes(study) if note != warning],
+        notes=paragraphs,
+        severity=_severity(study, styles, definitions),
+        gap=_gap(study, styles),
+        gallery=_gallery(study, pictures),
+        training=_training(study, styles),
+        trials=trial_table(trials) if trials else None,
+        reported=reported,
+        command=command,
+        provenance=_provenance(study, machine),
+    )
+
+
+def result_sentence(study: StudySummary) -> str:
+    """Say in one sentence what was reached on unseen levels, in numbers only: what they mean is for the notes."""
+    if "unseen" not in study.splits:
+        return ""
+    psnr = study.estimates("psnr", "unseen")
+    rivals = [name for name in study.rivals if math.isfinite(psnr[name].mean)]
+    if not rivals:
+        return ""
+    best, *others = sorted(rivals, key=lambda name: -psnr[name].mean)
+    rest = f"; the next method reaches {psnr[others[0]].mean:.2f} dB" if others else ""
+    if others and _within_chance(psnr[best], psnr[others[0]]):
+        rest += ", too near to tell apart"
+    reached, distorted = (" ".join(filter(None, columns.estimate_text(psnr[name]))) for name in (best, INPUT))
+    return (
+        f"On levels never seen in training, {best} restores to {reached} dB on average{rest}. "
+        f"The distorted input stands at {distorted} dB."
+    )
+
+
+def _within_chance(best: Estimate, next_best: Estimate) -> bool:
+    """Whether two means are nearer than their spreads; without spreads, than what seeds are known to move."""
+    spreads = [e.spread for e in (best, next_best) if e.spread is not None]
+    return best.mean - next_best.mean < (sum(spreads) if spreads else ONE_SEED_MOVES)
+
+
+def shown_first(study: StudySummary) -> set[str]:
+    """The entries that the charts show to begin with: all, if these are few.
+
+    Else the input, the three best by their mean on unseen levels, and on the study's own backbone ERM, the ceiling
+    and the family of DIL.
+    """
+    if len(study.entries) <= LEGIBLE:
+        return set(study.entries)
+    psnr = study.estimates("psnr", "unseen" if "unseen" in study.splits else study.splits[-1])
+    best = sorted(study.rivals, key=lambda name: -psnr[name].mean if math.isfinite(psnr[name].mean) else 0)[:3]
+    fixed = {name for name in study.methods if name in (BASELINE, CEILING) or name.startswith("dil")}
+    return {INPUT, *best, *(name for name in fixed if SEPARATOR not in name)}
+
+
+def _seeds(study: StudySummary) -> list[int]:
+    return sorted({result.seed for result in study.rows})
+
+
+def _backbones(study: StudySummary) -> list[str]:
+    return list(dict.fromkeys(study.backbones.values()))
+
+
+def _facts(study: StudySummary) -> list[tuple[str, str]]:
+    backbones = len(_backbones(study))
+    datasets = ", ".join(dict.fromkeys(result.dataset for result in study.rows))
+    return [
+        ("protocol", study.protocol),
+        ("test images", f"{study.images} ({datasets})"),
+        ("methods", f"{len(study.methods)}{f', on {backbones} backbones' if backbones > 1 else ''}"),
+        ("seeds", str(len(_seeds(study)))),
+        ("budget", f"{study.budget} each"),
+    ]
+
+
+def _provenance(study: StudySummary, machine: str) -> list[tuple[str, str]]:
+    return [
+        ("machine", machine),
+        ("seeds", ", ".join(map(str, _seeds(study)))),
+        ("budget", f"{study.budget} a training"),
+        ("weights kept", notes.selection(study)),
+        ("settings", notes.tuning(study)),
+        ("protocol", f"{study.protocol}, {study.rows[0].protocol_hash}"),
+        ("metric convention", study.rows[0].convention),
+        ("backbones", "; ".join(_backbones(study))),
+        ("runs", ", ".join(dict.fromkeys(result.run for result in study.rows))),
+        ("results", f"{len(study.rows)} rows, one an image, level, method and seed"),
+    ]
+
+
+def _headline(study: StudySummary) -> HeadlineTable:
+    psnr, ssim = (
+        columns.split_columns(study, measure) + columns.worst_columns(study, measure) for measure in columns.MEASURES
+    )
+    gap = columns.gap_columns(study)
+    return HeadlineTable(
+        warning=notes.warning(study),
+        quality_headings=[column.heading for column in psnr],
+        split_headings=list(study.splits),
+        share_headings=[f"{column.heading} {column.under}" for column in gap],
+        rows=[
+            (
+                RowHead.of(entry),
+                [(p.cell(entry), s.cell(entry)) for p, s in zip(psnr, ssim, strict=True)],
+                [column.cell(entry) for column in gap],
+            )
+            for entry in study.entries
+        ],
+    )
+
+
+def _behaviour(study: StudySummary) -> EntryTable | None:
+    shown = [*columns.difference_columns(study), *columns.behaviour_columns(study)]
+    name = "Against ERM, and what a gain may cost" if study.differences else "Harm and invariance"
+    return EntryTable.of(study.entries, name, shown, notes.warning(study)) if shown else None
+
+
+def _severity(study: StudySummary, styles: LineStyles, definitions: Mapping[Level, str]) -> SeveritySection:
+    return SeveritySection(
+        legend=_legend("ks", study.entries, study, styles, study.splits),
+        charts=degree_charts(study, styles),
+        definitions=[(level, text) for level, text in definitions.items() if level in study.levels],
+        split_spans=[(split, len(list(run))) for split, run in groupby(level.split for level in study.levels)],
+        tables=[
+            EntryTable.of(
+                study.entries,
+                columns.by_level(study, measure),
+                columns.level_columns(study, measure),
+                notes.warning(study),
+            )
+            for measure in columns.MEASURES
+        ],
+    )
+
+
+def _legend(
+    prefix: str, entries: Sequence[str], study: StudySummary, styles: LineStyles, splits: Sequence[str]
+) -> Legend:
+    """A legend of these entries; `prefix` keeps the ids of its keys apart from those of other legends."""
+    keys, shown = legend(styles), shown_first(study)
+    boxes = [
+        LegendEntry(
+            name=entry,
+            note=notes.CEILING_NOTE if is_ceiling(entry) else "",
+            group=styles[entry].group,
+            key=keys[entry].replace("k-line-", f"{prefix}-line-"),
+            shown=entry in shown,
+        )
+        for entry in entries
+    ]
+    return Legend(boxes, many=len(entries) > LEGIBLE, some_hidden=len(shown) < len(styles), splits=splits)
+
+
+def _gap(study: StudySummary, styles: LineStyles) -> GapSection | None:
+    charts = bar_charts(study, styles)
+    if not charts and not study.gap_undefined:
+        return None
+    shown = columns.gap_level_columns(study)
+    table = EntryTable.of(study.entries, "Gap closed by unseen level", shown, notes.warning(study)) if shown else None
+    return GapSection(study.gap_undefined, bool(study.gap), charts, table)
+
+
+def _gallery(study: StudySummary, pictures: Sequence[GalleryPicture]) -> GallerySection | None:
+    shown = gallery(study, pictures)
+    return GallerySection(shown.index, shown.quality, excerpt_table(shown)) if shown else None
+
+
+def _training(study: StudySummary, styles: LineStyles) -> TrainingSection | None:
+    learnt = {name: curves for name, curves in curves_of(study.records, "curve").items() if name in OUTCOMES}
+    diagnostics = diagnostics_of(study.records)
+    costs = columns.cost_columns(study)
+    if not (learnt or diagnostics or costs):
+        return None
+    outcome: dict[str, Curves] = {name: curves for name, curves in learnt.items() if name == "held_out_psnr"}
+    return TrainingSection(
+        legend=_legend("kt", study.methods, study, styles, []) if learnt or diagnostics else None,
+        charts=learning_charts(learnt, styles),
+        points=curve_table(learnt, "Validation through training, mean over seeds") if learnt else None,
+        costs=EntryTable.of(study.methods, "Cost of a training, mean over seeds", costs) if costs else None,
+        diagnostic_charts=diagnostic_charts(outcome | diagnostics, styles) if diagnostics else [],
+        diagnostic_tables=[
+            final_table(study, diagnostics),
+            curve_table(diagnostics, "Diagnostics through training, mean over seeds"),
+        ]
+        if diagnostics
+        else [],
+    )
