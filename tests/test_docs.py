@@ -59,7 +59,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 def commands(page: Path) -> list[list[str]]:
     """The words after `unseen` of every command in the page's shell blocks."""
-    found = []
+    calls = []
     for line in "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines():
         tokens = shlex.shlex(line, posix=True, punctuation_chars="|&;")
         tokens.whitespace_split = True
@@ -70,8 +70,8 @@ def commands(page: Path) -> list[list[str]]:
             if words[:1] == ["torchrun"]:
                 words = words[words.index("--no-python") + 1 :]
             if words and Path(words[0]).name == "unseen":
-                found.append(words[1:])
-    return found
+                calls.append(words[1:])
+    return calls
 
 
 def words_of(command: list[str]) -> str:
@@ -91,12 +91,12 @@ def test_every_command_is_understood(command: list[str], tmp_path: Path, monkeyp
             parse(command)
         return
     _, config, _ = parse(command)
-    for field, known in (("method", METHODS), ("methods", METHODS), ("backbone", BACKBONES)):
-        given = getattr(config, field, None) or []
-        for spec in [given] if isinstance(given, str) else given:
+    for field, registry in (("method", METHODS), ("methods", METHODS), ("backbone", BACKBONES)):
+        specs = getattr(config, field, None) or []
+        for spec in [specs] if isinstance(specs, str) else specs:
             name, _, backbone = spec.partition(SEPARATOR)
             if not spec.startswith("my_"):
-                build(name, known, field, object)
+                build(name, registry, field, object)
             if backbone:
                 build(backbone, BACKBONES, field, object)
     protocol = getattr(config, "protocol", "")
@@ -112,18 +112,18 @@ def test_the_main_pages_show_commands(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     """To a file of the repository; to a heading that is there; to a name that the linked module defines."""
-    lost = []
+    broken = []
     for text, target in LINK.findall(FENCED.sub("", page.read_text())):
         if re.match(r"\w+:", target):
             continue
         name, _, anchor = target.partition("#")
         file = (page.parent / name).resolve() if name else page
-        here = file.exists() and file.is_relative_to(ROOT)
-        if not here or (anchor and anchor not in anchors(file)):
-            lost.append(target)
+        exists = file.exists() and file.is_relative_to(ROOT)
+        if not exists or (anchor and anchor not in anchors(file)):
+            broken.append(target)
         elif file.suffix == ".py" and (code := re.fullmatch(r"`([\w.]+)`", text)):
-            lost += [f"{code[1]} in {target}"] * (not defines(ast.parse(file.read_text()).body, code[1]))
-    assert not lost
+            broken += [f"{code[1]} in {target}"] * (not defines(ast.parse(file.read_text()).body, code[1]))
+    assert not broken
 
 
 def anchors(page: Path) -> set[str]:
@@ -143,7 +143,7 @@ def defines(body: list[ast.stmt], name: str) -> bool:
     return False
 
 
-def test_what_is_not_defined_is_noticed() -> None:
+def test_names_that_a_module_does_not_define_are_noticed() -> None:
     body = ast.parse("A = 1\nb: int = 2\nclass C:\n    def d(self): pass\n").body
     assert all(defines(body, name) for name in ("A", "b", "C", "C.d"))
     assert not any(defines(body, name) for name in ("d", "C.e", "A.d", "E"))
@@ -209,22 +209,22 @@ def test_the_example_of_a_method_is_the_gradient_of_the_largest_loss(my_parts: M
     network = my_parts.Tiny().double()
     images = torch.rand(4, 2, 3, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     episode = Episode([Batch(images[i], images[3]) for i in range(3)], Batch(images[0], images[1]))
-    found = my_parts.Hardest().gradient(objective_for(network), dict(network.named_parameters()), episode)
+    gradient = my_parts.Hardest().gradient(objective_for(network), dict(network.named_parameters()), episode)
     losses = [nn.functional.l1_loss(network(batch.distorted), batch.clean) for batch in episode.confounders]
     expected = torch.autograd.grad(max(losses), list(network.parameters()))
     for (name, _), slope in zip(network.named_parameters(), expected, strict=True):
-        torch.testing.assert_close(found[name], slope)
+        torch.testing.assert_close(gradient[name], slope)
 
 
 def test_the_example_of_a_distortion_keeps_the_rules(my_parts: ModuleType) -> None:
     dead = my_parts.DeadPixels(0.2)
     check_contract(dead, (9, 7), 3, torch.float32)
     clean = torch.full((4, 3, 100, 100), 0.5)
-    found = dead.apply(clean, dead.sample(torch.Generator().manual_seed(0), 4))
-    assert torch.equal(found, found[:, :1].expand_as(found))  # whole pixels, not single channels
+    distorted = dead.apply(clean, dead.sample(torch.Generator().manual_seed(0), 4))
+    assert torch.equal(distorted, distorted[:, :1].expand_as(distorted))  # whole pixels, not single channels
     # A fifth of them, within four standard deviations of 40 000 draws.
-    assert abs(float((found[:, 0] == 0).double().mean()) - 0.2) < 4 * (0.2 * 0.8 / 40_000) ** 0.5
-    assert ((found == 0) | (found == 0.5)).all()
+    assert abs(float((distorted[:, 0] == 0).double().mean()) - 0.2) < 4 * (0.2 * 0.8 / 40_000) ** 0.5
+    assert ((distorted == 0) | (distorted == 0.5)).all()
 
 
 def test_the_miniature_of_the_paper_is_what_its_rows_say(monkeypatch: pytest.MonkeyPatch) -> None:
