@@ -121,7 +121,7 @@ def test_what_is_no_quality_is_refused(change: dict[str, Any]) -> None:
         from_json(json.dumps(to_json(quality(5)) | change), Quality)
 
 
-def test_rows_become_quality_by_set_and_level() -> None:
+def test_results_become_quality_by_set_and_level() -> None:
     rows = [
         result(image=image, dataset=dataset, degree=degree, psnr=psnr)
         for image, dataset, degree, psnr in [("a", "one", 5.0, 12), ("b", "one", 5.0, 13), ("a", "two", 5.0, 9)]

@@ -216,7 +216,7 @@ def _translated(value: Any, table: Mapping[int, int]) -> Any:
     if isinstance(value, str):
         return value.translate(table)
     if isinstance(value, dict):
-        return {name: _translated(member, table) for name, member in value.items()}
+        return {_translated(name, table): _translated(member, table) for name, member in value.items()}
     if isinstance(value, list | tuple):
         make = getattr(value, "_make", type(value))  # of a named tuple
         return make(_translated(member, table) for member in value)

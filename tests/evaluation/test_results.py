@@ -1,4 +1,4 @@
-"""Rows on disk."""
+"""Image results on disk."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.results import RESULT, result
@@ -17,10 +16,6 @@ from unseen.core.errors import UserError
 from unseen.evaluation.results import ImageResult, read_results, write_results
 
 
-def row(method: str = "erm", seed: int = 0, image: str = "a", psnr: float = 20.0, **others: Any) -> ImageResult:
-    return result(method=method, seed=seed, image=image, psnr=psnr, **others)
-
-
 def test_the_fields_come_in_the_agreed_order() -> None:
     assert " ".join(field.name for field in fields(ImageResult)) == (
         "run protocol protocol_hash data convention method backbone seed budget select tuned split distortion degree "
@@ -28,21 +23,21 @@ def test_the_fields_come_in_the_agreed_order() -> None:
     )
 
 
-def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
-    rows = [
+def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
+    results = [
         RESULT,
-        row(image="ünï\u2028code\n.png", degree="severe"),
-        row(image="b", psnr=math.inf, split="held-out"),
-        row(image="c", psnr=1 / 3, split="seen", degree=5),
-        row(image="caf\udce9.png", dataset="\U0001f600\\ud800"),  # a name in Latin-1, as Python reads it
+        result(image="ünï\u2028code\n.png", degree="severe"),
+        result(image="b", psnr=math.inf, split="held-out"),
+        result(image="c", psnr=1 / 3, split="seen", degree=5),
+        result(image="caf\udce9.png", dataset="\U0001f600\\ud800"),  # a name in Latin-1, as Python reads it
     ]
-    write_results(tmp_path / "new" / "rows.jsonl", rows)
-    assert read_results(tmp_path / "new" / "rows.jsonl") == rows
+    write_results(tmp_path / "new" / "results.jsonl", results)
+    assert read_results(tmp_path / "new" / "results.jsonl") == results
 
 
 def test_infinity_and_nan_are_valid_json(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    write_results(path, [row(psnr=math.inf, ssim=math.nan, invariance=math.nan)])
+    path = tmp_path / "results.jsonl"
+    write_results(path, [result(psnr=math.inf, ssim=math.nan, invariance=math.nan)])
     text = path.read_text()
     assert "Infinity" not in text
     assert "NaN" not in text
@@ -58,15 +53,15 @@ def test_infinity_and_nan_are_valid_json(tmp_path: Path) -> None:
 
 def test_a_degree_without_place_on_an_axis_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="gaussian_noise"):
-        write_results(tmp_path / "rows.jsonl", [row(degree=math.nan)])
+        write_results(tmp_path / "results.jsonl", [result(degree=math.nan)])
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
+    path = tmp_path / "results.jsonl"
     write_results(path, [RESULT])
 
     def broken() -> Iterator[ImageResult]:
-        yield row(image="b")
+        yield result(image="b")
         raise RuntimeError("the network failed")
 
     with pytest.raises(RuntimeError):
@@ -76,7 +71,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
 
 
 def test_a_write_that_cannot_be_finished_removes_its_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "rows.jsonl"
+    path = tmp_path / "results.jsonl"
     write_results(path, [RESULT])
 
     def refuse(self: Path, target: Path) -> Path:
@@ -85,7 +80,7 @@ def test_a_write_that_cannot_be_finished_removes_its_part(tmp_path: Path, monkey
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(UserError, match=r"rows\.jsonl: cannot be written: disk full"):
+    with pytest.raises(UserError, match=r"results\.jsonl: cannot be written: disk full"):
         write_text(path, "new")
     assert read_results(path) == [RESULT]
     assert list(tmp_path.iterdir()) == [path]
@@ -93,12 +88,12 @@ def test_a_write_that_cannot_be_finished_removes_its_part(tmp_path: Path, monkey
 
 def test_a_written_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
-    write_results(tmp_path / "rows.jsonl", [RESULT])
-    assert (tmp_path / "rows.jsonl").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    write_results(tmp_path / "results.jsonl", [RESULT])
+    assert (tmp_path / "results.jsonl").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_blank_lines_are_skipped(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
+    path = tmp_path / "results.jsonl"
     path.write_text("\n" + json.dumps(asdict(RESULT)) + "\r\n\n")
     assert read_results(path) == [RESULT]
 
@@ -122,7 +117,7 @@ def test_blank_lines_are_skipped(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_line_is_named_with_file_number_and_field(tmp_path: Path, change: dict[str, object], field: str) -> None:
-    path = tmp_path / "rows.jsonl"
+    path = tmp_path / "results.jsonl"
     path.write_text(json.dumps(asdict(RESULT)) + "\n" + json.dumps({**asdict(RESULT), **change}) + "\n")
     with pytest.raises(UserError) as error:
         read_results(path)
@@ -136,16 +131,16 @@ def test_a_bad_line_is_named_with_file_number_and_field(tmp_path: Path, change: 
 def test_a_missing_field_is_named(tmp_path: Path, name: str) -> None:
     values = asdict(RESULT)
     del values[name]
-    (tmp_path / "rows.jsonl").write_text(json.dumps(values))
+    (tmp_path / "results.jsonl").write_text(json.dumps(values))
     with pytest.raises(UserError, match=f"line 1: field '{name}' is missing"):
-        read_results(tmp_path / "rows.jsonl")
+        read_results(tmp_path / "results.jsonl")
 
 
 @pytest.mark.parametrize("line", ["{", "[1]", '{"psnr": NaN}', '{"psnr": Infinity}', "[" * 100_000])
 def test_what_is_no_json_object_is_refused(tmp_path: Path, line: str) -> None:
-    (tmp_path / "rows.jsonl").write_text(line)
-    with pytest.raises(UserError, match=r"rows\.jsonl, line 1: "):
-        read_results(tmp_path / "rows.jsonl")
+    (tmp_path / "results.jsonl").write_text(line)
+    with pytest.raises(UserError, match=r"results\.jsonl, line 1: "):
+        read_results(tmp_path / "results.jsonl")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
