@@ -25,12 +25,19 @@ def draw_episode(
     key: tuple[int, int, int],
     device: torch.device,
 ) -> Episode:
-    """The episode of one step: a batch under every confounder, and the mixture batch.
+    """Draw the episode of one step: a batch under every confounder, and the mixture batch.
 
-    content: `counterfactual` gives every confounder the same clean patches, as the paper's principle asks;
-        `independent` gives each its own, as the published code did. The noise is independent either way, and
-        recorded pairs bring their own content.
-    key: (seed, rank, step), from which everything random here descends, each batch by itself.
+    Each batch is drawn when the method first asks for it, by a generator of its own.
+
+    Args:
+        confounders: the set D.
+        patches: where clean patches are drawn from.
+        batch: images in a batch.
+        content: `counterfactual` gives every confounder the same clean patches, as the paper's principle asks;
+            `independent` gives each confounder its own, as the published code did. The noise is independent either
+            way, and recorded pairs bring their own content.
+        key: (seed, rank, step), from which every random draw descends.
+        device: where the batches are wanted.
     """
     seed, rank, step = key
 
@@ -51,7 +58,7 @@ def draw_episode(
 
 
 def mixture(confounders: Sequence[Confounder], clean: Tensor, draws: torch.Generator) -> Batch:
-    """The batch I_d: each image of n (n, C, H, W) under a confounder drawn evenly."""
+    """The batch I_d: each of n clean images (n, C, H, W) under a confounder that is drawn evenly."""
     picks = torch.randint(len(confounders), (len(clean),), generator=draws).to(clean.device)
     places, pairs = [], []
     for i, confounder in enumerate(confounders):
