@@ -84,6 +84,12 @@ def test_list_tells_of_each_known_name_what_it_is(kind: str, names: list[str], u
     assert not [line for line in lines if line != line.rstrip()]
 
 
+def test_list_shows_the_names_that_match_a_pattern(unseen: CommandLine) -> None:
+    lines = unseen("list", "methods", "dil_s?").out.splitlines()
+    assert [re.split("[:\\s]", line)[0] for line in lines if not line.startswith(" ")] == ["dil_sf", "dil_ss"]
+    assert unseen("list", "protocols", "*sr*").out.splitlines()[0] == "real-sr-d1"
+
+
 @pytest.mark.parametrize("protocol", protocol_names())
 def test_describe_tells_all_of_a_protocol(protocol: str, unseen: CommandLine) -> None:
     said = " ".join(unseen("describe", protocol).out.split())
@@ -117,7 +123,8 @@ def test_check_data_ends_with_zero_where_all_is_there(unseen: CommandLine, real_
         ("trian", "(did you mean 'train'?)"),
         ("list", "give a kind; unseen list --help says more"),
         ("list method", "(did you mean 'methods'?)"),
-        ("list methods erm", "'erm' is one word too many"),
+        ("list methods erm dil_sf", "'dil_sf' is one word too many"),
+        ("list methods eerm", "pattern: 'eerm' matches no name (did you mean 'erm'?)"),
         ("evaluate", "give a checkpoint; unseen evaluate --help says more"),
         ("train --budgt 5", "unknown option '--budgt' (did you mean '--budget'?)"),
         ("train --bud 5", "unknown option '--bud' (did you mean '--budget'?)"),

@@ -22,11 +22,16 @@ if TYPE_CHECKING:
 
 
 def card_text(card: Card) -> Group:
-    """The whole card for a terminal: who, what, how, how good, where safe, and what it was never tested on."""
+    """Lay out a card for a terminal.
+
+    Returns:
+        How the network was trained, the measured quality by data set and level, where the network is safe, and what it
+        was never tested on.
+    """
     facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in _facts(card):
         facts.add_row(Text(name, style="bold"), Text(value))
-    return Group(facts, Text(), *_quality_tables(card.quality), *(Text(f"{line}\n") for line in _remarks(card)))
+    return Group(facts, Text(), *_quality_tables(card.quality), *(Text(f"{note}\n") for note in _notes(card)))
 
 
 def _facts(card: Card) -> Iterable[tuple[str, str]]:
@@ -47,9 +52,9 @@ def _facts(card: Card) -> Iterable[tuple[str, str]]:
 
 
 def _quality_tables(qualities: Sequence[Quality]) -> Iterable[Table]:
-    """One for each data set, narrow enough for a terminal."""
-    for dataset, found in grouped(qualities, lambda quality: quality.dataset).items():
-        counts = sorted({quality.images for quality in found})
+    """One table for each data set, narrow enough for a terminal."""
+    for dataset, tested in grouped(qualities, lambda quality: quality.dataset).items():
+        counts = sorted({quality.images for quality in tested})
         images = (
             f"{counts[0]} image{'s' * (counts[-1] > 1)}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} images"
         )
@@ -64,7 +69,7 @@ def _quality_tables(qualities: Sequence[Quality]) -> Iterable[Table]:
         table.add_column("")
         for heading in ("input", "output", "gain", "95 % interval", "reads", "safe"):
             table.add_column(heading, justify="right", no_wrap=True)
-        for q in found:
+        for q in tested:
             interval = "" if math.isnan(q.low) else f"[{number(q.low, '+.2f')}, {number(q.high, '+.2f')}]"
             measured = (number(q.input_psnr, ".2f"), number(q.psnr, ".2f"), number(q.gain, "+.2f"), interval)
             cells = (q.level.name, "" if q.level == UNDISTORTED else q.split, *measured, number(q.noise, ".1f"))
@@ -72,7 +77,7 @@ def _quality_tables(qualities: Sequence[Quality]) -> Iterable[Table]:
         yield table
 
 
-def _remarks(card: Card) -> Iterable[str]:
+def _notes(card: Card) -> Iterable[str]:
     yield safety(card.quality)
     if any(q.dataset == VALIDATION for q in card.quality):
         chosen = card.config.get("select", "last")

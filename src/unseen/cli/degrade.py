@@ -17,7 +17,7 @@ from .options import OVERWRITE, Argument, Command
 
 
 def degrade(config: DegradeConfig, flags: Namespace) -> ExitCode:
-    """Degraded copies, the same once more from their sidecar, or pictures of several degrees."""
+    """Make degraded copies, repeat them from their sidecar, or draw pictures of several degrees."""
     import torch
 
     from ..core.interruption import interruptible
@@ -39,8 +39,8 @@ def degrade(config: DegradeConfig, flags: Namespace) -> ExitCode:
         from ..evaluation import grid
 
         levels = grid.levels_from(config.distortion, config.protocol)
-        if config.protocol and (line := grid.left_out(config.protocol)):
-            print(line, file=sys.stderr)
+        if config.protocol and (notice := grid.left_out(config.protocol)):
+            print(notice, file=sys.stderr)
         jobs = copies.plan_copies(photos, grid.ENDING)
         work = partial(grid.make_grids, jobs, levels, seed=config.seed)
     else:
@@ -62,7 +62,7 @@ def degrade(config: DegradeConfig, flags: Namespace) -> ExitCode:
 
 @dataclass(frozen=True, kw_only=True)
 class DegradeConfig(Machine):
-    """Degraded copies of photographs. On one thread unless told otherwise, so that cores make no difference."""
+    """Options of degraded copies. One thread is the default, so that the number of cores makes no difference."""
 
     device: Annotated[str, "cpu, cuda, cuda:1, mps, or auto; equal bits need an equal one"] = "cpu"
     threads: Annotated[int, "processor threads; 0 takes all; equal bits need equally many"] = 1
@@ -75,7 +75,14 @@ class DegradeConfig(Machine):
     out: Annotated[str, "folder for the copies and copies.jsonl, or for the grids"] = ""
 
     def check(self, grid: bool) -> None:
-        """Raises UserError, naming the field, for what cannot be, or cannot be together."""
+        """Check which options go together.
+
+        Args:
+            grid: whether pictures of several degrees are wanted (--grid).
+
+        Raises:
+            UserError: naming the field, for options that are missing or contradict each other.
+        """
         if not self.out:
             raise UserError("out: no folder given")
         if self.replay and grid:

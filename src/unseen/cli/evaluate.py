@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..core.atomic import require_writable
 from ..core.errors import UserError
@@ -11,7 +13,11 @@ from ..core.units import Budget
 from ..evaluation.config import EvaluateConfig
 from .exit_codes import ExitCode
 from .options import OVERWRITE, Argument, Command
-from .study import _show
+from .study import print_results
+
+if TYPE_CHECKING:
+    from ..models.card import Card
+    from ..protocols.protocol import Protocol
 
 ANOTHER_PROTOCOL = (
     "Trained under another protocol, or another version of this one: what is called seen and unseen here may not "
@@ -24,12 +30,11 @@ UNFINISHED = "The training was interrupted: {spent:g} of {amount:g} gradient eva
 
 
 def evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
-    """A checkpoint on test photographs."""
+    """Test a checkpoint on photographs."""
     from ..core.interruption import interruptible
     from ..core.progress import progress_bars
     from ..evaluation.benchmark_sets import BenchmarkSets
-    from ..evaluation.evaluate import TestedNetwork
-    from ..evaluation.evaluate import evaluate_network as evaluate_network
+    from ..evaluation.evaluate import TestedNetwork, evaluate_network
     from ..evaluation.quality import noise_by_level, quality_of
     from ..evaluation.results import RESULTS, write_results
     from ..models.checkpoint import load_checkpoint, with_quality
@@ -50,34 +55,39 @@ def evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     protocol = protocol.enlarged() if card.config.get("enlarge") else protocol
     if config.card and protocol.hash() != card.protocol_hash:
         raise UserError("card: what another protocol calls seen is not what this network saw; test it under its own")
-    notes = [] if protocol.hash() == card.protocol_hash else [ANOTHER_PROTOCOL]
-    limit = Budget.parse(card.config["budget"])
-    if (
-        limit.unit == "evaluations"
-        and card.config.get("select", "last") == "last"
-        and card.evaluations < 0.9 * limit.amount
-    ):
-        notes.append(UNFINISHED.format(spent=card.evaluations, amount=limit.amount))
-    learnt = trained_on(card, config.protocol, config.method)
-    notes += [] if isinstance(learnt, list) else [UNCHECKED.format(reason=learnt)]
-    tests = BenchmarkSets.load(config, protocol, learnt if isinstance(learnt, list) else [])
+    photos = trained_on(card, config.protocol, config.method)
+    notes = [*_notes(card, protocol), *([] if isinstance(photos, list) else [UNCHECKED.format(reason=photos)])]
+    tests = BenchmarkSets.load(config, protocol, photos if isinstance(photos, list) else [])
     file = Path(flags.checkpoint).resolve()
     run = file.name if file.is_dir() else file.parent.name
     trained = TestedNetwork(network, card, run, card.config["method"])
     with interruptible() as stop, progress_bars():
-        rows = evaluate_network(trained, protocol, tests, config, config.seed, stop)
+        results = evaluate_network(trained, protocol, tests, config, config.seed, stop)
         if config.card and not stop.is_set():
-            with_quality(Path(flags.checkpoint), quality_of(rows, noise_by_level(tests.photos, protocol, config.seed)))
-    if rows:
-        write_results(out / RESULTS, rows)
-        write_evaluation_page(rows, trained, protocol, tests, config, notes)
-    _show(rows, [], tests.skipped, protocol, notes)
-    if rows:
+            with_quality(
+                Path(flags.checkpoint), quality_of(results, noise_by_level(tests.photos, protocol, config.seed))
+            )
+    if results:
+        write_results(out / RESULTS, results)
+        write_evaluation_page(results, trained, protocol, tests, config, notes)
+    print_results(results, [], tests.skipped, protocol, notes)
+    if results:
         print(f"{out / REPORT}, {out / RESULTS}")
     if stop.is_set():
-        print(f"interrupted: {len({(row.dataset, row.image) for row in rows})} of {len(tests.photos)} images")
+        print(
+            f"interrupted: {len({(result.dataset, result.image) for result in results})} of {len(tests.photos)} images"
+        )
         return ExitCode.INTERRUPTED
     return ExitCode.PARTLY if tests.skipped else ExitCode.DONE
+
+
+def _notes(card: Card, protocol: Protocol) -> Iterator[str]:
+    """What a reader of the numbers must know of the training: another protocol, or a budget that was not spent."""
+    if protocol.hash() != card.protocol_hash:
+        yield ANOTHER_PROTOCOL
+    limit, select = Budget.parse(card.config["budget"]), card.config.get("select", "last")
+    if limit.unit == "evaluations" and select == "last" and card.evaluations < 0.9 * limit.amount:
+        yield UNFINISHED.format(spent=card.evaluations, amount=limit.amount)
 
 
 EVALUATE = Command(

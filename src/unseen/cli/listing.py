@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fnmatch
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
+from ..core.errors import UserError
+from ..core.wording import did_you_mean
 from .exit_codes import ExitCode
 from .options import Argument, Command
 
@@ -13,7 +16,7 @@ Kind: TypeAlias = Literal["methods", "distortions", "backbones", "protocols"]
 
 
 def list_components(config: None, flags: Namespace) -> ExitCode:
-    """Each part of a kind: its settings, what it is, and where it comes from."""
+    """Print every component of a kind: its settings, what it is, and where it comes from."""
     from textwrap import fill
 
     from rich.console import Console
@@ -25,25 +28,29 @@ def list_components(config: None, flags: Namespace) -> ExitCode:
     from ..models.backbones import BACKBONES
     from ..protocols.loading import load_protocol, protocol_names
 
-    parts: dict[str, Mapping[str, Callable[..., Any]]] = {
+    components: dict[str, Mapping[str, Callable[..., Any]]] = {
         "methods": METHODS,
         "distortions": DISTORTIONS,
         "backbones": BACKBONES,
     }
-    lines: list[tuple[str, str, str]] = []
-    for name, part in parts.get(flags.kind, {}).items():
-        lines.append((name, signature(part), summary_line(part)))
-    for name in protocol_names() if flags.kind == "protocols" else ():
-        lines.append((name, "", load_protocol(name).about))
+    names = protocol_names() if flags.kind == "protocols" else list(components[flags.kind])
+    matching = fnmatch.filter(names, flags.pattern) if flags.pattern else names
+    if not matching:
+        raise UserError(f"pattern: {flags.pattern!r} matches no name{did_you_mean(flags.pattern, names)}")
     console = Console(highlight=False, markup=False)
-    for name, settings, line in lines:
+    for name in matching:
+        if flags.kind == "protocols":
+            settings, about = "", load_protocol(name).about
+        else:
+            component = components[flags.kind][name]
+            settings, about = signature(component), summary_line(component)
         console.print(Text.assemble((name, "bold"), ":" if settings else "", settings), soft_wrap=True)
-        console.print(fill(line, console.width, initial_indent="    ", subsequent_indent="    "), soft_wrap=True)
+        console.print(fill(about, console.width, initial_indent="    ", subsequent_indent="    "), soft_wrap=True)
     return ExitCode.DONE
 
 
 def describe(config: None, flags: Namespace) -> ExitCode:
-    """Everything a protocol says, for people."""
+    """Print all that a protocol says, for people."""
     from rich.console import Console
 
     from ..protocols.loading import load_protocol
@@ -54,24 +61,27 @@ def describe(config: None, flags: Namespace) -> ExitCode:
 
 
 def check_data(config: None, flags: Namespace) -> ExitCode:
-    """What is missing from the folders of known data sets."""
+    """Print what is missing from the folders of known data sets."""
     from ..data.set_check import check_data_source
 
-    wrong = 0
+    incomplete = 0
     for source in flags.sets:
         check = check_data_source(source)
         print(check.summary)
         for problem in check.problems:
             print(f"  {problem}")
-        wrong += bool(check.problems)
-    return ExitCode.PARTLY if wrong else ExitCode.DONE
+        incomplete += bool(check.problems)
+    return ExitCode.PARTLY if incomplete else ExitCode.DONE
 
 
 LIST = Command(
     "list",
     list_components,
     "what can be named: methods, distortions, backbones, protocols",
-    arguments=[Argument("kind", "what to list", Kind)],
+    arguments=[
+        Argument("kind", "what to list", Kind),
+        Argument("pattern", "only names that match, such as 'dil_*'; * is any text, ? one letter", default=""),
+    ],
 )
 
 DESCRIBE = Command(

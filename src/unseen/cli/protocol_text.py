@@ -15,15 +15,21 @@ if TYPE_CHECKING:
 
 
 def print_reported_tables(tables: Sequence[Reported], datasets: Collection[str], console: Console) -> None:
-    """Print what others reported on the test sets that were used, each table by itself; of the rest, say so once."""
+    """Print what others reported on the test sets that were used, and name the sources on other test sets once.
+
+    Args:
+        tables: the reported tables of a protocol.
+        datasets: the names of the test sets that were used, in capitals or not.
+        console: where to print.
+    """
     for reported in tables:
         if rows := _rows_on(reported, datasets):
             console.print(_reported_table(reported, rows))
             console.print(Text(reported.source, style="dim"))
     elsewhere = dict.fromkeys(reported.source for reported in tables if not _rows_on(reported, datasets))
     if elsewhere:
-        said = f"Reported on other test sets than these, so not beside these numbers: {'; '.join(elsewhere)}"
-        console.print(Text(said, style="dim"))
+        sentence = f"Reported on other test sets than these, so not beside these numbers: {'; '.join(elsewhere)}"
+        console.print(Text(sentence, style="dim"))
 
 
 def _rows_on(reported: Reported, datasets: Collection[str]) -> list[Sequence[str]]:
@@ -51,13 +57,13 @@ def print_protocol(protocol: Protocol, console: Console) -> None:
     convention = protocol.convention
     rounded = {"input": convention.round_input, "output": convention.round_output, "Y": convention.round_y}
     rounding = " and ".join(what for what, on in rounded.items() if on)
-    measure = [
+    conditions = [
         "RGB" if convention.channels == "rgb" else "Y (BT.601, studio range)",
         f"{convention.border} border pixels left out" if convention.border else "whole images",
         f"{rounding} rounded to 8 bits" if rounding else "nothing rounded",
         f"restored at {protocol.scale} times the input's size" if protocol.scale > 1 else "",
     ]
-    console.print(Text("measured: " + ", ".join(filter(None, measure))))
+    console.print(Text("measured: " + ", ".join(filter(None, conditions))))
     for name in protocol.tests:
         folders = "INPUT_DIR:TARGET_DIR" if name in protocol.recorded() else "DIR"
         console.print(Text(f"test: --test {name}={folders}"))

@@ -1,4 +1,4 @@
-"""The commands for those who restore. Slow imports wait until they are needed."""
+"""The commands `unseen restore`, `studio`, `models`, `card` and `export`. Slow imports wait until they are needed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
-    """Restored copies of photographs."""
+    """Restore copies of photographs."""
     import torch
 
     from ..core.interruption import interruptible
@@ -55,7 +55,7 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
     with interruptible() as stop, progress_bars():
         outcome = restore_files(planned.jobs, planned.folder, how, stop, overwrite=flags.overwrite)
     outcome.failed[:0] = planned.failed
-    _tell(outcome, config.out, hint=not flags.do_no_harm)
+    _print_report(outcome, config.out, hint=not flags.do_no_harm)
     if stop.is_set():
         print("interrupted: the same command goes on with the rest")
         return ExitCode.INTERRUPTED
@@ -64,31 +64,37 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
     return ExitCode.PARTLY if outcome.restored or outcome.existing else ExitCode.REFUSED
 
 
-def _tell(outcome: RestoreReport, out: str, hint: bool) -> None:
-    """What became of the photographs: one line each for those to look at, and one for all."""
+def _print_report(outcome: RestoreReport, out: str, hint: bool) -> None:
+    """Print a line for every photograph that needs attention, and one for all.
+
+    Args:
+        outcome: what became of every photograph.
+        out: the output folder or file.
+        hint: whether to mention --do-no-harm where it would help.
+    """
     for note in outcome.model_notes:
-        print(_shown(note), file=sys.stderr)
-    for name, remark in outcome.warnings:
-        print(f"look at {_shown(name)}: {_shown(remark)}", file=sys.stderr)
-    if hint and any("outside" in remark for _, remark in outcome.warnings):
+        print(_one_line(note), file=sys.stderr)
+    for name, warning in outcome.warnings:
+        print(f"look at {_one_line(name)}: {_one_line(warning)}", file=sys.stderr)
+    if hint and any("outside" in warning for _, warning in outcome.warnings):
         print("--do-no-harm keeps less of a restoration where a self-check says so", file=sys.stderr)
     for failure in outcome.failed:
-        print(f"failed {_shown(failure.name)}: {_shown(failure.reason)}", file=sys.stderr)
-    there = f", {outcome.existing} there already (--overwrite restores them again)" if outcome.existing else ""
-    looks = len({name for name, _ in outcome.warnings})
-    look = f", {looks} of them to look at" if looks else ""
+        print(f"failed {_one_line(failure.name)}: {_one_line(failure.reason)}", file=sys.stderr)
+    existing = f", {outcome.existing} there already (--overwrite restores them again)" if outcome.existing else ""
+    count = len({name for name, _ in outcome.warnings})
+    warned = f", {count} of them to look at" if count else ""
     failed = f", {len(outcome.failed)} failed" if outcome.failed else ""
     untried = f", {outcome.untried} not tried" if outcome.untried else ""
-    print(f"{_shown(out)}: {outcome.restored} restored{look}{there}{failed}{untried}")
+    print(f"{_one_line(out)}: {outcome.restored} restored{warned}{existing}{failed}{untried}")
 
 
-def _shown(text: str) -> str:
-    """One line, whatever names files have: a newline in one must not look like a line of ours."""
+def _one_line(text: str) -> str:
+    """Escape what is not printable: a newline in the name of a file must not look like a line of ours."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def models(config: None, flags: Namespace) -> ExitCode:
-    """The models that come with the package, a paragraph each."""
+    """Print a paragraph on every model that comes with the package."""
     from rich.console import Console
     from rich.text import Text
 
@@ -110,7 +116,7 @@ def models(config: None, flags: Namespace) -> ExitCode:
 
 
 def card(config: None, flags: Namespace) -> ExitCode:
-    """What a checkpoint says of itself."""
+    """Print the card of a checkpoint."""
     from rich.console import Console
 
     from ..models.checkpoint import read_card
@@ -119,30 +125,29 @@ def card(config: None, flags: Namespace) -> ExitCode:
     from .card_text import card_text
 
     path = located(flags.checkpoint)
-    found = open_onnx(path, "cpu").card if path.suffix.lower() == ".onnx" else read_card(path)
-    if found is None:
+    model_card = open_onnx(path, "cpu").card if path.suffix.lower() == ".onnx" else read_card(path)
+    if model_card is None:
         raise UserError(f"{path}: holds no card")
-    Console(highlight=False, markup=False).print(card_text(found))
+    Console(highlight=False, markup=False).print(card_text(model_card))
     return ExitCode.DONE
 
 
 def export(config: None, flags: Namespace) -> ExitCode:
-    """A checkpoint as an ONNX file, and by how much it differs from PyTorch."""
-    from ..models.onnx_export import export_checkpoint as export_model
-    from ..models.onnx_export import lines
+    """Write a checkpoint as an ONNX file, and print by how much it differs from PyTorch."""
+    from ..models.onnx_export import export_checkpoint, lines
 
     path = Path(flags.file)
     if path.exists() and not flags.overwrite:
         raise UserError(f"{path}: is there already; give --overwrite, or another name")
     require_writable(path.parent)
-    for line in lines(export_model(flags.checkpoint, path, flags.backbone)):
+    for line in lines(export_checkpoint(flags.checkpoint, path, flags.backbone)):
         print(line)
     print(path)
     return ExitCode.DONE
 
 
 def studio(config: StudioConfig, flags: Namespace) -> ExitCode:
-    """The page, until Ctrl-C."""
+    """Serve the page of the studio until Ctrl-C."""
     import torch
 
     from ..models.loading import load_model
@@ -156,7 +161,7 @@ def studio(config: StudioConfig, flags: Namespace) -> ExitCode:
 
 @dataclass(frozen=True, kw_only=True)
 class StudioConfig(Machine):
-    """The page to look at what models do."""
+    """Options of the page that shows what models make of a photograph."""
 
     models: Annotated[list[str], f"side by side, each {MODEL}"] = field(
         default_factory=lambda: ["erm", "dil_sf", "denoiser"]

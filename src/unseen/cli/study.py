@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def demo(config: DemoConfig, flags: Namespace) -> ExitCode:
-    """ERM, DIL_sf and the ceiling on embedded photographs."""
+    """Train and compare ERM, DIL_sf and the ceiling on embedded photographs."""
     from ..study.demo import NOTES, TITLE, study_config
 
     return _compare(study_config(config), flags.overwrite, TITLE, NOTES)
 
 
 def compare(config: CompareConfig, flags: Namespace) -> ExitCode:
-    """Methods and seeds under one protocol."""
+    """Compare methods under one protocol, each with several seeds."""
     names = ", ".join(config.methods)
     return _compare(config, flags.overwrite, f"{names} under {Path(config.protocol).stem}", ())
 
@@ -48,11 +48,11 @@ def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence
     if outcome.refusal is not None:
         raise outcome.refusal
     skipped = outcome.plan.tests.skipped
-    _show(outcome.results, outcome.records, skipped, load_protocol(config.protocol), notes)
+    print_results(outcome.results, outcome.records, skipped, load_protocol(config.protocol), notes)
     if outcome.results:
         print(f"{config.out}/{REPORT}, {config.out}/{RESULTS}")
-    for line in outcome.failed:
-        print(f"left out {line}", file=sys.stderr)
+    for failure in outcome.failed:
+        print(f"left out {failure}", file=sys.stderr)
     if outcome.left:
         print(f"interrupted: the same command{' without --overwrite' * overwrite} goes on from here")
         return ExitCode.INTERRUPTED
@@ -60,7 +60,7 @@ def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence
 
 
 def rank(config: None, flags: Namespace) -> ExitCode:
-    """Studies side by side: every line's place in each, and its mean place."""
+    """Print several studies side by side: the rank of every entry in each, and its mean rank."""
     from rich.console import Console
 
     from ..study.ranking import print_ranks
@@ -69,23 +69,35 @@ def rank(config: None, flags: Namespace) -> ExitCode:
     return ExitCode.DONE
 
 
-def _show(
-    rows: list[ImageResult], records: list[RunRecord], skipped: Iterable[str], protocol: Protocol, notes: Iterable[str]
+def print_results(
+    results: list[ImageResult],
+    records: list[RunRecord],
+    skipped: Iterable[str],
+    protocol: Protocol,
+    notes: Iterable[str],
 ) -> None:
-    """Tables of what was measured; apart from them, what others reported; in words, what it is worth."""
+    """Print the tables of a study or a test.
+
+    Args:
+        results: the measured numbers; none if the work was interrupted early.
+        records: how the networks were trained; none for the test of a checkpoint.
+        skipped: test images that could not be read, with reasons; printed on standard error.
+        protocol: the experiment, whose reported numbers are printed apart.
+        notes: sentences below the tables.
+    """
     from rich.console import Console
 
     from ..study.report.terminal import print_table
     from .protocol_text import print_reported_tables
 
     console = Console(highlight=False, markup=False)
-    if rows:
-        print_table(rows, console, records)
-    print_reported_tables(protocol.reported, {row.dataset for row in rows}, console)
+    if results:
+        print_table(results, console, records)
+    print_reported_tables(protocol.reported, {result.dataset for result in results}, console)
     for note in notes:
         console.print(f"\n{note}")
-    for line in skipped:
-        print(f"not tested: {line}", file=sys.stderr)
+    for reason in skipped:
+        print(f"not tested: {reason}", file=sys.stderr)
 
 
 DEMO = Command(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def train(config: TrainConfig, flags: Namespace) -> ExitCode:
-    """One network by one method."""
+    """Train one network by one method."""
     from ..core.interruption import interruptible
     from ..core.progress import progress_bars
     from ..training import loop
@@ -43,7 +43,7 @@ def train(config: TrainConfig, flags: Namespace) -> ExitCode:
 
 
 def _print_summary(config: TrainConfig, state: TrainingState) -> None:
-    """Print what a training came to."""
+    """Print the cost of a run, its last validation, and how to go on if it was interrupted."""
     waiting = state.waiting / max(state.seconds, 1e-9)
     print(
         f"{config.folder}: {state.evaluations_spent(config):g} gradient evaluations (budget: {config.limit}), "
@@ -57,7 +57,15 @@ def _print_summary(config: TrainConfig, state: TrainingState) -> None:
 
 
 def _resumed(config: TrainConfig, explicit: Iterable[str]) -> TrainConfig:
-    """The configuration that the run was started with; an option that contradicts it is refused."""
+    """Load the configuration that the run in the folder was started with.
+
+    Args:
+        config: the configuration of this command.
+        explicit: the fields of it that an option or a file gave; the others do not count.
+
+    Raises:
+        UserError: if the folder holds no run, or a given field contradicts the saved one.
+    """
     from ..core.config import CONFIG
 
     path = config.folder / CONFIG

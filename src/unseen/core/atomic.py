@@ -14,9 +14,12 @@ from .errors import UserError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; what is written there takes its place if nothing was raised.
+    """Yield a temporary path beside `path`; the file written there replaces `path` if the block raises nothing.
 
-    Raises UserError, naming the path, where the folder cannot be written or the disk is full.
+    Missing folders are made.
+
+    Raises:
+        UserError: naming the path, if the folder cannot be written or the disk is full.
     """
     name = path.name if len(os.fsencode(path.name)) < 200 else sha256(os.fsencode(path.name)).hexdigest()
     temporary = path.with_name(f".{name}.{os.getpid()}.tmp")
@@ -32,9 +35,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def require_writable(folder: Path) -> None:
-    """Before the work whose result goes there: raises UserError where the folder is, or would be, of no use.
+    """Check, before long work, that results can be written into a folder, whether it exists yet or not.
 
-    Nothing is made yet, so that a command that is refused for another reason leaves nothing behind.
+    The folder is not made, so that a command that is refused for another reason leaves nothing behind.
+
+    Raises:
+        UserError: naming the folder, if it cannot be written.
     """
     try:
         tempfile.TemporaryFile(dir=next(path for path in (folder, *folder.parents) if path.exists())).close()
@@ -43,7 +49,13 @@ def require_writable(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text that is on the disk before it takes its place; never fails for a strange file name."""
+    """Write UTF-8 text, whole or not at all: the text is on the disk before the file replaces an older one.
+
+    Bytes of file names that are no text are written escaped.
+
+    Raises:
+        UserError: naming the path, if it cannot be written.
+    """
     with replacing(path) as temporary, temporary.open("wb") as file:
         # File names may hold bytes that are no text (lone surrogates): show them escaped.
         file.write(text.encode("utf-8", errors="backslashreplace"))

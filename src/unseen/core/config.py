@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 from annotated_types import Ge, Le
 
 from .atomic import write_text
-from .errors import UserError
+from .errors import UserError, one_line
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -90,7 +90,7 @@ def load_config(path: Path) -> dict[str, Any]:
     try:
         values = load(path.read_text())
     except Exception as error:  # beside YAMLError: a file that is not there, bytes that are no text, endless brackets
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        reason = one_line(getattr(error, "strerror", None) or error)
         raise UserError(f"{path}: not a configuration: {reason}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path}: not a configuration: expected names and values")

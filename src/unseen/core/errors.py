@@ -2,10 +2,10 @@
 
 
 class UserError(Exception):
-    """Something the user gave cannot be used.
+    """An option, a file or another thing given by the user cannot be used.
 
-    The message is one line that names the file or the field and says what to do;
-    the command line prints it and exits with 2, a library caller may catch it.
+    The message is one line that names the file or the field and says what to do. The command line prints the message
+    and exits with 2; a caller of the library may catch the exception.
     """
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, taken between two steps instead of in the middle of one."""
+"""Ctrl-C that takes effect between two steps of a computation instead of in the middle of one."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from types import FrameType
 
 @contextmanager
 def interruptible() -> Iterator[Event]:
-    """Yield an event that is set by the first Ctrl-C (or SIGTERM); the second one interrupts at once."""
-    asked = Event()
+    """Yield an event that the first Ctrl-C (or SIGTERM) sets; the second one raises KeyboardInterrupt at once.
+
+    Outside the main thread, which alone may handle signals, the event is never set.
+    """
+    stop = Event()
     if current_thread() is not main_thread():  # only the main thread may set handlers
-        yield asked
+        yield stop
         return
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
+    def request_stop(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
             raise KeyboardInterrupt
-        asked.set()
+        stop.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked
+        yield stop
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

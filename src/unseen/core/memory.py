@@ -1,4 +1,4 @@
-"""How much memory a training takes at most, as far as the system tells."""
+"""The largest amount of memory that a training run takes, as far as the operating system tells."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ MIB = 2**20
 
 
 class Memory:
-    """Measures from when it is made: on a GPU what is allocated there, else what the process takes beyond what it held.
+    """Measurement of the peak memory, from the construction on.
 
-    The second is known on Linux alone. What earlier work in this process left behind is given back first, so that
-    one training after another is measured as if it were the first.
+    On a GPU, the memory that torch allocates there. On a CPU, the resident size of the process beyond its size at the
+    start; only Linux tells it. Memory that earlier work in this process left unused is given back first, so that
+    a later training run is measured as if it were the first.
+
+    Args:
+        device: where the training run computes.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -29,7 +33,7 @@ class Memory:
         self.restart()
 
     def restart(self) -> None:
-        """Forget the peak, not what was there before."""
+        """Forget the peak; the size at the start stays the same."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         else:
@@ -37,15 +41,15 @@ class Memory:
                 Path("/proc/self/clear_refs").write_text("5")  # resets the largest resident size
 
     def peak(self) -> float:
-        """MiB since the start, at least 0; 0 where the system does not tell."""
+        """Return the peak in MiB beyond the size at the start, at least 0; 0 if the system does not tell."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / MIB
         return max(0.0, _status("VmHWM") - self.before)
 
 
 def _status(name: str) -> float:
-    """A line of the process's status, in MiB; 0 where there is none."""
+    """An entry of the process's status in MiB, such as `VmRSS`; 0 where the system has none."""
     with suppress(OSError):
-        found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-        return int(found[1]) / 1024 if found else 0.0
+        match = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        return int(match[1]) / 1024 if match else 0.0
     return 0.0

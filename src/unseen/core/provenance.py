@@ -1,4 +1,4 @@
-"""By which command and on what a number was measured."""
+"""The command and the computer by which a number was measured."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import sys
 
 import torch
 
-from ..core.version import __version__
 from .config import Machine
+from .version import __version__
 
 
 def command_line() -> str:
-    """The command that is running, as one could type it again."""
+    """Return the running command as a user could type it again."""
     return shlex.join(["unseen", *sys.argv[1:]])
 
 
 def machine_line(machine: Machine) -> str:
-    """Where a number was measured."""
+    """Return device, threads, processor, system and versions in one line."""
     device = torch.cuda.get_device_name(machine.device) if machine.device.startswith("cuda") else machine.device
     return (
         f"{device}, {machine.threads} threads, {platform.machine()} {platform.system()}, "

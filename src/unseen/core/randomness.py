@@ -1,4 +1,4 @@
-"""Every random number descends from (seed, purpose, rank, step), so that any step can be drawn again alone."""
+"""Seeds of all random draws, derived from (seed, purpose, rank, step), so that any step can be drawn again alone."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ import torch
 
 
 def derive(seed: int, *path: str | int) -> int:
-    """A 63-bit seed for one purpose; unrelated for paths that differ anywhere."""
-    text = "/".join(str(part) for part in (seed, *path))
+    """Return a seed of 63 bits for one purpose.
+
+    Args:
+        seed: the seed of the run.
+        path: the purpose, and whatever tells its draws apart: rank, step. Paths that differ anywhere give unrelated
+            seeds.
+    """
+    text = "/".join(str(item) for item in (seed, *path))
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:8], "big") >> 1
 
 
 def generator(seed: int, *path: str | int) -> torch.Generator:
-    """A CPU generator seeded by `derive`."""
+    """Return a generator on the CPU, seeded by `derive`."""
     return torch.Generator().manual_seed(derive(seed, *path))

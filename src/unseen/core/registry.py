@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from .conversion import convert
-from .errors import UserError
+from .errors import UserError, one_line
 from .wording import did_you_mean, format_value
 
 T = TypeVar("T")
@@ -47,8 +47,7 @@ def resolve(name: str, known: Mapping[str, Callable[..., T]], field: str) -> Cal
         component: Callable[..., T] = getattr(importlib.import_module(module), attribute)
         inspect.signature(component)
     except Exception as error:  # a module of the user's may raise anything while it is imported
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{field}: {name!r} cannot be imported as a class or function: {reason}") from error
+        raise UserError(f"{field}: {name!r} cannot be imported as a class or function: {one_line(error)}") from error
     return component
 
 
@@ -76,9 +75,9 @@ def build(spec: str, known: Mapping[str, Callable[..., T]], field: str, kind: ty
     except UserError:
         raise
     except (ValueError, TypeError) as error:
-        raise UserError(f"{field}: {spec!r}: {' '.join(str(error).split())}") from error
+        raise UserError(f"{field}: {spec!r}: {one_line(error)}") from error
     except Exception as error:  # code of others: torch alone raises RuntimeError for shapes that do not fit
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = one_line(f"{type(error).__name__}: {error}")
         raise UserError(f"{field}: {spec!r} cannot be made: {reason}") from error
     if not isinstance(instance, kind):
         raise UserError(f"{field}: {spec!r} makes a {type(instance).__name__}, and no {kind.__name__}")

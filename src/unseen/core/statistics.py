@@ -1,4 +1,4 @@
-"""How sure a mean difference is: a paired bootstrap for images and seeds, and a correction for asking often."""
+"""Confidence in a mean difference: a paired bootstrap over images and seeds, and Holm's correction for many tests."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ K = TypeVar("K")
 
 @dataclass(frozen=True)
 class Resampled:
-    """A mean difference, its 95 % interval, and the two-sided p-value of there being none.
+    """A mean difference, its 95 % interval, and its p-value.
 
-    Interval and p are nan where there was but one number, and nothing to draw again.
+    Attributes:
+        mean: the mean difference.
+        low: the lower end of the interval; nan for a single number, from which nothing can be drawn again.
+        high: the upper end of the interval; nan likewise.
+        p: the two-sided p-value of the hypothesis that there is no difference; nan likewise.
     """
 
     mean: float
@@ -37,14 +41,14 @@ def paired_bootstrap(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Resampled:
-    """The mean of paired differences (seeds, images), as it would be with other images and other seeds.
+    """Estimate how the mean of paired differences varies with other images and other seeds.
 
     Every seed meets every image, so that the numbers are not independent, and both count: the mean over images of
     images drawn again with replacement (the ordinary bootstrap), plus what other seeds would add, drawn
     independently. Two to five seeds are too few to be drawn again: where it is mainly seeds that differ, percentiles
     over seeds and images both drawn again (Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1, 2007) hold
     the truth in 62, 77 and 85 % of simulated studies of 2, 3 and 5 seeds and 16 images, instead of 95 % (python
-    benchmarks/coverage.py). So the part of the seeds is drawn from Student's t: s/√S · t(S − 1), s the standard
+    benchmarks/coverage.py). So the contribution of the seeds is drawn from Student's t: s/√S · t(S − 1), s the standard
     deviation of their means. That holds it in 94 to 98 % of them, and in more where neither seeds nor images differ but
     only single numbers. One seed tells nothing of others, and then the images alone speak.
 
@@ -52,8 +56,14 @@ def paired_bootstrap(
     (draws + 1) (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 4.2). Equal arguments give
     equal numbers.
 
-    sets: what set each image is of; each set keeps its number of images. None: all are of one.
-    Raises ValueError for differences that are not finite or not of two dimensions, or where there are none.
+    Args:
+        differences: (seeds, images), finite.
+        sets: the data set of each image; every set keeps its number of images in a draw. None: all are of one set.
+        resamples: the number of draws.
+        seed: the seed of the draws.
+
+    Raises:
+        ValueError: for differences that are not finite, not of two dimensions, or none at all.
     """
     if differences.ndim != 2 or not differences.size or not np.isfinite(differences).all():
         raise ValueError(f"differences {differences.shape}: not a filled table (seeds, images) of finite numbers")
@@ -72,7 +82,7 @@ def paired_bootstrap(
 # The methods of a study are measured with the same seeds on the same images, and share these draws.
 @lru_cache(maxsize=8)
 def _other_images(sets: tuple[Hashable, ...], resamples: int, seed: int) -> NDArray[np.float64]:
-    """(resamples, images): how large a share of the images drawn each image is."""
+    """The share of each image among the images drawn, (resamples, images)."""
     generator = np.random.default_rng([seed, 0])
     shares = np.empty((resamples, len(sets)))
     for name in dict.fromkeys(sets):
@@ -84,7 +94,7 @@ def _other_images(sets: tuple[Hashable, ...], resamples: int, seed: int) -> NDAr
 
 @lru_cache(maxsize=8)
 def _other_seeds(seeds: int, resamples: int, seed: int) -> NDArray[np.float64]:
-    """(resamples,): t(seeds - 1) in random order, at evenly spaced probabilities for the sake of its far tails."""
+    """Quantiles of Student's t(seeds - 1), (resamples,), in random order, evenly spaced so that the tails are there."""
     from scipy.special import stdtrit  # slow to import, and only tables need it
 
     probabilities = (np.arange(resamples) + 0.5) / resamples
@@ -93,7 +103,7 @@ def _other_seeds(seeds: int, resamples: int, seed: int) -> NDArray[np.float64]:
 
 
 def holm(p: Mapping[K, float]) -> dict[K, float]:
-    """p-values corrected for their number, so that the chance of any false finding among them stays below the level.
+    """Correct p-values for their number, so that the chance of any false discovery among them stays below the level.
 
     Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979:
     the smallest of m times m, the next times m - 1, and so on; never below one that was smaller, never above 1.
@@ -108,9 +118,12 @@ def holm(p: Mapping[K, float]) -> dict[K, float]:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds, and the half-width of its 95 % interval (Student's t, seeds - 1 degrees of freedom).
+    """A mean over seeds, and the half-width of its 95 % interval.
 
-    `spread`, the half-width, is None where it does not exist: one seed, or a mean that is not finite.
+    Attributes:
+        mean: the mean; nan if there are no numbers.
+        spread: the half-width (Student's t, seeds - 1 degrees of freedom); None if it does not exist, for one seed or a
+            mean that is not finite.
     """
 
     mean: float
@@ -118,7 +131,7 @@ class Estimate:
 
 
 def estimate(by_seed: Sequence[float] | NDArray[np.float64]) -> Estimate:
-    """The estimate from one number a seed; nan where there is none."""
+    """Estimate the mean from one number a seed."""
     from scipy.special import stdtrit  # slow to import, and only tables need it
 
     values = np.asarray(by_seed, dtype=np.float64)

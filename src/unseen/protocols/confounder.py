@@ -1,4 +1,4 @@
-"""The set D of confounders, and the episodes drawn from it."""
+"""Confounders: the distortions at their degrees, and the recorded pairs, that a protocol names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ from .levels import Level, Split
 
 @dataclass(frozen=True, eq=False)
 class Confounder(ABC):
-    """A named source of pairs: what one line of a protocol states."""
+    """A named source of pairs of a distorted and a clean image: one entry of a protocol.
+
+    Attributes:
+        name: the entry as the protocol states it, such as `gaussian_noise:30`.
+    """
 
     name: str
 
@@ -31,72 +35,96 @@ class Confounder(ABC):
     @property
     @abstractmethod
     def degree(self) -> float | str:
-        """The degree as a table shows it: a number, or words."""
+        """The degree as a table shows it: a number, or words where no single number tells the severity."""
 
     def level(self, split: Split) -> Level:
-        """The level that this confounder is in a protocol where its role is `split`."""
+        """Return the level that this confounder makes in a protocol that gives it the role `split`."""
         return Level(split, self.kind, self.degree)
 
     @abstractmethod
     def overlaps(self, other: Confounder) -> bool:
-        """Whether both could make one and the same degree."""
+        """Return whether both could make the same degree of the same distortion."""
 
     @abstractmethod
     def pair(self, clean: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-        """As many distorted images as there are clean ones, float (n, C, H, W) in [0, 1], and their clean originals."""
+        """Draw pairs to train on.
+
+        Args:
+            clean: clean images, float (n, C, H, W) in [0, 1].
+            draws: the generator of all that is random.
+
+        Returns:
+            n distorted images and their clean originals, both float in [0, 1].
+        """
 
 
 @dataclass(frozen=True, eq=False)
 class Synthetic(Confounder):
-    """One distortion at one degree or range (`gaussian_noise:30`), given to any clean image."""
+    """One distortion at one degree or range (`gaussian_noise:30`), which can be applied to any clean image.
+
+    Attributes:
+        distortion: the distortion, or the composition of several.
+    """
 
     distortion: Distortion
 
     @property
     def kind(self) -> str:
+        """The name of the distortion; of a composition, the names joined by its sign."""
         for sign in COMPOSITIONS:
             if sign in self.name:
-                return sign.join(name_of(part) for part in self.name.split(sign))
+                return sign.join(name_of(component) for component in self.name.split(sign))
         return name_of(self.name)
 
     @property
     def degree(self) -> float | str:
+        """The degree of the distortion: a number, or words for a range or a composition."""
         degree = self.distortion.degree
         return float(degree) if isinstance(degree, int | float) else degree_in_words(degree)
 
     def overlaps(self, other: Confounder) -> bool:
+        """Return whether either distortion says that it could make a degree of the other."""
         if not isinstance(other, Synthetic):
             return False
         return self.distortion.overlaps(other.distortion) or other.distortion.overlaps(self.distortion)
 
     def pair(self, clean: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The clean images, each under its own draw, and the same clean images."""
+        """Return the clean images distorted, each by its own draw, and the same clean images."""
         return self.distortion.apply(clean, self.distortion.sample(draws, len(clean))), clean
 
 
 @dataclass(frozen=True, eq=False)
 class Recorded(Confounder):
-    """Pairs that were recorded, `pairs:NAME`: the user says where they are, for training and for tests apart.
+    """Recorded pairs, `pairs:NAME`; the user says where the files lie, separately for training and for tests.
 
-    `patches` are those to train on, None until they are loaded. Real pairs bring their own content.
+    Attributes:
+        patches: the patches to train on; None until they are loaded.
     """
 
     patches: Patches | None = None
 
     @property
     def kind(self) -> str:
+        """The word `pairs`."""
         return PAIRS
 
     @property
     def degree(self) -> str:
-        """The name of the set."""
+        """The name of the set of pairs."""
         return self.name.partition(":")[2].strip()
 
     def overlaps(self, other: Confounder) -> bool:
+        """Return whether both name the same set, in capitals or not."""
         return isinstance(other, Recorded) and self.degree.casefold() == other.degree.casefold()
 
     def pair(self, clean: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Recorded patches and their own clean ones: what is to be restored was recorded with its content."""
+        """Draw as many recorded patches as there are clean images, and their own clean patches.
+
+        The content of `clean` is not used, since recorded patches have their own.
+
+        Raises:
+            ValueError: if no patches are loaded.
+        """
         if self.patches is None:
             raise ValueError(f"{self.name}: no pairs to train on were loaded")
         recorded, own = self.patches.draw_pairs(len(clean), draws)
@@ -104,9 +132,14 @@ class Recorded(Confounder):
 
 
 def parse_confounder(spec: str, field: str) -> Confounder:
-    """From `name:settings`, several of these joined by ` > `, ` & ` or ` | ` (see `COMPOSITIONS`), or `pairs:NAME`.
+    """Make a confounder from its entry in a protocol.
 
-    Raises UserError, naming `field`, where it describes no confounder.
+    Args:
+        spec: `name:settings`, several of these joined by ` > `, ` & ` or ` | ` (see `COMPOSITIONS`), or `pairs:NAME`.
+        field: the place in a file, for messages.
+
+    Raises:
+        UserError: if the text describes no confounder.
     """
     if name_of(spec) == PAIRS:
         if not spec.partition(":")[2].strip():
@@ -118,7 +151,7 @@ def parse_confounder(spec: str, field: str) -> Confounder:
 
 
 def enlarged(confounder: Confounder) -> Confounder:
-    """The same confounder with its output brought back to the size of the clean image, bicubically."""
+    """Return the confounder with its output enlarged bicubically to the size of the clean image."""
     if isinstance(confounder, Synthetic):
         return replace(confounder, distortion=Enlarged(confounder.distortion))
     return confounder

@@ -12,18 +12,20 @@ from ..core.errors import UserError
 
 @dataclass(frozen=True)
 class Convention:
-    """What exactly is compared. Two numbers are comparable only under equal conventions.
+    """How a restored image is compared with the clean one. Two numbers are comparable only under equal conventions.
 
-    channels: "rgb" compares the three channels together; "y" compares the BT.601 studio-range luma
-        (16 to 235), on the scale where 255 is 1, so that the data range stays 1.
-    border: pixels left out on every side, after everything else.
-    round_output: both images are rounded to 8 bits first, as files would hold them.
-    round_input: the *distorted* input is rounded to 8 bits before the network sees it. Nothing in this
-        module reads it: it is here because it belongs to what a number means, and evaluation obeys it.
-    round_y: Y itself is rounded to whole levels, as MATLAB's rgb2ycbcr does for 8-bit images. False
-        is what BasicSR and scikit-image compute. Needs channels "y".
+    Attributes:
+        channels: "rgb" compares the three channels together; "y" compares the BT.601 studio-range luma (16 to 235), on
+            the scale where 255 is 1, so that the data range stays 1.
+        border: pixels left out on every side, after everything else.
+        round_output: both images are rounded to 8 bits first, as files would hold them.
+        round_input: the *distorted* input is rounded to 8 bits before the network sees it. The metrics do not read this
+            field; evaluation obeys it, and it stands here because it is part of the meaning of a number.
+        round_y: Y itself is rounded to whole levels, as MATLAB's rgb2ycbcr does for 8-bit images. False is what BasicSR
+            and scikit-image compute. Needs channels "y".
 
-    Raises `UserError` naming the field that holds something else.
+    Raises:
+        UserError: naming the field that holds anything else.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}  # of files, where a misspelt name must not pass
@@ -47,6 +49,6 @@ class Convention:
             raise UserError("convention.round_y: there is no Y to round, give channels: y as well")
 
     def hash(self) -> str:
-        """Twelve hexadecimal digits that differ where the fields do: SHA-256 of their sorted JSON."""
+        """Return the first twelve hexadecimal digits of the SHA-256 of the fields as sorted JSON."""
         fields = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(fields.encode()).hexdigest()[:12]

@@ -26,29 +26,29 @@ class Level(NamedTuple):
 
     @property
     def degree_text(self) -> str:
-        """The degree as a heading shows it: `25`, `4, area`."""
+        """The degree as a heading shows it, such as `25` or `4, area`."""
         return self.degree if isinstance(self.degree, str) else f"{self.degree:g}"
 
     @property
     def name(self) -> str:
-        """The distortion in plain words and its degree: `gaussian noise 25`."""
+        """The distortion in plain words and its degree, such as `gaussian noise 25`."""
         return f"{plain_words(self.distortion)} {self.degree_text}".strip()
 
     @property
     def heading(self) -> str:
-        """`name` in two lines, as the heading of a column."""
+        """The distortion and the degree on two lines, as the heading of a column."""
         return f"{plain_words(self.distortion)}\n{self.degree_text}"
 
 
 UNDISTORTED = Level("unseen", "undistorted", "")
-"""No level of any protocol: the clean photographs themselves, that nothing can improve."""
+"""The clean photographs themselves, which no restoration can improve; no protocol has this level."""
 
 
 SPOKEN = {"pairs": "recorded pairs"}
-"""Kinds of confounder whose name is no distortion's."""
+"""Plain words for the kinds of confounders that are no distortions."""
 
 
 def plain_words(distortion: str) -> str:
-    """A distortion in plain words; a dotted path to one of the user's own stays as it is."""
+    """Return the name of a distortion or composition in plain words; a dotted path to a user's own stays as it is."""
     words = distortion.split(" ")  # of a composition: names, and signs between them
     return SPOKEN.get(distortion) or " ".join(word if "." in word else word.replace("_", " ") for word in words)

@@ -14,7 +14,7 @@ from annotated_types import Ge
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml.parser import ParserError
 
-from ..core.errors import UserError
+from ..core.errors import UserError, one_line
 from ..core.registry import name_of
 from ..core.wording import did_you_mean
 from ..core.yaml12 import load
@@ -141,7 +141,7 @@ def _parse(text: str, name: str) -> Protocol:
     except Exception as error:  # not YAMLError alone: a thousand brackets, a tag that its text does not fit
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or " ".join(str(error).split())
+        reason = getattr(error, "problem", None) or one_line(error)
         raise UserError(
             f"{name}{where}: not YAML: {reason}{'; ' + QUOTES if isinstance(error, ParserError) else ''}"
         ) from error
@@ -209,7 +209,7 @@ def _reported(table: _Table, source: Source, i: int) -> Reported:
 
 
 def _refuse_scales(protocol: Protocol, source: Source) -> None:
-    """Every made distortion shrinks by what the network enlarges by."""
+    """Every synthetic distortion must shrink by the factor by which the network enlarges."""
     for key, group in _groups(protocol).items():
         for i, c in enumerate(group):
             if isinstance(c, Synthetic) and c.distortion.scale != protocol.scale:
@@ -220,7 +220,7 @@ def _refuse_scales(protocol: Protocol, source: Source) -> None:
 
 
 def _refuse_repetitions(protocol: Protocol, source: Source) -> None:
-    """Results name a confounder by its kind and degree alone: two of a split that share both would be one."""
+    """Two confounders of a split may not share kind and degree, since results name a confounder by these alone."""
     for key, group in _groups(protocol).items():
         named: dict[tuple[str, float | str], Confounder] = {}
         for i, c in enumerate(group):
@@ -236,7 +236,7 @@ def _refuse_repetitions(protocol: Protocol, source: Source) -> None:
 
 
 def _refuse_leaks(protocol: Protocol, source: Source) -> None:
-    """An unseen degree within the seen range of the same distortion, or held out, would make the claim empty."""
+    """No unseen degree may lie in the seen range of the same distortion or be held out: it would not be unseen."""
     ranges = _seen_ranges(protocol.seen)
     for i, unseen in enumerate(protocol.unseen):
         where = f"{source.at('unseen', i)}: {unseen.name}"
@@ -251,7 +251,7 @@ def _refuse_leaks(protocol: Protocol, source: Source) -> None:
 
 
 def _seen_ranges(seen: Sequence[Confounder]) -> dict[Hashable, list[Span]]:
-    """From the lowest to the highest of all that is alike, in each place of a composition by itself."""
+    """The ranges from the lowest to the highest seen degree, by distortion; one range per setting of a composition."""
     ranges: dict[Hashable, list[Span]] = {}
     for c in seen:
         for alike, spans in _alternatives(c):
@@ -261,7 +261,7 @@ def _seen_ranges(seen: Sequence[Confounder]) -> dict[Hashable, list[Span]]:
 
 
 def _alternatives(confounder: Confounder) -> Iterator[tuple[Hashable, list[Span]]]:
-    """Of all that an image may get, the families and words, which must be alike to be compared, and the ranges."""
+    """Each distortion that an image may get: families and words, which must be equal to compare, and ranges."""
     for links in confounder.distortion.alternatives if isinstance(confounder, Synthetic) else ():
         spans = [span for link in links for span in link.spans]
         words = tuple(span for span in spans if isinstance(span, str))
@@ -269,5 +269,5 @@ def _alternatives(confounder: Confounder) -> Iterator[tuple[Hashable, list[Span]
 
 
 def _groups(protocol: Protocol) -> dict[str, tuple[Confounder, ...]]:
-    """The confounders under the names that they have in a file."""
+    """The confounders by the names that their lists have in a file."""
     return {"seen": protocol.seen, "held_out": protocol.held_out, "unseen": protocol.unseen}

@@ -1,4 +1,4 @@
-"""What an experiment is: its confounders in three parts, and the convention that it is measured under."""
+"""An experiment: its confounders in three roles, and the convention by which images are compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from .levels import Level, Split
 
 @dataclass(frozen=True)
 class Reported:
-    """What the authors reported for this experiment, at their training scale: a table of its own."""
+    """A table of numbers that the authors of a paper reported for this experiment, at their training scale.
+
+    Attributes:
+        source: the paper and the table.
+        columns: the headings.
+        rows: the cells, as many in each row as there are columns.
+    """
 
     source: str
     columns: tuple[str, ...]
@@ -24,11 +30,19 @@ class Reported:
 class Protocol:
     """One experiment.
 
-    seen: the confounders that methods train on. held_out: for choosing checkpoints and settings, on
-    photographs of the training side. unseen: only ever tested; the ceiling alone trains on them.
-    convention: how PSNR and SSIM are taken. scale: by how much the network enlarges. enlarged_by: by how much its input
-    was enlarged beforehand. tests: the test sets it is usually reported on. notes: what was chosen where the paper
-    is silent, and why.
+    Attributes:
+        name: the name of the experiment.
+        version: a whole number that grows when anything that changes a result changes.
+        about: the experiment in one sentence.
+        seen: the confounders that methods train on.
+        held_out: the confounders that checkpoints and settings are chosen on, with photographs of the training side.
+        unseen: the confounders that are only tested; the ceiling alone trains on them.
+        convention: how PSNR and SSIM are computed.
+        scale: the factor by which the network enlarges.
+        enlarged_by: the factor by which the input was enlarged before the network; 1 in files, see `enlarged`.
+        tests: the names of the test sets that the experiment is usually reported on.
+        notes: choices made where the paper is silent, with reasons.
+        reported: numbers that others reported for this experiment.
     """
 
     name: str
@@ -45,7 +59,7 @@ class Protocol:
     reported: tuple[Reported, ...] = ()
 
     def levels(self) -> list[tuple[Level, Confounder]]:
-        """Every confounder with its level, seen levels first."""
+        """Return every confounder with its level: seen, then held out, then unseen."""
         splits: list[tuple[Split, tuple[Confounder, ...]]] = [
             ("seen", self.seen),
             ("held-out", self.held_out),
@@ -54,17 +68,21 @@ class Protocol:
         return [(c.level(split), c) for split, confounders in splits for c in confounders]
 
     def recorded(self) -> list[str]:
-        """The names of the sets of recorded pairs among its confounders."""
+        """Return the names of the sets of recorded pairs among the confounders."""
         return [c.degree for _, c in self.levels() if isinstance(c, Recorded)]
 
     def training_confounders(self, sees_unseen: bool) -> tuple[Confounder, ...]:
-        """The seen ones; for the ceiling, every one."""
+        """Return the confounders that a method trains on: the seen ones.
+
+        Args:
+            sees_unseen: whether the method is the ceiling, which trains on all of them.
+        """
         return self.seen + self.held_out + self.unseen if sees_unseen else self.seen
 
     def enlarged(self) -> Protocol:
-        """The same at scale 1, the input enlarged bicubically: for networks that keep sizes, on small machines.
+        """Return the experiment at scale 1 with the input enlarged bicubically, for networks that keep sizes.
 
-        Another experiment than with a network that enlarges, and its `hash` says so.
+        It is another experiment than the one with a network that enlarges, and has another `hash`.
         """
         if self.scale == 1:
             return self
@@ -73,12 +91,12 @@ class Protocol:
 
     @property
     def step(self) -> int:
-        """What the sides of a clean image must be multiples of."""
+        """The number of pixels that the sides of a clean image must be multiples of."""
         return self.scale * self.enlarged_by
 
     def hash(self) -> str:
-        """Twelve hexadecimal digits that change with anything that changes a result."""
+        """Return twelve hexadecimal digits that change with anything that changes a result."""
         names = [[c.name for c in group] for group in (self.seen, self.held_out, self.unseen)]
-        parts = [self.name, self.version, names, self.convention.hash()]
-        text = json.dumps(parts if self.scale == 1 else [*parts, self.scale])
+        identity = [self.name, self.version, names, self.convention.hash()]
+        text = json.dumps(identity if self.scale == 1 else [*identity, self.scale])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
