@@ -27,8 +27,6 @@ from unseen.restoration.imagefiles.image_file import ImageFile, open_image
 from unseen.restoration.imagefiles.save import save
 from unseen.restoration.imagefiles.tiff_exif import exif_of_tiff
 
-pytestmark = pytest.mark.programs
-
 PHOTO = ["-size", "61x47", "-seed", "3", "plasma:red-blue", "-depth", "8"]
 DESCRIPTION = {
     "IFD0:Make": "Maker", "IFD0:Model": "Model 1", "IFD0:Artist": "Åsa B", "IFD0:Copyright": "© me",

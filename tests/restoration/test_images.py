@@ -21,8 +21,6 @@ from unseen.data.reading import UnreadableImage
 from unseen.restoration.imagefiles.image_file import ImageFile, open_image
 from unseen.restoration.imagefiles.save import save
 
-pytestmark = pytest.mark.programs
-
 Strips = Iterator[NDArray[np.float32]]
 
 COLOURED = ["-size", "61x47", "-seed", "3", "plasma:red-blue"]
