@@ -49,7 +49,8 @@ def candidates(entry: Entry, count: int, seed: int) -> list[Entry]:
     ranges: Mapping[str, SearchRange] = method.ranges
     if odd := [name for name, found in ranges.items() if not hasattr(found, "draw")]:
         raise UserError(
-            f"methods: {entry.method}: ranges: {odd[0]} is neither LogUniform nor Uniform of unseen.methods.search_space"
+            f"methods: {entry.method}: ranges: {odd[0]} is neither LogUniform nor Uniform "
+            "of unseen.methods.search_space"
         )
     free = {name: ranges[name] for name in ranges if name not in settings_of(entry.method, METHODS, "methods")}
     found = [entry]
