@@ -93,7 +93,7 @@ def test_a_network_of_one_s_own_must_be_confirmed(tmp_path: Path) -> None:
     save_checkpoint(
         tmp_path / "a.safetensors", PlainCNN().state_dict(), Card("0", asdict(TrainConfig(backbone=spec)), "h", 1)
     )
-    with pytest.raises(UserError, match=r"--backbone unseen\.backbones"):
+    with pytest.raises(UserError, match=r"--backbone unseen\.models\.backbones"):
         load_model(str(tmp_path / "a.safetensors"))
     assert load_model(str(tmp_path / "a.safetensors"), backbone=spec).receptive_field == ReceptiveField(6)
 
