@@ -42,13 +42,13 @@ try:
     main(sys.argv[1:])
 except SystemExit as end:
     assert end.code == 0
-assert "torch" not in sys.modules
+assert not {"torch", "pydantic", "ruamel.yaml"} & set(sys.modules)
 print("seconds", time.process_time())
 """
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_help_answers_at_once_without_torch(command: str) -> None:
+def test_help_answers_at_once_without_slow_imports(command: str) -> None:
     words = [command, "--help"] if command else ["--help"]
     answer = subprocess.run([sys.executable, "-c", HELP, *words], capture_output=True, text=True, check=True)
     text, _, seconds = answer.stdout.rpartition("seconds")

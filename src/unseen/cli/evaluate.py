@@ -64,9 +64,8 @@ def evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     with interruptible() as stop, progress_bars():
         results = evaluate_network(trained, protocol, tests, config, config.seed, stop)
         if config.card and not stop.is_set():
-            with_quality(
-                Path(flags.checkpoint), quality_of(results, noise_by_level(tests.photos, protocol, config.seed))
-            )
+            noise = noise_by_level(tests.photos, protocol, config.seed)
+            with_quality(Path(flags.checkpoint), quality_of(results, noise))
     if results:
         write_results(out / RESULTS, results)
         write_evaluation_page(results, trained, protocol, tests, config, notes)
@@ -74,9 +73,8 @@ def evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     if results:
         print(f"{out / REPORT}, {out / RESULTS}")
     if stop.is_set():
-        print(
-            f"interrupted: {len({(result.dataset, result.image) for result in results})} of {len(tests.photos)} images"
-        )
+        images = {(result.dataset, result.image) for result in results}
+        print(f"interrupted: {len(images)} of {len(tests.photos)} images")
         return ExitCode.INTERRUPTED
     return ExitCode.PARTLY if tests.skipped else ExitCode.DONE
 

@@ -76,10 +76,10 @@ RANGES = {
 def _message(refusal: ValidationError, value: object, annotation: Any, name: str) -> str:
     details = refusal.errors(include_url=False)
     error = next((error for error in details if error["type"] in RANGES), details[0])
-    if error["loc"] and isinstance(error["loc"][0], int) and not isinstance(value, str):
-        name = f"{name} element {error['loc'][0] + 1}"
-        value, annotation = error["input"], get_args(bare_type(annotation))[0]
     kind = bare_type(annotation)
+    if get_origin(kind) is list and error["loc"]:
+        name = f"{name} element {int(error['loc'][0]) + 1}"
+        value, kind = error["input"], get_args(kind)[0]
     if error["type"] in RANGES:
         limit, words = RANGES[error["type"]]
         return f"{name}: {value} is {words} {error['ctx'][limit]:g}"

@@ -16,10 +16,14 @@ from .entry_names import SEPARATOR, entry_name
 
 @dataclass(frozen=True)
 class Entry:
-    """What competes in a study: a method that trains a backbone.
+    """A competitor in a study: a method that trains a backbone.
 
-    name: the line of the tables. lr: the outer learning rate. spec: the method with the settings that it is trained
-    with, which may have been chosen for it.
+    Attributes:
+        name: the name in tables.
+        method: the method as the user gave it.
+        backbone: the network that the method trains.
+        lr: the learning rate of the outer optimiser.
+        spec: the method with the settings that it is trained with; tuning may have chosen them.
     """
 
     name: str
@@ -31,7 +35,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class CompareConfig(TrainingOptions, EvaluationOptions):
-    """Several methods and seeds under one protocol, at one budget."""
+    """Options of a study: several methods and seeds under one protocol, at one budget."""
 
     methods: Annotated[
         list[str], MinLen(1), "methods, each with settings if need be; on a backbone of its own: 'erm @ unet'"
@@ -55,21 +59,25 @@ class CompareConfig(TrainingOptions, EvaluationOptions):
             raise UserError(f"methods: {twice!r} is there twice")
 
     def entries(self) -> list[Entry]:
-        """What competes, in order; with `gap`, erm and ceiling on the study's backbone are among them."""
-        found = [self._entry(given) for given in self.methods]
-        ends = [self._entry(name) for name in ("erm", "ceiling") if self.gap]
-        return found + [end for end in ends if end.name not in [entry.name for entry in found]]
+        """Return the competitors in order; with `gap`, erm and ceiling on the study's backbone are among them.
 
-    def _entry(self, given: str) -> Entry:
-        """Raises UserError for a method without its backbone, or the other way round."""
-        method, at, other = (part.strip() for part in given.partition(SEPARATOR.strip()))
+        Raises:
+            UserError: for a method without its backbone, or a backbone without its method.
+        """
+        listed = [self._entry(text) for text in self.methods]
+        ends = [self._entry(name) for name in ("erm", "ceiling") if self.gap]
+        return listed + [end for end in ends if end.name not in [entry.name for entry in listed]]
+
+    def _entry(self, text: str) -> Entry:
+        """The competitor that an item of `methods` describes."""
+        method, at, other = (word.strip() for word in text.partition(SEPARATOR.strip()))
         if at and not (method and other):
-            raise UserError(f"methods: {given!r} lacks a method or a backbone; it is METHOD @ BACKBONE")
+            raise UserError(f"methods: {text!r} lacks a method or a backbone; it is METHOD @ BACKBONE")
         backbone = other or self.backbone
         return Entry(entry_name(method, backbone, self.backbone), method, backbone, self.lr, method)
 
     def run(self, entry: Entry, seed: int) -> TrainConfig:
-        """The training run of one entry and seed, in a folder of its own inside the study."""
+        """Return the configuration of the training run of one entry and seed, in a folder inside the study's."""
         recipe = {f.name: getattr(self, f.name) for f in fields(TrainingOptions)} | {
             "backbone": entry.backbone,
             "lr": entry.lr,
@@ -79,7 +87,7 @@ class CompareConfig(TrainingOptions, EvaluationOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class DemoConfig(Machine):
-    """The demonstration: everything but the machine, the seed and the folder is settled."""
+    """Options of the demonstration, in which all but the machine, the seed and the folder is settled."""
 
     seed: Annotated[int, "seed of everything random"] = 0
     out: Annotated[str, "folder for report.html and results.jsonl"] = "demo"

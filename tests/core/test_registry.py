@@ -1,10 +1,12 @@
-"""Parts by name: settings checked against a part's own signature."""
+"""Components by name: settings are converted and checked by the component's own signature."""
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
 import pytest
+from annotated_types import Ge, Le, MinLen
 
 from unseen.core.errors import UserError
 from unseen.core.registry import build, signature, summary_line
@@ -74,7 +76,7 @@ def test_what_cannot_be_made_is_refused_by_field(spec: str, message: str) -> Non
 
 
 class Choosy:
-    """A part of someone else's, which raises what it likes."""
+    """A component of someone else's, which raises what it likes."""
 
     def __init__(self, way: Literal["serial", "parallel"], n: int | None = None, ratio: str = "4:2:0") -> None:
         if n == 0:
@@ -104,7 +106,7 @@ def test_text_may_look_like_a_number_of_base_60() -> None:
     assert build("c:serial,ratio=4:2:2", {"c": Choosy}, "field", Choosy).ratio == "4:2:2"
 
 
-def test_a_part_of_another_kind_is_refused() -> None:
+def test_a_component_of_another_kind_is_refused() -> None:
     with pytest.raises(UserError, match=r"method: 'unseen.methods.SGD:0.1' makes a SGD, and no Method"):
         build("unseen.methods.SGD:0.1", METHODS, "method", Method)
 
@@ -116,3 +118,42 @@ def test_lists_show_the_first_sentence_and_the_settings() -> None:
     assert signature(Choosy) == "way, n=null, ratio=4:2:0"
     assert did_you_mean("sed", ["seed", "device"]) == " (did you mean 'seed'?)"
     assert did_you_mean("xyz", ["seed"]) == ""
+
+
+def untyped(strength, mode="fast"):  # type: ignore[no-untyped-def]
+    """A component without annotations."""
+    return strength, mode
+
+
+def unresolved(n: Missing, way: Literal["a"] = "a") -> object:  # type: ignore[name-defined]  # noqa: F821
+    """A component with an annotation that only a type checker knows."""
+    return n, way
+
+
+def test_without_a_usable_annotation_yaml_says_what_a_setting_is() -> None:
+    assert build("u:2.5", {"u": untyped}, "field", object) == (2.5, "fast")
+    assert build("u:[1,x],mode=4:2:0", {"u": untyped}, "field", object) == ([1, "x"], "4:2:0")
+    assert build("u:3", {"u": unresolved}, "field", object) == (3, "a")
+
+
+def unsigned(n: Annotated[int, Ge(1), Le(9)] = 1, values: Annotated[list[float], MinLen(1)] = [1.0]) -> object:  # noqa: B006
+    """A component with ranges in its annotations."""
+    return n, values
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("u:0", "field: 'u:0': n: 0 is below 1"),
+        ("u:10", "field: 'u:10': n: 10 is above 9"),
+        ("u:values=[]", "field: 'u:values=[]': values: none given"),
+        ("u:1_000", "n: expected a whole number, got '1_000'"),
+        ("u:0x1", "n: expected a whole number, got '0x1'"),
+        ("u:01", "n: expected a whole number, got '01'"),
+        ("u:values=[1,nan]", "values element 2: expected a number, got 'nan'"),
+    ],
+)
+def test_ranges_and_numbers_are_those_of_options_and_files(spec: str, message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        build(spec, {"u": unsigned}, "field", object)
+    assert build("u:+4,values=[1,.5,1e-3]", {"u": unsigned}, "field", object) == (4, [1.0, 0.5, 1e-3])
