@@ -25,7 +25,7 @@ def pixels_of(source: str) -> NDArray[np.uint8]:
 
 def with_gains(gains: dict[tuple[str, str], float]) -> list[ImageResult]:
     """Rows of one method and one unseen level in which each image gains so much; the ceiling gains the contrary."""
-    erm, ceiling = (next(row for row in study().rows if row.method == name) for name in ("erm", "ceiling"))
+    erm, ceiling = (next(row for row in study().results if row.method == name) for name in ("erm", "ceiling"))
     return [
         replace(row, split="unseen", dataset=dataset, image=image, psnr=row.input_psnr + sign * gain)
         for (dataset, image), gain in gains.items()
@@ -53,7 +53,7 @@ def test_gains_that_are_not_finite_are_left_out() -> None:
 
 
 def test_severity_goes_by_what_was_left_of_the_image() -> None:
-    rows = study(levels=NOISE[::-1] + CAMERAS[3:]).rows
+    rows = study(levels=NOISE[::-1] + CAMERAS[3:]).results
     order = by_severity(rows)
     given = {row.level: row.input_psnr for row in rows}
     assert [given[level] for level in order] == sorted(given.values(), reverse=True)
@@ -117,4 +117,4 @@ def test_an_image_that_was_not_taken_under_a_level_has_nothing_there() -> None:
 
 
 def test_no_pictures_make_no_gallery() -> None:
-    assert gallery(StudySummary(study().rows), []) is None
+    assert gallery(StudySummary(study().results), []) is None

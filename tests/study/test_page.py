@@ -331,7 +331,7 @@ def test_without_scripts_the_rest_works(visit: Visitor, pages: dict[str, Path]) 
 def test_no_other_script_runs(visit: Visitor, tmp_path: Path) -> None:
     """Not one that a name brings along, and not one that gets in by other ways."""
     of = study()
-    rows = [replace(row, image=row.image + EVIL, distortion=EVIL, method=row.method + EVIL) for row in of.rows]
+    rows = [replace(row, image=row.image + EVIL, distortion=EVIL, method=row.method + EVIL) for row in of.results]
     evil = StudySummary(rows)
     page = visit(write(tmp_path / "evil.html", evil, pictures(evil, side=8), name=EVIL))
     assert page["h1"].inner_text() == EVIL

@@ -13,7 +13,7 @@ from support.results import make_results
 
 from unseen.core.errors import UserError
 from unseen.evaluation.results import ImageResult, write_results
-from unseen.study.ranking import print_ranks, ranks, read_studies
+from unseen.study.ranking import print_ranks, rank_studies, read_studies
 from unseen.study.summary import StudySummary
 
 
@@ -29,34 +29,34 @@ def study_of(protocol: str, **psnr: float) -> StudySummary:
 
 
 def test_the_best_unseen_mean_is_first_and_ceilings_do_not_compete() -> None:
-    found = ranks({"p": study_of("p", erm=20, dil=25, sam=22), "q": study_of("q", erm=20, dil=25, sam=15)})
+    found = rank_studies({"p": study_of("p", erm=20, dil=25, sam=22), "q": study_of("q", erm=20, dil=25, sam=15)})
     assert found.by_protocol == {"p": {"erm": 3, "dil": 1, "sam": 2}, "q": {"erm": 2, "dil": 1, "sam": 3}}
     assert found.mean == {"dil": 1, "erm": 2.5, "sam": 2.5}
-    assert found.lines == ["dil", "erm", "sam"]
+    assert found.entries == ["dil", "erm", "sam"]
 
 
 def test_ties_by_the_printed_digits_share_the_mean_rank() -> None:
-    found = ranks({"p": study_of("p", a=20.001, b=20.002, c=25, d=20.004, e=1)})
+    found = rank_studies({"p": study_of("p", a=20.001, b=20.002, c=25, d=20.004, e=1)})
     assert found.by_protocol["p"] == {"a": 3, "b": 3, "c": 1, "d": 3, "e": 5}
 
 
 def test_a_line_that_a_protocol_lacks_is_blank_and_its_mean_is_over_the_others() -> None:
-    found = ranks({"p": study_of("p", erm=20, dil=25), "q": study_of("q", erm=20, dil=15, sam=30)})
+    found = rank_studies({"p": study_of("p", erm=20, dil=25), "q": study_of("q", erm=20, dil=15, sam=30)})
     assert found.mean == {"erm": 2, "dil": 2, "sam": 1}
     _, p, q = found.columns
     assert [column.cell("sam").text for column in (p, q)] == ["", "1"]
     assert [column.under for column in (p, q)] == ["of 2", "of 3"]
-    assert "Blank: not in that study" in " ".join(found.remarks)
+    assert "Blank: not in that study" in " ".join(found.notes)
     assert not found.columns[0].best  # the first was not everywhere
-    everywhere = ranks({"p": study_of("p", erm=20, dil=25), "q": study_of("q", erm=20, dil=25)})
+    everywhere = rank_studies({"p": study_of("p", erm=20, dil=25), "q": study_of("q", erm=20, dil=25)})
     assert everywhere.columns[0].best == {"dil"}
-    assert "Blank" not in " ".join(everywhere.remarks)
+    assert "Blank" not in " ".join(everywhere.notes)
 
 
 def test_what_is_no_number_has_no_rank_and_infinity_is_the_best() -> None:
-    found = ranks({"p": study_of("p", erm=20, broken=math.nan, exact=math.inf)})
+    found = rank_studies({"p": study_of("p", erm=20, broken=math.nan, exact=math.inf)})
     assert found.by_protocol["p"] == {"erm": 2, "exact": 1}
-    assert found.lines == ["exact", "erm", "broken"]
+    assert found.entries == ["exact", "erm", "broken"]
     assert found.columns[0].cell("broken").text == ""
 
 
@@ -64,24 +64,24 @@ def test_what_is_no_number_has_no_rank_and_infinity_is_the_best() -> None:
 def test_studies_that_chose_in_different_ways_are_not_ranked_together(change: dict[str, object], what: str) -> None:
     other = StudySummary([replace(row, **change) for row in rows_of("q", erm=20, dil=25)])  # type: ignore[arg-type]
     with pytest.raises(UserError, match=rf"\({what}\)"):
-        ranks({"p": study_of("p", erm=20, dil=25), "q": other})
+        rank_studies({"p": study_of("p", erm=20, dil=25), "q": other})
 
 
 def test_an_oracle_is_said_loudly_and_budgets_by_protocol() -> None:
     oracle = StudySummary([replace(row, select="oracle") for row in rows_of("p", erm=20, dil=25)])
     other = StudySummary([replace(row, select="oracle", budget="30 min") for row in rows_of("q", erm=20, dil=25)])
-    found = ranks({"p": oracle, "q": other})
+    found = rank_studies({"p": oracle, "q": other})
     assert "ORACLE" in found.title
-    assert found.remarks[0].startswith("ORACLE")
-    assert "p 12000 gradient evaluations, q 30 min" in " ".join(found.remarks)
+    assert found.notes[0].startswith("ORACLE")
+    assert "p 12000 gradient evaluations, q 30 min" in " ".join(found.notes)
 
 
 def test_nothing_and_a_study_without_unseen_levels_are_refused() -> None:
     with pytest.raises(UserError, match="nothing to rank"):
-        ranks({})
+        rank_studies({})
     seen = StudySummary([row for row in rows_of("p", erm=20) if row.split == "seen"])
     with pytest.raises(UserError, match="p: nothing was tested on unseen levels"):
-        ranks({"p": seen})
+        rank_studies({"p": seen})
 
 
 def test_studies_are_read_from_folders_or_files_and_printed(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_a_method_on_another_backbone_is_a_line_of_its_own() -> None:
     study = StudySummary(rows)
     assert study.methods == ["erm", "dil", "erm @ unet:width=8", "dil @ unet:width=8"]
     assert study.backbones["dil @ unet:width=8"] == "unet:width=8"
-    assert {one.method for one in study.rows} == set(study.methods)
+    assert {one.method for one in study.results} == set(study.methods)
     assert [study.estimates("psnr", "unseen")[name].mean for name in study.methods] == [20, 21, 23, 25]
 
 
@@ -275,12 +275,12 @@ def test_p_is_corrected_for_every_comparison_and_ceilings_do_not_compete() -> No
     rows += on_backbone(compared(erm=[20.2, 20.4, 20.2], a=[20.9, 20.8, 20.6]), "other")
     study = StudySummary(rows)
     assert list(study.differences) == ["a", "b", "ceiling", "erm @ other", "a @ other"]
-    assert list(study.differences_there) == ["a @ other"]
-    assert study.differences_there["a @ other"].reference == "erm @ other"
-    assert study.differences_there["a @ other"].mean == pytest.approx((0.7 + 0.4 + 0.4) / 3)
+    assert list(study.differences_same_backbone) == ["a @ other"]
+    assert study.differences_same_backbone["a @ other"].reference == "erm @ other"
+    assert study.differences_same_backbone["a @ other"].mean == pytest.approx((0.7 + 0.4 + 0.4) / 3)
     assert study.comparisons == 5
     assert study.differences["ceiling"].corrected is None
-    found = [*study.differences.values(), *study.differences_there.values()]
+    found = [*study.differences.values(), *study.differences_same_backbone.values()]
     p = sorted((one.p, one.corrected) for one in found if one.corrected is not None)
     assert [corrected for _, corrected in p] == pytest.approx(
         list(np.maximum.accumulate([min(1, (5 - i) * one) for i, (one, _) in enumerate(p)]))

@@ -18,7 +18,7 @@ from unseen.core.number_text import duration, signed
 from unseen.protocols.loading import load_protocol
 from unseen.study.entry_names import INPUT
 from unseen.study.report.columns import (
-    by_level,
+    level_table_title,
     difference_columns,
     gap_columns,
     level_columns,
@@ -201,7 +201,7 @@ def test_levels_of_several_distortions_are_told_apart() -> None:
 def test_distortions_are_named_in_plain_words_and_one_s_own_as_they_are(distortion: str, words: str) -> None:
     rows = [replace(row, distortion=distortion) for row in make_results()]
     kind = "set" if distortion == "pairs" else "degree"
-    assert by_level(StudySummary(rows), "psnr") == f"PSNR (dB) by {kind} of {words}"
+    assert level_table_title(StudySummary(rows), "psnr") == f"PSNR (dB) by {kind} of {words}"
     assert rows[0].level.name == f"{words} 5"
 
 

@@ -181,7 +181,7 @@ def ensure_finished(plan: StudyPlan, run: StudyRun, book: Ledger, stop: Event) -
         kept = evaluate_network(trained, plan.protocol, plan.tests, plan.config, TEST_SEED, stop)
     if stop.is_set():
         return False
-    book.enter(kept, record_of(run, plan.config))
+    book.add(kept, record_of(run, plan.config))
     return True
 
 

@@ -15,9 +15,9 @@ from ..protocols.levels import Level
 
 Measure: TypeAlias = Literal["psnr", "ssim"]
 
-Figure: TypeAlias = Literal["psnr", "ssim", "input_psnr", "input_ssim", "invariance"]
+Quantity: TypeAlias = Literal["psnr", "ssim", "input_psnr", "input_ssim", "invariance"]
 
-FIGURES: tuple[Figure, ...] = ("psnr", "ssim", "input_psnr", "input_ssim", "invariance")
+QUANTITIES: tuple[Quantity, ...] = ("psnr", "ssim", "input_psnr", "input_ssim", "invariance")
 
 
 class EntryResults:
@@ -35,14 +35,14 @@ class EntryResults:
         self._levels = {level: i for i, level in enumerate(dict.fromkeys(row.level for row in rows))}
         seeds, images = ({key: i for i, key in enumerate(keys)} for keys in (self.seeds, self.images))
         self._measured = np.zeros((len(self._levels), len(images)), dtype=bool)
-        self._values = {figure: np.zeros((len(seeds), *self._measured.shape)) for figure in FIGURES}
+        self._values = {figure: np.zeros((len(seeds), *self._measured.shape)) for figure in QUANTITIES}
         for row in rows:
             level, image = self._levels[row.level], images[row.dataset, row.image]
             self._measured[level, image] = True
-            for figure in FIGURES:
+            for figure in QUANTITIES:
                 self._values[figure][seeds[row.seed], level, image] = getattr(row, figure)
 
-    def by_seed(self, figure: Figure, levels: Sequence[Level]) -> NDArray[np.float64]:
+    def by_seed(self, figure: Quantity, levels: Sequence[Level]) -> NDArray[np.float64]:
         """(seeds,): the mean over these levels. Infinite where an image is, nan where one is unknown."""
         return self._mean(self._values[figure], levels)
 

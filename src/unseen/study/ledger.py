@@ -48,17 +48,17 @@ class Ledger:
         self.folder = folder
         there = (folder / RESULTS).exists()
         self.written = (folder / RESULTS).stat().st_mtime_ns if there else 0
-        self._rows = grouped(read_results(folder / RESULTS) if there else [], lambda row: row.run)
+        self._results = grouped(read_results(folder / RESULTS) if there else [], lambda row: row.run)
         self.records = {record.run: record for record in read_runs(folder / RUNS)}
 
     def results_of(self, run: str) -> list[ImageResult]:
         """The rows of a run, none if it has not been tested."""
-        return self._rows.get(run, [])
+        return self._results.get(run, [])
 
-    def enter(self, rows: list[ImageResult], record: RunRecord) -> None:
+    def add(self, rows: list[ImageResult], record: RunRecord) -> None:
         """Take up a run that is finished, and write all that is known."""
-        self._rows[record.run], self.records[record.run] = rows, record
-        write_results(self.folder / RESULTS, [row for of_run in self._rows.values() for row in of_run])
+        self._results[record.run], self.records[record.run] = rows, record
+        write_results(self.folder / RESULTS, [row for of_run in self._results.values() for row in of_run])
         write_runs(self.folder / RUNS, self.records.values())
 
 

@@ -17,9 +17,9 @@ from ..core.errors import UserError
 from ..core.number_text import number
 from ..evaluation.results import RESULTS, read_results
 from .report.columns import DECIMALS, float_format
-from .report.notes import in_style, oracle, selection, tuning, warning
+from .report.notes import styled_note, oracle, selection, tuning, warning
 from .report.table import NARROW, Column
-from .report.terminal import packed, room, text_table
+from .report.terminal import pack_columns, free_width, text_table
 from .summary import StudySummary
 
 MEAN_RANK, RANK = (float_format(partial(number, form=form)) for form in (".2f", "g"))
@@ -34,21 +34,21 @@ class Ranks:
     stands above and beneath.
     """
 
-    lines: list[str]
+    entries: list[str]
     by_protocol: dict[str, dict[str, float]]
     mean: dict[str, float]
     title: str
-    remarks: list[str]
+    notes: list[str]
 
     @property
     def columns(self) -> list[Column]:
         """The mean rank, the best bold where it is of every protocol, and the rank in each protocol."""
-        best = frozenset(entry for entry in self.lines[:1] if all(entry in of for of in self.by_protocol.values()))
+        best = frozenset(entry for entry in self.entries[:1] if all(entry in of for of in self.by_protocol.values()))
         mean = Column("mean rank", "mean", "rank", self.mean, MEAN_RANK, best)
         return [mean, *(Column(name, name, f"of {len(of)}", of, RANK) for name, of in self.by_protocol.items())]
 
 
-def ranks(studies: Mapping[str, StudySummary]) -> Ranks:
+def rank_studies(studies: Mapping[str, StudySummary]) -> Ranks:
     """Rank the competitors of each study by their unseen mean PSNR; a line is a method on its study's own backbone.
 
     studies: by the name of their protocol. Raises UserError for no studies, for one without unseen levels, and for
@@ -126,9 +126,9 @@ def print_ranks(paths: Iterable[Path], console: Console) -> None:
 
     Raises UserError where `read_studies` and `ranks` do.
     """
-    found = ranks(read_studies(paths))
-    label = max(NARROW, min(max(map(cell_len, found.lines)), console.width // 3))
-    for columns in packed([[column] for column in found.columns], room(console.width, label)):
-        console.print(text_table(found.title, found.lines, columns, label))
-    for remark in found.remarks:
-        console.print(in_style(remark))
+    found = rank_studies(read_studies(paths))
+    label = max(NARROW, min(max(map(cell_len, found.entries)), console.width // 3))
+    for columns in pack_columns([[column] for column in found.columns], free_width(console.width, label)):
+        console.print(text_table(found.title, found.entries, columns, label))
+    for remark in found.notes:
+        console.print(styled_note(remark))

@@ -124,19 +124,19 @@ class StudySummary:
     def __init__(self, rows: Sequence[ImageResult], records: Sequence[RunRecord] = (), backbone: str = "") -> None:
         check_comparable(rows, backbone)
         self._own_backbone = backbone or rows[0].backbone
-        self.rows = with_entry_names(rows, self._own_backbone)
-        self._results = {
-            name: EntryResults(group) for name, group in grouped(self.rows, lambda row: row.method).items()
+        self.results = with_entry_names(rows, self._own_backbone)
+        self._by_entry = {
+            name: EntryResults(group) for name, group in grouped(self.results, lambda row: row.method).items()
         }
         named = [replace(record, method=self.entry_name(record.method, record.backbone)) for record in records]
-        self.records = [record for record in named if record.method in self._results]
-        self.methods = list(self._results)
+        self.records = [record for record in named if record.method in self._by_entry]
+        self.methods = list(self._by_entry)
         self.entries = [INPUT, *self.methods]
-        self.levels = levels_in_order(self.rows)
+        self.levels = levels_in_order(self.results)
         self.distortions = list(dict.fromkeys(distortion for _, distortion, _ in self.levels))
         self.splits = [split for split in SPLITS if self.levels_in(split)]
-        self.backbones = {name: line.backbone for name, line in self._results.items()}
-        self.seeds = {name: len(line.seeds) for name, line in self._results.items()}
+        self.backbones = {name: line.backbone for name, line in self._by_entry.items()}
+        self.seeds = {name: len(line.seeds) for name, line in self._by_entry.items()}
         self.images = len({(row.dataset, row.image) for row in rows})
         self.protocol, self.budget = rows[0].protocol, rows[0].budget
         self.select, self.tuned = rows[0].select, rows[0].tuned
@@ -157,9 +157,9 @@ class StudySummary:
     def estimates(self, measure: Measure, where: Split | Level) -> dict[str, Estimate]:
         """One a line: the input's own figure, which has no spread, then every method's."""
         levels = [where] if isinstance(where, tuple) else self.levels_in(where)
-        first = next(iter(self._results.values()))
+        first = next(iter(self._by_entry.values()))
         given = first.by_seed("input_psnr" if measure == "psnr" else "input_ssim", levels)
-        restored = {name: estimate(line.by_seed(measure, levels)) for name, line in self._results.items()}
+        restored = {name: estimate(line.by_seed(measure, levels)) for name, line in self._by_entry.items()}
         return {INPUT: Estimate(float(given[0])), **restored}
 
     @cached_property
@@ -172,12 +172,12 @@ class StudySummary:
     @cached_property
     def seen_cost(self) -> dict[str, Estimate]:
         """By line, what it gives up on seen levels: PSNR of ERM less its own, dB, paired over the seeds of both."""
-        if BASELINE not in self._results or "seen" not in self.splits:
+        if BASELINE not in self._by_entry or "seen" not in self.splits:
             return {}
-        levels, base = self.levels_in("seen"), self._results[BASELINE]
+        levels, base = self.levels_in("seen"), self._by_entry[BASELINE]
         erm = dict(zip(base.seeds, base.by_seed("psnr", levels), strict=True))
         found = {}
-        for name, line in self._results.items():
+        for name, line in self._by_entry.items():
             psnr = zip(line.seeds, line.by_seed("psnr", levels), strict=True)
             paired = [erm[seed] - value for seed, value in psnr if seed in erm]
             if name != BASELINE and paired:
@@ -189,13 +189,13 @@ class StudySummary:
         """By line and split, the share of test images that it makes worse than the input, by PSNR."""
         return {
             name: {split: fmean(line.harm_by_seed(self.levels_in(split))) for split in self.splits}
-            for name, line in self._results.items()
+            for name, line in self._by_entry.items()
         }
 
     @cached_property
     def invariance(self) -> dict[str, Estimate]:
         """By line, the mean PSNR between restorations of one content under different levels; nan if there are none."""
-        return {name: estimate(line.invariance_by_seed()) for name, line in self._results.items()}
+        return {name: estimate(line.invariance_by_seed()) for name, line in self._by_entry.items()}
 
     @cached_property
     def costs(self) -> dict[str, Cost]:
@@ -213,7 +213,7 @@ class StudySummary:
         return {name: d for (name, reference), d in self._differences.items() if reference == BASELINE}
 
     @property
-    def differences_there(self) -> dict[str, Difference]:
+    def differences_same_backbone(self) -> dict[str, Difference]:
         """By line of another backbone, its unseen mean less that of ERM on the same backbone: the method's part."""
         return {name: d for (name, reference), d in self._differences.items() if reference != BASELINE}
 
@@ -226,18 +226,18 @@ class StudySummary:
     def _differences(self) -> dict[tuple[str, str], Difference]:
         """By line and the line that it is compared with."""
         pairs = [(name, BASELINE) for name in self.methods]
-        pairs += [(name, self.entry_name(BASELINE, line.backbone)) for name, line in self._results.items()]
+        pairs += [(name, self.entry_name(BASELINE, line.backbone)) for name, line in self._by_entry.items()]
         found: dict[tuple[str, str], Difference] = {}
         for name, reference in dict.fromkeys(pairs):
             if name != reference and (resampled := self._resampled(name, reference, self.levels_in("unseen"))):
-                common = set(self._results[name].seeds) & set(self._results[reference].seeds)
+                common = set(self._by_entry[name].seeds) & set(self._by_entry[reference].seeds)
                 found[name, reference] = Difference(**asdict(resampled), reference=reference, seeds=len(common))
         p = {pair: d.p for pair, d in found.items() if not is_ceiling(pair[0]) and not math.isnan(d.p)}
         return found | {pair: replace(found[pair], corrected=value) for pair, value in holm(p).items()}
 
     def _resampled(self, name: str, reference: str, levels: Sequence[Level]) -> Resampled | None:
-        known = name in self._results and reference in self._results and len(levels) > 0
-        return self._results[name].minus(self._results[reference], levels) if known else None
+        known = name in self._by_entry and reference in self._by_entry and len(levels) > 0
+        return self._by_entry[name].minus(self._by_entry[reference], levels) if known else None
 
     @cached_property
     def gap(self) -> dict[str, float]:
@@ -261,13 +261,13 @@ class StudySummary:
     def _gap(self, levels: Sequence[Level]) -> dict[str, float]:
         if not self._has_ends(levels) or self._undefined(levels):
             return {}
-        psnr = {name: fmean(line.by_seed("psnr", levels)) for name, line in self._results.items()}
+        psnr = {name: fmean(line.by_seed("psnr", levels)) for name, line in self._by_entry.items()}
         floor, top = psnr[BASELINE], psnr[CEILING]
         finite = [name for name in self.rivals if name != BASELINE and math.isfinite(psnr[name])]
         return {name: (psnr[name] - floor) / (top - floor) for name in finite}
 
     def _has_ends(self, levels: Sequence[Level]) -> bool:
-        return len(levels) > 0 and BASELINE in self._results and CEILING in self._results
+        return len(levels) > 0 and BASELINE in self._by_entry and CEILING in self._by_entry
 
     def _undefined(self, levels: Sequence[Level]) -> str:
         if not self._has_ends(levels):

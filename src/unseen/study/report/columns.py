@@ -156,7 +156,7 @@ def _differences(name: str, heading: str, differences: Mapping[str, Difference])
 def _all_differences(study: StudySummary) -> list[Column]:
     return [
         *_differences("from erm", f"from {BASELINE}", study.differences),
-        *_differences("from erm on the same backbone", f"from {BASELINE}, same backbone", study.differences_there),
+        *_differences("from erm on the same backbone", f"from {BASELINE}, same backbone", study.differences_same_backbone),
     ]
 
 
@@ -235,7 +235,7 @@ def _identity(study: StudySummary) -> list[Column]:
     """What was compared, and how."""
     shared: dict[str, Plain] = {
         "protocol": study.protocol,
-        "convention": study.rows[0].convention,
+        "convention": study.results[0].convention,
         "budget": study.budget,
         "select": study.select,
         "tuned": study.tuned,
@@ -251,7 +251,7 @@ def _identity(study: StudySummary) -> list[Column]:
     return [Column(name, name, "", by_entry, PLAIN) for name, by_entry in values.items()]
 
 
-def by_level(study: StudySummary, measure: Measure) -> str:
+def level_table_title(study: StudySummary, measure: Measure) -> str:
     """The title of a table whose columns are levels."""
     if len(study.distortions) > 1:
         return f"{UNITS[measure]} by level"

@@ -120,7 +120,7 @@ def _chart(
     for line, points in curves[quantity].items():
         x = [point.at.get(cost, math.nan) for point in points]
         y = finite([point.value.mean for point in points])
-        plot(axes, x, y, looks[line].bare)
+        plot(axes, x, y, looks[line].without_markers)
         band(axes, x, y, np.array([point.value.spread or math.nan for point in points]), looks[line])
         drawn += y[np.isfinite(y)].tolist()
     not_beyond(axes, drawn)

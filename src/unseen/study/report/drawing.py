@@ -76,7 +76,7 @@ class LineStyle:
     width: float = 1.8
 
     @property
-    def bare(self) -> LineStyle:
+    def without_markers(self) -> LineStyle:
         """For lines with a point at every validation, where markers would hide the line."""
         return replace(self, marker="", width=1.4)
 

@@ -28,7 +28,7 @@ def pictures(
 ) -> list[GalleryPicture]:
     """Excerpts under every level: clean, input, and every network's output, of the images that `chosen` names."""
     shown: dict[tuple[str, Level], list[GalleryPicture]] = {}
-    for dataset, photo in chosen(study, tests, protocol.step):
+    for dataset, photo in chosen_photos(study, tests, protocol.step):
         for label, network in networks:
             levels = levels_of(photo, dataset, protocol)
             for found in measure(network, photo, levels, protocol.convention, device, seed, dataset):
@@ -43,9 +43,9 @@ def pictures(
     return [picture for strip in shown.values() for picture in strip]
 
 
-def chosen(study: StudySummary, tests: BenchmarkSets, step: int) -> list[tuple[str, Photo]]:
+def chosen_photos(study: StudySummary, tests: BenchmarkSets, step: int) -> list[tuple[str, Photo]]:
     """The centres of two images of each set, the first two by `worst_then_median`."""
     photos = {(name, photo.name): photo for name, photo in tests.excerpts(step)}
-    known = [image for image in worst_then_median(study.rows) if image in photos]
+    known = [image for image in worst_then_median(study.results) if image in photos]
     sets = grouped(known, lambda image: image[0]).values()
     return [(image[0], photos[image]) for images in sets for image in images[:2]]

@@ -14,7 +14,7 @@ from ..summary import StudySummary
 from .columns import (
     behaviour_columns,
     behaviour_title,
-    by_level,
+    level_table_title,
     cost_columns,
     difference_columns,
     every_column,
@@ -119,8 +119,8 @@ def markdown_tables(study: StudySummary) -> str:
             *gap_columns(study),
         ],
         behaviour_title(study): [*difference_columns(study), *behaviour_columns(study), *cost_columns(study)],
-        by_level(study, "psnr"): level_columns(study, "psnr"),
-        by_level(study, "ssim"): level_columns(study, "ssim"),
+        level_table_title(study, "psnr"): level_columns(study, "psnr"),
+        level_table_title(study, "ssim"): level_columns(study, "ssim"),
         "Gap closed by unseen level": gap_level_columns(study),
     }
     parts = []

@@ -131,9 +131,9 @@ def gallery(study: StudySummary, pictures: Sequence[GalleryPicture]) -> Gallery 
     """
     if not pictures:
         return None
-    said = {"/".join(image): words for image, words in worst_then_median(study.rows).items()}
+    said = {"/".join(image): words for image, words in worst_then_median(study.results).items()}
     images = _ordered({p.image for p in pictures}, list(said))
-    levels = _ordered({p.level for p in pictures}, by_severity(study.rows))
+    levels = _ordered({p.level for p in pictures}, by_severity(study.results))
     labels = _ordered({p.label for p in pictures}, [CLEAN, GIVEN, *study.methods])
     quality, stored = _stored([p.pixels for p in pictures])
     sources = list(dict.fromkeys(stored))

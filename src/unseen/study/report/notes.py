@@ -57,7 +57,7 @@ def warning(study: StudySummary) -> str:
     return " (ORACLE SELECTION)" if study.select == ORACLE else ""
 
 
-def in_style(remark: str) -> Text:
+def styled_note(remark: str) -> Text:
     """A remark as a terminal shows it: dim, but for the one that must not be missed."""
     return Text(remark, style="bold red" if remark.startswith(ORACLE.upper()) else "dim")
 
@@ -111,12 +111,12 @@ def _worst(study: StudySummary) -> str:
 
 
 def _of_differences(study: StudySummary) -> Iterator[str]:
-    found = [*study.differences.values(), *study.differences_there.values()]
+    found = [*study.differences.values(), *study.differences_same_backbone.values()]
     paired = {difference.seeds for difference in found}
     over = "images (bootstrap); with one seed, nothing is known of others" if paired == {1} else SEEDS_TOO
     number = f", p corrected for {study.comparisons} comparisons (Holm)" if study.comparisons > 1 else ""
     yield f"From {BASELINE}: difference of the unseen means, with its 95 % interval over {over}{number}."
-    if study.differences_there:
+    if study.differences_same_backbone:
         yield (
             f"Lines with {SEPARATOR.strip()} are on another backbone: the first difference is from {BASELINE} on the "
             f"study's own and is of backbone and method together, the second from {BASELINE} on the same backbone."
@@ -124,9 +124,9 @@ def _of_differences(study: StudySummary) -> Iterator[str]:
 
 
 def _odd_numbers(study: StudySummary) -> Iterator[str]:
-    total = len(study.rows)
-    infinite = sum(math.isinf(row.psnr) or math.isinf(row.input_psnr) for row in study.rows)
-    unknown = sum(math.isnan(row.psnr) or math.isnan(row.ssim) for row in study.rows)
+    total = len(study.results)
+    infinite = sum(math.isinf(row.psnr) or math.isinf(row.input_psnr) for row in study.results)
+    unknown = sum(math.isnan(row.psnr) or math.isnan(row.ssim) for row in study.results)
     if infinite:
         yield (
             f"∞: {infinite} of {total} results are exact to the last digit, their PSNR is infinite, and so is every "

@@ -296,7 +296,7 @@ def shown_first(study: StudySummary) -> set[str]:
 
 
 def _seeds(study: StudySummary) -> list[int]:
-    return sorted({result.seed for result in study.rows})
+    return sorted({result.seed for result in study.results})
 
 
 def _backbones(study: StudySummary) -> list[str]:
@@ -305,7 +305,7 @@ def _backbones(study: StudySummary) -> list[str]:
 
 def _facts(study: StudySummary) -> list[tuple[str, str]]:
     backbones = len(_backbones(study))
-    datasets = ", ".join(dict.fromkeys(result.dataset for result in study.rows))
+    datasets = ", ".join(dict.fromkeys(result.dataset for result in study.results))
     return [
         ("protocol", study.protocol),
         ("test images", f"{study.images} ({datasets})"),
@@ -322,11 +322,11 @@ def _provenance(study: StudySummary, machine: str) -> list[tuple[str, str]]:
         ("budget", f"{study.budget} a training"),
         ("weights kept", notes.selection(study)),
         ("settings", notes.tuning(study)),
-        ("protocol", f"{study.protocol}, {study.rows[0].protocol_hash}"),
-        ("metric convention", study.rows[0].convention),
+        ("protocol", f"{study.protocol}, {study.results[0].protocol_hash}"),
+        ("metric convention", study.results[0].convention),
         ("backbones", "; ".join(_backbones(study))),
-        ("runs", ", ".join(dict.fromkeys(result.run for result in study.rows))),
-        ("results", f"{len(study.rows)} rows, one an image, level, method and seed"),
+        ("runs", ", ".join(dict.fromkeys(result.run for result in study.results))),
+        ("results", f"{len(study.results)} rows, one an image, level, method and seed"),
     ]
 
 
@@ -366,7 +366,7 @@ def _severity(study: StudySummary, styles: LineStyles, definitions: Mapping[Leve
         tables=[
             EntryTable.of(
                 study.entries,
-                columns.by_level(study, measure),
+                columns.level_table_title(study, measure),
                 columns.level_columns(study, measure),
                 notes.warning(study),
             )

@@ -17,7 +17,7 @@ from ..summary import StudySummary
 from .columns import (
     behaviour_columns,
     behaviour_title,
-    by_level,
+    level_table_title,
     cost_columns,
     difference_columns,
     gap_columns,
@@ -25,30 +25,30 @@ from .columns import (
     split_columns,
     worst_columns,
 )
-from .notes import in_style, study_notes, warning
+from .notes import styled_note, study_notes, warning
 from .table import NARROW, Column
 
 
-def room(width: int, label: int) -> int:
+def free_width(width: int, label: int) -> int:
     """Characters for columns, in a terminal of a width, beside labels."""
     return width - label - 3
 
 
-def needed(columns: Iterable[Column]) -> int:
+def total_width(columns: Iterable[Column]) -> int:
     """Characters that columns take with what is between them."""
     return sum(column.width + 2 for column in columns)
 
 
-def packed(groups: Iterable[list[Column]], free: int) -> list[list[Column]]:
+def pack_columns(groups: Iterable[list[Column]], free: int) -> list[list[Column]]:
     """Groups of columns in as few tables as `free` characters allow, in order."""
     tables: list[list[Column]] = []
     left = 0
     for group in groups:
-        if not tables or needed(group) > left:
+        if not tables or total_width(group) > left:
             tables.append([])
             left = free
         tables[-1] += group
-        left -= needed(group)
+        left -= total_width(group)
     return tables
 
 
@@ -63,11 +63,11 @@ def text_table(title: str, lines: Sequence[str], columns: Sequence[Column], labe
         style = "dim" if name == INPUT else "italic" if is_ceiling(name) else ""
         cells = [column.cell(name) for column in columns]
         numbers = [Text(cell.text, style="bold green" if cell.best else style) for cell in cells]
-        table.add_row(Text(short(name), style=style), *numbers)
+        table.add_row(Text(short_name(name), style=style), *numbers)
     return table
 
 
-def short(name: str) -> str:
+def short_name(name: str) -> str:
     """A line's label where there is little room."""
     return name.partition(" (")[0] if name == INPUT else name
 
@@ -81,7 +81,7 @@ def print_table(rows: Sequence[ImageResult], console: Console, records: Sequence
     for table in text_tables(study, console.width):
         console.print(table)
     for remark in study_notes(study):
-        console.print(in_style(remark))
+        console.print(styled_note(remark))
 
 
 def text_tables(study: StudySummary, width: int) -> list[Table]:
@@ -90,12 +90,12 @@ def text_tables(study: StudySummary, width: int) -> list[Table]:
     Columns that do not fit go to a further table.
     """
     main = [*split_columns(study, "psnr"), *worst_columns(study, "psnr"), *gap_columns(study)]
-    longest = max(cell_len(short(name)) for name in study.entries)
-    label = max(NARROW, min(longest, room(width, needed(main))))
-    free = room(width, label)
+    longest = max(cell_len(short_name(name)) for name in study.entries)
+    label = max(NARROW, min(longest, free_width(width, total_width(main))))
+    free = free_width(width, label)
     differences, behaviour = difference_columns(study), [column.bare for column in behaviour_columns(study)]
     ssim, levels = [column.bare for column in split_columns(study, "ssim")], level_columns(study, "psnr")
-    if needed(levels) > free:
+    if total_width(levels) > free:
         levels = [column.bare for column in levels]
     # A difference and its p stay together.
     against = [differences[:2], *([column] for column in behaviour), differences[2:]]
@@ -103,11 +103,11 @@ def text_tables(study: StudySummary, width: int) -> list[Table]:
         "PSNR by split": [[column] for column in main],
         behaviour_title(study): against,
         f"SSIM by split{', and cost of training' * bool(study.costs)}": [ssim, cost_columns(study)],
-        by_level(study, "psnr"): [[column] for column in levels],
+        level_table_title(study, "psnr"): [[column] for column in levels],
     }
     tables = []
     for title, columns in groups.items():
-        for i, together in enumerate(packed(filter(None, columns), free)):
+        for i, together in enumerate(pack_columns(filter(None, columns), free)):
             heading = f"{title}{', continued' * (i > 0)}{warning(study)}"
             tables.append(text_table(heading, study.entries, together, label))
     return tables
