@@ -14,7 +14,7 @@ from support.results import make_results
 
 from unseen.protocols.levels import Level
 from unseen.study.entry_names import INPUT
-from unseen.study.report.page_content import shown_first
+from unseen.study.report.page_builder import shown_first
 from unseen.study.summary import StudySummary
 
 

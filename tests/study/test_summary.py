@@ -128,7 +128,7 @@ def test_rows_that_cannot_be_compared_are_refused(change: dict[str, Any], what: 
 
 
 def test_no_rows_are_refused() -> None:
-    with pytest.raises(UserError, match="no rows"):
+    with pytest.raises(UserError, match="no results"):
         StudySummary([])
 
 

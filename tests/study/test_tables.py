@@ -18,10 +18,10 @@ from unseen.core.number_text import duration, signed
 from unseen.protocols.loading import load_protocol
 from unseen.study.entry_names import INPUT
 from unseen.study.report.columns import (
-    level_table_title,
     difference_columns,
     gap_columns,
     level_columns,
+    level_table_title,
     split_columns,
     winners,
 )

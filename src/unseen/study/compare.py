@@ -37,7 +37,14 @@ from .tuning import TRIALS, tuned
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What all runs share: what was asked for, what is tested, and by entry the digest of what it learns from."""
+    """What all runs of a study share.
+
+    Attributes:
+        config: The options of the study.
+        protocol: What the runs are trained and tested under.
+        tests: The test images.
+        data: By name of the entry, the digest of the photographs that it learns from.
+    """
 
     config: CompareConfig
     protocol: Protocol
@@ -46,15 +53,21 @@ class StudyPlan:
 
     @classmethod
     def of(cls, config: CompareConfig) -> StudyPlan:
-        """Raises UserError where something named cannot be used."""
+        """Load and check everything that the options name, before hours of training and not after.
+
+        Raises:
+            UserError: If something named cannot be used.
+        """
         config.check()
         protocol = protocol_of(config)
         methods = {entry.name: build(entry.method, METHODS, "methods", Method) for entry in config.entries()}
-        learnt = training_data_by_view(config, protocol, list(methods.values()))
-        tests = BenchmarkSets.load(config, protocol, [photo for m in learnt.values() for photo in m.photos()])
+        training_data = training_data_by_view(config, protocol, list(methods.values()))
+        tests = BenchmarkSets.load(
+            config, protocol, [photo for data in training_data.values() for photo in data.photos()]
+        )
         for backbone in dict.fromkeys(entry.backbone for entry in config.entries()):
-            build(backbone, BACKBONES, "backbone", nn.Module)  # before hours of training, not after
-        digests = {sees_unseen: material.digest() for sees_unseen, material in learnt.items()}
+            build(backbone, BACKBONES, "backbone", nn.Module)
+        digests = {sees_unseen: data.digest() for sees_unseen, data in training_data.items()}
         return cls(config, protocol, tests, {name: digests[method.sees_unseen] for name, method in methods.items()})
 
 
@@ -101,8 +114,18 @@ def run_study(
     A study that was interrupted goes on where it stopped, and a finished one runs nothing again; results and records
     of finished runs are enough to go on, wherever they were made. Setting `stop` ends it after the step in hand; the
     outcome then covers the finished runs. A run that diverges is left out, and named in the outcome.
-    Raises UserError where something named cannot be used before the first run, or where the folder holds another
-    study. What is refused later is in the outcome: what was finished before is not to be lost from sight.
+
+    Args:
+        config: The options of the study.
+        stop: Ends the study.
+        overwrite: Whether a study that is in the folder is trained and tested anew.
+
+    Returns:
+        The outcome. What is refused after the first run is in it, and not raised: what was finished before is not to
+        be lost from sight.
+
+    Raises:
+        UserError: If something named cannot be used, or the folder holds another study.
     """
     plan = StudyPlan.of(config)
     out, budget, entries = Path(config.out), config.limit, config.entries()
@@ -110,15 +133,15 @@ def run_study(
     if overwrite:
         _clear(out)
     save_config(out / CONFIG, config)
-    book = Ledger(out)
+    ledger = Ledger(out)
     count = len(entries) * config.seeds
     with task(f"all of {count} runs", (count + len(entries) * config.tune) * budget.amount, collects=True):
         if config.tune:
             entries = tuned(config, entries, stop)
         runs = [StudyRun(entry, config.run(entry, config.seed + i)) for i in range(config.seeds) for entry in entries]
-        finished, failed, refusal = _finish_all(plan, runs, book, stop)
-    results = [result for run in finished for result in book.results_of(run.name)]
-    records = [book.records[run.name] for run in finished if run.name in book.records]
+        finished, failed, refusal = _finish_all(plan, runs, ledger, stop)
+    results = [result for run in finished for result in ledger.results_of(run.name)]
+    records = [ledger.records[run.name] for run in finished if run.name in ledger.records]
     summary = StudySummary(results, records, config.backbone) if finished else None
     if summary is not None:
         write_summary(out, summary)
@@ -127,18 +150,18 @@ def run_study(
 
 
 def _finish_all(
-    plan: StudyPlan, runs: Sequence[StudyRun], book: Ledger, stop: Event
+    plan: StudyPlan, runs: Sequence[StudyRun], ledger: Ledger, stop: Event
 ) -> tuple[list[StudyRun], list[str], UserError | None]:
     """Train and test the runs, one after the other, until `stop` is set or one of them is refused.
 
     Returns:
-        The finished runs, a line for each run that diverged, and why a run was refused, None if none was.
+        The finished runs, a sentence on each run that diverged, and why a run was refused, None if none was.
     """
     finished: list[StudyRun] = []
     failed: list[str] = []
     for run in runs:
         try:
-            if stop.is_set() or not ensure_finished(plan, run, book, stop):
+            if stop.is_set() or not ensure_finished(plan, run, ledger, stop):
                 break
         except Diverged as error:
             failed.append(f"{run.name}: {error}")
@@ -149,21 +172,33 @@ def _finish_all(
     return finished, failed, None
 
 
-def ensure_finished(plan: StudyPlan, run: StudyRun, book: Ledger, stop: Event) -> bool:
-    """See to it that a run is trained, tested and in the book; False if `stop` was set before it was.
+def ensure_finished(plan: StudyPlan, run: StudyRun, ledger: Ledger, stop: Event) -> bool:
+    """Train and test a run and add it to the ledger, as far as that is not done.
 
-    Raises Diverged, and UserError where the folder holds another training.
+    Args:
+        plan: What all runs share.
+        run: The run.
+        ledger: The finished runs.
+        stop: Ends the work after the step in hand.
+
+    Returns:
+        Whether the run is finished; False if `stop` was set before it was.
+
+    Raises:
+        Diverged: If the training diverged.
+        UserError: If the folder holds another training.
     """
     data = plan.data[run.entry.name]
     begun = is_of(run.training)
     trained_before = begun and is_finished(run.folder)
-    record = book.records.get(run.name)
+    record = ledger.records.get(run.name)
     if record and (record.spec, record.lr) != (run.entry.spec, run.entry.lr):
         was, now = (f"{settings.spec}, lr {settings.lr:g}" for settings in (record, run.entry))
         raise UserError(f"{run.folder}: was trained with {was}, and {now} is chosen now; choose another --out")
-    own = [row for row in book.results_of(run.name) if recorded_identity(row) == expected_identity(run, plan.config)]
+    expected = expected_identity(run, plan.config)
+    own = [result for result in ledger.results_of(run.name) if recorded_identity(result) == expected]
     kept = still_valid(own, plan.protocol, plan.tests, data)
-    newer = book.written >= (run.folder / CHECKPOINT).stat().st_mtime_ns if trained_before else False
+    newer = ledger.written >= (run.folder / CHECKPOINT).stat().st_mtime_ns if trained_before else False
     # Rows of a finished run may have come without its folder.
     if kept and (not holds_a_run(run.folder) or (newer and record)):
         advance_collected(plan.config.limit.amount)
@@ -181,12 +216,12 @@ def ensure_finished(plan: StudyPlan, run: StudyRun, book: Ledger, stop: Event) -
         kept = evaluate_network(trained, plan.protocol, plan.tests, plan.config, TEST_SEED, stop)
     if stop.is_set():
         return False
-    book.add(kept, record_of(run, plan.config))
+    ledger.add(kept, record_of(run, plan.config))
     return True
 
 
 def record_of(run: StudyRun, machine: Machine) -> RunRecord:
-    """What a finished run was and what it took."""
+    """The record of a finished run."""
     state = state_of(run.folder)
     return RunRecord(
         run=run.name,
@@ -206,7 +241,7 @@ def record_of(run: StudyRun, machine: Machine) -> RunRecord:
 
 
 def _clear(out: Path) -> None:
-    """What an overwritten study left, apart from the folders of its runs, which are trained over one by one."""
+    """Remove what an overwritten study left, apart from the folders of its runs, which are trained over one by one."""
     for name in (RESULTS, RUNS, TRIALS, REPORT):
         (out / name).unlink(missing_ok=True)
     for state in out.glob("**/resume*.safetensors"):
@@ -214,7 +249,7 @@ def _clear(out: Path) -> None:
 
 
 def _refuse_other_training(run: TrainConfig, card: Card, protocol: Protocol, data: str) -> None:
-    """A run that was trained under another protocol, or on other photographs, is none of this study."""
+    """Refuse a run that was trained under another protocol, or on other photographs."""
     for what, changed in (
         (run.protocol, card.protocol_hash != protocol.hash()),
         (f"what is in {', '.join([*run.data, *run.pairs])}", card.data != data),
@@ -224,7 +259,7 @@ def _refuse_other_training(run: TrainConfig, card: Card, protocol: Protocol, dat
 
 
 def _refuse_another_study(out: Path, config: CompareConfig, overwrite: bool) -> None:
-    """Methods, seeds and test sets may be added to a study; what the runs share may not change under it."""
+    """Refuse a folder of another study: methods, seeds and test sets may be added, nothing else may change."""
     if not (out / CONFIG).exists():
         if (out / RESULTS).exists() and not overwrite:
             raise UserError(f"out: {out / RESULTS} is there without its {CONFIG}; choose another --out, or --overwrite")

@@ -1,4 +1,4 @@
-"""What a line of a table is called: a method, and its backbone where that is not the study's own."""
+"""Names of a study's entries: a method, and its backbone where that is not the study's own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ SEPARATOR = " @ "
 
 
 def entry_name(method: str, backbone: str, own: str) -> str:
-    """`erm` on the study's own backbone, `erm @ unet` on another, `erm @ bias=false` on one with other settings.
+    """Name an entry: `erm` on the study's own backbone, `erm @ unet` or `erm @ bias=false` on another.
 
-    own: the study's. Settings that both have in the same words are left out, if all of its own are among them.
+    Settings that both backbones have in the same words are left out, if all settings of the study's are among them.
+
+    Args:
+        method: The method, with or without settings.
+        backbone: The backbone that the method trains.
+        own: The study's backbone.
     """
     (name, settings), (own_name, own_settings) = _name_and_settings(backbone), _name_and_settings(own)
     if name == own_name and set(settings) == set(own_settings):
@@ -36,6 +41,6 @@ CEILING = "ceiling"
 INPUT = "input (no restoration)"
 
 
-def is_ceiling(line: str) -> bool:
-    """Whether a method trained on the unseen levels too, on whatever backbone: it bounds and does not compete."""
-    return line.partition(SEPARATOR)[0].casefold() == CEILING
+def is_ceiling(entry: str) -> bool:
+    """Whether an entry trained on the unseen levels too, on any backbone: it bounds the others and is no rival."""
+    return entry.partition(SEPARATOR)[0].casefold() == CEILING

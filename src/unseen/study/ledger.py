@@ -16,70 +16,94 @@ from ..training.config import TrainConfig
 from .config import CompareConfig, Entry
 from .runs import RUNS, RunRecord, read_runs, write_runs
 
-TEST_SEED = 0  # of the test distortions in a study: one for all, so that every network is given the same
+TEST_SEED = 0
+"""Seed of the test distortions in a study: one for all, so that every network is given the same images."""
 
 
 @dataclass(frozen=True)
 class StudyRun:
-    """One training of a study: the entry that it is of, and its configuration."""
+    """One training of a study.
+
+    Attributes:
+        entry: The entry that the training is of.
+        training: Its configuration.
+    """
 
     entry: Entry
     training: TrainConfig
 
     @property
     def folder(self) -> Path:
-        """Where it is trained."""
+        """The folder that the run is trained in."""
         return self.training.folder
 
     @property
     def name(self) -> str:
-        """What its rows and its record call it."""
+        """The name of the run in its results and its record."""
         return self.folder.name
 
 
 class Ledger:
-    """The rows and records of a study's folder, by run, in the order in which they were entered.
+    """The results and records in a study's folder, by run, in the order in which they were added.
 
-    Those of runs that are not asked for stay in the files. `written`: when what is there was written, 0 if nothing
-    is; rows cannot be of a network that is younger, as a run may have been trained again and stopped before its test.
+    Results of runs that are not asked for stay in the files.
+
+    Attributes:
+        folder: The folder of the study.
+        written: When the results were written, ns since the epoch, 0 without results. They cannot be of a network
+            that is younger: a run may have been trained again and stopped before its test.
+        records: By run.
     """
 
     def __init__(self, folder: Path):
+        """Read the ledger of a study's folder; an absent file is an empty one.
+
+        Raises:
+            UserError: If a file cannot be read.
+        """
         self.folder = folder
-        there = (folder / RESULTS).exists()
-        self.written = (folder / RESULTS).stat().st_mtime_ns if there else 0
-        self._results = grouped(read_results(folder / RESULTS) if there else [], lambda row: row.run)
+        file = folder / RESULTS
+        self.written = file.stat().st_mtime_ns if file.exists() else 0
+        self._results = grouped(read_results(file) if file.exists() else [], lambda result: result.run)
         self.records = {record.run: record for record in read_runs(folder / RUNS)}
 
     def results_of(self, run: str) -> list[ImageResult]:
-        """The rows of a run, none if it has not been tested."""
+        """Return the results of a run, none if it has not been tested."""
         return self._results.get(run, [])
 
-    def add(self, rows: list[ImageResult], record: RunRecord) -> None:
-        """Take up a run that is finished, and write all that is known."""
-        self._results[record.run], self.records[record.run] = rows, record
-        write_results(self.folder / RESULTS, [row for of_run in self._results.values() for row in of_run])
+    def add(self, results: list[ImageResult], record: RunRecord) -> None:
+        """Add or replace a finished run, and write both files."""
+        self._results[record.run], self.records[record.run] = results, record
+        write_results(self.folder / RESULTS, [result for of_run in self._results.values() for result in of_run])
         write_runs(self.folder / RUNS, self.records.values())
 
 
-def recorded_identity(row: ImageResult) -> tuple[object, ...]:
-    """What a row says of its training."""
-    return (row.method, row.backbone, row.seed, row.budget, row.select, row.tuned)
+def recorded_identity(result: ImageResult) -> tuple[object, ...]:
+    """The training that a result says it is of, to be compared with `expected_identity`."""
+    return (result.method, result.backbone, result.seed, result.budget, result.select, result.tuned)
 
 
 def expected_identity(run: StudyRun, config: CompareConfig) -> tuple[object, ...]:
-    """What the rows of a run must say of their training."""
+    """The training that the results of a run must be of, to be compared with `recorded_identity`."""
     training = run.training
     return (run.entry.method, training.backbone, training.seed, str(training.limit), training.select, config.tune)
 
 
-def still_valid(rows: Sequence[ImageResult], protocol: Protocol, tests: BenchmarkSets, data: str) -> list[ImageResult]:
-    """These rows of a run, if they are of these very tests, levels and training photographs; else none.
+def still_valid(
+    results: Sequence[ImageResult], protocol: Protocol, tests: BenchmarkSets, data: str
+) -> list[ImageResult]:
+    """Return the stored results if they still match protocol, benchmark images and training data, else none.
 
-    Whether a test image is still the same is seen by what it measures undone, under one of its levels.
+    An image counts as unchanged if the PSNR of its distorted input, recomputed at one level, agrees to 1e-3 dB.
+
+    Args:
+        results: Of one run.
+        protocol: The study's.
+        tests: The study's test images.
+        data: Digest of what the run learns from.
     """
-    found = [row for row in rows if (row.protocol_hash, row.data) == (protocol.hash(), data)]
-    inputs = {(row.dataset, row.image, row.level): row.input_psnr for row in found}
+    same = [result for result in results if (result.protocol_hash, result.data) == (protocol.hash(), data)]
+    inputs = {(result.dataset, result.image, result.level): result.input_psnr for result in same}
     wanted = [
         (dataset, photo, [level for level, _ in levels_of(photo, dataset, protocol)]) for dataset, photo in tests.photos
     ]
@@ -87,7 +111,7 @@ def still_valid(rows: Sequence[ImageResult], protocol: Protocol, tests: Benchmar
         return []
     for dataset, photo, levels in wanted:
         _, confounder = levels_of(photo, dataset, protocol)[0]
-        measured, _ = judge_input(photo, confounder, protocol.convention, TEST_SEED, dataset)
-        if not math.isclose(measured, inputs[dataset, photo.name, levels[0]], abs_tol=1e-3):  # dB
+        psnr, _ = judge_input(photo, confounder, protocol.convention, TEST_SEED, dataset)
+        if not math.isclose(psnr, inputs[dataset, photo.name, levels[0]], abs_tol=1e-3):  # dB
             return []
-    return found
+    return same

@@ -1,4 +1,4 @@
-"""Who is best across protocols: the mean rank of each method by its unseen mean."""
+"""Ranks across protocols: the mean rank of each entry by its unseen mean PSNR."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ..core.errors import UserError
 from ..core.number_text import number
 from ..evaluation.results import RESULTS, read_results
 from .report.columns import DECIMALS, float_format
-from .report.notes import styled_note, oracle, selection, tuning, warning
+from .report.notes import oracle, selection, styled_note, tuning, warning
 from .report.table import NARROW, Column
-from .report.terminal import pack_columns, free_width, text_table
+from .report.terminal import free_width, pack_columns, text_table
 from .summary import StudySummary
 
 MEAN_RANK, RANK = (float_format(partial(number, form=form)) for form in (".2f", "g"))
@@ -27,11 +27,14 @@ MEAN_RANK, RANK = (float_format(partial(number, form=form)) for form in (".2f", 
 
 @dataclass(frozen=True)
 class Ranks:
-    """Ranks by protocol, 1 the best unseen mean PSNR; those that are equal as printed share the mean of their ranks.
+    """Ranks of entries by protocol, 1 the best unseen mean PSNR; equal ones as printed share the mean of their ranks.
 
-    lines: the competitors of any protocol, the best mean rank first. by_protocol: the ranks in each; lines that it
-    lacks, or whose mean is no number, are left out. mean: over the protocols that have the line. title, remarks: what
-    stands above and beneath.
+    Attributes:
+        entries: The competitors of any protocol, the best mean rank first.
+        by_protocol: The ranks in each; entries that it lacks, or whose mean is nan, are left out.
+        mean: By entry, over the protocols that have it.
+        title: Title of the table.
+        notes: Sentences on how to read the table.
     """
 
     entries: list[str]
@@ -49,10 +52,14 @@ class Ranks:
 
 
 def rank_studies(studies: Mapping[str, StudySummary]) -> Ranks:
-    """Rank the competitors of each study by their unseen mean PSNR; a line is a method on its study's own backbone.
+    """Rank the competitors of each study by their unseen mean PSNR.
 
-    studies: by the name of their protocol. Raises UserError for no studies, for one without unseen levels, and for
-    studies whose weights were not selected, or settings not tuned, in the same way.
+    Args:
+        studies: By the name of their protocol.
+
+    Raises:
+        UserError: For no studies, for one without unseen levels, and for studies whose weights were not selected, or
+            settings not tuned, in the same way.
     """
     if not studies:
         raise UserError("no studies: there is nothing to rank")
@@ -63,51 +70,52 @@ def rank_studies(studies: Mapping[str, StudySummary]) -> Ranks:
         if len(values) > 1:
             raise UserError(f"studies of {len(values)} {what} in one table ({', '.join(sorted(values))}): keep one")
     by_protocol = {name: _ranks_in(name, study) for name, study in studies.items()}
-    everyone = list(dict.fromkeys(line for study in studies.values() for line in study.rivals))
-    present = {line: [found[line] for found in by_protocol.values() if line in found] for line in everyone}
-    mean = {line: fmean(found) for line, found in present.items() if found}
-    lines = sorted(everyone, key=lambda line: mean.get(line, math.inf))
+    rivals = list(dict.fromkeys(entry for study in studies.values() for entry in study.rivals))
+    ranks = {entry: [of[entry] for of in by_protocol.values() if entry in of] for entry in rivals}
+    mean = {entry: fmean(values) for entry, values in ranks.items() if values}
+    entries = sorted(rivals, key=lambda entry: mean.get(entry, math.inf))
     title = f"Rank on unseen levels{warning(next(iter(studies.values())))}"
-    return Ranks(lines, by_protocol, mean, title, _remarks(studies, by_protocol))
+    return Ranks(entries, by_protocol, mean, title, _notes(studies, by_protocol))
 
 
 def _ranks_in(name: str, study: StudySummary) -> dict[str, float]:
     if "unseen" not in study.splits:
         raise UserError(f"{name}: nothing was tested on unseen levels, so nothing can be ranked; leave it out")
     estimates = study.estimates("psnr", "unseen")
-    psnr = {line: round(estimates[line].mean, DECIMALS["psnr"]) for line in study.rivals}
-    known = {line: value for line, value in psnr.items() if not math.isnan(value)}
+    rounded = {entry: round(estimates[entry].mean, DECIMALS["psnr"]) for entry in study.rivals}
+    psnr = {entry: value for entry, value in rounded.items() if not math.isnan(value)}
     return {
-        line: 1 + sum(other > value for other in known.values()) + (list(known.values()).count(value) - 1) / 2
-        for line, value in known.items()
+        entry: 1 + sum(other > value for other in psnr.values()) + (list(psnr.values()).count(value) - 1) / 2
+        for entry, value in psnr.items()
     }
 
 
-def _remarks(studies: Mapping[str, StudySummary], by_protocol: Mapping[str, Mapping[str, float]]) -> list[str]:
+def _notes(studies: Mapping[str, StudySummary], by_protocol: Mapping[str, Mapping[str, float]]) -> list[str]:
     first = next(iter(studies.values()))
     budgets = {study.budget for study in studies.values()}
     listed = ", ".join(f"{name} {study.budget}" for name, study in studies.items())
-    said = [
+    notes = [
         *oracle(first),
         "Rank by mean PSNR on unseen levels, 1 the best; equal means share the mean of their ranks. Each line is on "
         "the own backbone of its study, but where it names another; ceilings do not compete.",
         f"Within a protocol equal for all: {budgets.pop() if len(budgets) == 1 else f'the budget ({listed})'}; "
         f"{selection(first)}; {tuning(first)}.",
     ]
-    if len({frozenset(found) for found in by_protocol.values()}) > 1:
-        said.append(
+    if len({frozenset(of) for of in by_protocol.values()}) > 1:
+        notes.append(
             "Blank: not in that study. A mean is over the protocols that have the line, with other rivals in each: "
             "compare only means of the same protocols."
         )
-    return said
+    return notes
 
 
 def read_studies(paths: Iterable[Path]) -> dict[str, StudySummary]:
-    """Studies by protocol, each from its folder or from its file of rows.
+    """Read studies, each from its folder or from its file of results, by the name of their protocol.
 
-    Raises UserError for what cannot be read or compared, and for two studies of one protocol: each counts once.
+    Raises:
+        UserError: For a study that cannot be read or compared, and for two studies of one protocol: each counts once.
     """
-    found: dict[str, StudySummary] = {}
+    studies: dict[str, StudySummary] = {}
     places: dict[str, Path] = {}
     for path in paths:
         file = path / RESULTS if path.is_dir() else path
@@ -115,20 +123,21 @@ def read_studies(paths: Iterable[Path]) -> dict[str, StudySummary]:
         study = StudySummary(
             read_results(file), backbone=str(load_config(config).get("backbone", "")) if config.exists() else ""
         )
-        if study.protocol in found:
+        if study.protocol in studies:
             raise UserError(f"{places[study.protocol]} and {path} are both of {study.protocol}: a protocol counts once")
-        found[study.protocol], places[study.protocol] = study, path
-    return found
+        studies[study.protocol], places[study.protocol] = study, path
+    return studies
 
 
 def print_ranks(paths: Iterable[Path], console: Console) -> None:
     """Print the ranks of these studies at the console's width, and beneath them how to read them.
 
-    Raises UserError where `read_studies` and `ranks` do.
+    Raises:
+        UserError: Where `read_studies` and `rank_studies` do.
     """
-    found = rank_studies(read_studies(paths))
-    label = max(NARROW, min(max(map(cell_len, found.entries)), console.width // 3))
-    for columns in pack_columns([[column] for column in found.columns], free_width(console.width, label)):
-        console.print(text_table(found.title, found.entries, columns, label))
-    for remark in found.notes:
-        console.print(styled_note(remark))
+    ranks = rank_studies(read_studies(paths))
+    names_width = max(NARROW, min(max(map(cell_len, ranks.entries)), console.width // 3))
+    for columns in pack_columns([[column] for column in ranks.columns], free_width(console.width, names_width)):
+        console.print(text_table(ranks.title, ranks.entries, columns, names_width))
+    for note in ranks.notes:
+        console.print(styled_note(note))

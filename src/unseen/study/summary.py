@@ -1,4 +1,4 @@
-"""Rows to a study: means over images, over the confounders of a split, over seeds, and what methods differ by.
+"""The statistics of a study: means over images, over the confounders of a split and over seeds, and differences.
 
 Everything printed, plotted or published is computed here, so that no table can disagree with another.
 """
@@ -26,10 +26,13 @@ SMALLEST_GAP = 0.1
 
 @dataclass(frozen=True)
 class Difference(Resampled):
-    """The unseen mean PSNR of a line less that of `reference`, dB, paired over images and `seeds` common seeds.
+    """The unseen mean PSNR of an entry less that of another, dB, paired over images and common seeds.
 
-    `corrected` is p corrected for all comparisons of the study; None for a ceiling, which does not compete, and where
-    p is nan, with one seed and one image.
+    Attributes:
+        reference: The entry that is subtracted.
+        seeds: How many seeds both entries have.
+        corrected: p corrected for all comparisons of the study (Holm). None for a ceiling, which does not compete,
+            and where p is nan, with one seed and one image.
     """
 
     reference: str
@@ -39,7 +42,15 @@ class Difference(Resampled):
 
 @dataclass(frozen=True)
 class Cost:
-    """What a training took, in the mean over `trainings`: seconds of its steps, MiB of memory (nan if unknown)."""
+    """The mean cost of an entry's trainings.
+
+    Attributes:
+        trainings: How many there are.
+        evaluations: Gradient evaluations.
+        steps: Outer steps.
+        seconds: Of these steps.
+        memory: The most that a training took at once, MiB; nan where that is not known.
+    """
 
     trainings: int
     evaluations: float
@@ -48,47 +59,54 @@ class Cost:
     memory: float
 
 
-def levels_in_order(rows: Iterable[ImageResult]) -> list[Level]:
-    """The confounders with their split, in order of appearance."""
-    return list(dict.fromkeys(row.level for row in rows))
+def levels_in_order(results: Iterable[ImageResult]) -> list[Level]:
+    """List the levels of these results, in order of appearance."""
+    return list(dict.fromkeys(result.level for result in results))
 
 
-def with_entry_names(rows: Sequence[ImageResult], own: str) -> list[ImageResult]:
-    """The rows with the label of their line for a method; `own` is the study's backbone."""
-    return [replace(row, method=entry_name(row.method, row.backbone, own)) for row in rows]
+def with_entry_names(results: Sequence[ImageResult], own: str) -> list[ImageResult]:
+    """Return the results with the name of their entry for a method; `own` is the study's backbone."""
+    return [replace(result, method=entry_name(result.method, result.backbone, own)) for result in results]
 
 
-def check_comparable(rows: Sequence[ImageResult], own: str = "") -> None:
-    """Refuse rows whose means would not be about the same thing.
+def check_comparable(results: Sequence[ImageResult], own: str = "") -> None:
+    """Refuse results whose means would not be about the same thing.
 
-    Raises UserError for: no rows; more than one convention, protocol, budget, selection of weights or number of
-    settings tried; two backbones under one label; an image counted twice for one network and confounder; networks
-    measured on different images or confounders. A network is a method on a backbone, and a seed.
-    own: the study's backbone; that of the first row if left out.
+    A network is a method on a backbone, and a seed.
+
+    Args:
+        results: Of one study.
+        own: The study's backbone; that of the first result if left out.
+
+    Raises:
+        UserError: For no results; more than one convention, protocol, budget, selection of weights or number of
+            settings tried; two backbones under one name; an image counted twice for one network and confounder;
+            networks measured on different images or confounders.
     """
-    if not rows:
-        raise UserError("no rows: there is nothing to tabulate")
+    if not results:
+        raise UserError("no results: there is nothing to tabulate")
     for what, values in (
-        ("protocols", {row.protocol for row in rows}),
-        ("versions of a protocol", {row.protocol_hash for row in rows}),
-        ("metric conventions", {row.convention for row in rows}),
-        ("budgets", {row.budget for row in rows}),
-        ("selections of weights (select)", {row.select for row in rows}),
-        ("numbers of settings tried (tune)", {str(row.tuned) for row in rows}),
+        ("protocols", {result.protocol for result in results}),
+        ("versions of a protocol", {result.protocol_hash for result in results}),
+        ("metric conventions", {result.convention for result in results}),
+        ("budgets", {result.budget for result in results}),
+        ("selections of weights (select)", {result.select for result in results}),
+        ("numbers of settings tried (tune)", {str(result.tuned) for result in results}),
     ):
         if len(values) > 1:
             listed = ", ".join(sorted(values))
-            raise UserError(f"rows of {len(values)} {what} in one table ({listed}): keep one")
+            raise UserError(f"results of {len(values)} {what} in one table ({listed}): keep one")
     measured: dict[str, set[tuple[Level, str, str]]] = {}
     backbones: dict[str, str] = {}
-    for row in rows:
-        line = entry_name(row.method, row.backbone, own or rows[0].backbone)
-        if backbones.setdefault(line, row.backbone) != row.backbone:
-            raise UserError(f"{line} would stand for two backbones, {backbones[line]} and {row.backbone}: keep one")
-        network, item = f"{line}, seed {row.seed}", (row.level, row.dataset, row.image)
+    for result in results:
+        entry = entry_name(result.method, result.backbone, own or results[0].backbone)
+        if backbones.setdefault(entry, result.backbone) != result.backbone:
+            both = f"{backbones[entry]} and {result.backbone}"
+            raise UserError(f"{entry} would stand for two backbones, {both}: keep one")
+        network, item = f"{entry}, seed {result.seed}", (result.level, result.dataset, result.image)
         items = measured.setdefault(network, set())
         if item in items:
-            raise UserError(f"{_name(item)} appears twice for {network}: remove one")
+            raise UserError(f"{_item_name(item)} appears twice for {network}: remove one")
         items.add(item)
     (first, expected), *others = measured.items()
     for network, items in others:
@@ -96,172 +114,197 @@ def check_comparable(rows: Sequence[ImageResult], own: str = "") -> None:
             example = min(unlike, key=str)
             has, lacks = (first, network) if example in expected else (network, first)
             raise UserError(
-                f"{lacks} was not measured on {_name(example)} but {has} was ({len(unlike)} such "
+                f"{lacks} was not measured on {_item_name(example)} but {has} was ({len(unlike)} such "
                 "differences): measure every network on the same images"
             )
 
 
-def _name(item: tuple[Level, str, str]) -> str:
+def _item_name(item: tuple[Level, str, str]) -> str:
     (split, distortion, degree), dataset, image = item
     return f"{dataset}/{image} under {distortion} {degree} ({split})"
 
 
 class StudySummary:
-    """All that tables, charts and page draw on, computed from the rows of finished runs, and records of their cost.
+    """All that tables, charts and page show, computed from the results of finished runs and records of their cost.
 
-    A line is a method on a backbone, called by its label (see `labelled`); `rows` and every dictionary go by labels.
+    An entry is a method on a backbone, called by its name (`entry_names.entry_name`); every dictionary goes by names.
 
-    backbone: the study's own; that of the first row if left out.
-    rows: as given, labelled. records: as given, labelled, those of lines that have no rows left out.
-    methods: the labels, in order of appearance. lines: of every table, `INPUT` and then the methods.
-    backbones: of each method. levels, splits, distortions: what was measured under. seeds: how many each method has.
-    images: how many test images there are.
-    protocol, budget, select, tuned: as in every row.
-
-    Raises UserError where `check_comparable` does.
+    Attributes:
+        results: As given, with the name of their entry for a method.
+        records: As given, with the name of their entry for a method; those of entries without results are left out.
+        methods: Names of the entries, in order of appearance.
+        entries: Of every table: `INPUT`, and then `methods`.
+        backbones: By entry.
+        levels: The levels that results are of, in order of appearance.
+        splits: The splits of these levels, in the order of `SPLITS`.
+        distortions: The distortions of these levels.
+        seeds: By entry, how many seeds it has.
+        images: How many test images there are.
+        protocol: As in every result.
+        budget: As in every result.
+        select: As in every result.
+        tuned: As in every result.
     """
 
-    def __init__(self, rows: Sequence[ImageResult], records: Sequence[RunRecord] = (), backbone: str = "") -> None:
-        check_comparable(rows, backbone)
-        self._own_backbone = backbone or rows[0].backbone
-        self.results = with_entry_names(rows, self._own_backbone)
+    def __init__(self, results: Sequence[ImageResult], records: Sequence[RunRecord] = (), backbone: str = "") -> None:
+        """Compute nothing yet, but check that the results can be compared.
+
+        Args:
+            results: Of one study.
+            records: Of its trainings, as far as there are any.
+            backbone: The study's own; that of the first result if left out.
+
+        Raises:
+            UserError: Where `check_comparable` does.
+        """
+        check_comparable(results, backbone)
+        self._own_backbone = backbone or results[0].backbone
+        self.results = with_entry_names(results, self._own_backbone)
         self._by_entry = {
-            name: EntryResults(group) for name, group in grouped(self.results, lambda row: row.method).items()
+            name: EntryResults(group) for name, group in grouped(self.results, lambda result: result.method).items()
         }
         named = [replace(record, method=self.entry_name(record.method, record.backbone)) for record in records]
         self.records = [record for record in named if record.method in self._by_entry]
         self.methods = list(self._by_entry)
         self.entries = [INPUT, *self.methods]
         self.levels = levels_in_order(self.results)
-        self.distortions = list(dict.fromkeys(distortion for _, distortion, _ in self.levels))
+        self.distortions = list(dict.fromkeys(level.distortion for level in self.levels))
         self.splits = [split for split in SPLITS if self.levels_in(split)]
-        self.backbones = {name: line.backbone for name, line in self._by_entry.items()}
-        self.seeds = {name: len(line.seeds) for name, line in self._by_entry.items()}
-        self.images = len({(row.dataset, row.image) for row in rows})
-        self.protocol, self.budget = rows[0].protocol, rows[0].budget
-        self.select, self.tuned = rows[0].select, rows[0].tuned
+        self.backbones = {name: entry.backbone for name, entry in self._by_entry.items()}
+        self.seeds = {name: len(entry.seeds) for name, entry in self._by_entry.items()}
+        self.images = len({(result.dataset, result.image) for result in results})
+        self.protocol, self.budget = results[0].protocol, results[0].budget
+        self.select, self.tuned = results[0].select, results[0].tuned
 
     def entry_name(self, method: str, backbone: str) -> str:
-        """What the line of a method on a backbone is called here."""
+        """Name the entry of a method on a backbone as this study does."""
         return entry_name(method, backbone, self._own_backbone)
 
     def levels_in(self, split: Split) -> list[Level]:
-        """The levels of one split."""
+        """List the levels of one split."""
         return [level for level in self.levels if level.split == split]
 
     @property
     def rivals(self) -> list[str]:
-        """The methods that compete: all but ceilings."""
+        """The entries that compete: all but ceilings."""
         return [name for name in self.methods if not is_ceiling(name)]
 
     def estimates(self, measure: Measure, where: Split | Level) -> dict[str, Estimate]:
-        """One a line: the input's own figure, which has no spread, then every method's."""
-        levels = [where] if isinstance(where, tuple) else self.levels_in(where)
+        """Estimate PSNR or SSIM of the distorted input, which has no spread, and of every entry.
+
+        Args:
+            measure: PSNR (dB) or SSIM.
+            where: A level, or a split, whose levels count the same.
+
+        Returns:
+            By name of the entry, the input first.
+        """
+        levels = [where] if isinstance(where, Level) else self.levels_in(where)
         first = next(iter(self._by_entry.values()))
-        given = first.by_seed("input_psnr" if measure == "psnr" else "input_ssim", levels)
-        restored = {name: estimate(line.by_seed(measure, levels)) for name, line in self._by_entry.items()}
-        return {INPUT: Estimate(float(given[0])), **restored}
+        distorted = first.by_seed("input_psnr" if measure == "psnr" else "input_ssim", levels)
+        restored = {name: estimate(entry.by_seed(measure, levels)) for name, entry in self._by_entry.items()}
+        return {INPUT: Estimate(float(distorted[0])), **restored}
 
     @cached_property
     def worst(self) -> dict[str, tuple[Level, Estimate]]:
-        """By line, the input's too, the unseen level of the lowest PSNR; empty where nothing is unseen."""
-        found = [(level, self.estimates("psnr", level)) for level in self.levels_in("unseen")]
-        by_line = {name: [(level, means[name]) for level, means in found] for name in self.entries if found}
-        return {name: min(levels, key=lambda item: _or_lowest(item[1].mean)) for name, levels in by_line.items()}
+        """By entry, the input's too, the unseen level of the lowest PSNR; empty where nothing is unseen."""
+        by_level = [(level, self.estimates("psnr", level)) for level in self.levels_in("unseen")]
+        psnr = {name: [(level, means[name]) for level, means in by_level] for name in self.entries if by_level}
+        return {name: min(levels, key=lambda item: _or_lowest(item[1].mean)) for name, levels in psnr.items()}
 
     @cached_property
     def seen_cost(self) -> dict[str, Estimate]:
-        """By line, what it gives up on seen levels: PSNR of ERM less its own, dB, paired over the seeds of both."""
+        """By entry, PSNR that it gives up on seen levels: ERM's less its own, dB, paired over the seeds of both."""
         if BASELINE not in self._by_entry or "seen" not in self.splits:
             return {}
         levels, base = self.levels_in("seen"), self._by_entry[BASELINE]
         erm = dict(zip(base.seeds, base.by_seed("psnr", levels), strict=True))
-        found = {}
-        for name, line in self._by_entry.items():
-            psnr = zip(line.seeds, line.by_seed("psnr", levels), strict=True)
+        costs = {}
+        for name, entry in self._by_entry.items():
+            psnr = zip(entry.seeds, entry.by_seed("psnr", levels), strict=True)
             paired = [erm[seed] - value for seed, value in psnr if seed in erm]
             if name != BASELINE and paired:
-                found[name] = estimate(paired)
-        return found
+                costs[name] = estimate(paired)
+        return costs
 
     @cached_property
     def harm(self) -> dict[str, dict[Split, float]]:
-        """By line and split, the share of test images that it makes worse than the input, by PSNR."""
+        """By entry and split, the share of test images that it makes worse than the distorted input, by PSNR."""
         return {
-            name: {split: fmean(line.harm_by_seed(self.levels_in(split))) for split in self.splits}
-            for name, line in self._by_entry.items()
+            name: {split: fmean(entry.harm_by_seed(self.levels_in(split))) for split in self.splits}
+            for name, entry in self._by_entry.items()
         }
 
     @cached_property
     def invariance(self) -> dict[str, Estimate]:
-        """By line, the mean PSNR between restorations of one content under different levels; nan if there are none."""
-        return {name: estimate(line.invariance_by_seed()) for name, line in self._by_entry.items()}
+        """By entry, the mean PSNR between restorations of one content under different levels; nan if there are none."""
+        return {name: estimate(entry.invariance_by_seed()) for name, entry in self._by_entry.items()}
 
     @cached_property
     def costs(self) -> dict[str, Cost]:
-        """By line, what its trainings took; only lines of which there are records."""
+        """By entry, what its trainings took; only entries of which there are records."""
         return {name: _cost(group) for name, group in grouped(self.records, lambda record: record.method).items()}
 
     @property
     def machines(self) -> list[str]:
-        """Where the trainings of the records ran; times of different machines cannot be compared."""
+        """The machines that the trainings ran on, in words; times of different machines cannot be compared."""
         return list(dict.fromkeys(record.machine for record in self.records))
 
     @property
     def differences(self) -> dict[str, Difference]:
-        """By line, its unseen mean less that of ERM on the study's own backbone: see `Line.minus` for what has none."""
+        """By entry, its unseen mean less that of ERM on the study's backbone, where `EntryResults.minus` has one."""
         return {name: d for (name, reference), d in self._differences.items() if reference == BASELINE}
 
     @property
     def differences_same_backbone(self) -> dict[str, Difference]:
-        """By line of another backbone, its unseen mean less that of ERM on the same backbone: the method's part."""
+        """By entry on another backbone, its unseen mean less that of ERM there: the gain of the method alone."""
         return {name: d for (name, reference), d in self._differences.items() if reference != BASELINE}
 
     @property
     def comparisons(self) -> int:
-        """How many p-values were corrected together: those of both kinds of difference, ceilings apart."""
+        """The number of p-values that were corrected together: those of both kinds of difference, ceilings apart."""
         return sum(difference.corrected is not None for difference in self._differences.values())
 
     @cached_property
     def _differences(self) -> dict[tuple[str, str], Difference]:
-        """By line and the line that it is compared with."""
+        """By entry and the entry that it is compared with."""
         pairs = [(name, BASELINE) for name in self.methods]
-        pairs += [(name, self.entry_name(BASELINE, line.backbone)) for name, line in self._by_entry.items()]
-        found: dict[tuple[str, str], Difference] = {}
+        pairs += [(name, self.entry_name(BASELINE, entry.backbone)) for name, entry in self._by_entry.items()]
+        differences: dict[tuple[str, str], Difference] = {}
         for name, reference in dict.fromkeys(pairs):
             if name != reference and (resampled := self._resampled(name, reference, self.levels_in("unseen"))):
                 common = set(self._by_entry[name].seeds) & set(self._by_entry[reference].seeds)
-                found[name, reference] = Difference(**asdict(resampled), reference=reference, seeds=len(common))
-        p = {pair: d.p for pair, d in found.items() if not is_ceiling(pair[0]) and not math.isnan(d.p)}
-        return found | {pair: replace(found[pair], corrected=value) for pair, value in holm(p).items()}
+                differences[name, reference] = Difference(**asdict(resampled), reference=reference, seeds=len(common))
+        p = {pair: d.p for pair, d in differences.items() if not is_ceiling(pair[0]) and not math.isnan(d.p)}
+        return differences | {pair: replace(differences[pair], corrected=value) for pair, value in holm(p).items()}
 
     def _resampled(self, name: str, reference: str, levels: Sequence[Level]) -> Resampled | None:
-        known = name in self._by_entry and reference in self._by_entry and len(levels) > 0
-        return self._by_entry[name].minus(self._by_entry[reference], levels) if known else None
+        both = name in self._by_entry and reference in self._by_entry and len(levels) > 0
+        return self._by_entry[name].minus(self._by_entry[reference], levels) if both else None
 
     @cached_property
     def gap(self) -> dict[str, float]:
-        """By line, the share of the way from ERM to the ceiling that it goes, by mean unseen PSNR.
+        """By entry, the share of the gap from ERM to the ceiling that it closes, by mean unseen PSNR.
 
         (method - ERM) / (ceiling - ERM), both ends on the study's own backbone: 0 is no better than ERM, 1 as good as
-        training on the unseen levels. For all lines but the two ends and other ceilings. Empty where there are no
-        such ends, and where it is undefined: see `gap_undefined`.
+        training on the unseen levels. For all entries but the two ends and other ceilings. Empty where an end is
+        missing, and where the gap is undefined: see `gap_undefined`.
         """
         return self._gap(self.levels_in("unseen"))
 
     def gap_at(self, level: Level) -> dict[str, float]:
-        """`gap` at one level alone; empty where the ceiling is not clearly above ERM there."""
+        """Compute `gap` at one level alone; empty where the ceiling is not clearly above ERM there."""
         return self._gap([level])
 
     @cached_property
     def gap_undefined(self) -> str:
-        """Why gap closed means nothing, though there are ERM and a ceiling; empty where it is defined, or not asked."""
+        """The reason why gap closed means nothing, though there are ERM and a ceiling; else empty."""
         return self._undefined(self.levels_in("unseen"))
 
     def _gap(self, levels: Sequence[Level]) -> dict[str, float]:
         if not self._has_ends(levels) or self._undefined(levels):
             return {}
-        psnr = {name: fmean(line.by_seed("psnr", levels)) for name, line in self._by_entry.items()}
+        psnr = {name: fmean(entry.by_seed("psnr", levels)) for name, entry in self._by_entry.items()}
         floor, top = psnr[BASELINE], psnr[CEILING]
         finite = [name for name in self.rivals if name != BASELINE and math.isfinite(psnr[name])]
         return {name: (psnr[name] - floor) / (top - floor) for name in finite}
@@ -272,23 +315,23 @@ class StudySummary:
     def _undefined(self, levels: Sequence[Level]) -> str:
         if not self._has_ends(levels):
             return ""
-        found = self._resampled(CEILING, BASELINE, levels)
-        if found is None:
+        above = self._resampled(CEILING, BASELINE, levels)
+        if above is None:
             return "ERM and the ceiling have no seed in common, or a PSNR that is no finite number"
-        if found.low > 0 and found.mean >= SMALLEST_GAP:
+        if above.low > 0 and above.mean >= SMALLEST_GAP:
             return ""
-        interval = "" if math.isnan(found.low) else f" (95 % interval {found.low:+.2f} to {found.high:+.2f})"
-        return f"the ceiling is not clearly above ERM on unseen levels: by {found.mean:+.2f} dB{interval}"
+        interval = "" if math.isnan(above.low) else f" (95 % interval {above.low:+.2f} to {above.high:+.2f})"
+        return f"the ceiling is not clearly above ERM on unseen levels: by {above.mean:+.2f} dB{interval}"
 
 
 def _or_lowest(value: float) -> float:
-    """Nothing is known to be worse than what is unknown."""
+    """The value, or minus infinity for nan: an unknown level counts as the worst."""
     return -math.inf if math.isnan(value) else value
 
 
 def _cost(records: Sequence[RunRecord]) -> Cost:
-    known = [record.memory for record in records if record.memory]
+    memory = [record.memory for record in records if record.memory]
     evaluations, steps, seconds = (
-        fmean(getattr(r, name) for r in records) for name in ("evaluations", "steps", "seconds")
+        fmean(getattr(record, name) for record in records) for name in ("evaluations", "steps", "seconds")
     )
-    return Cost(len(records), evaluations, steps, seconds, fmean(known) if known else math.nan)
+    return Cost(len(records), evaluations, steps, seconds, fmean(memory) if memory else math.nan)

@@ -1,4 +1,4 @@
-"""Settings by trial: as many for every method, judged on held-out levels of photographs of the training side."""
+"""Tuning by trial: the same number of settings for every method, judged on held-out levels of training photographs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,23 @@ from .config import CompareConfig, Entry
 
 TRIALS = "tuning.jsonl"
 APART = 1_000_000
-"""What the seed of the trials lies above the study's first: its runs are fresh."""
+"""Difference between the seed of the trials and the study's first seed, so that no run repeats a trial."""
 AROUND = 3.0
-"""The outer learning rate is tried up to so many times higher and lower than it was given."""
+"""The outer learning rate is tried up to this factor higher and lower than the configured one."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting of one entry of a study, and the held-out PSNR in dB that it reached; nan if it diverged."""
+    """One setting of one entry of a study, and the quality that it reached.
+
+    Attributes:
+        entry: Name of the entry.
+        number: Of the setting, 0 for the one that the entry came with.
+        spec: The method with its settings.
+        lr: The outer learning rate.
+        seed: Of the training.
+        held_out_psnr: Mean PSNR on held-out levels, dB; nan if the training diverged.
+    """
 
     entry: str
     number: Whole
@@ -41,52 +50,71 @@ class Trial:
 
 
 def candidates(entry: Entry, count: int, seed: int) -> list[Entry]:
-    """So many settings of one entry: first those that it came with, then draws from the ranges that its method states.
+    """Draw settings of one entry from the ranges that its method states; its own settings come first.
 
-    Settings that were given are kept. The learning rate is drawn for every method.
+    Settings in the entry's method are kept. The learning rate is drawn for every method.
+
+    Args:
+        entry: The entry as it is configured.
+        count: How many settings are wanted.
+        seed: Of the draws.
+
+    Raises:
+        UserError: If a range of the method cannot be drawn from.
     """
     method = build(entry.method, METHODS, "methods", Method)
     ranges: Mapping[str, SearchRange] = method.ranges
-    if odd := [name for name, found in ranges.items() if not hasattr(found, "draw")]:
+    if odd := [name for name, values in ranges.items() if not hasattr(values, "draw")]:
         raise UserError(
             f"methods: {entry.method}: ranges: {odd[0]} is neither LogUniform nor Uniform "
             "of unseen.methods.search_space"
         )
     free = {name: ranges[name] for name in ranges if name not in settings_of(entry.method, METHODS, "methods")}
-    found = [entry]
+    settings = [entry]
     for number in range(1, count):
         draws = generator(seed, "tuning", entry.name, number)
         lr = float(f"{LogUniform(entry.lr / AROUND, entry.lr * AROUND).draw(draws):.3g}")
         drawn = [f"{name}={free[name].draw(draws):.3g}" for name in sorted(free)]
         sign = "," if ":" in entry.method else ":"
-        found.append(replace(entry, lr=lr, spec=entry.method + (sign + ",".join(drawn) if drawn else "")))
-    return found
+        settings.append(replace(entry, lr=lr, spec=entry.method + (sign + ",".join(drawn) if drawn else "")))
+    return settings
 
 
 def tuned(config: CompareConfig, entries: Sequence[Entry], stop: Event) -> list[Entry]:
-    """Every entry with the best of its `config.tune` settings; fewer entries if `stop` was set.
+    """Choose the best of `config.tune` settings for every entry.
 
-    Trials are trained under OUT/tuning, with a seed that no run of the study has. Those that were finished, or whose
-    line stands in tuning.jsonl, are not trained again. Raises UserError where no setting of an entry could be trained.
+    Trials are trained under OUT/tuning, with a seed that no run of the study has. Those that were finished, or that
+    stand in tuning.jsonl, are not trained again.
+
+    Args:
+        config: The study.
+        entries: As they are configured.
+        stop: Ends the tuning after the step in hand.
+
+    Returns:
+        The entries with their best settings; fewer if `stop` was set.
+
+    Raises:
+        UserError: If no setting of an entry could be trained.
     """
     seed, out = config.seed + APART, Path(config.out)
-    known_trials = {(t.entry, t.spec, t.lr, t.seed): t for t in read_trials(out / TRIALS)}
+    trials = {(t.entry, t.spec, t.lr, t.seed): t for t in read_trials(out / TRIALS)}
     chosen: list[Entry] = []
     for entry in entries:
         own: list[tuple[Trial, Entry]] = []
         for number, candidate in enumerate(candidates(entry, config.tune, config.seed)):
             key = (entry.name, candidate.spec, candidate.lr, seed)
-            if key in known_trials:
+            if key in trials:
                 advance_collected(config.limit.amount)
             else:
                 folder = out / "tuning" / f"{slug(entry.name)}-{number}"
                 run = replace(config.run(candidate, seed), out=str(folder))
-                found = _held_out_psnr(run, stop)
+                psnr = _held_out_psnr(run, stop)
                 if stop.is_set():
                     return chosen
-                known_trials[key] = Trial(entry.name, number, candidate.spec, candidate.lr, seed, found)
-                write_trials(out / TRIALS, list(known_trials.values()))
-            own.append((known_trials[key], candidate))
+                trials[key] = Trial(entry.name, number, candidate.spec, candidate.lr, seed, psnr)
+                write_trials(out / TRIALS, list(trials.values()))
+            own.append((trials[key], candidate))
         sound = [pair for pair in own if not math.isnan(pair[0].held_out_psnr)]
         if not sound:
             raise UserError(f"methods: {entry.name}: every one of {len(own)} settings diverged; give a lower lr")
@@ -95,7 +123,7 @@ def tuned(config: CompareConfig, entries: Sequence[Entry], stop: Event) -> list[
 
 
 def _held_out_psnr(run: TrainConfig, stop: Event) -> float:
-    """What the kept weights of a trial reach; nan if it diverged, or was stopped."""
+    """The held-out PSNR of the kept weights of a trial, dB; nan if it diverged, or was stopped."""
     begun = is_of(run)
     try:
         if not (begun and is_finished(run.folder)):
@@ -106,7 +134,7 @@ def _held_out_psnr(run: TrainConfig, stop: Event) -> float:
         return math.nan
     log = state_of(run.folder).log
     split = CHOSEN_ON.get(run.select)
-    kept = log[-1] if split is None else max(log, key=lambda line: line[f"{split.replace('-', '_')}_psnr"])
+    kept = log[-1] if split is None else max(log, key=lambda validation: validation[f"{split.replace('-', '_')}_psnr"])
     return float(kept["held_out_psnr"])
 
 

@@ -41,10 +41,10 @@ from .drawing import (
 
 
 @styled
-def degree_charts(study: StudySummary, looks: LineStyles) -> list[Captioned]:
-    """(caption, chart) of quality against degree, one line a method."""
+def degree_charts(study: StudySummary, styles: LineStyles) -> list[Captioned]:
+    """Draw quality against degree, one line an entry, each chart with its caption."""
     return [
-        (f"{UNITS[measure]}: {panel.title}", _degree_chart(study, panel, measure, looks, f"c{i}-{measure}"))
+        (f"{UNITS[measure]}: {panel.title}", _degree_chart(study, panel, measure, styles, f"c{i}-{measure}"))
         for i, panel in enumerate(_panels(study))
         for measure in UNITS
     ]
@@ -52,7 +52,15 @@ def degree_charts(study: StudySummary, looks: LineStyles) -> list[Captioned]:
 
 @dataclass(frozen=True)
 class _Panel:
-    """One x axis: on a scale the levels of one distortion at their degrees, else levels side by side."""
+    """One x axis: on a scale the levels of one distortion at their degrees, else levels side by side.
+
+    Attributes:
+        title: Of the chart.
+        axis: What the degree is; empty where the levels are of several distortions.
+        levels: In the order of the axis.
+        places: Where each level stands.
+        scaled: Whether places are degrees.
+    """
 
     title: str
     axis: str
@@ -62,7 +70,7 @@ class _Panel:
 
 
 def _panels(study: StudySummary) -> list[_Panel]:
-    """One panel a distortion of two levels or more; those of a single one share the last."""
+    """Make a panel of each distortion with two levels or more; the others share the last panel."""
     groups = grouped(study.levels, lambda level: level.distortion).values()
     panels = [_panel(levels) for levels in groups if len(levels) > 1]
     alone = [level for levels in groups for level in levels if len(levels) == 1]
@@ -80,25 +88,25 @@ def _panel(levels: list[Level]) -> _Panel:
     return _Panel(title, axis, ordered, [degrees[level] for level in ordered], scaled=True)
 
 
-def _degree_chart(study: StudySummary, panel: _Panel, measure: Measure, looks: LineStyles, key: str) -> Markup:
-    """Means over seeds; their 95 % intervals as a band or as bars."""
+def _degree_chart(study: StudySummary, panel: _Panel, measure: Measure, styles: LineStyles, key: str) -> Markup:
+    """Draw means over seeds, their 95 % intervals as a band or as bars."""
     figure, axes = new_figure()
     by_level = [study.estimates(measure, level) for level in panel.levels]
     centres: list[float] = []
     for i, name in enumerate(study.entries):
-        look = looks[name]
-        means = finite([found[name].mean for found in by_level])
-        spreads = np.array([found[name].spread or math.nan for found in by_level])
+        style = styles[name]
+        means = finite([estimates[name].mean for estimates in by_level])
+        spreads = np.array([estimates[name].spread or math.nan for estimates in by_level])
         centres += means[np.isfinite(means)].tolist()
         if panel.scaled:
-            plot(axes, panel.places, means, look)
-            band(axes, panel.places, means, np.nan_to_num(spreads), look)
+            plot(axes, panel.places, means, style)
+            band(axes, panel.places, means, np.nan_to_num(spreads), style)
         else:
             # No line, since nothing lies between two kinds; side by side, or equals would hide one another.
             x = np.array(panel.places) + (i / len(study.methods) - 0.5) / 2
-            marker, points = (look.marker, 6) if look.marker else ("_", 9)
-            drawn = axes.errorbar(x, means, spreads, color=look.colour, fmt=marker, markersize=points, mew=1.5)
-            grouped_as(drawn.get_children(), look)
+            marker, points = (style.marker, 6) if style.marker else ("_", 9)
+            drawn = axes.errorbar(x, means, spreads, color=style.colour, fmt=marker, markersize=points, mew=1.5)
+            grouped_as(drawn.get_children(), style)
     if centres:
         not_beyond(axes, centres)
     _mark_splits(axes, panel)
@@ -108,7 +116,7 @@ def _degree_chart(study: StudySummary, panel: _Panel, measure: Measure, looks: L
 
 
 def _regions(panel: _Panel) -> list[tuple[Split, float, float]]:
-    """Stretches of the x axis by split; on a scaled axis the seen range is one, whatever lies inside it."""
+    """Find the stretches of the x axis by split; on a scaled axis the seen range is one, whatever lies inside it."""
     runs: list[tuple[Split, float, float]] = []
     for split, run in groupby(zip(panel.levels, panel.places, strict=True), lambda pair: pair[0][0]):
         places = [place for _, place in run]
@@ -156,30 +164,30 @@ def _label_levels(axes: Axes, panel: _Panel) -> None:
 
 
 @styled
-def bar_charts(study: StudySummary, looks: LineStyles) -> list[Captioned]:
-    """(caption, chart) of the gap closed, where it is defined, and of the difference from ERM in dB."""
+def bar_charts(study: StudySummary, styles: LineStyles) -> list[Captioned]:
+    """Draw gap closed, where it is defined, and the difference from ERM in dB, each chart with its caption."""
     differences = {name: d for name, d in study.differences.items() if math.isfinite(d.mean)}
     charts = []
     if study.gap:
         # The interval of the difference from ERM, in units of the gap as it was measured.
         whole = study.differences[CEILING].mean
         intervals = {name: (d.low / whole, d.high / whole) for name, d in differences.items() if name in study.gap}
-        charts.append(("Gap closed", _bars(study.gap, intervals, looks, "share of the way from ERM to the ceiling")))
+        charts.append(("Gap closed", _bars(study.gap, intervals, styles, "share of the way from ERM to the ceiling")))
     if differences:
         means = {name: d.mean for name, d in differences.items()}
         intervals = {name: (d.low, d.high) for name, d in differences.items()}
-        charts.append(("Difference from ERM", _bars(means, intervals, looks, "dB on unseen levels, 95 % interval")))
+        charts.append(("Difference from ERM", _bars(means, intervals, styles, "dB on unseen levels, 95 % interval")))
     return charts
 
 
 def _bars(
-    values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]], looks: LineStyles, axis: str
+    values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]], styles: LineStyles, axis: str
 ) -> Markup:
-    """Horizontal bars, the longest on top, with what is known of their intervals."""
+    """Draw horizontal bars, the longest on top, with their intervals where known."""
     names = sorted(values, key=values.__getitem__)
     figure, axes = new_figure((INCHES[0], 0.9 + 0.27 * len(names)))
     for i, name in enumerate(names):
-        axes.barh(i, values[name], height=0.66, color=looks[name].colour, alpha=0.45 if is_ceiling(name) else 0.85)
+        axes.barh(i, values[name], height=0.66, color=styles[name].colour, alpha=0.45 if is_ceiling(name) else 0.85)
         low, high = intervals.get(name, (math.nan, math.nan))
         axes.plot([low, high], [i, i], color=INK, linewidth=1.3, marker="|", markersize=7, markeredgewidth=1.3)
     axes.axvline(0, color=MUTED, linewidth=1)

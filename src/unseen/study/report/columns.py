@@ -23,17 +23,17 @@ UNITS: dict[Measure, str] = {"psnr": "PSNR (dB)", "ssim": "SSIM"}
 
 
 def estimate_text(estimate: Estimate, decimals: int = 2, sign: str = "") -> tuple[str, str]:
-    """Write an estimate as its mean and `±` half-width; nothing is known about the spread of what is not finite."""
+    """Write an estimate as its mean and `±` half-width; a mean that is not finite has no half-width."""
     if math.isnan(estimate.mean):
         return "n/a", ""
-    known = estimate.spread is not None and math.isfinite(estimate.mean)
+    has_spread = estimate.spread is not None and math.isfinite(estimate.mean)
     mean = signed(estimate.mean, decimals) if sign else number(estimate.mean, f".{decimals}f")
-    return mean, f"±{estimate.spread:.{decimals}f}" if known else ""
+    return mean, f"±{estimate.spread:.{decimals}f}" if has_spread else ""
 
 
 def _difference_text(difference: Difference) -> tuple[str, str]:
-    known = not math.isnan(difference.low)
-    return signed(difference.mean), f"[{signed(difference.low)}, {signed(difference.high)}]" if known else ""
+    has_interval = not math.isnan(difference.low)
+    return signed(difference.mean), f"[{signed(difference.low)}, {signed(difference.high)}]" if has_interval else ""
 
 
 def _probability_text(difference: Difference) -> tuple[str, str]:
@@ -156,7 +156,9 @@ def _differences(name: str, heading: str, differences: Mapping[str, Difference])
 def _all_differences(study: StudySummary) -> list[Column]:
     return [
         *_differences("from erm", f"from {BASELINE}", study.differences),
-        *_differences("from erm on the same backbone", f"from {BASELINE}, same backbone", study.differences_same_backbone),
+        *_differences(
+            "from erm on the same backbone", f"from {BASELINE}, same backbone", study.differences_same_backbone
+        ),
     ]
 
 
@@ -178,8 +180,8 @@ def harm_column(study: StudySummary, split: Split = "unseen") -> Column:
 
 def invariance_column(study: StudySummary) -> Column:
     """PSNR between restorations of one content; blank for an entry of which it is not known."""
-    known = {name: estimate for name, estimate in study.invariance.items() if not math.isnan(estimate.mean)}
-    return Column("invariance", "invariance", "dB", known, QUALITY["psnr"])
+    estimates = {name: estimate for name, estimate in study.invariance.items() if not math.isnan(estimate.mean)}
+    return Column("invariance", "invariance", "dB", estimates, QUALITY["psnr"])
 
 
 def behaviour_columns(study: StudySummary) -> list[Column]:
@@ -207,7 +209,7 @@ def _filled(columns: Iterable[Column]) -> list[Column]:
 
 
 def every_column(study: StudySummary) -> list[Column]:
-    """All that is known of each entry, in the order of the CSV file; what holds for the whole study comes first.
+    """Every quantity of each entry, in the order of the CSV file; first come those that are of the whole study.
 
     What is true of the whole study stands in every line, so that files can be put one below the other.
     """

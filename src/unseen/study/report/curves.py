@@ -1,9 +1,9 @@
-"""Charts of training: validation PSNR against what it cost, and beside it what may tell why."""
+"""Charts of training: validation PSNR against its cost, and the diagnostics that may explain it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal, TypeAlias
@@ -18,7 +18,7 @@ from .drawing import INCHES, SMALL, Captioned, LineStyles, band, finite, new_fig
 
 COSTS = {"evaluations": "gradient evaluations", "seconds": "seconds of training"}
 PLACES = ("step", *COSTS)
-"""Keys of a log that tell when, not what."""
+"""Keys of a log that say when a value was taken."""
 OUTCOMES = {
     f"{split}_psnr": f"PSNR (dB) on {split.replace('_', '-')} levels" for split in ("held_out", "seen", "unseen")
 }
@@ -32,60 +32,64 @@ QUANTITIES = {
     "loss": "Training loss, each method's own",
     "penalty": "Penalty, each method's own",
 }
-"""In words, and in the order in which they are shown; others follow by their own names."""
+"""Quantities in words, in the order in which they are shown; others follow by their own names."""
 WIDE = 30  # largest over smallest, above which an axis is logarithmic
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """One moment of a line's trainings: what they had cost, and a measured value, in the mean over seeds."""
+    """One moment of an entry's trainings, in the mean over seeds.
+
+    Attributes:
+        at: When: `step`, `evaluations` and `seconds`, as far as all logs have them.
+        value: The measured value.
+    """
 
     at: dict[str, float]
     value: Estimate
 
 
 Curves: TypeAlias = dict[str, list[CurvePoint]]
-"""By line. One quantity through the trainings of all lines."""
+"""By entry: one quantity through the trainings of all entries."""
 
 
 def curves_of(records: Sequence[RunRecord], logs: Literal["curve", "diagnoses"]) -> dict[str, Curves]:
-    """By quantity: every number that these logs of the records hold, by line.
+    """Collect every number that the logs of the records hold, by quantity and entry.
 
-    A number within a dictionary is a quantity of its own, called `quantity: key`. The k-th entry of a line is the
-    mean over its seeds of their k-th entries, as far as all of them have one; what is missing is nan.
+    A number within a dictionary is a quantity of its own, called `quantity: key`. The k-th point of an entry is the
+    mean over its seeds of their k-th moments, as far as all of them have one; what is missing is nan.
     """
-    found: dict[str, Curves] = {}
-    for line, group in grouped(records, lambda record: record.method).items():
-        entries = list(zip(*([_flat(entry) for entry in getattr(record, logs)] for record in group), strict=False))
-        for quantity in dict.fromkeys(key for entry in entries for one in entry for key in one if key not in PLACES):
-            points = [_point(entry, quantity) for entry in entries]
+    curves: dict[str, Curves] = {}
+    for entry, group in grouped(records, lambda record: record.method).items():
+        moments = list(zip(*([_flat(moment) for moment in getattr(record, logs)] for record in group), strict=False))
+        for quantity in dict.fromkeys(key for moment in moments for one in moment for key in one if key not in PLACES):
+            points = [_point(moment, quantity) for moment in moments]
             if any(math.isfinite(point.value.mean) for point in points):
-                found.setdefault(quantity, {})[line] = points
-    return found
+                curves.setdefault(quantity, {})[entry] = points
+    return curves
 
 
-def _flat(entry: Mapping[str, Any]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for key, value in entry.items():
+def _flat(moment: Mapping[str, Any]) -> dict[str, float]:
+    numbers: dict[str, float] = {}
+    for key, value in moment.items():
         if isinstance(value, dict):
-            found |= {f"{key}: {name}": number for name, number in _flat(value).items()}
+            numbers |= {f"{key}: {name}": number for name, number in _flat(value).items()}
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            found[key] = float(value)
-    return found
+            numbers[key] = float(value)
+    return numbers
 
 
-def _point(entries: Iterable[Mapping[str, float]], quantity: str) -> CurvePoint:
-    entries = list(entries)
-    at = {key: fmean(entry[key] for entry in entries) for key in PLACES if all(key in entry for entry in entries)}
-    return CurvePoint(at, estimate([entry.get(quantity, math.nan) for entry in entries]))
+def _point(moment: Sequence[Mapping[str, float]], quantity: str) -> CurvePoint:
+    at = {key: fmean(one[key] for one in moment) for key in PLACES if all(key in one for one in moment)}
+    return CurvePoint(at, estimate([one.get(quantity, math.nan) for one in moment]))
 
 
 def diagnostics_of(records: Sequence[RunRecord]) -> dict[str, Curves]:
-    """By quantity, all but the outcome: what a look at the training saw, and what its log holds beside the PSNR."""
+    """Collect all quantities but the outcome: those of the diagnoses, and what the log holds beside the PSNR."""
     logged = {name: of for name, of in curves_of(records, "curve").items() if name not in (*OUTCOMES, "waiting")}
-    found = logged | curves_of(records, "diagnoses")
+    quantities = logged | curves_of(records, "diagnoses")
     order = list(QUANTITIES)
-    return dict(sorted(found.items(), key=lambda item: _place(order, item[0].partition(": ")[0])))
+    return dict(sorted(quantities.items(), key=lambda item: _place(order, item[0].partition(": ")[0])))
 
 
 def _place(order: Sequence[str], name: str) -> int:
@@ -93,35 +97,35 @@ def _place(order: Sequence[str], name: str) -> int:
 
 
 def quantity_in_words(quantity: str) -> str:
-    """A quantity as a caption."""
+    """Name a quantity for a caption."""
     name, _, key = quantity.partition(": ")
     words = OUTCOMES.get(name) or QUANTITIES.get(name) or name.replace("_", " ").capitalize()
     return f"{words}: {key.replace('_', ' ')}" if key else words
 
 
 @styled
-def learning_charts(curves: Mapping[str, Curves], looks: LineStyles) -> list[Captioned]:
-    """(caption, chart) of validation PSNR, each split against gradient evaluations and against time."""
+def learning_charts(curves: Mapping[str, Curves], styles: LineStyles) -> list[Captioned]:
+    """Draw validation PSNR, each split against gradient evaluations and against time, each chart with its caption."""
     wanted = [(quantity, cost) for quantity in OUTCOMES if quantity in curves for cost in COSTS]
-    return [_chart(curves, quantity, cost, looks, INCHES) for quantity, cost in wanted]
+    return [_chart(curves, quantity, cost, styles, INCHES) for quantity, cost in wanted]
 
 
 @styled
-def diagnostic_charts(curves: Mapping[str, Curves], looks: LineStyles) -> list[Captioned]:
-    """(caption, chart) of every quantity, small, against gradient evaluations."""
-    return [_chart(curves, quantity, "evaluations", looks, SMALL) for quantity in curves]
+def diagnostic_charts(curves: Mapping[str, Curves], styles: LineStyles) -> list[Captioned]:
+    """Draw every quantity, small, against gradient evaluations, each chart with its caption."""
+    return [_chart(curves, quantity, "evaluations", styles, SMALL) for quantity in curves]
 
 
 def _chart(
-    curves: Mapping[str, Curves], quantity: str, cost: str, looks: LineStyles, inches: tuple[float, float]
+    curves: Mapping[str, Curves], quantity: str, cost: str, styles: LineStyles, inches: tuple[float, float]
 ) -> Captioned:
     figure, axes = new_figure(inches)
     drawn = []
-    for line, points in curves[quantity].items():
+    for entry, points in curves[quantity].items():
         x = [point.at.get(cost, math.nan) for point in points]
         y = finite([point.value.mean for point in points])
-        plot(axes, x, y, looks[line].without_markers)
-        band(axes, x, y, np.array([point.value.spread or math.nan for point in points]), looks[line])
+        plot(axes, x, y, styles[entry].without_markers)
+        band(axes, x, y, np.array([point.value.spread or math.nan for point in points]), styles[entry])
         drawn += y[np.isfinite(y)].tolist()
     not_beyond(axes, drawn)
     if quantity not in (*OUTCOMES, "gradient_cosine") and min(drawn) > 0 and max(drawn) > WIDE * min(drawn):

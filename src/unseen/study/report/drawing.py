@@ -1,4 +1,4 @@
-"""How charts are drawn: their style, the look of each line, and matplotlib's figures as SVG to stand inside HTML.
+"""How charts are drawn: their style, the style of each entry's line, and matplotlib's figures as SVG inside HTML.
 
 Importing this loads matplotlib.
 """
@@ -64,9 +64,14 @@ styled = rc_context(STYLE)
 
 @dataclass(frozen=True)
 class LineStyle:
-    """How a line is drawn; a colour is never the only difference. `dash` is a line style of matplotlib.
+    """How an entry's line is drawn; a colour is never the only difference.
 
-    `group` names what belongs to the line in every chart, so that the page can hide all of it.
+    Attributes:
+        colour: A stand-in of `COLOURS`.
+        marker: Of matplotlib; empty for none.
+        dash: A line style of matplotlib.
+        group: Class of what belongs to the entry in every chart, so that the page can hide all of it.
+        width: In points.
     """
 
     colour: str
@@ -77,7 +82,7 @@ class LineStyle:
 
     @property
     def without_markers(self) -> LineStyle:
-        """For lines with a point at every validation, where markers would hide the line."""
+        """The style of lines with a point at every validation, where markers would hide the line."""
         return replace(self, marker="", width=1.4)
 
 
@@ -85,68 +90,70 @@ LineStyles: TypeAlias = Mapping[str, LineStyle]
 
 
 def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
-    """A look for each line: the input and the ceiling have their own, methods take turns, a backbone has its dashes."""
-    looks: dict[str, LineStyle] = {}
+    """Give each entry a style: input and ceiling have their own, methods take turns, a backbone has its dashes."""
+    styles: dict[str, LineStyle] = {}
     methods = list(dict.fromkeys(_method(name) for name in names if name != INPUT and not is_ceiling(name)))
     backbones = list(dict.fromkeys(_backbone(name) for name in names))
     for i, name in enumerate(dict.fromkeys(names)):
         group, other = f"line-{i}", backbones.index(_backbone(name))
         if name == INPUT:
-            looks[name] = LineStyle(MUTED, "", (0, (4, 2.5)), group, 1.5)
+            styles[name] = LineStyle(MUTED, "", (0, (4, 2.5)), group, 1.5)
         elif is_ceiling(name):
-            looks[name] = LineStyle(INK, "", (0, (6, *(2.5, 1.5) * other, 2.5)), group, 1.5)
+            styles[name] = LineStyle(INK, "", (0, (6, *(2.5, 1.5) * other, 2.5)), group, 1.5)
         else:
             lap, turn = divmod(methods.index(_method(name)), 6)
             dash = DASHES[(lap + other) % 3]
-            looks[name] = LineStyle(COLOURS[f"series-{turn + 1}"], MARKERS[(turn + lap) % 6], dash, group)
-    return looks
+            styles[name] = LineStyle(COLOURS[f"series-{turn + 1}"], MARKERS[(turn + lap) % 6], dash, group)
+    return styles
 
 
-def _method(line: str) -> str:
-    return line.partition(SEPARATOR)[0]
+def _method(entry: str) -> str:
+    return entry.partition(SEPARATOR)[0]
 
 
-def _backbone(line: str) -> str:
-    return line.partition(SEPARATOR)[2]
+def _backbone(entry: str) -> str:
+    return entry.partition(SEPARATOR)[2]
 
 
 def shortened(text: str, most: int = 30) -> str:
-    """Its start and its end, where it is longer."""
+    """Shorten a text of more than `most` characters to its start and its end."""
     return printable(text if len(text) <= most else f"{text[: most - 12]}…{text[-11:]}")
 
 
 @styled
-def legend(looks: LineStyles) -> dict[str, Markup]:
-    """A short piece of each line, drawn by what draws the charts."""
-    entries = {}
-    for name, look in looks.items():
+def legend(styles: LineStyles) -> dict[str, Markup]:
+    """Draw the key of each entry: a short piece of its line."""
+    keys = {}
+    for name, style in styles.items():
         figure = Figure(figsize=(0.5, 0.2))
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
         axes.set(xlim=(0, 1), ylim=(-1, 1))
-        plot(axes, [0.05, 0.95], [0, 0], replace(look, marker=""))
-        plot(axes, [0.5], [0], look)
-        entries[name] = svg(figure, f"k-{look.group}").replace(f'class="{look.group}"', "")  # never hidden itself
-    return entries
+        plot(axes, [0.05, 0.95], [0, 0], replace(style, marker=""))
+        plot(axes, [0.5], [0], style)
+        keys[name] = svg(figure, f"k-{style.group}").replace(f'class="{style.group}"', "")  # never hidden itself
+    return keys
 
 
 def new_figure(inches: tuple[float, float] = INCHES) -> tuple[Figure, Axes]:
-    """A figure of one plot, which leaves room for what stands around it."""
+    """Make a figure of one plot, with room for what stands around it."""
     figure = Figure(figsize=inches, layout="constrained")
     return figure, figure.add_subplot()
 
 
-def plot(axes: Axes, x: ArrayLike, y: ArrayLike, look: LineStyle) -> None:
-    """A line in its look, and in its group."""
-    (line,) = axes.plot(x, y, color=look.colour, linewidth=look.width, linestyle=look.dash, marker=look.marker or None)
-    line.set_gid(look.group)
+def plot(axes: Axes, x: ArrayLike, y: ArrayLike, style: LineStyle) -> None:
+    """Draw a line in its style, and put it into its group."""
+    (line,) = axes.plot(
+        x, y, color=style.colour, linewidth=style.width, linestyle=style.dash, marker=style.marker or None
+    )
+    line.set_gid(style.group)
 
 
-def band(axes: Axes, x: ArrayLike, y: NDArray[np.float64], half_width: NDArray[np.float64], look: LineStyle) -> None:
-    """Around a line; nothing where no half-width is known."""
+def band(axes: Axes, x: ArrayLike, y: NDArray[np.float64], half_width: NDArray[np.float64], style: LineStyle) -> None:
+    """Shade an interval around a line; nothing where no half-width is known."""
     if np.isfinite(half_width).any():
-        area = axes.fill_between(x, y - half_width, y + half_width, color=look.colour, alpha=0.16, linewidth=0)
-        area.set_gid(look.group)
+        area = axes.fill_between(x, y - half_width, y + half_width, color=style.colour, alpha=0.16, linewidth=0)
+        area.set_gid(style.group)
 
 
 def not_beyond(axes: Axes, means: Sequence[float]) -> None:
@@ -156,19 +163,19 @@ def not_beyond(axes: Axes, means: Sequence[float]) -> None:
     axes.set_ylim(max(low, min(means) - room), min(high, max(means) + room))
 
 
-def grouped_as(artists: Sequence[Artist], look: LineStyle) -> None:
-    """Put what was drawn into the group of its line."""
+def grouped_as(artists: Sequence[Artist], style: LineStyle) -> None:
+    """Put what was drawn into the group of its entry."""
     for artist in artists:
-        artist.set_gid(look.group)
+        artist.set_gid(style.group)
 
 
 def finite(values: Sequence[float]) -> NDArray[np.float64]:
-    """Infinity has no place on an axis: leave a gap, as for nan."""
+    """Replace infinity, which has no place on an axis, by nan, which leaves a gap."""
     return np.where(np.isfinite(values), values, math.nan)
 
 
 def printable(text: str) -> str:
-    """Control characters are not allowed in SVG, not even escaped."""
+    """Replace control characters, which SVG does not allow, not even escaped."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
@@ -185,9 +192,12 @@ FOR_HTML = (
 
 
 def svg(figure: Figure, key: str, description: str = "") -> Markup:
-    """The figure as an SVG element to stand inside HTML; `key` keeps its ids apart from its neighbours'.
+    """Write a figure as an SVG element inside HTML.
 
-    Without a description it is decoration, hidden from screen readers.
+    Args:
+        figure: The figure.
+        key: Keeps the ids of the element apart from those of its neighbours.
+        description: For screen readers; without one the figure is decoration, hidden from them.
     """
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True)

@@ -26,26 +26,35 @@ def pictures(
     device: str,
     seed: int,
 ) -> list[GalleryPicture]:
-    """Excerpts under every level: clean, input, and every network's output, of the images that `chosen` names."""
-    shown: dict[tuple[str, Level], list[GalleryPicture]] = {}
+    """Take pictures of the images of `chosen_photos` under every level: clean, input, and every network's output.
+
+    Args:
+        networks: Each with the name of its entry.
+        study: By whose results the images are chosen.
+        protocol: The levels.
+        tests: The test images.
+        device: Where the networks are.
+        seed: Of the test distortions.
+    """
+    strips: dict[tuple[str, Level], list[GalleryPicture]] = {}
     for dataset, photo in chosen_photos(study, tests, protocol.step):
-        for label, network in networks:
+        for entry, network in networks:
             levels = levels_of(photo, dataset, protocol)
-            for found in measure(network, photo, levels, protocol.convention, device, seed, dataset):
-                name = f"{dataset}/{photo.name}"
-                about = (name, found.level.distortion, found.level.degree, found.level.split)
-                strip = shown.setdefault((name, found.level), [])
+            for measured in measure(network, photo, levels, protocol.convention, device, seed, dataset):
+                name, level = f"{dataset}/{photo.name}", measured.level
+                about = (name, level.distortion, level.degree, level.split)
+                strip = strips.setdefault((name, level), [])
                 if not strip:
                     strip.append(GalleryPicture(*about, "clean", None, photo.pixels))
-                    given = at_size_of(found.restored, found.distorted)
-                    strip.append(GalleryPicture(*about, "input", found.input_psnr, to_pixels(given)))
-                strip.append(GalleryPicture(*about, label, found.psnr, to_pixels(found.restored)))
-    return [picture for strip in shown.values() for picture in strip]
+                    distorted = at_size_of(measured.restored, measured.distorted)
+                    strip.append(GalleryPicture(*about, "input", measured.input_psnr, to_pixels(distorted)))
+                strip.append(GalleryPicture(*about, entry, measured.psnr, to_pixels(measured.restored)))
+    return [picture for strip in strips.values() for picture in strip]
 
 
 def chosen_photos(study: StudySummary, tests: BenchmarkSets, step: int) -> list[tuple[str, Photo]]:
-    """The centres of two images of each set, the first two by `worst_then_median`."""
+    """Cut out the centres of two images of each set, the first two by `worst_then_median`, with the set's name."""
     photos = {(name, photo.name): photo for name, photo in tests.excerpts(step)}
-    known = [image for image in worst_then_median(study.results) if image in photos]
-    sets = grouped(known, lambda image: image[0]).values()
+    tested = [image for image in worst_then_median(study.results) if image in photos]
+    sets = grouped(tested, lambda image: image[0]).values()
     return [(image[0], photos[image]) for images in sets for image in images[:2]]

@@ -14,13 +14,13 @@ from ..summary import StudySummary
 from .columns import (
     behaviour_columns,
     behaviour_title,
-    level_table_title,
     cost_columns,
     difference_columns,
     every_column,
     gap_columns,
     gap_level_columns,
     level_columns,
+    level_table_title,
     split_columns,
     worst_columns,
 )

@@ -22,13 +22,13 @@ from ..entry_names import BASELINE, is_ceiling
 from ..summary import StudySummary
 from .columns import estimate_text
 
-CLEAN, GIVEN = "clean", "input"
+CLEAN, DISTORTED = "clean", "input"
 
 ROOM = 7_000_000
-"""Characters that all pictures of a page may take. Where they need more, they are stored with loss."""
+"""Characters that all pictures of a page may take; where they need more, they are stored with loss."""
 
 QUALITIES = (95, 90, 85, 80, 75, 70, 60, 50)
-"""Of JPEG, best first; colours at full resolution, or noise in them would be taken away (as lossy WebP does)."""
+"""Qualities of JPEG to try, best first. Colours keep full resolution, or their noise would be lost (as in WebP)."""
 
 T = TypeVar("T")
 
@@ -37,8 +37,17 @@ T = TypeVar("T")
 class GalleryPicture:
     """One picture of the gallery.
 
-    `label` is "clean", "input" or a line of the study. `pixels` is uint8 RGB, (H, W, 3), cropped by the caller;
-    `psnr` in dB is shown beneath. Raises ValueError for pixels of another shape or type.
+    Attributes:
+        image: Data set and name of the test image.
+        distortion: Of the level that the picture was taken under.
+        degree: Of that level.
+        split: Of that level.
+        label: "clean", "input" or an entry of the study.
+        psnr: In dB, shown beneath; None for the clean image.
+        pixels: uint8 RGB, (H, W, 3), cropped by the caller.
+
+    Raises:
+        ValueError: For pixels of another shape or type.
     """
 
     image: str
@@ -55,44 +64,53 @@ class GalleryPicture:
 
     @property
     def level(self) -> Level:
-        """The confounder that it was taken under."""
+        """The level that the picture was taken under."""
         return Level(self.split, self.distortion, self.degree)
 
 
-def worst_then_median(rows: Sequence[ImageResult]) -> dict[tuple[str, str], str]:
-    """Test images as (dataset, image) in the order in which they are worth a look, and what is said of them.
+def worst_then_median(results: Sequence[ImageResult]) -> dict[tuple[str, str], str]:
+    """Order test images by how much they tell: of each data set first the one that gains least, then the median one.
 
-    An image is judged by its gain: restored less given PSNR on the unseen levels (on all, where none is unseen),
-    averaged over methods other than ceilings, their seeds and the levels. First stands the image of the least gain of
-    every data set, then that of the median gain, then the rest, each from the least gain. Gains that are not finite
-    are left out of the mean, and without any other it is zero.
+    An image's gain is restored less distorted PSNR on the unseen levels (on all, where none is unseen), averaged over
+    methods other than ceilings, their seeds and the levels. After worst and median of every set follow the others,
+    each from the least gain. Gains that are not finite are left out of the mean; without any other it is zero.
+
+    Returns:
+        By data set and image, in order, a word on the image, such as "worst of 16"; empty for the others.
     """
-    rivals = [row for row in rows if not is_ceiling(row.method)] or rows
-    judged = [row for row in rivals if row.split == "unseen"] or rivals
+    rivals = [result for result in results if not is_ceiling(result.method)] or results
+    judged = [result for result in rivals if result.split == "unseen"] or rivals
     gains = {
-        image: fmean([gain for row in group if math.isfinite(gain := row.psnr - row.input_psnr)] or [0.0])
-        for image, group in grouped(judged, lambda row: (row.dataset, row.image)).items()
+        image: fmean([gain for one in group if math.isfinite(gain := one.psnr - one.input_psnr)] or [0.0])
+        for image, group in grouped(judged, lambda result: (result.dataset, result.image)).items()
     }
     order = sorted(gains, key=gains.__getitem__)
     sets = grouped(order, lambda image: image[0]).values()
     worst = {images[0]: f"worst of {len(images)}" for images in sets if len(images) > 1}
     median = {images[len(images) // 2]: f"median of {len(images)}" for images in sets if len(images) > 2}
-    first = [image for said in (worst, median) for image in order if image in said]
+    first = [image for words in (worst, median) for image in order if image in words]
     return {image: {**median, **worst}.get(image, "") for image in (*first, *(i for i in order if i not in first))}
 
 
-def by_severity(rows: Iterable[ImageResult]) -> list[Level]:
-    """The levels, the mildest first: by the mean PSNR of what was given, as degrees of two kinds have no order."""
-    given = {
-        level: fmean([row.input_psnr for row in group if not math.isnan(row.input_psnr)] or [-math.inf])
-        for level, group in grouped(rows, lambda row: row.level).items()
+def by_severity(results: Iterable[ImageResult]) -> list[Level]:
+    """Order levels, the mildest first, by the mean PSNR of the distorted input: degrees of two kinds have no order."""
+    psnr = {
+        level: fmean([one.input_psnr for one in group if not math.isnan(one.input_psnr)] or [-math.inf])
+        for level, group in grouped(results, lambda result: result.level).items()
     }
-    return sorted(given, key=lambda level: -given[level])
+    return sorted(psnr, key=lambda level: -psnr[level])
 
 
 @dataclass(frozen=True)
 class ShownImage:
-    """A picture in the index: where its data stands among `Gallery.sources`, its PSNR as text, its size."""
+    """A picture in the gallery's index.
+
+    Attributes:
+        source: Its place in `Gallery.sources`.
+        psnr: With its unit; empty for the clean image.
+        width: In pixels.
+        height: In pixels.
+    """
 
     source: int
     psnr: str
@@ -102,11 +120,17 @@ class ShownImage:
 
 @dataclass(frozen=True)
 class Gallery:
-    """What the page's script reads as JSON.
+    """The pictures of a page, as its script reads them from JSON: the fields' names are those of the script.
 
-    `pictures[i][j][label]` shows image i under level j, the levels as in `levels`, mildest first; an image that was
-    not taken under a level has nothing there. `start` is what is shown first: the labels left and right, the level.
-    `quality` is that of JPEG; None where the pictures are stored without loss.
+    Attributes:
+        images: Name of each image, and a note on it.
+        levels: Split, distortion and degree of each level in words, mildest first.
+        labels: What pictures show: clean, input, entries.
+        pictures: `pictures[i][j][label]` shows image i under level j; an image that was not taken under a level has
+            nothing there.
+        sources: The pictures as data URIs.
+        start: What is shown first: the labels left and right, the level.
+        quality: Of JPEG; None where the pictures are stored without loss.
     """
 
     images: list[dict[str, str]]
@@ -119,40 +143,43 @@ class Gallery:
 
     @property
     def index(self) -> dict[str, object]:
-        """All of it, as plain lists and dictionaries."""
+        """All fields, as plain lists and dictionaries."""
         return asdict(self)
 
 
 def gallery(study: StudySummary, pictures: Sequence[GalleryPicture]) -> Gallery | None:
-    """The pictures in their order: images by `worst_then_median`, levels by `by_severity`, labels as in the tables.
+    """Arrange pictures: images by `worst_then_median`, levels by `by_severity`, labels as in the tables.
 
-    Two are chosen to begin with: ERM on the left and the best other method, by its mean on unseen levels, on the
-    right, at the hardest unseen level. None without pictures.
+    Shown first are ERM on the left and the best other method, by its mean on unseen levels, on the right, at the
+    hardest unseen level.
+
+    Returns:
+        The gallery; None without pictures.
     """
     if not pictures:
         return None
-    said = {"/".join(image): words for image, words in worst_then_median(study.results).items()}
-    images = _ordered({p.image for p in pictures}, list(said))
+    words = {"/".join(image): text for image, text in worst_then_median(study.results).items()}
+    images = _ordered({p.image for p in pictures}, list(words))
     levels = _ordered({p.level for p in pictures}, by_severity(study.results))
-    labels = _ordered({p.label for p in pictures}, [CLEAN, GIVEN, *study.methods])
+    labels = _ordered({p.label for p in pictures}, [CLEAN, DISTORTED, *study.methods])
     quality, stored = _stored([p.pixels for p in pictures])
     sources = list(dict.fromkeys(stored))
     place = {source: i for i, source in enumerate(sources)}
-    found: list[list[dict[str, ShownImage]]] = [[{} for _ in levels] for _ in images]
+    index: list[list[dict[str, ShownImage]]] = [[{} for _ in levels] for _ in images]
     for picture, source in sorted(zip(pictures, stored, strict=True), key=lambda pair: labels.index(pair[0].label)):
         height, width, _ = picture.pixels.shape
         shown = ShownImage(place[source], _decibels(picture.psnr), width, height)
-        found[images.index(picture.image)][levels.index(picture.level)][picture.label] = shown
-    left, right = _rivals(study, labels)
+        index[images.index(picture.image)][levels.index(picture.level)][picture.label] = shown
+    left, right = _compared_first(study, labels)
     unseen = [i for i, level in enumerate(levels) if level.split == "unseen"]
     return Gallery(
-        images=[{"name": name, "note": f" ({said[name]})" if said.get(name) else ""} for name in images],
+        images=[{"name": name, "note": f" ({words[name]})" if words.get(name) else ""} for name in images],
         levels=[
             {"split": level.split, "distortion": plain_words(level.distortion), "degree": level.degree_text}
             for level in levels
         ],
         labels=labels,
-        pictures=found,
+        pictures=index,
         sources=sources,
         start={"left": left, "right": right, "level": unseen[-1] if unseen else len(levels) - 1},
         quality=quality,
@@ -160,24 +187,24 @@ def gallery(study: StudySummary, pictures: Sequence[GalleryPicture]) -> Gallery 
 
 
 def _ordered(some: set[T], order: Sequence[T]) -> list[T]:
-    """Those of the order that are there, then the rest by name."""
-    known = [item for item in dict.fromkeys(order) if item in some]
-    return known + sorted(some - set(known), key=str)
+    """Sort `some` as in `order`; those that the order lacks follow by name."""
+    in_order = [item for item in dict.fromkeys(order) if item in some]
+    return in_order + sorted(some - set(in_order), key=str)
 
 
-def _rivals(study: StudySummary, labels: Sequence[str]) -> tuple[str, str]:
-    """What is compared first. A single method is held against the input."""
+def _compared_first(study: StudySummary, labels: Sequence[str]) -> tuple[str, str]:
+    """The two labels that are compared first; a single method is compared with the input."""
     where: Split = "unseen" if "unseen" in study.splits else study.splits[-1]
-    found = study.estimates("psnr", where)
+    psnr = study.estimates("psnr", where)
     methods = [label for label in labels if label in study.methods]
-    rivals = sorted((name for name in methods if not is_ceiling(name)), key=lambda name: -_known(found[name].mean))
+    rivals = sorted((name for name in methods if not is_ceiling(name)), key=lambda name: -_or_lowest(psnr[name].mean))
     floor = next((name for name in rivals if name.casefold() == BASELINE), None)
     others = [name for name in (*rivals, *methods, *reversed(labels)) if name != floor]
-    left = floor or (GIVEN if GIVEN in labels else labels[0])
+    left = floor or (DISTORTED if DISTORTED in labels else labels[0])
     return left, others[0] if others else left
 
 
-def _known(value: float) -> float:
+def _or_lowest(value: float) -> float:
     return value if not math.isnan(value) else -math.inf
 
 
@@ -186,18 +213,18 @@ def _decibels(psnr: float | None) -> str:
 
 
 def _stored(pictures: Sequence[NDArray[np.uint8]]) -> tuple[int | None, list[str]]:
-    """The pictures as data URIs, and with which quality: without loss (None) where there is room for it."""
+    """Encode pictures as data URIs; returns the quality, too: None, without loss, where there is room for it."""
     for quality in (None, *QUALITIES):
-        found: dict[bytes, str] = {}
+        uris: dict[bytes, str] = {}
         stored, size = [], 0
         for pixels in pictures:
             key = repr(pixels.shape).encode() + pixels.tobytes()
-            if key not in found:
-                found[key] = _data_uri(pixels, quality)
-                size += len(found[key])
+            if key not in uris:
+                uris[key] = _data_uri(pixels, quality)
+                size += len(uris[key])
             if size > ROOM and quality != QUALITIES[-1]:
                 break
-            stored.append(found[key])
+            stored.append(uris[key])
         else:
             return quality, stored
     raise AssertionError("the last quality is taken, whatever it needs")

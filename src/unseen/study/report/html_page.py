@@ -62,9 +62,9 @@ def write_report(
     # Late: these take a second to import, and most commands write no page.
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from .page_content import page_content
+    from .page_builder import build_page
 
-    content = page_content(
+    content = build_page(
         study,
         pictures,
         title=title,

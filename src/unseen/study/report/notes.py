@@ -1,4 +1,4 @@
-"""What a reader must know to read the tables of a study, in whole sentences."""
+"""Notes under the tables of a study: whole sentences on how to read them."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ WEIGHTS = {
 
 
 def study_notes(study: StudySummary) -> list[str]:
-    """What was compared, how the numbers were made, and what is odd about them; a choice on unseen levels first."""
-    return [*oracle(study), conditions(study), *intervals(study), *comparison(study), *_of_columns(study)]
+    """List what was compared, how the numbers were made, and what is odd about them; an oracle's warning first."""
+    return [*oracle(study), conditions(study), *intervals(study), *comparison(study), *_column_notes(study)]
 
 
 def conditions(study: StudySummary) -> str:
-    """Budget, selection and tuning: equal for every line."""
+    """Say budget, selection and tuning, which are equal for every entry."""
     equal = "Equal for all: " if len(study.methods) > 1 else ""
     return f"{equal}{study.budget}; {selection(study)}; {tuning(study)}."
 
 
 def selection(study: StudySummary) -> str:
-    """Which weights of a training were tested."""
+    """Say which weights of a training were tested."""
     return WEIGHTS.get(study.select, f"weights selected by {study.select}")
 
 
 def tuning(study: StudySummary) -> str:
-    """Where the settings of the methods come from."""
+    """Say where the settings of the methods come from."""
     return f"settings the best of {study.tuned} tried on held-out levels" if study.tuned else "settings as given"
 
 
 def oracle(study: StudySummary) -> Iterator[str]:
-    """The loudest remark, where there is cause for it."""
+    """Yield the warning that weights were chosen on unseen levels, if they were."""
     if study.select == ORACLE:
         yield (
             "ORACLE SELECTION: weights were chosen by what they do on the unseen levels. Nobody could choose so in "
@@ -53,17 +53,17 @@ def oracle(study: StudySummary) -> Iterator[str]:
 
 
 def warning(study: StudySummary) -> str:
-    """To stand behind the title of a table; empty where there is nothing to warn of."""
+    """The warning behind the title of a table; empty where there is nothing to warn of."""
     return " (ORACLE SELECTION)" if study.select == ORACLE else ""
 
 
-def styled_note(remark: str) -> Text:
-    """A remark as a terminal shows it: dim, but for the one that must not be missed."""
-    return Text(remark, style="bold red" if remark.startswith(ORACLE.upper()) else "dim")
+def styled_note(note: str) -> Text:
+    """Style a note for a terminal: dim, but for the one that must not be missed."""
+    return Text(note, style="bold red" if note.startswith(ORACLE.upper()) else "dim")
 
 
 def intervals(study: StudySummary) -> Iterator[str]:
-    """What stands behind ±."""
+    """Yield what the half-widths behind ± are."""
     fewest, most = min(study.seeds.values()), max(study.seeds.values())
     if most == 1:
         yield "One seed: no interval over seeds is known, and small differences may be chance."
@@ -75,7 +75,7 @@ def intervals(study: StudySummary) -> Iterator[str]:
 
 
 def comparison(study: StudySummary) -> Iterator[str]:
-    """What gap closed is, or why it is undefined, and what differences from ERM are."""
+    """Yield what gap closed is, or why it is undefined, and what differences from ERM are."""
     if any(map(is_ceiling, study.methods)):
         yield f"ceiling: {CEILING_NOTE}; it bounds the others and does not compete."
     if study.gap:
@@ -83,36 +83,36 @@ def comparison(study: StudySummary) -> Iterator[str]:
     if study.gap_undefined:
         yield f"Gap closed is undefined: {study.gap_undefined}."
     if study.differences:
-        yield from _of_differences(study)
+        yield from _difference_notes(study)
 
 
-def _of_columns(study: StudySummary) -> Iterator[str]:
+def _column_notes(study: StudySummary) -> Iterator[str]:
     if len(study.levels_in("unseen")) > 1:
-        yield f"Worst unseen, the level of the lowest PSNR: {_worst(study)}."
+        yield f"Worst unseen, the level of the lowest PSNR: {_worst_levels(study)}."
     if study.seen_cost:
         yield "Seen cost: PSNR of ERM less the method's, on seen levels; above zero, something was given up."
     if "unseen" in study.splits:
         yield "Harm: share of test images on unseen levels that leave the network worse than they came, by PSNR."
-    if not all(math.isnan(found.mean) for found in study.invariance.values()):
+    if not all(math.isnan(estimate.mean) for estimate in study.invariance.values()):
         yield (
             "Invariance: PSNR between restorations of one content under different levels, all splits together; a "
             "network that shows the same whatever it is given is invariant too."
         )
     if len(study.machines) > 1:
         yield f"Training times are of {len(study.machines)} different machines, and cannot be compared."
-    yield from _odd_numbers(study)
+    yield from _number_notes(study)
 
 
-def _worst(study: StudySummary) -> str:
+def _worst_levels(study: StudySummary) -> str:
     by_level = grouped(study.methods, lambda name: study.worst[name][0].name)
     if len(by_level) == 1:
         return f"{next(iter(by_level))}, for every method"
     return "; ".join(f"{level} for {', '.join(names)}" for level, names in by_level.items())
 
 
-def _of_differences(study: StudySummary) -> Iterator[str]:
-    found = [*study.differences.values(), *study.differences_same_backbone.values()]
-    paired = {difference.seeds for difference in found}
+def _difference_notes(study: StudySummary) -> Iterator[str]:
+    differences = [*study.differences.values(), *study.differences_same_backbone.values()]
+    paired = {difference.seeds for difference in differences}
     over = "images (bootstrap); with one seed, nothing is known of others" if paired == {1} else SEEDS_TOO
     number = f", p corrected for {study.comparisons} comparisons (Holm)" if study.comparisons > 1 else ""
     yield f"From {BASELINE}: difference of the unseen means, with its 95 % interval over {over}{number}."
@@ -123,10 +123,10 @@ def _of_differences(study: StudySummary) -> Iterator[str]:
         )
 
 
-def _odd_numbers(study: StudySummary) -> Iterator[str]:
+def _number_notes(study: StudySummary) -> Iterator[str]:
     total = len(study.results)
-    infinite = sum(math.isinf(row.psnr) or math.isinf(row.input_psnr) for row in study.results)
-    unknown = sum(math.isnan(row.psnr) or math.isnan(row.ssim) for row in study.results)
+    infinite = sum(math.isinf(result.psnr) or math.isinf(result.input_psnr) for result in study.results)
+    unknown = sum(math.isnan(result.psnr) or math.isnan(result.ssim) for result in study.results)
     if infinite:
         yield (
             f"∞: {infinite} of {total} results are exact to the last digit, their PSNR is infinite, and so is every "

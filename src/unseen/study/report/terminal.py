@@ -1,4 +1,4 @@
-"""The tables of a study for a terminal and in Markdown, and those of what others reported."""
+"""The tables of a study for a terminal."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from ..summary import StudySummary
 from .columns import (
     behaviour_columns,
     behaviour_title,
-    level_table_title,
     cost_columns,
     difference_columns,
     gap_columns,
     level_columns,
+    level_table_title,
     split_columns,
     worst_columns,
 )
-from .notes import styled_note, study_notes, warning
+from .notes import study_notes, styled_note, warning
 from .table import NARROW, Column
 
 
-def free_width(width: int, label: int) -> int:
-    """Characters for columns, in a terminal of a width, beside labels."""
-    return width - label - 3
+def free_width(width: int, names_width: int) -> int:
+    """Characters for columns in a terminal `width` characters wide, beside a first column of names."""
+    return width - names_width - 3
 
 
 def total_width(columns: Iterable[Column]) -> int:
-    """Characters that columns take with what is between them."""
+    """Characters that columns take, with the space between them."""
     return sum(column.width + 2 for column in columns)
 
 
 def pack_columns(groups: Iterable[list[Column]], free: int) -> list[list[Column]]:
-    """Groups of columns in as few tables as `free` characters allow, in order."""
+    """Distribute groups of columns over as few tables as `free` characters allow, in order."""
     tables: list[list[Column]] = []
     left = 0
     for group in groups:
@@ -52,14 +52,14 @@ def pack_columns(groups: Iterable[list[Column]], free: int) -> list[list[Column]
     return tables
 
 
-def text_table(title: str, lines: Sequence[str], columns: Sequence[Column], label: int) -> Table:
-    """A table for a terminal, its labels folded to `label` characters."""
+def text_table(title: str, entries: Sequence[str], columns: Sequence[Column], names_width: int) -> Table:
+    """Lay out a table for a terminal, the entries' names folded to `names_width` characters."""
     # Text and not str everywhere: rich would read markup into a method named "[b]".
     table = Table(title=Text(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("method", overflow="fold", width=label)
+    table.add_column("method", overflow="fold", width=names_width)
     for column in columns:
         table.add_column(Text("\n".join(column.headings)), justify="right", no_wrap=True)
-    for name in lines:
+    for name in entries:
         style = "dim" if name == INPUT else "italic" if is_ceiling(name) else ""
         cells = [column.cell(name) for column in columns]
         numbers = [Text(cell.text, style="bold green" if cell.best else style) for cell in cells]
@@ -67,32 +67,38 @@ def text_table(title: str, lines: Sequence[str], columns: Sequence[Column], labe
     return table
 
 
-def short_name(name: str) -> str:
-    """A line's label where there is little room."""
-    return name.partition(" (")[0] if name == INPUT else name
+def short_name(entry: str) -> str:
+    """The name of an entry without the explanation in brackets that the input's has."""
+    return entry.partition(" (")[0] if entry == INPUT else entry
 
 
-def print_table(rows: Sequence[ImageResult], console: Console, records: Sequence[RunRecord] = ()) -> None:
+def print_table(results: Sequence[ImageResult], console: Console, records: Sequence[RunRecord] = ()) -> None:
     """Print `text_tables` at the console's width, and beneath them how to read them.
 
-    Raises UserError where `check_comparable` does.
+    Args:
+        results: Of one study.
+        console: Where to print.
+        records: Of its trainings, as far as there are any.
+
+    Raises:
+        UserError: Where `check_comparable` does.
     """
-    study = StudySummary(rows, records)
+    study = StudySummary(results, records)
     for table in text_tables(study, console.width):
         console.print(table)
-    for remark in study_notes(study):
-        console.print(styled_note(remark))
+    for note in study_notes(study):
+        console.print(styled_note(note))
 
 
 def text_tables(study: StudySummary, width: int) -> list[Table]:
-    """Tables for a terminal `width` characters wide, the main one first; spreads where there is room for them.
+    """Lay out a study for a terminal `width` characters wide, the main table first.
 
-    Columns that do not fit go to a further table.
+    Columns that do not fit go to a further table; intervals are shown where there is room for them.
     """
     main = [*split_columns(study, "psnr"), *worst_columns(study, "psnr"), *gap_columns(study)]
     longest = max(cell_len(short_name(name)) for name in study.entries)
-    label = max(NARROW, min(longest, free_width(width, total_width(main))))
-    free = free_width(width, label)
+    names_width = max(NARROW, min(longest, free_width(width, total_width(main))))
+    free = free_width(width, names_width)
     differences, behaviour = difference_columns(study), [column.bare for column in behaviour_columns(study)]
     ssim, levels = [column.bare for column in split_columns(study, "ssim")], level_columns(study, "psnr")
     if total_width(levels) > free:
@@ -109,5 +115,5 @@ def text_tables(study: StudySummary, width: int) -> list[Table]:
     for title, columns in groups.items():
         for i, together in enumerate(pack_columns(filter(None, columns), free)):
             heading = f"{title}{', continued' * (i > 0)}{warning(study)}"
-            tables.append(text_table(heading, study.entries, together, label))
+            tables.append(text_table(heading, study.entries, together, names_width))
     return tables
