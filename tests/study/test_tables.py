@@ -14,7 +14,6 @@ from support.results import METHODS, make_record, make_results, printed
 
 from unseen.cli.protocol_text import print_reported_tables
 from unseen.core.errors import UserError
-from unseen.core.number_text import duration, signed
 from unseen.protocols.loading import load_protocol
 from unseen.study.entry_names import INPUT
 from unseen.study.report.columns import (
@@ -203,21 +202,6 @@ def test_distortions_are_named_in_plain_words_and_one_s_own_as_they_are(distorti
     kind = "set" if distortion == "pairs" else "degree"
     assert level_table_title(StudySummary(rows), "psnr") == f"PSNR (dB) by {kind} of {words}"
     assert rows[0].level.name == f"{words} 5"
-
-
-def test_differences_are_written_with_a_sign_and_zero_without() -> None:
-    assert [signed(value) for value in (1.234, -1.236, 0.001, -0.001, 0)] == ["+1.23", "−1.24", "0.00", "0.00", "0.00"]
-
-
-def test_durations_are_read_at_a_glance() -> None:
-    assert [duration(s) for s in (0.53, 59.94, 60, 119.7, 3599.7, 7500)] == [
-        "0.5 s",
-        "59.9 s",
-        "1 min 00 s",
-        "2 min 00 s",
-        "1 h 00 min",
-        "2 h 05 min",
-    ]
 
 
 def markdown_rows(text: str) -> list[list[str]]:

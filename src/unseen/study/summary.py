@@ -45,7 +45,7 @@ class Cost:
     """The mean cost of an entry's trainings.
 
     Attributes:
-        trainings: How many there are.
+        trainings: The number of trainings.
         evaluations: Gradient evaluations.
         steps: Outer steps.
         seconds: Of these steps.

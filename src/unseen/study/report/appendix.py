@@ -35,7 +35,7 @@ class PlainTable:
 
 
 def trial_table(trials: Sequence[Trial]) -> PlainTable:
-    """The settings that were tried, and which of each entry was taken."""
+    """The settings that were tried for each entry, and the one that was taken."""
     best = {trial.entry: trial for trial in sorted(trials, key=lambda trial: _lowest_if_unknown(trial.held_out_psnr))}
     rows = [
         [
@@ -52,7 +52,7 @@ def trial_table(trials: Sequence[Trial]) -> PlainTable:
 
 
 def curve_table(curves: Mapping[str, Curves], caption: str) -> PlainTable:
-    """Every point of the charts of training, by quantity and entry."""
+    """Every point of the charts of training: a row for each moment of an entry, a column for each quantity."""
     headings = ["method", "gradient evaluations", "seconds", *map(quantity_in_words, curves)]
     rows = []
     for entry in dict.fromkeys(entry for by_entry in curves.values() for entry in by_entry):

@@ -200,7 +200,7 @@ def _all_costs(study: StudySummary) -> list[Column]:
 
 
 def cost_columns(study: StudySummary) -> list[Column]:
-    """What training took, where there are records of it."""
+    """The cost of training, where there are records of it."""
     return [column for column in _filled(_all_costs(study)) if column.name != "steps"]
 
 
@@ -234,7 +234,7 @@ def every_column(study: StudySummary) -> list[Column]:
 
 
 def _identity(study: StudySummary) -> list[Column]:
-    """What was compared, and how."""
+    """Columns of the conditions of the study, and of the names of its entries."""
     shared: dict[str, Plain] = {
         "protocol": study.protocol,
         "convention": study.results[0].convention,
