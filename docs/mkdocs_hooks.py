@@ -57,8 +57,13 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
-    """Turn formulas into MathML."""
-    return FORMULA.sub(lambda m: convert(unescape(m[2]), display="block" if m[1] == "div" else "inline"), html)
+    """Turn formulas into MathML, with the number of an equation behind it."""
+
+    def mathml(match: re.Match[str]) -> str:
+        formula = re.sub(r"\\tag\{(.*?)\}", r"\\qquad (\1)", unescape(match[2]))
+        return str(convert(formula, display="block" if match[1] == "div" else "inline"))
+
+    return FORMULA.sub(mathml, html)
 
 
 def rewritten(markdown: str, replacement: Callable[[str], str]) -> str:
