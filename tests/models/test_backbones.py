@@ -1,4 +1,4 @@
-"""The backbones: size, initialisation, reach, homogeneity, second derivatives, and that others open them."""
+"""The backbones: size, initialisation, receptive field, homogeneity, second derivatives, and that others open them."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def test_receptive_radius_is_where_the_gradient_ends(
     side = 2 * centre + stride
     images = torch.rand(1, 3, side, side, dtype=torch.float64, requires_grad=True)
     restored = network(images)
-    reach = 0
+    distance = 0
     for place in range(scale * centre, scale * (centre + stride)):  # all that differ in their place on the grids
         (gradient,) = torch.autograd.grad(restored[0, :, place, place].sum(), images, retain_graph=True)
         touched = gradient[0].abs().sum(dim=0) > 0
@@ -246,8 +246,8 @@ def test_receptive_radius_is_where_the_gradient_ends(
         assert rows == columns == list(range(rows[0], rows[-1] + 1))
         if isinstance(network, UNet):
             assert (rows[0] - centre, rows[-1] - centre) == network.seen_by(place - centre)
-        reach = max(reach, place // scale - rows[0], rows[-1] - place // scale)
-    assert reach == radius
+        distance = max(distance, place // scale - rows[0], rows[-1] - place // scale)
+    assert distance == radius
 
 
 @pytest.mark.parametrize("build", [tiny_rrdb_x2, tiny_unet])

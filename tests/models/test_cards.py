@@ -61,13 +61,13 @@ def run(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
 
 def test_the_interval_is_student_s() -> None:
     psnrs = [(20.0, 21.0), (22.0, 22.5), (25.0, 28.0), (21.0, 20.5)]
-    found = Quality.of(LEVEL, "set", psnrs, 12.5)
+    measured = Quality.of(LEVEL, "set", psnrs, 12.5)
     gains = [after - before for before, after in psnrs]
     low, high = stats.t.interval(0.95, len(gains) - 1, np.mean(gains), stats.sem(gains))
-    assert (found.gain, found.low, found.high) == pytest.approx((np.mean(gains), low, high))
-    assert (found.input_psnr, found.psnr) == pytest.approx((22, 23))
-    assert (found.level, found.dataset, found.images, found.noise) == (LEVEL, "set", 4, 12.5)
-    assert not found.safe  # one image lost, and of four that may be chance
+    assert (measured.gain, measured.low, measured.high) == pytest.approx((np.mean(gains), low, high))
+    assert (measured.input_psnr, measured.psnr) == pytest.approx((22, 23))
+    assert (measured.level, measured.dataset, measured.images, measured.noise) == (LEVEL, "set", 4, 12.5)
+    assert not measured.safe  # one image lost, and of four that may be chance
 
 
 def test_what_helps_every_image_is_safe_and_one_image_never_is() -> None:
@@ -127,11 +127,11 @@ def test_results_become_quality_by_set_and_level() -> None:
         for image, dataset, degree, psnr in [("a", "one", 5.0, 12), ("b", "one", 5.0, 13), ("a", "two", 5.0, 9)]
     ]
     level = rows[0].level
-    found = quality_of(rows, {("one", level): 6.5, ("one", UNDISTORTED): 1.5})
-    assert [(q.dataset, q.images, q.gain) for q in found if q.level == level] == [("one", 2, 2.5), ("two", 1, -1)]
-    assert found[0].noise == 6.5
-    assert math.isnan(found[1].noise)
-    (clean,) = [q for q in found if q.level == UNDISTORTED]
+    qualities = quality_of(rows, {("one", level): 6.5, ("one", UNDISTORTED): 1.5})
+    assert [(q.dataset, q.images, q.gain) for q in qualities if q.level == level] == [("one", 2, 2.5), ("two", 1, -1)]
+    assert qualities[0].noise == 6.5
+    assert math.isnan(qualities[1].noise)
+    (clean,) = [q for q in qualities if q.level == UNDISTORTED]
     assert (clean.dataset, clean.images, clean.input_psnr, clean.noise, clean.safe) == ("one", 2, math.inf, 1.5, False)
 
 
@@ -149,26 +149,24 @@ def test_the_envelope_is_the_longest_run_of_safe_levels() -> None:
         quality(40),
         quality(50, -2),
     ]
-    found = envelope(reversed(levels))
-    assert found is not None
-    assert (found.low, found.high) == (15, 40)
-    assert (found.lowest, found.highest) == (levels[4], levels[6])
+    safe = envelope(reversed(levels))
+    assert safe is not None
+    assert (safe.low, safe.high) == (15, 40)
+    assert (safe.lowest, safe.highest) == (levels[4], levels[6])
 
 
 def test_another_distortion_that_reads_alike_ends_it_too() -> None:
     levels = [quality(noise) for noise in (2, 4, 6, 8)]
-    found = envelope([*levels, quality(5, -1, distortion="jpeg")])
-    assert found is not None
-    assert (found.low, found.high) == (2, 4)
+    safe = envelope([*levels, quality(5, -1, distortion="jpeg")])
+    assert safe is not None
+    assert (safe.low, safe.high) == (2, 4)
 
 
 def test_undistorted_photographs_are_never_inside() -> None:
     clean = Quality.of(UNDISTORTED, "set", [(math.inf, 50)] * 3, 1.5)
-    found = envelope(
-        [quality(0.4, distortion="jpeg"), quality(0.6, distortion="jpeg"), clean, *map(quality, (3, 5, 8))]
-    )
-    assert found is not None
-    assert (found.low, found.high) == (3, 8)
+    safe = envelope([quality(0.4, distortion="jpeg"), quality(0.6, distortion="jpeg"), clean, *map(quality, (3, 5, 8))])
+    assert safe is not None
+    assert (safe.low, safe.high) == (3, 8)
 
 
 @pytest.mark.parametrize(
@@ -181,8 +179,8 @@ def test_without_two_neighbours_there_is_none(levels: list[Quality]) -> None:
 
 
 def test_the_sentence_names_both_ends() -> None:
-    told = safety([quality(2.84, degree=2.0), quality(31.26, degree=30.0)])
-    assert all(word in told for word in ("2.8 to 31.3", "gaussian noise 2 ", "gaussian noise 30"))
+    sentence = safety([quality(2.84, degree=2.0), quality(31.26, degree=30.0)])
+    assert all(word in sentence for word in ("2.8 to 31.3", "gaussian noise 2 ", "gaussian noise 30"))
 
 
 def test_the_sentence_tells_on_how_few_images_it_rests() -> None:
@@ -204,14 +202,14 @@ def test_a_training_tells_who_what_and_how(run: Path) -> None:
 
 
 def test_its_quality_agrees_with_what_it_validated_by(run: Path) -> None:
-    found = read_card(run).quality
+    qualities = read_card(run).quality
     last = json_lines(run / "log.jsonl")[-1]
     for split in ("seen", "held-out"):
-        means = [q.psnr for q in found if q.split == split]
+        means = [q.psnr for q in qualities if q.split == split]
         assert np.mean(means) == pytest.approx(last[f"{split.replace('-', '_')}_psnr"])
     protocol = load_protocol("denoise")
-    assert [q.level for q in found] == [UNDISTORTED, *(level for level, _ in protocol.levels())]
-    assert {(q.dataset, q.images, q.safe) for q in found} == {(VALIDATION, 1, False)}
+    assert [q.level for q in qualities] == [UNDISTORTED, *(level for level, _ in protocol.levels())]
+    assert {(q.dataset, q.images, q.safe) for q in qualities} == {(VALIDATION, 1, False)}
 
 
 def test_the_quality_is_of_the_weights_that_were_kept(unseen: CommandLine, photos: Path, tmp_path: Path) -> None:
@@ -220,8 +218,8 @@ def test_the_quality_is_of_the_weights_that_were_kept(unseen: CommandLine, photo
         "train", *TINY, "--data", photos, "--out", tmp_path, "--select", "held-out", "--lr", "0.3", "--validations", 4
     )
     log = [line["held_out_psnr"] for line in json_lines(tmp_path / "log.jsonl")]
-    found = [q.psnr for q in read_card(tmp_path).quality if q.split == "held-out"]
-    assert np.mean(found) == pytest.approx(max(log))
+    psnrs = [q.psnr for q in read_card(tmp_path).quality if q.split == "held-out"]
+    assert np.mean(psnrs) == pytest.approx(max(log))
     assert "chosen on some of them" in printed(read_card(tmp_path))
 
 
@@ -263,8 +261,8 @@ def test_measured_quality_takes_its_place_and_the_weights_stay(run: Path, tmp_pa
 def old_checkpoint(run: Path, path: Path, **changes: Any) -> Path:
     """As version 0.1.0 wrote them, before cards told levels and quality."""
     card = read_card(run)
-    told = {name: getattr(card, name) for name in ("version", "config", "protocol_hash", "evaluations", "data")}
-    save_file(load_file(run / CHECKPOINT), path, metadata={"unseen": json.dumps({**told, **changes})})
+    values = {name: getattr(card, name) for name in ("version", "config", "protocol_hash", "evaluations", "data")}
+    save_file(load_file(run / CHECKPOINT), path, metadata={"unseen": json.dumps({**values, **changes})})
     return path
 
 
@@ -272,9 +270,9 @@ def test_an_old_checkpoint_still_loads_and_says_what_is_not_known(run: Path, tmp
     path = old_checkpoint(run, tmp_path / "old.safetensors")
     _, card = load_checkpoint(path)
     assert (card.levels, card.quality, card.photographs) == ((), (), 0)
-    told = printed(card)
-    assert "not recorded" in told
-    assert safety(()) in " ".join(told.split())
+    text = printed(card)
+    assert "not recorded" in text
+    assert safety(()) in " ".join(text.split())
     with_quality(path, [quality(3), quality(9)])
     assert "Safe where" in printed(read_card(path))
 
@@ -334,25 +332,25 @@ def test_the_card_in_words_tells_good_and_bad_and_untested(run: Path) -> None:
     card = read_card(run)
     split, kind, degree = card.levels[0]
     safe = quality(5, split=split, distortion=kind, degree=degree, gain=1.234, low=1.1, high=1.37)
-    told = " ".join(printed(replace(card, quality=(safe, quality(6, -0.5, distortion="jpeg")))).split())
-    assert "+1.23" in told
-    assert "[+1.10, +1.37]" in told
-    assert told.count(" yes") == 1
-    assert f"Never tested on {card.levels[1][1].replace('_', ' ')} {card.levels[1][2]:g}" in told
-    assert all(word in told for word in (card.config["backbone"], card.data, card.protocol_hash, "3 photographs"))
+    text = " ".join(printed(replace(card, quality=(safe, quality(6, -0.5, distortion="jpeg")))).split())
+    assert "+1.23" in text
+    assert "[+1.10, +1.37]" in text
+    assert text.count(" yes") == 1
+    assert f"Never tested on {card.levels[1][1].replace('_', ' ')} {card.levels[1][2]:g}" in text
+    assert all(word in text for word in (card.config["backbone"], card.data, card.protocol_hash, "3 photographs"))
 
 
 # ------------------------------------------------------------------------------------------------ readings
 
 
-def test_readings_are_of_the_images_that_are_restored(tests: Path) -> None:
+def test_noise_levels_are_of_the_images_that_are_restored(tests: Path) -> None:
     protocol = load_protocol("denoise")
-    found = testing.BenchmarkSets.load(EvaluateConfig(test=[f"mine={tests}"]), protocol, [])
-    readings = noise_by_level(found.photos, protocol, 7)
-    assert set(readings) == {("mine", UNDISTORTED)} | {("mine", level) for level, _ in protocol.levels()}
+    benchmark = testing.BenchmarkSets.load(EvaluateConfig(test=[f"mine={tests}"]), protocol, [])
+    noise = noise_by_level(benchmark.photos, protocol, 7)
+    assert set(noise) == {("mine", UNDISTORTED)} | {("mine", level) for level, _ in protocol.levels()}
     level, confounder = protocol.levels()[-1]
     each = []
-    for dataset, photo in found.photos:
+    for dataset, photo in benchmark.photos:
         image = distort(photo, confounder, protocol.convention, 7, dataset)
         each.append(estimate_noise([image[0].permute(1, 2, 0).numpy()]))
-    assert readings["mine", level] == pytest.approx(np.mean(each))
+    assert noise["mine", level] == pytest.approx(np.mean(each))

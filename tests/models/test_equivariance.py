@@ -98,8 +98,8 @@ def test_flat_images_stay_as_they_are(size: tuple[int, int], residual: bool) -> 
 
 
 def test_float32_follows_up_to_rounding() -> None:
-    found = departure(plain_ne().float(), images(16, 16).float(), 0.2, 0.7)
-    assert 0 < found < 1e-5
+    difference = departure(plain_ne().float(), images(16, 16).float(), 0.2, 0.7)
+    assert 0 < difference < 1e-5
 
 
 @pytest.mark.parametrize("make", [plain, plain_ne])
@@ -163,9 +163,9 @@ def test_a_convolution_is_that_of_the_mirrored_image() -> None:
 def test_pairs_are_sorted() -> None:
     x = images(4, 4)[:, :2]
     pairs = torch.cat((x, -x), dim=1)  # channels 0 and 2 make a pair, 1 and 3
-    found = sort_pairs(pairs)
+    ordered = sort_pairs(pairs)
     expected = torch.stack((x, -x)).sort(dim=0).values
-    assert torch.equal(found, torch.cat(tuple(expected), dim=1))
+    assert torch.equal(ordered, torch.cat(tuple(expected), dim=1))
 
 
 def test_the_residual_form_is_a_mean_with_the_input() -> None:
@@ -213,8 +213,8 @@ NETWORKS = pytest.mark.parametrize(
 @NETWORKS
 def test_a_gradient_reaches_every_weight(make: Callable[[], nn.Module]) -> None:
     network = make()
-    found = ERM().gradient(objective_for(network), parameters_of(network), episode_of(1))
-    assert all(slope.isfinite().all() and (slope != 0).all() for slope in found.values())
+    slopes = ERM().gradient(objective_for(network), parameters_of(network), episode_of(1))
+    assert all(slope.isfinite().all() and (slope != 0).all() for slope in slopes.values())
 
 
 @NETWORKS
@@ -226,18 +226,18 @@ def test_every_method_can_train_them(name: str, make: Callable[[], nn.Module]) -
     query = Batch(drawn.query.distorted.float(), drawn.query.clean.float())
     method, objective, params = METHODS[name](), objective_for(network), parameters_of(network)
     method.check(objective, params, query)
-    found = method.gradient(objective, params, Episode(batches, query, torch.Generator().manual_seed(0)))
-    assert found.keys() == params.keys()
-    assert all(slope.isfinite().all() for slope in found.values())
-    assert any(slope.any() for slope in found.values())
+    slopes = method.gradient(objective, params, Episode(batches, query, torch.Generator().manual_seed(0)))
+    assert slopes.keys() == params.keys()
+    assert all(slope.isfinite().all() for slope in slopes.values())
+    assert any(slope.any() for slope in slopes.values())
 
 
 @RESIDUAL
 def test_it_is_a_function_of_its_parameters_alone(residual: bool) -> None:
     network, other = plain_ne(residual), at_random(plain_ne(residual))
     assert not list(network.buffers())
-    found = functional_call(network, dict(other.named_parameters()), (images(7, 5),))
-    assert torch.equal(found, other(images(7, 5)))
+    restored = functional_call(network, dict(other.named_parameters()), (images(7, 5),))
+    assert torch.equal(restored, other(images(7, 5)))
 
 
 @RESIDUAL
@@ -248,8 +248,8 @@ def test_second_derivatives_are_right(residual: bool) -> None:
 def test_sums_of_weights_are_not_trained() -> None:
     """They change nothing, so that their gradient is zero: the constraint takes one direction from each output."""
     network = plain_ne()
-    found = gradient(objective_for(network), parameters_of(network), episode_of(1).query)
-    for name, slope in found.items():
+    slopes = gradient(objective_for(network), parameters_of(network), episode_of(1).query)
+    for name, slope in slopes.items():
         if name != "t":
             assert slope.sum((1, 2, 3)).abs().max() < 1e-12 * slope.abs().max() * slope[0].numel()
 

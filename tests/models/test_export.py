@@ -39,21 +39,21 @@ def test_an_exported_network_restores_as_pytorch_does(
     backbone: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
 ) -> None:
     ours = load_model(checkpoint(tmp_path / "a.safetensors", backbone))
-    found = export_checkpoint(str(tmp_path / "a.safetensors"), tmp_path / "a.onnx")
+    differences = export_checkpoint(str(tmp_path / "a.safetensors"), tmp_path / "a.onnx")
     assert (*capfd.readouterr(), *recwarn.list) == ("", "")
-    assert list(found) == list(SIZES)
-    assert max(found.values()) <= TOLERANCE
+    assert list(differences) == list(SIZES)
+    assert max(differences.values()) <= TOLERANCE
     assert not leftovers(tmp_path)
 
     exported = load_model(str(tmp_path / "a.onnx"))
     assert (exported.receptive_field, exported.card) == (ours.receptive_field, ours.card)
     session = onnxruntime.InferenceSession(tmp_path / "a.onnx")  # as other programs see it
-    (given,), (made,) = session.get_inputs(), session.get_outputs()
+    (image,), (restored,) = session.get_inputs(), session.get_outputs()
     scale = f"{ours.receptive_field.scale}*" if ours.receptive_field.scale > 1 else ""
-    assert (given.name, given.type, given.shape) == ("image", "tensor(float)", ["batch", 3, "height", "width"])
-    assert (made.name, made.shape) == ("restored", ["batch", 3, f"{scale}height", f"{scale}width"])
-    told = session.get_modelmeta().custom_metadata_map
-    assert told.keys() == {"unseen", "unseen.reach", "unseen.smallest", "unseen.version"}
+    assert (image.name, image.type, image.shape) == ("image", "tensor(float)", ["batch", 3, "height", "width"])
+    assert (restored.name, restored.shape) == ("restored", ["batch", 3, f"{scale}height", f"{scale}width"])
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert metadata.keys() == {"unseen", "unseen.reach", "unseen.smallest", "unseen.version"}
 
     # Others than those that the export has tried, from where a network's own mirroring begins.
     for size in [(1, 2, 3), (1, 5, 2), (3, 9, 31), (1, 33, 200), (2, 70, 15)]:
@@ -121,8 +121,8 @@ def test_without_the_extra_nothing_is_written(tmp_path: Path) -> None:
         f"try: export_checkpoint({spec!r}, Path({str(tmp_path / 'a.onnx')!r}))\n"
         "except UserError as error: print(error)"
     )
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "pip install 'unseen[onnx]'" in told.stdout, told
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "pip install 'unseen[onnx]'" in process.stdout, process
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
 

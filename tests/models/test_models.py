@@ -326,10 +326,10 @@ def test_an_onnx_file_in_half_precision_restores(tmp_path: Path) -> None:
     torch.testing.assert_close(model.run(images), nn.functional.avg_pool2d(images, 3, 1, 1), rtol=0, atol=2e-3)
 
 
-def ours(path: Path, reach: Any, smallest: Any = 1) -> str:
+def ours(path: Path, field: Any, smallest: Any = 1) -> str:
     """A file that keeps sizes, and tells this as if we had written it."""
     model = onnx.load(onnx_file(path, BLUR, ANY))
-    helper.set_model_props(model, {"unseen.reach": json.dumps(reach), "unseen.smallest": json.dumps(smallest)})
+    helper.set_model_props(model, {"unseen.reach": json.dumps(field), "unseen.smallest": json.dumps(smallest)})
     onnx.save(model, path)
     return str(path)
 
@@ -339,7 +339,7 @@ def test_what_our_onnx_files_tell_is_believed_where_it_can_be(tmp_path: Path) ->
         ours(tmp_path / "a.onnx", {"radius": 3, "stride": 2, "scale": 1}, 8)
     ).receptive_field == ReceptiveField(3, 2)
     assert load_model(ours(tmp_path / "a.onnx", {"radius": None})).receptive_field == ReceptiveField(None)
-    for reach, smallest, reason in (
+    for field, smallest, reason in (
         ({"radius": 1, "stride": 0}, 1, "stride: 0 is no"),
         ({"radius": "x"}, 1, "radius: 'x' is no"),
         ({"radius": -5}, 1, "radius: -5 is no"),
@@ -352,7 +352,7 @@ def test_what_our_onnx_files_tell_is_believed_where_it_can_be(tmp_path: Path) ->
         ([1], 1, "damaged"),
     ):
         with pytest.raises(UserError, match=f"^{tmp_path / 'a.onnx'}: .*{reason}") as error:
-            load_model(ours(tmp_path / "a.onnx", reach, smallest))
+            load_model(ours(tmp_path / "a.onnx", field, smallest))
         assert "\n" not in str(error.value)
 
 

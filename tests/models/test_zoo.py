@@ -44,9 +44,9 @@ EVERY = pytest.mark.parametrize("name", ZOO)
 
 
 def made(name: str, seed: int = 0, **settings: int) -> Padded:
-    given = ",".join([*filter(None, [small_form(name)]), *(f"{key}={value}" for key, value in settings.items())])
+    spec = ",".join([*filter(None, [small_form(name)]), *(f"{key}={value}" for key, value in settings.items())])
     torch.manual_seed(seed)
-    network = build(f"{name}:{given}", ZOO, "backbone", Padded).eval()
+    network = build(f"{name}:{spec}", ZOO, "backbone", Padded).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             if not parameter.any():  # residual weights, last layers: what they hide must show
@@ -63,14 +63,14 @@ def test_the_documents_list_every_backbone_with_its_small_form(docs_tables: Docs
 def test_a_network_is_a_function_of_each_image_alone(name: str) -> None:
     network = made(name)
     images = torch.rand(2, 3, 33, 29)
-    given = images.clone()
+    before = images.clone()
     with torch.no_grad():
         restored = network(images)
         again = network(images)
         singles = torch.cat([network(image[None]) for image in images])
     assert restored.shape == (2, 3, network.scale * 33, network.scale * 29)
     assert torch.equal(restored, again)
-    assert torch.equal(images, given)
+    assert torch.equal(images, before)
     # Sums in another order: float32 alone.
     torch.testing.assert_close(restored, singles, rtol=1e-3, atol=1e-4)
     assert (restored[0] - restored[1]).abs().max() > 1e-3
@@ -97,8 +97,8 @@ def test_other_parameters_can_be_put_in_its_place(name: str) -> None:
         expected = other(image)
     network = typing.cast(Padded, on_device(network, "cpu"))
     with torch.no_grad():
-        found = functional_call(network, dict(other.named_parameters()), (image,))
-    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+        restored = functional_call(network, dict(other.named_parameters()), (image,))
+    torch.testing.assert_close(restored, expected, rtol=1e-3, atol=1e-4)
     assert network.to("meta")(image.to("meta")).shape == expected.shape
 
 
@@ -213,10 +213,10 @@ def test_images_are_mirrored_and_their_last_pixel_repeated_where_that_cannot_be(
         missing = to[axis - 2] - size[axis - 2]
         width = [(0, missing if i == axis else 0) for i in range(4)]
         expected = np.pad(expected, width, mode="reflect" if missing < size[axis - 2] else "edge")
-    given = torch.from_numpy(image)
-    found = extend(given, *to)
-    assert np.array_equal(found.numpy(), expected)
-    assert found.data_ptr() != given.data_ptr()
+    tensor = torch.from_numpy(image)
+    extended = extend(tensor, *to)
+    assert np.array_equal(extended.numpy(), expected)
+    assert extended.data_ptr() != tensor.data_ptr()
 
 
 class Recorder(nn.Module):
@@ -225,17 +225,17 @@ class Recorder(nn.Module):
     def __init__(self, scale: int) -> None:
         super().__init__()
         self.scale = scale
-        self.given: list[tuple[int, int]] = []
+        self.sizes: list[tuple[int, int]] = []
 
     def forward(self, x: Tensor) -> tuple[Tensor, str]:
-        self.given.append((x.shape[2], x.shape[3]))
+        self.sizes.append((x.shape[2], x.shape[3]))
         larger = x.repeat_interleave(self.scale, dim=2).repeat_interleave(self.scale, dim=3)
         x.zero_()
         return larger, "an estimate"
 
 
 @pytest.mark.parametrize(
-    ("padded", "given"),
+    ("padded", "sizes"),
     [
         (Padded(Recorder(1)), (5, 9)),
         (Padded(Recorder(2), 4, 2), (8, 12)),
@@ -244,12 +244,12 @@ class Recorder(nn.Module):
         (Padded(Recorder(1), 8, square=True), (16, 16)),
     ],
 )
-def test_a_padded_network_gets_sizes_it_takes_and_its_output_is_cut(padded: Padded, given: tuple[int, int]) -> None:
+def test_a_padded_network_gets_sizes_it_takes_and_its_output_is_cut(padded: Padded, sizes: tuple[int, int]) -> None:
     image = torch.rand(2, 3, 5, 9)
     before = image.clone()
     larger = padded(image)
     assert isinstance(padded.module, Recorder)
-    assert padded.module.given == [given]
+    assert padded.module.sizes == [sizes]
     assert torch.equal(image, before)
     assert torch.equal(larger, nn.functional.interpolate(image, scale_factor=padded.scale, mode="nearest"))
 
