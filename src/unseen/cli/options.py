@@ -81,32 +81,36 @@ class Command:
             UserError: for words, files and values that do not fit.
             SystemExit: after `--help`.
         """
-        parser, given = self._parser(), Namespace()
+        parser, parsed = self._parser(), Namespace()
         try:
-            _, rest = parser.parse_known_args(words, given)
+            _, rest = parser.parse_known_args(words, parsed)
         except ArgumentError as error:
-            raise UserError(self._refusal(error, given)) from error
+            raise UserError(self._refusal(error, parsed)) from error
         if rest:
             raise UserError(unknown_word(rest[0], parser))
         values: dict[str, Any] = {}
-        for file in getattr(given, "config", ()):
-            values |= read_file(self.config or Machine, Path(file))
-        hints = hints_of(self.config) if self.config else {}
-        values |= {name: _converted(getattr(given, name), hints[name], name) for name in hints if name in given}
-        flags = {name: name in given for name in self.switches}
+        if self.config:
+            for file in getattr(parsed, "config", ()):
+                values |= read_file(self.config, Path(file))
+            for name, annotation in annotations_of(self.config).items():
+                if name in parsed:
+                    values[name] = _converted(getattr(parsed, name), annotation, name)
+        flags = {name: name in parsed for name in self.switches}
         for argument in self.arguments:
-            word = getattr(given, argument.key, argument.default)
+            word = getattr(parsed, argument.key, argument.default)
             flags[argument.key] = _converted(word, argument.annotation, argument.key)
         return self.config and self.config(**values), Namespace(**flags, explicit=set(values))
 
     def _parser(self) -> Parser:
+        """What argparse must know; values stay text, and a value that is left out is not among the parsed ones."""
         parser = Parser(prog=f"unseen {self.name}", description=self.help, argument_default=SUPPRESS)
-        hints = hints_of(self.config) if self.config else {}
-        for option in fields(self.config) if self.config else ():
-            hint = hints[option.name]
-            text = next(extra for extra in hint.__metadata__ if isinstance(extra, str))
-            parser.add_argument(f"--{option.name}", help=with_default(text, default_of(option)), **_shape(hint))
         if self.config:
+            annotations = annotations_of(self.config)
+            for option in fields(self.config):
+                annotation = annotations[option.name]
+                text = next(extra for extra in annotation.__metadata__ if isinstance(extra, str))
+                help = with_default(text, default_of(option))
+                parser.add_argument(f"--{option.name}", help=help, **_shape(annotation))
             text = "YAML file of options, under the same names; what is given here wins"
             parser.add_argument("--config", action="append", metavar="FILE", help=text)
         for argument in self.arguments:
@@ -121,11 +125,11 @@ class Command:
             parser.add_argument(*spellings, action="store_true", help=text)
         return parser
 
-    def _refusal(self, error: ArgumentError, given: Namespace) -> str:
+    def _refusal(self, error: ArgumentError, parsed: Namespace) -> str:
         """One line for words that argparse could not share out."""
         if error.argument_name:
             return f"{error.argument_name}: {error.message}"
-        missing = [a.key for a in self.arguments if a.default is REQUIRED and a.key not in given]
+        missing = [a.key for a in self.arguments if a.default is REQUIRED and a.key not in parsed]
         if not missing:
             return error.message
         article = "" if missing[0].endswith("s") else "a "
@@ -153,7 +157,7 @@ def unknown_word(word: str, parser: argparse.ArgumentParser) -> str:
     return f"unknown option {name!r}{did_you_mean(name, parser._option_string_actions)}"
 
 
-def hints_of(config: type[Machine]) -> dict[str, Any]:
+def annotations_of(config: type[Machine]) -> dict[str, Any]:
     """Return the Annotated of every field of a configuration: type, range and help."""
     return get_type_hints(config, include_extras=True)
 
@@ -184,7 +188,7 @@ def read_file(config: type[Machine], path: Path) -> dict[str, Any]:
     Raises:
         UserError: naming the file and the field, for a name that is no option and a value that does not fit.
     """
-    hints, values = hints_of(config), load_config(path)
+    hints, values = annotations_of(config), load_config(path)
     for name, value in values.items():
         if name not in hints:
             raise UserError(f"{path}: unknown option {name!r}{did_you_mean(str(name), hints)}")

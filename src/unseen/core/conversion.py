@@ -1,7 +1,8 @@
 """Conversion of options, YAML values and settings of specs to the type and the range that an annotation states.
 
 pydantic converts and checks; its structured errors become one line each. Ranges stand in the annotation as the markers
-of annotated_types: `Annotated[int, Ge(1), "images in a batch"]`. pydantic is imported at the first conversion.
+of annotated_types: `Annotated[int, Ge(1), "images in a batch"]`. Importing pydantic and ruamel.yaml waits until the
+first conversion.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from .wording import bare_type, did_you_mean, format_value, type_in_words
-from .yaml12 import load
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
@@ -57,6 +57,8 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
 
 def _typed(text: str) -> str | None:
     """The JSON of the number, truth value, null or list that a text is in YAML; None for any other text."""
+    from .yaml12 import load
+
     try:
         value = load(text)
         return None if isinstance(value, str | dict) else json.dumps(value)

@@ -43,24 +43,24 @@ class Budget:
     unit: Literal["evaluations", "seconds"] = "evaluations"
 
     @classmethod
-    def parse(cls, given: int | str) -> Self:
+    def parse(cls, value: int | str) -> Self:
         """Read a budget such as 40000, "40000", "90s", "30min" or "2h".
 
         Raises:
             UserError: for anything else, and for less than one gradient evaluation or one second.
         """
-        match = re.fullmatch(r"(-?\d+(?:\.\d+)?) ?([a-z]*)", str(given).strip())
+        match = re.fullmatch(r"(-?\d+(?:\.\d+)?) ?([a-z]*)", str(value).strip())
         number, unit = (float(match[1]), match[2]) if match else (0.0, "")
         if match is None or (unit and unit not in SECONDS) or (not unit and number % 1):
-            raise UserError(f"budget: {given!r} is no whole number of gradient evaluations, and no time such as 30min")
+            raise UserError(f"budget: {value!r} is no whole number of gradient evaluations, and no time such as 30min")
         if number * SECONDS.get(unit, 1) < 1:
-            raise UserError(f"budget: {given} is below 1" + " s" * bool(unit))
+            raise UserError(f"budget: {value} is below 1" + " s" * bool(unit))
         return cls(number * SECONDS[unit], "seconds") if unit else cls(number)
 
     @classmethod
-    def accepts(cls, given: int | str) -> bool:
+    def accepts(cls, value: int | str) -> bool:
         """Return True for what `parse` reads, and raise the UserError of `parse` for anything else."""
-        return cls.parse(given) is not None
+        return cls.parse(value) is not None
 
     def __str__(self) -> str:
         """Return the budget as tables print it: `40000 gradient evaluations`, `30 min`, `90 s`."""
