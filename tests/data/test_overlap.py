@@ -123,6 +123,7 @@ PAGES = [(620, 877, 1, 9), (620, 877, 2, 9), (700, 500, 2, 8), (310, 440, 1, 5)]
 
 
 @pytest.mark.parametrize("layout", PAGES)
+@pytest.mark.slow
 def test_pages_of_text_are_told_apart_and_found_again(layout: tuple[int, int, int, int]) -> None:
     pages = [page(seed, *layout) for seed in range(6)]
     for one, other in combinations(pages, 2):
@@ -164,6 +165,7 @@ def test_gradients_are_told_apart_and_their_copies_found(
 TEST_SETS = ("cbsd68", "set5", "set14", "urban20", "rain30/target", "cc15/clean", "city12/hr")
 
 
+@pytest.mark.slow
 def test_training_and_test_sets_at_hand_share_no_scene(real_images: Path) -> None:
     train, _ = load_photos(real_images / "train" / "bsds200")
     test = [photo for name in TEST_SETS for photo in load_photos(real_images / "test" / name)[0]]
@@ -185,6 +187,7 @@ def test_training_and_test_sets_at_hand_share_no_scene(real_images: Path) -> Non
         lambda photo: compressed(fraction(photo, 3)),
     ],
 )
+@pytest.mark.slow
 def test_every_photograph_at_hand_is_found_again(change: Callable[[Photo], Photo], real_images: Path) -> None:
     train, _ = load_photos(real_images / "train" / "bsds200")
     again = [change(photo) for photo in train]

@@ -331,6 +331,7 @@ def test_second_order_gradient_of_swinir_equals_central_differences(sampling: Sa
 
 
 @pytest.mark.parametrize("variant", [DILsf, DILpf, DILss, DILps])
+@pytest.mark.slow
 def test_swinir_trains_under_every_variant_of_dil(variant: Callable[..., DIL]) -> None:
     network = backbone(SWINIR)
     objective, params = objective_for(network), dict(network.named_parameters())
