@@ -1,4 +1,4 @@
-"""A study that nobody has run: rows, records and pictures by formula, of any size."""
+"""A study that nobody has run: results, records and pictures by formula, of any size."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ def study(
     images: int = 3,
     recorded: bool = True,
 ) -> StudySummary:
-    """Every method a little better than the one before, every seed 0.1 dB better, image k better by k."""
+    """A study of networks: every method a little better than the one before, every seed 0.1 dB, image k better by k."""
     networks = [(b, m, seed) for b in range(len(backbones)) for m in range(len(methods)) for seed in range(seeds)]
-    rows = [
-        _row(methods[m], backbones[b], seed, level, k, _gain(m / len(methods), b, seed, i / len(levels)))
+    results = [
+        _result(methods[m], backbones[b], seed, level, k, _gain(m / len(methods), b, seed, i / len(levels)))
         for b, m, seed in networks
         for i, level in enumerate(levels)
         for k in range(images)
     ]
     records = [_record(methods[m], backbones[b], seed, m / len(methods), levels) for b, m, seed in networks]
-    return StudySummary(rows, records if recorded else [])
+    return StudySummary(results, records if recorded else [])
 
 
 def pictures(of: StudySummary, images: int = 2, side: int = 32) -> list[GalleryPicture]:
-    """Stripes under noise, the less the better the line is."""
-    found = []
+    """Pictures of stripes under noise, the less the better the entry is."""
+    shown = []
     for k in range(images):
         clean = _stripes(k, side)
         for i, (split, distortion, degree) in enumerate(of.levels):
@@ -66,17 +66,17 @@ def pictures(of: StudySummary, images: int = 2, side: int = 32) -> list[GalleryP
                 noise = np.random.default_rng([k, i]).normal(0, max(sigma, 1e-9), clean.shape)
                 pixels = np.clip(clean + noise, 0, 255).round().astype(np.uint8)
                 psnr = None if label == "clean" else 20 * math.log10(255 / sigma)
-                found.append(GalleryPicture(f"embedded/{k}.png", distortion, degree, split, label, psnr, pixels))
-    return found
+                shown.append(GalleryPicture(f"embedded/{k}.png", distortion, degree, split, label, psnr, pixels))
+    return shown
 
 
 def _gain(skill: float, backbone: int, seed: int, severity: float) -> float:
     return 6 * severity * skill + 0.5 * backbone + (0.1 + 0.2 * skill) * seed - 1
 
 
-def _row(method: str, backbone: str, seed: int, level: Level, image: int, gain: float) -> ImageResult:
+def _result(method: str, backbone: str, seed: int, level: Level, image: int, gain: float) -> ImageResult:
     split, distortion, degree = level
-    given = 34 - (degree / 3 if isinstance(degree, float) else len(degree) / 4)
+    distorted = 34 - (degree / 3 if isinstance(degree, float) else len(degree) / 4)
     return result(
         run=f"{method}-{seed}",
         protocol="made up",
@@ -88,9 +88,9 @@ def _row(method: str, backbone: str, seed: int, level: Level, image: int, gain: 
         distortion=distortion,
         degree=degree,
         image=f"{image}.png",
-        psnr=given + gain + 0.5 * image,
+        psnr=distorted + gain + 0.5 * image,
         ssim=0.8 + gain / 50,
-        input_psnr=given,
+        input_psnr=distorted,
         input_ssim=0.5,
         invariance=30 + gain,
     )
@@ -141,7 +141,7 @@ def _record(method: str, backbone: str, seed: int, skill: float, levels: Sequenc
 
 
 def _stripes(image: int, side: int) -> NDArray[np.float64]:
-    """(side, side, 3), a pattern of its own for each image."""
+    """A pattern of its own for each image, shape (side, side, 3)."""
     y, x = np.mgrid[:side, :side] / side
     channels = [127 + 100 * np.sin(9 * (x + image * y) + 2 * i * (x - y)) for i in range(3)]
     return np.stack(channels, axis=-1)

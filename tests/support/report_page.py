@@ -24,6 +24,7 @@ VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
 def make_picture(label: str = "clean", psnr: float | None = None, image: str = "coffee.png") -> GalleryPicture:
+    """A picture of random pixels."""
     pixels = np.random.default_rng(len(label)).integers(0, 256, (8, 6, 3), dtype=np.uint8)
     return GalleryPicture(image, "gaussian_noise", 40.0, "unseen", label, psnr, pixels)
 
@@ -60,6 +61,7 @@ TRIALS = [Trial("erm", 0, "erm", 1e-4, 9, 26.5), Trial("erm", 1, "erm", 3e-4, 9,
 
 
 def make_report(path: Path, of: StudySummary, pictures: Sequence[GalleryPicture] = (), **others: Any) -> str:
+    """Write a page with these arguments changed, and return its HTML."""
     about: dict[str, Any] = {
         "title": "A title",
         "command": "unseen demo --seeds 1",
@@ -73,14 +75,14 @@ def make_report(path: Path, of: StudySummary, pictures: Sequence[GalleryPicture]
 
 
 def whole(path: Path) -> str:
-    """A page with all that a page can have."""
+    """Write a page with all that a page can have, and return its HTML."""
     definitions = {Level("seen", "gaussian_noise", 5.0): "gaussian_noise:5", Level("seen", "jpeg", 5.0): "jpeg:5"}
     of = StudySummary(make_results(seeds=2), RECORDS)
     return make_report(path, of, PICTURES, trials=TRIALS, reported=[REPORTED], definitions=definitions)
 
 
 class Page(HTMLParser):
-    """Checks that tags are balanced; collects elements, and text by the table it stands in."""
+    """An HTML parser that checks that tags are balanced, and collects elements, and text by its table."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -125,5 +127,5 @@ class Page(HTMLParser):
 
 
 def charts_of(html: str) -> list[tuple[str, str]]:
-    """Every chart, after what it says to those who cannot see it."""
+    """List the charts of a page, each after its description for screen readers."""
     return [(found[1], found[0]) for found in re.finditer(r'<svg[^>]*aria-label="([^"]*)".*?</svg>', html, re.S)]
