@@ -215,6 +215,7 @@ def words(rainy: Path) -> list[object]:
     return [*TINY, "--protocol", rainy / "rainy.yaml", "--pairs", f"mine={rainy / 'rain'}:{rainy / 'clean'}"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("whole_page")
 def test_a_study_of_pairs_trains_on_some_and_tests_on_others(unseen: CommandLine, rainy: Path) -> None:
     other = f"other={rainy / 'test' / 'in'}:{rainy / 'test' / 'out'}"
@@ -280,6 +281,7 @@ def test_pairs_that_are_not_given_are_asked_for(unseen: CommandLine, rainy: Path
     assert refusal == "pairs: mine is trained on; give --pairs mine=INPUT_DIR:TARGET_DIR"
 
 
+@pytest.mark.slow
 def test_a_network_that_enlarges_and_one_that_keeps_sizes(unseen: CommandLine, tests: Path, tmp_path: Path) -> None:
     levels = {
         "seen": ["downsample:2,area"],

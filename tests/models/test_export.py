@@ -85,6 +85,7 @@ class Chooses(Brightens):
         return restored if float(x.mean()) > 0.5 else x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "reason"),
     [

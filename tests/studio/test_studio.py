@@ -51,6 +51,8 @@ pytest.importorskip("gradio", reason="needs the extra studio")
 DESK, PHONE = 1440, 375
 PATIENCE = 60  # s; machines that test are busy
 
+pytestmark = pytest.mark.slow  # gradio takes seconds to import, and its server to start
+
 SERVER = """
 import os, sys, time
 import torch
@@ -423,7 +425,6 @@ def test_its_files_are_in_one_folder_that_others_cannot_look_into(server: Server
     assert len(list(folder.rglob("*.png"))) <= before + 4
 
 
-@pytest.mark.slow
 def test_it_ends_while_it_works_and_leaves_nothing(
     browser: Browser, tmp_path_factory: pytest.TempPathFactory, photo: Path
 ) -> None:

@@ -27,22 +27,21 @@ def test_the_figures_are_there_and_name_their_axes(name: str) -> None:
 
 def test_what_the_sentences_claim_is_so() -> None:
     """Which methods are above and below ERM stands in sentences that were written by hand."""
-    for name, expected_above, expected_below in (
-        (study.PLAIN, {"vrex"}, {"feature_dropout", "mixup"}),
-        (study.RRDB, set(), set()),
+    page, plain, rrdb = study.page(), study.read_study(study.PLAIN), study.read_study(study.RRDB)
+    for summary, expected_above, expected_below in (
+        (plain, {"vrex"}, {"feature_dropout", "mixup"}),
+        (rrdb, set(), set()),
     ):
-        own = study.on_own_backbone(study.read_study(name))
+        own = study.on_own_backbone(summary)
         visible = 0.01  # dB
         assert {method for method, d in own.items() if d.low > 0 and d.mean >= visible} == expected_above
         assert {method for method, d in own.items() if d.high < 0 and d.mean <= -visible} == expected_below
         assert all(d.corrected is None or d.corrected >= 0.05 for d in own.values())
-        page = study.page()
         assert all(method in page for method in expected_above | expected_below)
-    plain = study.read_study(study.PLAIN)
     assert max(study.on_own_backbone(plain), key=lambda method: plain.differences[method].mean) == "input_masking"
-    assert study.read_study(study.RRDB).gap == {}
-    assert study.read_study(study.RRDB).gap_undefined
-    assert all(count > 1 for name in (study.PLAIN, study.RRDB) for count in study.read_study(name).seeds.values())
+    assert rrdb.gap == {}
+    assert rrdb.gap_undefined
+    assert all(count > 1 for summary in (plain, rrdb) for count in summary.seeds.values())
 
 
 def test_no_entry_is_left_out_and_no_ceiling_competes() -> None:
