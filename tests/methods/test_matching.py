@@ -177,7 +177,7 @@ def test_fishr_is_resumed_from_its_state() -> None:
     fresh = Fishr(VARIANCES, anneal=0)
     fresh.load_state_dict({})  # as of a run that was stopped before the penalty set in
     assert not torch.equal(flat(fresh.gradient(objective, params, episode_of(3, 9))), expected)  # the state matters
-    with pytest.raises(ValueError, match="3 confounders' variances, was given 2"):
+    with pytest.raises(ValueError, match="3 confounders' variances, not of 2"):
         second.gradient(objective, params, episode_of(2))
 
 
@@ -331,7 +331,7 @@ def test_the_generator_alone_decides(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_states_of_another_method_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=r"keeps? (no state|variances alone), but was given steps_taken"):
+    with pytest.raises(ValueError, match=r"keeps? (no state|variances alone), but the state has steps_taken"):
         METHODS[name]().load_state_dict({"steps_taken": torch.tensor(3)})
 
 

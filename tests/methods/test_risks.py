@@ -279,17 +279,17 @@ def test_group_dro_keeps_to_one_set_of_confounders() -> None:
     network = smooth_network()
     objective, params, method = objective_for(network), parameters_of(network), GroupDRO()
     method.gradient(objective, params, episode_of(3))
-    with pytest.raises(ValueError, match="weights for 3 confounders, was given 2"):
+    with pytest.raises(ValueError, match="weights for 3 confounders, not for 2"):
         method.gradient(objective, params, episode_of(2))
     resumed = GroupDRO()
     resumed.load_state_dict(method.state_dict())
-    with pytest.raises(ValueError, match="weights for 3 confounders, was given 4"):
+    with pytest.raises(ValueError, match="weights for 3 confounders, not for 4"):
         resumed.gradient(objective, params, episode_of(4))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_states_of_another_method_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=r"keeps (no state|log_q alone), but was given steps_taken"):
+    with pytest.raises(ValueError, match=r"keeps (no state|log_q alone), but the state has steps_taken"):
         METHODS[name]().load_state_dict({"steps_taken": torch.tensor(3)})
 
 

@@ -118,7 +118,11 @@ def test_the_wrong_function_is_silent() -> None:
     [
         (nn.Sequential(nn.Conv2d(3, 3, 1), Cube(), nn.Conv2d(3, 3, 1)), "1", "of 1 \\(Cube\\) are wrong, by"),
         (nn.Sequential(nn.Conv2d(3, 3, 1), Cube(OnceCube)), "1", "of 1 \\(Cube\\) are wrong, by 100 %"),
-        (nn.Sequential(nn.Conv2d(3, 3, 1), Attention()), "1", "of 1 \\(Attention\\) cannot be had: .*not implemented"),
+        (
+            nn.Sequential(nn.Conv2d(3, 3, 1), Attention()),
+            "1",
+            "of 1 \\(Attention\\) cannot be computed: .*not implemented",
+        ),
         (nn.Sequential(nn.Tanh(), Block()), "1.cube", "of 1.cube \\(Cube\\) are wrong"),
         (nn.Sequential(nn.Tanh(), Block(inside=True), Cube()), "1", "of 1 \\(Block\\) are wrong"),
         (Block(inside=True), "", "of the network itself \\(Block\\) are wrong"),

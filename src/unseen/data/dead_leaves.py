@@ -23,8 +23,8 @@ from .embedded import embedded_photos
 from .loading import numpy_generator
 from .photo import Photo, Pixels
 
-# Discs up to these radii are rasterised many at a time, in square boxes that hold the largest of them;
-# the few above the last one at a time.
+# Radii in pixels. Discs between two of these radii are rasterised together, in square boxes of the larger radius; the
+# few discs larger than the last radius one by one.
 _CLASSES = (1.5, 3.5, 7.5, 15.5)
 
 
@@ -32,8 +32,8 @@ class Discs(NamedTuple):
     """Discs from front to back: pixel (row i, column j) is at x = j, y = i.
 
     Attributes:
-        x: of the centres, in pixels.
-        y: of the centres, in pixels.
+        x: horizontal positions of the centres, in pixels.
+        y: vertical positions of the centres, in pixels.
         r: radii in pixels.
     """
 
@@ -49,9 +49,10 @@ class DeadLeaves:
     Attributes:
         r_min: smallest radius in pixels, 0 < r_min < r_max.
         r_max: largest radius in pixels.
-        exponent: radii have density proportional to r^-exponent between the two; 3 is the scale-invariant case.
+        exponent: exponent of the density of radii, proportional to r^-exponent from r_min to r_max; 3 is the
+            scale-invariant case.
         edge_blur: standard deviation in pixels of a Gaussian over the finished image, 0 for none. Discs are flat, so
-            that the Gaussian changes edges only, and stands for the pixel's aperture: without it edges are jagged.
+            that the Gaussian changes edges only. It models the pixel's aperture: without a blur edges are jagged.
 
     Raises:
         UserError: for values outside these ranges.
@@ -93,7 +94,7 @@ class DeadLeaves:
             raise UserError(f"size: must be at least 1 pixel, got {size}")
         if palette.ndim != 2 or palette.shape[1] != 3 or palette.dtype != np.uint8 or not len(palette):
             raise ValueError(f"palette must be uint8 (N, 3), N > 0, got {palette.dtype} {palette.shape}")
-        # Drawn larger by the reach of the blur, which then sees true neighbours at the border.
+        # Drawn larger by the radius of the blur, which then averages true neighbours at the border.
         margin = math.ceil(3 * self.edge_blur)
         leaves = self._visible_leaves(size + 2 * margin, rng)
         colours = palette[rng.integers(len(palette), size=int(leaves.max()) + 1)]
@@ -107,15 +108,15 @@ class DeadLeaves:
     def discs(self, count: int, size: int, rng: np.random.Generator) -> Discs:
         """Sample discs of the plane, radii by the power law and places uniform, whose boxes meet the frame.
 
-        Most discs of a frame extended by r_max on all sides would miss the frame itself. The law of those that meet it
-        is known: a disc of radius r does if its centre is in a square of side size + 2r, so that r has density ∝
+        Most discs of a frame extended by r_max on all sides would miss the frame itself. So only discs that meet the
+        frame are drawn: a disc of radius r does if its centre is in a square of side size + 2r, so that r has density ∝
         r^-exponent (size + 2r)², a mixture of three power laws.
         """
-        weights = self._part_weights(size)
+        weights = self._term_weights(size)
         counts = rng.multinomial(count, weights / weights.sum())
         r = np.concatenate([self._power_law(k - self.exponent, n, rng) for k, n in enumerate(counts.tolist())])
         rng.shuffle(r)
-        # Pixels have their middles at 0 ... size - 1: the frame reaches half a pixel further.
+        # Pixels have their middles at 0 ... size - 1: the frame is half a pixel larger on each side.
         low, span = -0.5 - r, size + 2 * r
         return Discs(low + span * rng.random(count), low + span * rng.random(count), r)
 
@@ -135,7 +136,7 @@ class DeadLeaves:
             return math.log(self.r_max / self.r_min)
         return float((self.r_max**e - self.r_min**e) / e)
 
-    def _part_weights(self, size: int) -> Floats:
+    def _term_weights(self, size: int) -> Floats:
         """Integrate the three terms of r^-exponent (size² + 4 size r + 4 r²)."""
         factors = (size * size, 4.0 * size, 4.0)
         return np.array([factor * self._integral(k - self.exponent) for k, factor in enumerate(factors)])
@@ -143,30 +144,30 @@ class DeadLeaves:
     def _count_for(self, layers: float, size: int) -> int:
         """Count the discs that, meeting the frame, cover each of its pixels `layers` times on average."""
         mean_area = math.pi * self._integral(2 - self.exponent)
-        return math.ceil(layers * float(self._part_weights(size).sum()) / mean_area)
+        return math.ceil(layers * float(self._term_weights(size).sum()) / mean_area)
 
     def _visible_leaves(self, size: int, rng: np.random.Generator) -> Integers:
         """Return the number of the frontmost disc at each pixel, (size, size).
 
-        Discs come in batches, the nearer before the farther, each twice as large as the one before: later ones are
-        mostly hidden, and the hidden are dropped before they are drawn.
+        Discs come in batches, from near to far, each batch twice as large as the one before: later discs are mostly
+        hidden, and hidden discs are dropped before they are drawn.
         """
         leaves = np.full((size, size), -1, dtype=np.int64)
         first, layers = 0, 1.0
         while (uncovered := leaves < 0).any():
             discs = self.discs(self._count_for(layers, size), size, rng)
             front = _frontmost(discs, uncovered)
-            seen = uncovered & (front < len(discs.r))
-            leaves[seen] = first + front[seen]
+            visible = uncovered & (front < len(discs.r))
+            leaves[visible] = first + front[visible]
             first += len(discs.r)
             layers *= 2
         return leaves
 
 
 def _frontmost(discs: Discs, wanted: NDArray[np.bool_]) -> Integers:
-    """Return the lowest index of a disc that holds each pixel, len(discs) where none does.
+    """Return for each pixel the lowest index of a disc that holds it, or the number of discs where none does.
 
-    Right wherever `wanted` is set, (size, size); elsewhere discs may be missing.
+    The result is right where `wanted`, (size, size), is set; elsewhere discs may be missing.
     """
     size = len(wanted)
     count = len(discs.r)
@@ -184,7 +185,7 @@ def _frontmost(discs: Discs, wanted: NDArray[np.bool_]) -> Integers:
 
 
 def _box_holds_any(discs: Discs, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Tell for each disc whether its bounding box holds a wanted pixel: four look-ups in a summed-area table."""
+    """Return for each disc whether its bounding box holds a wanted pixel, by four look-ups in a summed-area table."""
     size = len(wanted)
     table = np.zeros((size + 1, size + 1), dtype=np.int64)
     table[1:, 1:] = wanted.cumsum(axis=0).cumsum(axis=1)
@@ -221,13 +222,13 @@ def _paint_large(canvas: Integers, x: float, y: float, r: float, index: int) -> 
 
 
 def _blur(image: Pixels, sigma: float, margin: int) -> Pixels:
-    """Blur a (H, W, 3) image by a Gaussian, which cuts `margin`, the Gaussian's own extent, off every side."""
+    """Blur a (H, W, 3) image by a Gaussian of radius `margin`, and cut `margin` pixels off every side."""
     weights = np.exp(-0.5 * (np.arange(-margin, margin + 1) / sigma) ** 2).astype(np.float32)
     weights /= weights.sum()
     result = image.astype(np.float32)
     for _ in range(2):
-        kept = len(result) - 2 * margin
-        summed = sum(weight * result[k : k + kept] for k, weight in enumerate(weights))
+        length = len(result) - 2 * margin
+        summed = sum(weight * result[k : k + length] for k, weight in enumerate(weights))
         result = np.asarray(summed).transpose(1, 0, 2)
     return np.rint(result).clip(0, 255).astype(np.uint8)
 
@@ -246,10 +247,10 @@ def dead_leaves_photos(
     Args:
         count: number of images.
         size: side in pixels.
-        seed: of all draws.
-        model: by default `DeadLeaves()`.
-        palettes: an image's colours are those of one of these photographs, drawn for each image, since the colours of
-            one photograph belong together. By default the embedded training photographs that are not gray.
+        seed: seed of all draws.
+        model: the model of the images; `DeadLeaves()` by default.
+        palettes: photographs, of which one is drawn for each image to give the colours, since the colours of one
+            photograph belong together. By default the embedded training photographs that are not gray.
 
     Raises:
         UserError: for a count below 0.

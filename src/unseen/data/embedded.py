@@ -30,8 +30,8 @@ _KNOWN_GOOD = "0.26.0"
 def embedded_photos(subset: Subset) -> list[Photo]:
     """Read the photographs of one subset of the embedded split (see `EMBEDDED`), named without suffix.
 
-    They are read from the installed scikit-image, without a network. The validation photograph is gray, replicated to
-    three channels.
+    The photographs are read from the installed scikit-image, without internet. The validation photograph is gray,
+    replicated to three channels.
 
     Raises:
         UserError: where a photograph is missing.
@@ -41,7 +41,7 @@ def embedded_photos(subset: Subset) -> list[Photo]:
 
 
 def _data_folder() -> Path:
-    # Found without an import: importing skimage takes longer than reading the pictures.
+    # Without importing skimage, which takes longer than reading the pictures.
     spec = importlib.util.find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         raise UserError(f"scikit-image is not installed: pip install scikit-image=={_KNOWN_GOOD}")

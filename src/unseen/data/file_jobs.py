@@ -1,4 +1,4 @@
-"""Decide which file becomes which: the tree of folders is kept, and no input is written over."""
+"""The plan from photographs to output files: folders keep their tree, and no input is overwritten."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FileJob:
 
     Attributes:
         path: the photograph.
-        source: the photograph's name, relative to the folder that was given.
+        source: the photograph's name, relative to the folder that the user named.
         file: the file to write, relative to the output folder.
     """
 
@@ -46,9 +46,9 @@ def jobs_for(photos: Sequence[tuple[Path, Path]], ending: str = "") -> list[File
 
     Args:
         photos: each photograph's path and name.
-        ending: such as ".png", takes the place of the suffix. Of photographs in one folder that differ only in their
-            suffix, those with another suffix keep it (a.png and a.jpg.png). Without an ending, copies have the
-            photograph's name.
+        ending: the ending of output files in place of the suffix, such as ".png". Of photographs in one folder that
+            differ only in their suffix, those with another suffix than `ending` keep theirs before it (a.png and
+            a.jpg.png). Without an ending, outputs have the photograph's name.
 
     Raises:
         UserError: where two photographs would still be written to one file. Names that differ only in case are one file
@@ -66,11 +66,11 @@ def jobs_for(photos: Sequence[tuple[Path, Path]], ending: str = "") -> list[File
 
 
 def refuse_outputs(photos: Sequence[Path], jobs: Sequence[FileJob], out: Path) -> None:
-    """Check that no photograph that was given would be written over.
+    """Check that no output would overwrite a photograph.
 
     Raises:
-        UserError: where one would; and for an output folder among the photographs, since the next run would take the
-            copies for photographs.
+        UserError: where an output would overwrite one; and for an output folder among the photographs, since the next
+            run would take the copies for photographs.
     """
     for folder in photos:
         if folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):

@@ -20,16 +20,17 @@ class Dataset:
     """One public set, as `known_sets.yaml` describes it.
 
     Attributes:
-        name: as commands and protocols call it.
-        kind: a folder of clean pictures, two of inputs and their targets, or one of inputs without public targets.
-        use: the side of an experiment that a command takes it for.
-        about: what is in it, for people.
-        origin: its authors and paper.
-        licence: as its authors state it.
+        name: the name in commands and protocols.
+        kind: the folders of the set: `clean`, one of clean pictures; `pairs`, two of inputs and their targets;
+            `inputs`, one of inputs without public targets.
+        use: the side of an experiment that the set serves.
+        about: the contents, in words.
+        origin: the authors and their paper.
+        licence: the licence as the authors state it.
         images: the numbers of pictures, or pairs, that a copy may have.
-        layout: how its folders must look, for people.
-        protocols: those that it is usually trained or tested on under.
-        home: its authors' page, or empty.
+        layout: the required layout of the folders, in words.
+        protocols: the protocols that the set is usually trained or tested on under.
+        home: the authors' page, or empty.
         sizes: every (width, height) that occurs, of the targets where there are pairs. Empty where not known for
             certain.
         longest: the longer side of all pictures. 0 where not known for certain.
@@ -78,12 +79,12 @@ class Dataset:
 
     def known_names(self) -> list[list[str]]:
         """List every way in which the set's pictures, or targets, are called, without suffix."""
-        return [[name for pattern in line.split() for name in expand_pattern(pattern)] for line in self.names]
+        return [[name for pattern in way.split() for name in expand_pattern(pattern)] for way in self.names]
 
 
 @cache
 def known_datasets() -> dict[str, Dataset]:
-    """Return every set that is known, by its name."""
+    """Return every known set by its name."""
     return parse_datasets(resources.files(__package__).joinpath("known_sets.yaml").read_text("utf-8"))
 
 

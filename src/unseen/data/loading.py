@@ -47,15 +47,15 @@ def numpy_generator(seed: int, name: str) -> np.random.Generator:
 def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> PhotosAndSkipped:
     """Read all photographs of `folder` (see `find_photos`) into at most `memory` bytes of pixels.
 
-    If the whole photographs would take more than `memory` bytes, each gives one window in its place, at random but
-    fixed by (seed, name): every photograph is used, and none is decoded a second time during training. All windows have
-    the same side, the largest that fits; a photograph that is narrower or lower than this keeps its full extent in that
-    direction, so that only the others are square.
+    If the whole photographs would take more than `memory` bytes, a window of each takes the photograph's place, at
+    random but fixed by (seed, name): every photograph is used, and none is decoded a second time during training. All
+    windows have the same side, the largest that fits; a photograph that is narrower or lower than this side keeps its
+    full extent in that direction, so that only the other windows are square.
 
     Args:
         folder: a folder, or a single photograph.
-        memory: bytes.
-        seed: of the windows' places.
+        memory: the largest number of bytes of all pixels together.
+        seed: seed of the windows' places.
 
     Returns:
         The photographs and the files that could not be read, both sorted by name.
@@ -83,15 +83,15 @@ def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> Phot
 def load_within_memory(
     pictures: Mapping[Path, int], read: Callable[[Path], PhotosAndSkipped], folder: Path, memory: int, seed: int
 ) -> PhotosAndSkipped:
-    """Read photographs whole, or windows of them where `memory` asks for it.
+    """Read photographs whole, or one window of each where the whole would not fit into `memory`.
 
     Args:
         pictures: clean pictures within `folder`, each with the number of arrays of its size that `read` makes of it.
-        read: returns the photographs that share this clean picture, and the files to leave out. The photographs'
-            windows are of one place.
-        folder: their common folder.
-        memory: bytes.
-        seed: of the windows' places.
+        read: a function that returns the photographs that share a clean picture, and the files to leave out. All these
+            photographs get the same window.
+        folder: the common folder of the pictures.
+        memory: the largest number of bytes of all pixels together.
+        seed: seed of the windows' places.
 
     Returns:
         Photographs, sorted by name, and files left out.
@@ -102,8 +102,8 @@ def load_within_memory(
     paths = list(pictures)
     with no_pillow_warnings():
         sizes = map_in_threads(_size_or_error, paths, "measuring photographs")
-        counted = zip(sizes, pictures.values(), strict=True)  # what cannot be read is reported below
-        side = _window_side([size for size, n in counted if isinstance(size, tuple) for _ in range(n)], memory, folder)
+        counts = zip(sizes, pictures.values(), strict=True)  # unreadable files are reported below
+        side = _window_side([size for size, n in counts if isinstance(size, tuple) for _ in range(n)], memory, folder)
 
         def read_windows(path: Path) -> PhotosAndSkipped:
             photos, skipped = read(path)
@@ -117,7 +117,10 @@ def load_within_memory(
 
 
 def map_in_threads(work: Callable[[T], R], items: Sequence[T], description: str) -> list[R]:
-    """Map in order, with a progress bar; Pillow's decoders release the interpreter lock."""
+    """Apply `work` to every item in threads, in order, with a progress bar.
+
+    Threads help since Pillow's decoders release the interpreter lock.
+    """
     pool = ThreadPoolExecutor(max_workers=min(16, (os.cpu_count() or 1) + 1))
     try:
         return list(track(pool.map(work, items), description, total=len(items)))
@@ -134,13 +137,13 @@ def _size_or_error(path: Path) -> tuple[int, int] | UnreadableImage:
 
 
 def _windows(photos: Sequence[Photo], side: int, generator: np.random.Generator) -> list[Photo]:
-    """Copy one place, at most side x side, anywhere in the clean picture that all the photographs share."""
+    """Copy one window, at most side x side, at a random place of the clean picture that all the photographs share."""
     step = math.lcm(*(photo.scale for photo in photos))
     height, width = photos[0].pixels.shape[:2]
     top, left = (int(generator.integers(max(length - side, 0) + 1)) // step * step for length in (height, width))
     side = max(side // step, 1) * step
     windows = [photo.window(top, left, side, side) for photo in photos]
-    clean = windows[0].pixels.copy()  # a view would keep the whole alive
+    clean = windows[0].pixels.copy()  # a view would keep the whole picture in memory
     return [
         replace(window, pixels=clean, recorded=None if window.recorded is None else window.recorded.copy())
         for window in windows

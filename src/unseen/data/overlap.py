@@ -1,18 +1,18 @@
 """Find photographs that show one picture, whatever their size: a test image must not be a training image.
 
-Two photographs are one where thumbnails of `SIDE` x `SIDE` gray values correlate above `SAME`, and finer detail
-confirms it: thumbnails of `THUMBNAIL` x `THUMBNAIL`, minus their moving average over nine pixels along rows and minus
-the mean row, must correlate above `SAME_DETAIL`, and so must they with columns in place of rows. Pages of text, which
-differ in their letters alone, stay apart, though their lines and columns are in the same places. Skies and other
-gradients have no detail: where its deviation is below `LEAST_CONTRAST`, nothing is confirmed.
+Two photographs show one picture where thumbnails of `SIDE` x `SIDE` gray values correlate above `SAME`, and finer
+detail does too: thumbnails of `THUMBNAIL` x `THUMBNAIL`, minus their moving average over nine pixels along rows and
+minus the mean row, must correlate above `SAME_DETAIL`, and so must they with columns in place of rows. Pages of text,
+which differ in their letters alone, stay apart, though their lines and columns are in the same places. Skies and other
+gradients have no detail: where the deviation of the detail is below `LEAST_CONTRAST`, it does not count as equal.
 
 Copies, pixel by pixel, need no confirmation. Where a photograph is narrower or lower than `THUMBNAIL`, the finer
 thumbnails are smaller too; where that leaves less than twice `SIDE` there is no detail, and the first condition decides
 alone.
 
-Whole pictures are compared, even where only a window is in memory. Not found are crops, flips and turns, copies that
-have lost their detail, changed copies of pictures that have none, and copies whose tones are changed so much that the
-first condition fails, as squared gray values may.
+Whole pictures are compared, even where only a window is in memory. Crops, flips and turns are missed, and so are copies
+that have lost their detail, changed copies of pictures without detail, and copies whose tones are changed so much that
+the first condition fails, as squared gray values may.
 """
 
 from __future__ import annotations
@@ -33,22 +33,21 @@ SIDE = 24
 """Side of the coarse thumbnails in pixels."""
 
 SAME = 0.97
-"""Correlation of coarse thumbnails above which two photographs may be one.
+"""Correlation of coarse thumbnails above which two photographs may show one picture.
 
-Of the 32 800 pairs of a photograph of BSDS500's test part and one of CBSD68, Set5, Set14, Urban20, Rain30, CC15 or
+Of the 32 800 pairs of a photograph of BSDS500's test set and one of CBSD68, Set5, Set14, Urban20, Rain30, CC15 or
 City12, all of different scenes, the highest correlation is 0.875.
 """
 
 SAME_DETAIL = 0.5
-"""Correlation of detail above which two such photographs are one.
+"""Correlation of detail above which two such photographs show one picture.
 
-The lower of the two correlations of detail is at most 0.07 between the pairs above, and below 0.4 between pages of
-text. Between a photograph of BSDS500's test part and itself at a third of the size, JPEG quality 30, it is at
-least 0.68.
+The lower of the two correlations of detail is at most 0.07 in the pairs above, and below 0.4 between pages of text.
+Between a photograph of BSDS500's test set and its copy at a third of the size, JPEG quality 30, it is at least 0.68.
 """
 
 LEAST_CONTRAST = 1.0
-"""Standard deviation of detail, in gray levels of 255: below it, rounding and JPEG blocks may be the cause."""
+"""Standard deviation of detail, in gray levels of 255, below which rounding and JPEG blocks may be its cause."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Overlap:
     Attributes:
         first: a photograph of the first set.
         second: a photograph of the second set.
-        correlation: of their thumbnails of `SIDE` x `SIDE` gray values.
+        correlation: correlation of the thumbnails of `SIDE` x `SIDE` gray values.
     """
 
     first: Photo
@@ -93,10 +92,11 @@ def thumbnail(photo: Photo) -> Floats:
 
 
 def detail(photo: Photo, side: int) -> Floats:
-    """Compute how a thumbnail of side² pixels differs from its moving averages along rows, and along columns.
+    """Subtract from a thumbnail of side² pixels its moving averages along rows, and, apart from that, along columns.
 
     Returns:
-        Shape (2, values), each row of mean 0 and norm 1; zeros where its deviation is below `LEAST_CONTRAST`.
+        The two differences, shape (2, values), each of mean 0 and norm 1; zeros where the standard deviation is below
+        `LEAST_CONTRAST`.
     """
     small = _shrunk(photo, side)
     return np.stack([_normalised(_high_passed(values)) for values in (small, small.T)])
@@ -113,7 +113,7 @@ def _shrunk(photo: Photo, side: int) -> Floats:
 
 
 def _high_passed(values: Floats) -> Floats:
-    """Subtract the moving average along rows, wherever that is whole, and then the mean row."""
+    """Subtract the moving average along rows, where its window lies inside the image, and then the mean row."""
     radius = len(values) // SIDE
     fine = values[:, radius:-radius] - sliding_window_view(values, 2 * radius + 1, axis=1).mean(axis=-1)
     return np.ravel(fine - fine.mean(axis=0))

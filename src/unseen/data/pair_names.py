@@ -32,22 +32,23 @@ def match_pairs(inputs: Path, targets: Path) -> tuple[list[tuple[Path, Path]], l
     1. the one of the same name;
     2. the one of the same name once words for the role in the pair are taken from both (see `scene_name`): `rain-001`
        and `norain-001`, `Canon_001_LR4` and `Canon_001_HR`, `001L` and `001H`;
-    3. the one whose name, so taken, is the longest beginning of the input's that ends before a separator: `901_14` and
-       `901`, `im_0001_s80_a04` and `im_0001`. Only this rule lets several inputs share a target.
+    3. the one whose name, without these words, is the longest beginning of the input's that ends before a separator:
+       `901_14` and `901`, `im_0001_s80_a04` and `im_0001`. Only this rule lets several inputs share a target.
 
-    Where several files would take one place under the first two rules, none of them does.
+    Where the first two rules would give several files the same name, none of these files is matched.
 
     Args:
         inputs: folder of distorted pictures (see `find_photos`).
-        targets: folder of clean pictures. One folder may lie in the other, and its photographs are then its own alone.
+        targets: folder of clean pictures. One folder may lie in the other; the inner folder's photographs then do not
+            count for the outer folder.
 
     Returns:
-        Pairs of an input and its target, in the order of the inputs; and a line `NAME: what is wrong` for each file
-        that has no partner, the name with its suffix.
+        Pairs of an input and its target, in the order of the inputs; and a message `NAME: what is wrong` for each file
+        without a partner, the name with its suffix.
 
     Raises:
-        UserError: unless both are folders with photographs, and two; and where their names say that they are the wrong
-            way round, such as `clean` and `noisy`.
+        UserError: unless both are folders with photographs, and different ones; and where the folders' names show that
+            they are swapped, such as `clean` and `noisy`.
     """
     _require_two_folders(inputs, targets)
     _refuse_swapped(inputs, targets)
@@ -102,7 +103,7 @@ def _require_two_folders(inputs: Path, targets: Path) -> None:
 
 
 def _refuse_swapped(inputs: Path, targets: Path) -> None:
-    """Raise UserError where folder names say that the two are swapped: a network would learn to distort, unnoticed."""
+    """Raise UserError where the folder names show that the two are swapped: a network would learn to distort."""
     first, second = (set(re.split(r"[-_. ]+", folder.name.casefold())) for folder in (inputs, targets))
     unlike = first & _OF_INPUTS or second & _OF_TARGETS
     if first & _OF_TARGETS and second & _OF_INPUTS and not unlike:
@@ -113,7 +114,7 @@ def _refuse_swapped(inputs: Path, targets: Path) -> None:
 
 
 def _photos(folder: Path, other: Path) -> PhotoNames:
-    """List the photographs of a folder by their path within it, without those of the other where it lies inside."""
+    """Map the photographs of a folder to their paths within it, without those of the other folder if that is inside."""
     root, inner = folder.resolve(), other.resolve()
     apart = inner.relative_to(root) if inner.is_relative_to(root) else None
     names = {path: path.relative_to(folder) for path in find_photos(folder)}

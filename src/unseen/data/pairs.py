@@ -22,19 +22,19 @@ def load_pairs(
     Args:
         inputs: folder of distorted pictures.
         targets: folder of clean pictures.
-        memory: bytes.
-        enlarge: bring inputs that are smaller by this factor to the size of the clean picture, bicubically.
-        seed: of the windows' places.
+        memory: the largest number of bytes of all pixels together.
+        enlarge: factor of the bicubic enlargement of inputs that are smaller by just this factor; 1 for none.
+        seed: seed of the windows' places.
 
     Returns:
         The pairs as photographs, and the files left out, with a reason: files without a partner, those that cannot be
-        read, and pairs whose clean picture is not as large as the distorted one, or a whole multiple. Photographs bear
-        the name of the input. Those that share a target share its array, and one window of it.
+        read, and pairs whose clean picture is neither as large as the distorted one nor a whole multiple. Photographs
+        bear the name of the input. Photographs that share a target share its array, and one window of it.
 
     Raises:
         UserError: if a folder is missing or nothing is left.
     """
-    matched, alone = match_pairs(inputs, targets)
+    matched, problems = match_pairs(inputs, targets)
     sharing: defaultdict[Path, list[Path]] = defaultdict(list)
     for path, target in matched:
         sharing[target].append(path)
@@ -58,7 +58,8 @@ def load_pairs(
 
     counts = {target: 1 + len(paths) for target, paths in sharing.items()}
     photos, broken = load_within_memory(counts, read, targets, memory, seed)
-    skipped = [SkippedFile(name, reason) for name, _, reason in (line.partition(": ") for line in alone)] + broken
+    skipped = [SkippedFile(name, reason) for name, _, reason in (problem.partition(": ") for problem in problems)]
+    skipped += broken
     if not photos:
         first = f"; the first, {skipped[0].name}: {skipped[0].reason}" if skipped else ""
         raise UserError(f"{inputs} and {targets}: no pair can be used{first}")
@@ -66,9 +67,9 @@ def load_pairs(
 
 
 def _at_whole_scale(distorted: Pixels, clean: Pixels, enlarge: int) -> Pixels:
-    """Return the distorted picture, as large as the clean one or smaller by a whole factor.
+    """Return the distorted picture, enlarged if it is smaller than the clean one by just the factor `enlarge`.
 
-    Enlarged if that factor is `enlarge`. Raises ValueError for other sizes.
+    Raises ValueError unless it is as large as the clean picture or smaller by a whole factor.
     """
     height, width = distorted.shape[:2]
     scale = clean.shape[0] // height

@@ -15,10 +15,10 @@ class Patches:
     """Random square patches of photographs, flipped and turned by quarters (eight-fold augmentation).
 
     Each patch comes from a photograph drawn evenly, whatever its size. A photograph with a side shorter than the patch
-    is padded by mirroring, so that no photo of the user's is left out.
+    is padded by mirroring, so that no photograph is left out.
 
     Args:
-        photos: at least one; pixels uint8 (H, W, 3).
+        photos: the photographs, at least one; pixels uint8 (H, W, 3).
         size: side of a patch in pixels; of recorded pairs, a multiple of their scale.
     """
 
@@ -35,10 +35,10 @@ class Patches:
         return _batch([_patch(self.clean[pick[0]], self.size, *pick[1:]) for pick in picks])
 
     def draw_pairs(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw n recorded patches and the clean ones of the same places.
+        """Draw n recorded patches and the clean patches of the same places.
 
-        Recorded patches are smaller where they were recorded so. Raises ValueError where the photographs have no
-        recorded pictures.
+        Recorded patches are smaller by the scale of the pairs. Raises ValueError where the photographs have no recorded
+        pictures.
         """
         recorded, clean = [], []
         for photo, top, left, *turns in self._picks(n, generator):

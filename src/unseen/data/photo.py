@@ -1,4 +1,4 @@
-"""One photograph in memory, and the fingerprint by which it is known again."""
+"""One photograph in memory, and the fingerprint that identifies its picture."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ THUMBNAIL = 96
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """What is kept of a whole clean picture, to know it again where only a window of it is in memory.
+    """Thumbnail and digest of a whole clean picture, to identify it where only a window is in memory.
 
     Attributes:
-        thumbnail: uint8 (h, w), its gray values averaged over boxes; both sides at most `THUMBNAIL`, and never
-            enlarged.
-        digest: hexadecimal digits of its size and pixels (SHA-256), the same for the same pixels alone.
+        thumbnail: uint8 (h, w), gray values averaged over boxes; both sides at most `THUMBNAIL`, and never enlarged.
+        digest: SHA-256 of size and pixels, in hexadecimal digits.
     """
 
     thumbnail: Pixels
@@ -44,11 +43,11 @@ class Photo:
     Two photographs are equal only if they are the same object: arrays have no single truth value.
 
     Attributes:
-        name: path relative to the folder it was found in, with forward slashes; the bare name if embedded.
-        pixels: uint8 (H, W, 3), RGB, 0 to 255.
-        recorded: the same scene as it was really recorded, distorted; as large, or smaller by a whole factor. None
-            where the distortion is made.
-        whole: fingerprint of the picture that this is a window of; None where this is the whole picture.
+        name: path relative to the folder of photographs, with forward slashes; the bare name if embedded.
+        pixels: the clean picture, uint8 (H, W, 3), RGB, 0 to 255.
+        recorded: the distorted picture of a recorded pair; as large, or smaller by a whole factor. None where the
+            distortion is synthetic.
+        whole: fingerprint of the whole picture, if this photograph is a window; None if it is the whole picture.
     """
 
     name: str
@@ -70,10 +69,10 @@ class Photo:
         """Cut out a window, the recorded picture with it.
 
         Args:
-            top: first row, as all four in pixels of the clean picture, and rounded down to a multiple of `scale`.
+            top: first row; all four numbers are in pixels of the clean picture, rounded down to a multiple of `scale`.
             left: first column.
-            height: at most so many rows.
-            width: at most so many columns.
+            height: largest number of rows.
+            width: largest number of columns.
         """
         s = self.scale
         top, left, height, width = (value // s for value in (top, left, height, width))

@@ -17,13 +17,13 @@ from .photo import Photo, Pixels
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
-# Without this list Pillow would believe the content rather than the suffix, and among all that it
-# knows are formats that start other programs (EPS).
+# Without this list Pillow would open any format that it supports, whatever the suffix says, and some of these formats
+# start other programs (EPS).
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 
 
 class UnreadableImage(UserError):  # noqa: N818 (it says what is wrong, as UserError says whose it is)
-    """Error for a file that is not an image that can be used; the message is "<path>: <reason>".
+    """Error for a file that is not a usable image; the message is "<path>: <reason>".
 
     Attributes:
         reason: the message without the path.
@@ -39,8 +39,8 @@ class SkippedFile:
     """One file that could not be used.
 
     Attributes:
-        name: of the file, relative to the folder that was given.
-        reason: one line.
+        name: the file's name, relative to the folder that the user named.
+        reason: the reason, in one line.
     """
 
     name: str
@@ -55,16 +55,16 @@ PhotosAndSkipped = tuple[list[Photo], list[SkippedFile]]
 def find_photos(folder: Path, unlisted: Callable[[OSError], object] | None = None) -> list[Path]:
     """List all photographs in `folder` and below, sorted by relative path.
 
-    Counted are the suffixes in `SUFFIXES`, in either case. Hidden files and folders are not. Links to folders are
-    followed, each folder once, so that a loop of links ends.
+    Photographs are files with a suffix in `SUFFIXES`, in upper or lower case. Hidden files and folders are left out.
+    Links to folders are followed, each folder once, so that a loop of links ends.
 
     Args:
         folder: a folder, or a single image file.
-        unlisted: is called with the error of a folder that cannot be listed.
+        unlisted: a function to call with the error of a folder that cannot be listed; None to raise UserError.
 
     Raises:
         UserError: if `folder` is missing, is neither a folder nor an image file, or holds no photograph; and for a
-            folder that cannot be listed, unless `unlisted` is given.
+            folder that cannot be listed, if `unlisted` is None.
     """
     if folder.is_file():
         if folder.suffix.lower() not in SUFFIXES:
@@ -86,7 +86,7 @@ def _suffix_list() -> str:
 
 
 def _walk(folder: Path, unlisted: Callable[[OSError], object]) -> Iterator[Path]:
-    """Yield every file below `folder` that is not hidden; each folder once, under its real name if that is here."""
+    """Yield every file below `folder` that is not hidden; each folder once, by its real path if that is below, too."""
     visited: set[str] = set()
     for parent, folders, files in os.walk(folder, onerror=unlisted, followlinks=True):
         real = os.path.realpath(parent)
@@ -94,14 +94,14 @@ def _walk(folder: Path, unlisted: Callable[[OSError], object]) -> Iterator[Path]
             folders.clear()
             continue
         visited.add(real)
-        # Links last: a folder that can be reached both ways keeps its own name, on every file system.
+        # Links last: a folder that a link points to, too, keeps its own name, on every file system.
         folders[:] = [name for name in folders if not name.startswith(".")]
         folders.sort(key=lambda name: (Path(parent, name).is_symlink(), name))
         yield from (Path(parent, name) for name in files if not name.startswith("."))
 
 
 def _refuse(error: OSError) -> None:
-    """Stop at a folder that cannot be listed: training on half the photographs unawares is worse."""
+    """Raise UserError for a folder that cannot be listed: training on half the photographs unnoticed is worse."""
     raise UserError(f"{error.filename}: cannot be listed ({error.strerror}); make it readable or move it away")
 
 
@@ -131,15 +131,14 @@ def read_photo(path: Path) -> Pixels:
 
 @contextmanager
 def no_pillow_warnings() -> Iterator[None]:
-    # The filters belong to the whole process: enter this outside of a thread pool, never within.
-    """Silence Pillow's warnings, for all threads of the process."""
+    """Silence Pillow's warnings, for all threads of the process; enter outside of a thread pool, never in a thread."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def decode(path: Path) -> Pixels:
-    """Read as `read_photo` does, for use in threads: within `no_pillow_warnings`."""
+    """Read a photograph as `read_photo` does, but without silencing warnings: for threads, in `no_pillow_warnings`."""
     try:
         with Image.open(path, formats=_FORMATS) as image:
             image.load()
@@ -149,10 +148,10 @@ def decode(path: Path) -> Pixels:
 
 
 def header_size(path: Path) -> tuple[int, int]:
-    """Read height and width from the header alone; the EXIF orientation may yet exchange the two.
+    """Read height and width from the header alone, before the EXIF orientation, which may exchange the two.
 
     Raises:
-        UnreadableImage: as `read_photo` does, as far as the header tells.
+        UnreadableImage: as `read_photo` does, as far as the header shows a fault.
     """
     try:
         with Image.open(path, formats=_FORMATS) as image:
@@ -162,7 +161,7 @@ def header_size(path: Path) -> tuple[int, int]:
 
 
 def _reason(path: Path, error: Exception) -> str:
-    """Explain an error in one line without the path, in better words than Pillow's where those are poor."""
+    """Explain an error in one line without the path, in plain words where Pillow's are unclear."""
     if isinstance(error, UnidentifiedImageError):
         try:
             empty = path.stat().st_size == 0

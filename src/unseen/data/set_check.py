@@ -16,7 +16,7 @@ from .reading import UnreadableImage, decode, find_photos, no_pillow_warnings
 from .sources import expand_path, parse_pairs_source
 
 SHOWN = 10
-"""How many files a problem names; the others are counted."""
+"""The number of files that a problem names; further ones are counted."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class SetCheck:
     """The result of comparing a folder with a known set.
 
     Attributes:
-        summary: what the folder holds of the set, in one line.
-        problems: what is wrong with it, a line each.
+        summary: the number and sizes of the pictures in the folder, in one line.
+        problems: the differences from the known set, each in one line.
     """
 
     summary: str
@@ -33,7 +33,7 @@ class SetCheck:
 
 
 def check_data_source(source: str) -> SetCheck:
-    """Check a set given as `NAME=DIR` or `NAME=INPUT_DIR:TARGET_DIR`; see `check_set`."""
+    """Check a set in the form `NAME=DIR` or `NAME=INPUT_DIR:TARGET_DIR`; see `check_set`."""
     name, equals, folder = source.partition("=")
     if not (name and equals and folder):
         raise UserError(f"check-data: {source!r}: expected NAME=DIR or NAME=INPUT_DIR:TARGET_DIR")
@@ -109,7 +109,7 @@ def _check_pairs(dataset: Dataset, inputs: Path, targets: Path) -> SetCheck:
 
 
 def _decode_all(paths: Sequence[Path]) -> tuple[dict[Path, Size], list[str]]:
-    """Return width and height of all that can be read to the last pixel, and a problem for those that cannot."""
+    """Return width and height of all pictures that can be read to the last pixel, and one problem for the others."""
     with no_pillow_warnings():
         results = dict(zip(paths, map_in_threads(_size_or_error, paths, "reading pictures"), strict=True))
     sizes = {path: size for path, size in results.items() if not isinstance(size, UnreadableImage)}
@@ -133,7 +133,7 @@ def _count_problems(dataset: Dataset, count: int) -> list[str]:
 
 
 def _name_problems(dataset: Dataset, paths: Iterable[Path]) -> list[str]:
-    """List missing names and names that do not belong, by the way of naming that fits best."""
+    """List missing names and foreign names, by the set's list of names that fits best."""
     present = dict.fromkeys(scene_name(path.name) for path in paths)
     ways = dataset.known_names()
     if not ways:

@@ -1,4 +1,4 @@
-"""Load photographs from their sources: folders of the user's, alone or in pairs, the embedded ones, dead leaves."""
+"""Load photographs from their sources: the user's folders, clean or in pairs; the embedded ones; dead leaves."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 
 @dataclass(frozen=True)
 class PhotoSplit:
-    """Photographs of the training side, clean or recorded pairs, split once and for all.
+    """Photographs of the training side, clean or recorded pairs, split into training and validation.
 
     Attributes:
         train: photographs to train on.
@@ -48,14 +48,14 @@ class PhotoSplit:
 
 
 def training_photos(sources: Sequence[str]) -> PhotoSplit:
-    """Load every source's photographs together.
+    """Load the photographs of all sources together, split for training and validation.
 
-    Of a folder, every tenth photograph (one at least) validates, chosen by its name alone, so that every seed and
-    method has the same split. Dead leaves alone are validated on the embedded validation photograph: what counts is how
-    training on them carries over.
+    One in ten photographs of a folder (one at least) validates, chosen by its name alone, so that every seed and method
+    has the same split. Dead leaves alone are validated on the embedded validation photograph, since the goal is to
+    restore photographs.
 
     Args:
-        sources: folders; `embedded`; `dead_leaves` or `dead_leaves:COUNT`.
+        sources: a folder, `embedded`, `dead_leaves` or `dead_leaves:COUNT` each.
 
     Raises:
         UserError: naming the source, where there is nothing to train on.
@@ -88,21 +88,21 @@ def recorded_pairs(
 ) -> dict[str, PhotoSplit]:
     """Load recorded pairs to train on, each set split by its clean pictures as a folder is.
 
-    All inputs of one clean picture are on one side; the first validation pairs are each of another clean picture.
+    All inputs of one clean picture are on one side; the first validation pairs have different clean pictures.
 
     Args:
-        sources: `NAME=INPUT_DIR:TARGET_DIR`.
+        sources: the sets, each as `NAME=INPUT_DIR:TARGET_DIR`.
         wanted: sets that are trained on; the others are not loaded.
         allowed: every set that the protocol names.
-        scale: factor by which inputs are smaller, once those that are smaller by `enlarge` have been enlarged.
+        scale: factor by which inputs must be smaller, once those that are smaller by `enlarge` have been enlarged.
         enlarge: factor by which smaller inputs are enlarged; 1 for none.
 
     Returns:
-        A split by the name of its set.
+        The split of each set, by the set's name.
 
     Raises:
-        UserError: for a set that is wanted and not given, not named by the protocol, given twice, of another scale, or
-            of a single clean picture.
+        UserError: for a wanted set without a source, and for a set that is not named by the protocol, has two sources,
+            has another scale, or has a single clean picture.
     """
     folders: dict[str, tuple[Path, Path]] = {}
     for source in sources:
@@ -129,20 +129,21 @@ def recorded_pairs(
 
 
 def without_copies_of(train: Iterable[Photo], held: Iterable[Photo]) -> list[Photo]:
-    """Leave out the photographs whose clean picture, whole and pixel by pixel, is among those held out."""
-    kept_out = {photo.fingerprint.digest for photo in held}
-    return [photo for photo in train if photo.fingerprint.digest not in kept_out]
+    """Leave out of `train` the photographs whose whole clean picture is that of a photograph in `held`, bit for bit."""
+    held_digests = {photo.fingerprint.digest for photo in held}
+    return [photo for photo in train if photo.fingerprint.digest not in held_digests]
 
 
 def load_test_set(source: str, step: int = 1, enlarge: int = 1) -> tuple[str, list[Photo], list[SkippedFile]]:
     """Load a test set.
 
     Args:
-        source: `NAME=DIR` or a folder, clean; `NAME=INPUT_DIR:TARGET_DIR`, recorded pairs; or `embedded`. In folders,
-            `~` and variables are replaced (see `expand_path`).
-        step: clean photographs are cut to a multiple of it at right and bottom, and left out where nothing remains.
-        enlarge: inputs that are smaller by this factor are enlarged; thereafter they must be smaller by `step //
-            enlarge`.
+        source: `NAME=DIR` or a folder, of clean photographs; `NAME=INPUT_DIR:TARGET_DIR`, recorded pairs; or
+            `embedded`. In folders, `~` and variables are replaced (see `expand_path`).
+        step: divisor of height and width: clean photographs are cut to multiples at right and bottom, and left out
+            where nothing remains.
+        enlarge: inputs that are smaller by this factor are enlarged; thereafter all inputs must be smaller by
+            `step // enlarge`.
 
     Returns:
         The set's name, its photographs, and the files left out.
@@ -189,8 +190,8 @@ def parse_pairs_source(source: str, field: str) -> tuple[str, Path, Path]:
 def expand_path(folder: str, field: str) -> str:
     """Replace a leading `~` and environment variables, so that files of options can be the same on every machine.
 
-    Variables are `$NAME` and `${NAME}`, of letters, digits and underscores, no digit first. A path that exists as it is
-    written is taken as written.
+    Variables are `$NAME` and `${NAME}`, of letters, digits and underscores, no digit first. Nothing is replaced in a
+    path that exists as it is written.
 
     Raises:
         UserError: naming `field`, for a variable that is not set, and for the `~` of a user who is not known.
@@ -211,9 +212,9 @@ def expand_path(folder: str, field: str) -> str:
 
 
 def _name_and_folder(source: str) -> tuple[str, str]:
-    """Split a test set into its name, empty where the folder's is its name, and its folder or folders."""
+    """Split a test set's source into its name, empty where the folder's name serves, and its folder or folders."""
     name, equals, folder = source.partition("=")
-    if source and (not equals or "/" in name or Path(source).exists()):  # any = is of the folder's own name
+    if source and (not equals or "/" in name or Path(source).exists()):  # any = is a character of the folder's name
         return "", source
     if not (name and folder):
         raise UserError(f"test: {source!r}: expected NAME=DIR, NAME=INPUT_DIR:TARGET_DIR, a folder, or embedded")
@@ -234,10 +235,10 @@ def _is_large_enough(photo: Photo, step: int) -> bool:
 
 
 def _split(photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
-    """Split photographs: every tenth clean picture validates, one at least, with all photographs that share it.
+    """Split photographs: one in ten clean pictures validates, one at least, with all photographs that share it.
 
-    Chosen by the name of the first photograph of each picture alone. All keep their order, but that a second photograph
-    of a validation picture comes after the first ones of all.
+    The choice depends on the name of the first photograph of each picture alone. Photographs keep their order, except
+    that validation begins with the first photograph of every picture, before the second ones.
     """
     sharing: dict[str, list[Photo]] = {}
     for photo in photos:
@@ -253,10 +254,10 @@ def _require_scale(photos: Sequence[Photo], scale: int, enlarge: int, field: str
     """Raise UserError for a pair of another scale than `scale`.
 
     Args:
-        photos: pairs.
+        photos: the pairs.
         scale: factor by which inputs have to be smaller.
         enlarge: factor by which inputs have been enlarged; 1 if none were.
-        field: for the message.
+        field: name of the option, for the message.
     """
     for photo in photos:
         if photo.scale == scale:
@@ -285,7 +286,7 @@ def _content_digest(photo: Photo) -> str:
     return hashlib.sha256(b"".join(str(p.shape).encode() + p.tobytes() for p in pictures)).hexdigest()
 
 
-_SIDE_END = Photo("", np.zeros((0, 0, 3), dtype=np.uint8))  # stands between the two parts in a digest
+_SIDE_END = Photo("", np.zeros((0, 0, 3), dtype=np.uint8))  # ends each side of the split in a digest
 
 
 def _split_key(name: str) -> str:

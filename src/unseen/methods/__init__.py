@@ -1,4 +1,4 @@
-"""How θ learns from the confounders: one small class a paper, one verb, `gradient`."""
+"""Training methods: each turns batches under several confounders into a gradient for θ; one small class a paper."""
 
 from .averaging import EMA, SWA
 from .balanced import BalancedERM

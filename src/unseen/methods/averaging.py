@@ -18,17 +18,18 @@ from .search_space import Uniform
 
 
 class WeightAveraging(ERM):
-    """ERM whose weights are a running average θ̄ of the iterates θ_0, θ_1 ..., with the weights that `share` gives.
+    """ERM whose tested weights are a running average θ̄ of the iterates θ_0, θ_1 ...
 
-    θ itself is trained as by ERM, and never sees the average:
+    θ itself is trained by ERM, and does not depend on the average:
 
         θ̄ ← θ̄ + s (θ − θ̄)
 
-    with the share s of the newest iterate. `gradient` is handed θ before its step, and takes it into θ̄; `weights`
-    adds the iterate that it is handed, for the occasion, so that what is validated and saved does not lag.
+    with s, of `share`, the share of the newest iterate. `gradient` gets θ before the step, and averages it into θ̄.
+    `weights` gets θ after the step and returns the average with it, without keeping that average: so the weights that
+    are validated and saved are not one step late.
 
     Args:
-        start: The share of the budget, by `episode.progress`, from which iterates are averaged.
+        start: the share of the budget, by `episode.progress`, from which iterates are averaged.
     """
 
     def __init__(self, start: float = 0.0):
@@ -38,10 +39,10 @@ class WeightAveraging(ERM):
 
     @abstractmethod
     def share(self, averaged: int) -> float:
-        """The share s of an iterate that comes after `averaged` others; 1 for the first iterate."""
+        """The share s of the newest iterate in θ̄, after `averaged` earlier iterates; 1 for the first iterate."""
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
-        """∇_θ L on the query, as ERM has it: one gradient evaluation."""
+        """∇_θ L on the query, as for ERM: one gradient evaluation. Averages `params` into θ̄."""
         if episode.progress >= self.start:
             self.mean = self.weights(params)
             self.averaged += 1
@@ -56,9 +57,9 @@ class WeightAveraging(ERM):
         return {f"mean.{name}": value for name, value in self.mean.items()} | {"averaged": torch.tensor(self.averaged)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up θ̄. Raises ValueError where the number of averaged iterates is missing."""
+        """Restore θ̄. Raises ValueError where the number of averaged iterates is missing."""
         if "averaged" not in state:
-            raise ValueError(f"{type(self).__name__}: the state does not say how many were averaged")
+            raise ValueError(f"{type(self).__name__}: the state lacks the number of averaged iterates")
         self.averaged = int(state["averaged"])
         self.mean = {k.removeprefix("mean."): v for k, v in state.items() if k.startswith("mean.")}
 
@@ -80,7 +81,7 @@ class EMA(WeightAveraging):
             (Wang et al. 2021).
 
     Raises:
-        ValueError: For other values.
+        ValueError: for other values.
     """
 
     cost = "1"
@@ -107,15 +108,15 @@ class SWA(WeightAveraging):
     over the iterates from the share `start` of the budget on; until then the weights are θ.
 
     Departures: every step is averaged (c = 1), under the learning rate that the training has, where the paper
-    averages once a cycle or epoch, under a cyclic or constant one. No batch statistics are computed anew: they are
+    averages once a cycle or epoch, under a cyclic or constant rate. No batch statistics are computed anew: they are
     frozen here. SWAD (Cha et al.: SWAD: Domain Generalization by Seeking Flat Minima, NeurIPS 2021) averages every
-    step too, over an interval that it finds by validation; ours is set beforehand.
+    step too, over an interval that validation chooses; here `start` sets the interval beforehand.
 
     Args:
-        start: The share of the budget after which averaging begins, 0 to below 1; the paper's 0.75.
+        start: the share of the budget after which averaging begins, 0 to below 1; the paper's 0.75.
 
     Raises:
-        ValueError: For other values.
+        ValueError: for other values.
     """
 
     cost = "1"

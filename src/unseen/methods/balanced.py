@@ -14,9 +14,10 @@ class BalancedERM(Method):
 
         min_θ E (1/n) Σ_i L(f_θ(I_{d_i}), I_c)
 
-    ERM's own gradient in expectation, without the chance in which confounders a batch meets, and with one content
-    for all of them where the batches are counterfactual. A step sees the batches that a step of DIL, serial and of
-    first order, sees, at the same cost: what DIL gains over balanced ERM is not gained by the batches.
+    In expectation this is ERM's gradient. Here every step has every confounder equally often, where chance decides in
+    ERM's mixture; and all confounders share one content where the batches are counterfactual. A step sees the same
+    batches, at the same cost, as a step of serial first-order DIL: so a gain of DIL over balanced ERM does not come
+    from the batches.
     """
 
     cost = "n"

@@ -26,22 +26,22 @@ class CORAL(Method):
         min_θ (1/n) Σ_i L_i + λ mean_{i<j} ( ‖μ_i − μ_j‖² / C + ‖Σ_i − Σ_j‖² / C² )
 
     μ_i and Σ_i are mean and covariance, under d_i, of the input of the network's last layer, (B, C, H, W): every
-    pixel is a sample of C channels. With counterfactual content pixel stands against pixel of one clean image, so
-    that the distortions alone make the moments differ; with independent content the chance of the content does, too.
+    pixel is a sample of C channels. With counterfactual content all confounders distort the same clean images, so that
+    the distortions alone make the moments differ; with independent content, different images do, too.
 
-    Departures: the features are divided by their root mean square under all confounders together. Without that, small
-    features lower the penalty, for which the last layer can make up, and λ has the square and the fourth power of a
-    network's scale in it. Pixels are samples, where classification has one vector an image. DomainBed's own: the paper
-    has two domains, no means, and 1/4 for 1.
+    Departures: the features are divided by their root mean square under all confounders together. Without this
+    division a network could lower the penalty by small features and large weights in the last layer, and the effect of
+    λ would depend on the square and the fourth power of the features' scale. Pixels are samples, where classification
+    has one vector an image. Three departures are DomainBed's: the paper has two domains, no means, and the factor 1/4.
 
     Args:
         penalty_weight: λ, at least zero, in units of the loss; its default and its range are DomainBed's. Under L1 the
             default makes the penalty's slope comparable with the loss's (`plain`, `unet`), far smaller where the
             features hardly tell the distortions apart (`rrdb_small` in its first steps).
-        normalised: Whether the features are divided by their root mean square; without, the penalty is DomainBed's.
+        normalised: whether the features are divided by their root mean square; without, the penalty is DomainBed's.
 
     Raises:
-        ValueError: For other values.
+        ValueError: for other values.
     """
 
     cost = "n"
@@ -68,7 +68,7 @@ class CORAL(Method):
         return derivative(penalised, params)
 
     def _penalty(self, features: list[Tensor]) -> Tensor:
-        """The mean over all pairs, zero where there is no pair; features are (B, C, ...)."""
+        """The mean distance of moments over all pairs of confounders; zero for one alone. Features: (B, C, ...)."""
         if len(features) < 2:
             return features[0].new_zeros(())
         if self.normalised:

@@ -1,4 +1,4 @@
-"""Distortion Invariant representation Learning, all four variants."""
+"""Distortion Invariant representation Learning (DIL), in all four variants of the paper."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ class DIL(Method):
         serial,   (4):  min_θ E (1/n) Σ_i L(f_{φ_i}(I_d), I_c)
         parallel, (5):  min_θ E L(f_φ̄(I_d), I_c),   φ̄ = θ − α ∇_θ (1/n) Σ_i L(f_θ(I_{d_i}), I_c)
 
-    Order 2 is the gradient of these, through Hessian-vector products one confounder at a time, so that
-    memory does not grow with n. Order 1 follows Reptile: the steps are taken one after another, and
-    where they lead is the gradient; serial, one step on each d_i in random order (the query is not used);
-    parallel, the step to φ̄ and one more on the query.
+    Order 2 is the gradient of these objectives, through Hessian-vector products one confounder at a time, so that
+    memory does not grow with n. Order 1 follows Reptile: virtual steps are taken one after another, and the way from θ
+    to their end is the gradient; serial, one step on each d_i in random order (the query is not used); parallel, the
+    step to φ̄ and one more on the query.
 
     Departures: (4) is a mean, not a sum, so that the learning rate does not depend on n.
 
     Args:
-        sampling: Serial or parallel interventions.
+        sampling: serial or parallel interventions.
         order: 1 or 2.
         inner_lr: α, the virtual learning rate, above zero.
-        inner: The optimiser that takes the virtual steps, SGD or Adam (of `unseen.methods`).
-        hvp: How order 2 computes its Hessian-vector products: exactly, or by finite differences of gradients, which
-            are for smooth networks, under smooth losses, that cannot be differentiated twice.
+        inner: the optimiser that takes the virtual steps, SGD or Adam (of `unseen.methods`).
+        hvp: how order 2 computes its Hessian-vector products: exactly, or by finite differences of gradients. The
+            latter serve networks that cannot be differentiated twice, if network and loss are smooth.
 
     Raises:
-        ValueError: For other values, and for order 2 through anything but SGD.
+        ValueError: for other values, and for order 2 through anything but SGD.
     """
 
     ranges: ClassVar = {"inner_lr": LogUniform(1e-5, 1e-2)}
@@ -84,14 +84,14 @@ class DIL(Method):
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """The meta-gradient: n gradient evaluations (sf), n + 1 (pf), 4n (ss), 3n + 1 (ps).
 
-        Notes as `virtual_step` how far the intervention went, ‖φ − θ‖ / ‖θ‖: after all n steps (sf), to φ̄ (pf, ps),
-        or to φ_i in the mean over the confounders (ss). Order 2 notes as `curvature` what the Hessian weighs,
-        α‖Hv‖ / ‖v‖ with v = ∇L(φ).
+        Writes two scalars to `episode.notes`: `virtual_step`, the length of the intervention ‖φ − θ‖ / ‖θ‖, with φ the
+        point after all n steps (sf), φ̄ (pf, ps), or φ_i in the mean over the confounders (ss); and, for order 2,
+        `curvature`, the weight of the Hessian α‖Hv‖ / ‖v‖ with v = ∇L(φ).
         """
         return self.variant(objective, params, episode)
 
     def _serial_first(self, objective: Objective, params: Params, episode: Episode) -> Params:
-        """The way of one inner step on each confounder, in random order."""
+        """The pseudo-gradient of one inner step on each confounder, in random order."""
         phi = params
         for i in torch.randperm(len(episode.confounders), generator=episode.generator).tolist():
             phi = self.inner.step(phi, gradient(objective, phi, episode.confounders[i]))
@@ -99,7 +99,7 @@ class DIL(Method):
         return self.inner.pseudo_gradient(params, phi, len(episode.confounders))
 
     def _parallel_first(self, objective: Objective, params: Params, episode: Episode) -> Params:
-        """The way of the step to φ̄ and of one more on the query."""
+        """The pseudo-gradient of the step to φ̄ and of one more inner step on the query."""
         phi = self._mean_step(objective, params, episode)
         phi = self.inner.step(phi, gradient(objective, phi, episode.query))
         return self.inner.pseudo_gradient(params, phi, 2)
@@ -137,7 +137,7 @@ class DIL(Method):
         return self.inner.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up the state of the inner optimiser. Raises ValueError for the state of another."""
+        """Restore the state of the inner optimiser. Raises ValueError for the state of another optimiser."""
         self.inner.load_state_dict(state)
 
 
@@ -172,7 +172,7 @@ class DILss(DIL):
 
     Args:
         inner_lr: α, the virtual learning rate, above zero.
-        hvp: How Hessian-vector products are computed, exactly or by finite differences.
+        hvp: how Hessian-vector products are computed, exactly or by finite differences.
     """
 
     cost = "4n"
@@ -186,7 +186,7 @@ class DILps(DIL):
 
     Args:
         inner_lr: α, the virtual learning rate, above zero.
-        hvp: How Hessian-vector products are computed, exactly or by finite differences.
+        hvp: how Hessian-vector products are computed, exactly or by finite differences.
     """
 
     cost = "3n + 1"

@@ -1,4 +1,4 @@
-"""What a training method is given: batches of pairs, and the episode that holds them."""
+"""The input of a training method: batches of pairs, and the episode that holds them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Batch:
     """Distorted images and the clean images that they were made from.
 
     Attributes:
-        distorted: Float (B, C, H, W) in [0, 1]; smaller than `clean` where the task is to enlarge.
-        clean: Float (B, C, H, W) in [0, 1].
-        name: The confounder that made the distorted images; empty for the mixture batch.
+        distorted: float (B, C, H, W) in [0, 1]; smaller than `clean` where the task is to enlarge.
+        clean: float (B, C, H, W) in [0, 1].
+        name: the confounder that made the distorted images; empty for the mixture batch.
 
     Raises:
-        ValueError: Where the two do not hold the same number of images.
+        ValueError: `distorted` and `clean` do not hold the same number of images.
     """
 
     distorted: Tensor
@@ -41,10 +41,10 @@ BatchOrMaker = Batch | Callable[[], Batch]
 
 
 class LazyBatches(Sequence[Batch]):
-    """Batches that may be given as functions: each is made when it is first asked for, and kept.
+    """Batches of which some may be functions that make a batch: each is called when its batch is first used.
 
     Attributes:
-        seconds: The time that the making of batches took so far.
+        seconds: the time that making batches took so far.
     """
 
     def __init__(self, batches: Sequence[BatchOrMaker]):
@@ -72,18 +72,18 @@ class LazyBatches(Sequence[Batch]):
 class Episode:
     """One draw of the training distribution, from which a method makes one gradient.
 
-    A batch may be given as a function that makes it: it is made when a method first asks for it, so that no batch is
-    made in vain.
+    A function that makes a batch may take the batch's place: it is called when the method first uses the batch, so that
+    an unused batch is never made.
 
     Args:
-        confounders: Element i is the batch under distortion d_i, the set D of the paper; counterfactual when all
+        confounders: element i is the batch under distortion d_i, the set D of the paper; counterfactual when all
             share one clean content.
-        query: The mixture batch I_d, of its own content, each image under a confounder drawn evenly.
-        generator: The randomness that a method may use (order, mixing); None is torch's global generator.
-        progress: The share of the training's budget that was spent before this step, in [0, 1).
+        query: the mixture batch I_d, of its own content, each image under a confounder drawn evenly.
+        generator: the randomness that a method may use (order, mixing); None is torch's global generator.
+        progress: the share of the training's budget that was spent before this step, in [0, 1).
 
     Attributes:
-        notes: Scalars by name that a method wants to see in the log, such as its curvature ratio.
+        notes: scalars by name that the method writes for the log, such as its curvature ratio.
     """
 
     def __init__(
@@ -106,5 +106,5 @@ class Episode:
 
     @property
     def seconds(self) -> float:
-        """The time that the making of this episode's batches took so far."""
+        """The seconds that making this episode's batches took so far."""
         return self.confounders.seconds + self._query.seconds

@@ -23,17 +23,18 @@ class FeatureDropout(Method):
 
         min_θ E L(h(m ⊙ z(I_d)), I_c),   m_c = 0 with probability p, else 1 / (1 − p)
 
-    one m_c for each image of the query and each channel, the same in all its pixels. As E m_c = 1, a network
-    is used for validation and tests as it is, nothing dropped.
+    with one m_c for each image of the query and each channel, the same in all pixels. As E m_c = 1, validation and
+    tests use the network unchanged, with no channel dropped.
 
-    Departures: for any restoration, and any network whose last layer takes (B, C, H, W); the paper enlarges.
+    Departures: any restoration task, and any network whose last layer takes (B, C, H, W); the paper has
+    super-resolution alone.
 
     Args:
-        p: The probability that a channel is dropped, 0 (which is ERM) to below 1. The published code drops 0.5 in
+        p: the probability that a channel is dropped, 0 (which is ERM) to below 1. The published code drops 0.5 in
             RRDB, the default here, and 0.7 in SRResNet.
 
     Raises:
-        ValueError: For other values.
+        ValueError: for other values.
     """
 
     cost = "1"
@@ -49,7 +50,7 @@ class FeatureDropout(Method):
         with torch.no_grad():
             shape = tuple(uncounted.features(params, batch).shape)
         if len(shape) != 4:
-            raise ValueError(f"the last layer is given {shape}: no channels (B, C, H, W) to drop")
+            raise ValueError(f"the input of the last layer is {shape}: no channels (B, C, H, W) to drop")
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """∇_θ L on the query, channels dropped: one gradient evaluation."""

@@ -27,14 +27,14 @@ class Fish(DIL):
     whose second moments outlive the iteration, and gives θ − θ̃ as it is; DomainBed's Fish too has an inner Adam with
     a lasting state, and is nearer to `dil_sf` than to algorithm 1.
 
-    Departures: the last step is the outer optimiser's. Plain descent at a rate of εαn would be the paper's.
+    Departures: the outer optimiser takes the last step. The paper's step is plain descent at a rate of εαn.
 
     Args:
-        inner_lr: α, above zero. With it grows the share of the inner products in the gradient: of the first order in
-            α, that share is small where α is far below one over the curvature.
+        inner_lr: α, above zero. The share of the inner products in the gradient grows with α, and is small where α is
+            far below one over the curvature.
 
     Raises:
-        ValueError: For other values.
+        ValueError: for other values.
     """
 
     cost = "n"

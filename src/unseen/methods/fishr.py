@@ -27,29 +27,28 @@ class Fishr(Method):
 
     v_i is the variance, weight by weight, of the gradients that the images of confounder i give, each by itself, to
     the weights ω of the network's last layer (the paper's classifier): v_i = Σ_b (g_b − ḡ)² / (B − 1), g_b = ∇_ω L_b.
-    The paper takes it for the diagonal of the Hessian, by way of Fisher's information: equal v_i, equal landscapes of
-    the loss. It is of few images, so it is smoothed over the steps, v̂_i ← γ v̂_i + v_i, where the newest alone
-    depends on θ.
+    The paper takes v_i for the diagonal of the Hessian, by way of Fisher's information: where the v_i are equal, the
+    landscapes of the loss are. Few images make v_i noisy, so that it is smoothed over the steps, v̂_i ← γ v̂_i + v_i,
+    where only the newest term depends on θ.
 
-    g_b is a function of θ: the penalty is differentiated twice, but within the last layer and what comes behind it
-    alone. From there its slope goes back through the network in the same pass as the loss's. The passes through
-    the last layer, one an image, are not counted: with them a step takes a tenth (`rrdb_small`) to 45 % (`plain`)
-    more processor time than the loss alone.
+    g_b is a function of θ, so that the penalty is differentiated twice; but only from the last layer's weights onwards
+    to the loss. From the last layer back, the gradients of penalty and loss share one pass through the network. The
+    passes through the last layer, one an image, are not counted as gradient evaluations: with them a step takes a tenth
+    (`rrdb_small`) to 45 % (`plain`) more processor time than the loss alone.
 
-    Departures: v_i has 1/(B − 1), as the paper writes it, where its code has 1/B; before the penalty sets in nothing
-    is smoothed, where the code begins at once; the outer Adam is not reset when it sets in. Each process smooths
-    its own.
+    Departures: v_i has 1/(B − 1), as the paper writes it, where the paper's code has 1/B; smoothing begins when the
+    penalty sets in, where the code begins at the first step; the outer Adam is not reset when the penalty sets in. Each
+    process smooths the variances of its own batches.
 
     Args:
         penalty_weight: λ, at least zero. The default makes the penalty's slope a seventh of the loss's or more, under
             L1 on images in [0, 1] (`plain`, `rrdb_small`). (DomainBed has 1000, for cross-entropies.)
-        ema: γ, in [0, 1); the default is DomainBed's. v̂ is a sum, as in DomainBed: a longer memory weighs the penalty
-            more.
-        anneal: The share of the budget, in [0, 1), that is spent before the penalty sets in, zero until then; by
+        ema: γ, in [0, 1); the default is DomainBed's. v̂ is a sum, as in DomainBed: a larger γ makes the penalty larger.
+        anneal: the share of the budget, in [0, 1), that is spent before the penalty sets in, zero until then; by
             `episode.progress`. The default is DomainBed's, 1500 of 5000 steps.
 
     Raises:
-        ValueError: For other values, for batches of one image, for a network whose last layer does not take images
+        ValueError: for other values, for batches of one image, for a network whose last layer does not take images
             one by one, and for an episode of another number of confounders than the state's.
     """
 
@@ -65,11 +64,11 @@ class Fishr(Method):
         self.variances = torch.empty(0)  # v̂: a row for each confounder, a column for each weight of the last layer
 
     def check(self, objective: Objective, params: Params, batch: Batch) -> None:
-        """Refuse what has no variance of gradients, or none that can be differentiated.
+        """Refuse a batch or network whose variance of gradients does not exist or cannot be differentiated.
 
         Raises:
-            ValueError: For a batch of one image, and for a network whose last layer does not take images one by one.
-            RuntimeError: Where the last layer cannot be differentiated twice.
+            ValueError: for a batch of one image, and for a network whose last layer does not take images one by one.
+            RuntimeError: where the last layer cannot be differentiated twice.
         """
         if len(batch) < 2:
             raise ValueError("Fishr: one image has no variance: needs batches of at least two")
@@ -82,7 +81,7 @@ class Fishr(Method):
             return mean_gradient(objective, params, episode.confounders)
         n = len(episode.confounders)
         if len(self.variances) not in (0, n):
-            raise ValueError(f"Fishr: has {len(self.variances)} confounders' variances, was given {n}: keep to one set")
+            raise ValueError(f"Fishr: has {len(self.variances)} confounders' variances, not of {n}: keep to one set")
 
         def penalised(leaves: Params) -> Tensor:
             losses, variances = zip(
@@ -103,23 +102,22 @@ class Fishr(Method):
         return {"variances": self.variances} if len(self.variances) else {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up v̂. Raises ValueError for the state of another method."""
+        """Restore v̂. Raises ValueError for the state of another method."""
         if set(state) - {"variances"}:
-            raise ValueError(f"Fishr: keeps variances alone, but was given {', '.join(sorted(state))}")
+            raise ValueError(f"Fishr: keeps variances alone, but the state has {', '.join(sorted(state))}")
         self.variances = state.get("variances", torch.empty(0))
 
 
 def loss_and_variance(objective: Objective, leaves: Params, batch: Batch) -> tuple[Tensor, Tensor]:
     """The loss of a batch, and the variances over its images of the gradients to the last layer's weights.
 
-    The last layer is the last to run of those that have weights in `leaves`, which is not always the last that was
-    registered.
+    The last layer is the layer with weights in `leaves` that runs last, which need not be the last registered one.
 
     Returns:
-        L, a scalar, and the variances, one for each weight, in a row. Both can be differentiated.
+        L, a scalar, and the variances, one for each weight, of shape (weights,). Both can be differentiated.
 
     Raises:
-        ValueError: Where the last layer's output cannot be told apart by image.
+        ValueError: the last layer does not take images one by one, or its output is changed in place.
     """
     latest: list[_LayerRun] = []
     holders = {name.rpartition(".")[0] for name in leaves}
@@ -148,7 +146,7 @@ def loss_and_variance(objective: Objective, leaves: Params, batch: Batch) -> tup
 
 
 class _LayerRun(NamedTuple):
-    """One call of a layer; `version` is that of the output when it was made, and tells whether it was changed since."""
+    """One call of a layer; `version` is the output's version right after the call, another one means a later change."""
 
     name: str
     layer: nn.Module
@@ -158,7 +156,7 @@ class _LayerRun(NamedTuple):
 
 
 def _keep(name: str, latest: list[_LayerRun]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-    """A forward hook that makes its layer's call the only element of `latest`."""
+    """A forward hook that makes the call of the hooked layer the only element of `latest`."""
 
     def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         latest[:] = [_LayerRun(name, layer, inputs[0], output, output._version)]

@@ -19,8 +19,8 @@ Function = Callable[[Params], Tensor]
 """A scalar function of tensors by name."""
 
 STEP = 1e-4
-"""How far a finite difference goes to either side, as a share of ‖θ‖: shorter, float32 rounds too much of the
-difference away; longer, derivatives of higher order come in (docs/method.md)."""
+"""The step of a finite difference to either side, as a share of ‖θ‖. A shorter step loses too much of the difference
+to rounding in float32; a longer one brings in derivatives of higher order (docs/method.md)."""
 
 
 def gradient(objective: Objective, params: Params, batch: Batch) -> Params:
@@ -34,7 +34,7 @@ def loss_and_gradient(objective: Objective, params: Params, batch: Batch) -> tup
 
 
 def mean_gradient(risk: Callable[[Params, Batch], Tensor], params: Params, batches: Sequence[Batch]) -> Params:
-    """(1/n) Σ_i ∇_θ risk(θ, batch_i) at `params`, one batch at a time, so that memory does not grow with n."""
+    """(1/n) Σ_i ∇_θ risk(θ, batch_i) at `params`, computed one batch at a time, so that memory does not grow with n."""
 
     def slope(batch: Batch) -> Params:
         return derivative(lambda leaves: risk(leaves, batch), params)
@@ -62,7 +62,7 @@ def derivative(function: Function, point: Params) -> Params:
 
 
 def value_and_derivative(function: Function, point: Params) -> tuple[Tensor, Params]:
-    """A function's value at a point, detached, and its gradient there."""
+    """The value of a function at a point, detached, and the gradient of the function at that point."""
     leaves = _leaves(point)
     value = function(leaves)
     return value.detach(), _backward([value], leaves)

@@ -17,7 +17,7 @@ from .search_space import LogUniform
 
 
 class GroupDRO(Method):
-    """Group DRO: confounders weighed by how badly they do, towards the least worst loss (Sagawa et al. 2020).
+    """Group DRO: minimises the worst loss of any confounder, by weights that grow with the loss (Sagawa et al. 2020).
 
     Sagawa, Koh, Hashimoto, Liang: Distributionally Robust Neural Networks for Group Shifts: On the Importance of
     Regularization for Worst-Case Generalization, ICLR 2020, algorithm 1. The groups are the confounders:
@@ -28,18 +28,19 @@ class GroupDRO(Method):
 
         q_i ← q_i exp(η L_i) / Σ_j q_j exp(η L_j),   then   g = Σ_i q_i ∇_θ L_i
 
-    with L_i of this step, before and after. The worst loss is as a rule that of the strongest distortion, which
-    even the best network restores least well.
+    where the update of q and the gradient g use the same L_i. The worst loss is as a rule that of the strongest
+    distortion, which even the best network restores least well.
 
     Departures: every confounder in every step, as in the authors' code, where algorithm 1 draws one; no adjustment
     for the size of a group, since distortions are drawn without end. Each process keeps a q of its own.
 
     Args:
         step_size: η, above zero. q_i/q_j grows e-fold in 1/(η (L_i − L_j)) steps. The default is the authors', for
-            cross-entropies near 1; at a gap of 0.03, usual for L1 on images in [0, 1], that is 3 300 steps.
+            cross-entropies near 1; at a difference of losses of 0.03, usual for L1 on images in [0, 1], e-fold growth
+            takes 3 300 steps.
 
     Raises:
-        ValueError: For other values, and for an episode of another number of confounders than the state's.
+        ValueError: for other values, and for an episode of another number of confounders than the state's.
     """
 
     cost = "n"
@@ -54,15 +55,15 @@ class GroupDRO(Method):
         """Σ_i q_i ∇_θ L_i, q updated first: n gradient evaluations."""
         n = len(episode.confounders)
         if len(self.log_q) not in (0, n):
-            raise ValueError(f"GroupDRO: has weights for {len(self.log_q)} confounders, was given {n}: keep to one set")
+            raise ValueError(f"GroupDRO: has weights for {len(self.log_q)} confounders, not for {n}: keep to one set")
         log_q = self.log_q if len(self.log_q) else torch.zeros(n)
         mean = zeros_like(params)
         climbed: list[Tensor] = []
         for before, batch in zip(log_q, episode.confounders, strict=True):
             loss, slope = loss_and_gradient(objective, params, batch)
             climbed.append(before + self.step_size * loss)
-            # A running mean, weighed by the new q of those seen so far: the q of all is known with the last loss only,
-            # and until then every gradient would have to be kept.
+            # A running mean over the confounders so far, weighed by their new q: the final q depends on the last loss,
+            # and waiting for it would mean keeping every gradient.
             share = torch.stack(climbed).softmax(0)[-1]
             accumulate(mean, subtract(slope, mean), share)
         self.log_q = torch.stack(climbed).log_softmax(0)
@@ -74,7 +75,7 @@ class GroupDRO(Method):
         return {"log_q": self.log_q} if len(self.log_q) else {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up q. Raises ValueError for the state of another method."""
+        """Restore q. Raises ValueError for the state of another method."""
         if set(state) - {"log_q"}:
-            raise ValueError(f"GroupDRO: keeps log_q alone, but was given {', '.join(sorted(state))}")
+            raise ValueError(f"GroupDRO: keeps log_q alone, but the state has {', '.join(sorted(state))}")
         self.log_q = state.get("log_q", torch.empty(0))

@@ -1,4 +1,4 @@
-"""Inner optimisers: how a virtual update φ = θ − α∇L is taken, and what it says about the outer gradient."""
+"""Inner optimisers: they take virtual steps such as φ = θ − α∇L, and turn these into the outer gradient."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .params import Params, add_scaled, divide, subtract, zeros_like
 
 
 class InnerOptimiser(Protocol):
-    """Takes virtual steps without touching the network.
+    """An optimiser that takes virtual steps: it returns new parameters, and leaves the network as it is.
 
     Attributes:
         lr: α, the virtual learning rate.
@@ -26,7 +26,7 @@ class InnerOptimiser(Protocol):
         ...
 
     def pseudo_gradient(self, start: Params, end: Params, steps: int) -> Params:
-        """The gradient that the outer optimiser is given for a walk from `start` to `end` in `steps` steps."""
+        """The gradient for the outer optimiser after `steps` virtual steps have led from `start` to `end`."""
         ...
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -34,7 +34,7 @@ class InnerOptimiser(Protocol):
         ...
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state that `state_dict` gave. Raises ValueError for the state of another optimiser."""
+        """Restore a state of `state_dict`. Raises ValueError for the state of another optimiser."""
         ...
 
 
@@ -57,13 +57,13 @@ class SGD:
         return divide(subtract(start, end), self.lr * steps)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Nothing."""
+        """An empty state: plain descent keeps nothing between steps."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Raise ValueError for any state but an empty one."""
         if state:
-            raise ValueError(f"inner SGD keeps no state, but was given {', '.join(sorted(state))}")
+            raise ValueError(f"inner SGD keeps no state, but the state has {', '.join(sorted(state))}")
 
 
 class Adam:
@@ -79,7 +79,7 @@ class Adam:
         self.steps_taken = 0
 
     def step(self, params: Params, gradient: Params) -> Params:
-        """The parameters after one step of Adam, which moves the second moments too."""
+        """The parameters after one step of Adam; the second moments are updated too."""
         names = list(params)
         self.second_moments = self.second_moments or zeros_like(gradient)
         moved = [params[name].detach().clone() for name in names]
@@ -102,7 +102,7 @@ class Adam:
         return dict(zip(names, moved, strict=True))
 
     def pseudo_gradient(self, start: Params, end: Params, steps: int) -> Params:
-        """θ − φ as it stands: the outer Adam takes out its scale."""
+        """θ − φ, unscaled: the outer Adam divides by the scale of its gradients anyway."""
         return subtract(start, end)
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -111,7 +111,7 @@ class Adam:
         return moments | {"steps_taken": torch.tensor(self.steps_taken)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up moments and steps. Raises ValueError where the number of steps is missing."""
+        """Restore moments and number of steps. Raises ValueError where the number of steps is missing."""
         if "steps_taken" not in state:
             raise ValueError("inner Adam: the state has no steps_taken")
         self.steps_taken = int(state["steps_taken"])

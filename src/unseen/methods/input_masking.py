@@ -19,7 +19,7 @@ HIDDEN = -0.1
 
 
 class InputMasking(Method):
-    """Masked training: random pixels of the input are hidden, and restored with the rest (Chen et al., CVPR 2023).
+    """Masked training: random input pixels are hidden, and the network restores them too (Chen et al., CVPR 2023).
 
     Chen, Gu, Liu, Magid, Dong, Wang, Pfister, Zhu: Masked Image Training for Generalizable Deep Image Denoising.
 
@@ -28,18 +28,18 @@ class InputMasking(Method):
     with r drawn evenly from [low, high], anew for each image of the query. The loss is of all pixels. Validation and
     tests hide nothing.
 
-    Departures: no attention masks, with which the published code hides 75 % inside SwinIR as well, so that training
-    and tests differ less; here any network will do. Instead r reaches down to 0, and images of which nothing is
-    hidden, as in tests, are among those trained on: from the published r of 0.8 to 0.9 alone, a convolutional network
-    learns to fill in what is missing on every side, and fails where nothing is. What is left of an image is not
-    divided by 1 − r, which would keep its mean: pixels are to be restored as they are, not from multiples of them.
+    Departures: no attention masks, by which the published code hides 75 % inside SwinIR as well, so that training and
+    tests differ less; here any network will do. Instead r goes down to 0, so that some training images have no hidden
+    pixel, as in tests: trained with the published r of 0.8 to 0.9 alone, a convolutional network learns to fill in
+    pixels with hidden neighbours on every side, and fails where no pixel is hidden. The visible pixels are not divided
+    by 1 − r, which would keep the mean of the image: the network is to restore from true values, not multiples.
 
     Args:
-        low: The lower end of the range of r, 0 ≤ low ≤ high; with low and high both 0 the method is ERM.
-        high: The upper end of the range of r, low ≤ high < 1.
+        low: the lower end of the range of r, 0 ≤ low ≤ high; with low and high both 0 the method is ERM.
+        high: the upper end of the range of r, low ≤ high < 1.
 
     Raises:
-        ValueError: For other values.
+        ValueError: for other values.
     """
 
     cost = "1"

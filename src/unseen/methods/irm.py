@@ -24,9 +24,9 @@ class IRM(Method):
         min_θ (1/n) Σ_i (L_i(f_θ) + λ D_i²),   D_i = ∂/∂w L_i(w · f_θ) at w = 1
 
     The whole network is the representation, and the scalar w the predictor on top: for a restorer, a gain on the
-    output image, which 1 leaves as it is. D_i is negative where a higher gain would lower the loss under d_i, positive
-    where a lower one would; the penalty is zero where no confounder asks for a gain of its own. Its gradient,
-    2λ D_i ∇_θ D_i, differentiates the loss twice, but the network once: any network will do.
+    output image; a gain of 1 leaves the image as it is. D_i is negative where a higher gain would lower the loss under
+    d_i, positive where a lower gain would; the penalty is zero where a gain of 1 is best under every confounder. The
+    gradient of the penalty, 2λ D_i ∇_θ D_i, differentiates the loss twice, but the network once: any network will do.
     Under L1 ∇_θ D_i = ∇_θ L_i almost everywhere, so that IRM weighs the confounders by 1 + 2λ D_i.
 
     Departures: a mean over confounders where the paper has a sum, so that the learning rate does not depend on n;
@@ -34,16 +34,16 @@ class IRM(Method):
     Adam is not reset, nor the loss divided by λ, when the penalty sets in.
 
     Args:
-        penalty_weight: λ, at least zero, in units of 1/loss. D_i is zero for a black image too; under L1 it cannot
-            fall below minus the mean of the restored image, about 1/2 at most, so that the default, 1, is nearly the
-            greatest λ that trains against no confounder and leaves no minimum in the dark. (DomainBed has 100, for
-            cross-entropies.)
-        anneal: The share of the budget, in [0, 1), that is spent before the penalty sets in, zero until then; by
-            `episode.progress`. None by default; with λ far above 1 the network must first come out of the dark
+        penalty_weight: λ, at least zero, in units of 1/loss. D_i is zero for a black image too, a false minimum. Under
+            L1, D_i cannot fall below minus the mean of the restored image, about −1/2 at worst, so that the default, 1,
+            is nearly the greatest λ that weighs no confounder negatively and makes no minimum of the black image.
+            (DomainBed has 100, for cross-entropies.)
+        anneal: the share of the budget, in [0, 1), that is spent before the penalty sets in, zero until then; by
+            `episode.progress`. 0 by default; with λ far above 1 the network must first leave the black image behind
             (DomainBed: 0.1).
 
     Raises:
-        ValueError: For other values.
+        ValueError: for other values.
     """
 
     cost = "n"

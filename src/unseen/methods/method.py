@@ -1,4 +1,4 @@
-"""The one verb that every training method has, and the checks of settings that methods share."""
+"""The base class of training methods, with the one verb `gradient`, and checks of settings that methods share."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ class Method(ABC):
     """A way to turn an episode into a gradient for the outer optimiser. One small class a paper.
 
     A method sees an objective, parameters and an episode; never a data loader, a device or a process group.
-    The arguments of `__init__` are its settings. Whatever must last from one step to the next goes through
-    `state_dict` and `load_state_dict`.
+    The arguments of `__init__` are the method's settings. Everything that must last from one step to the next goes
+    through `state_dict` and `load_state_dict`.
     """
 
     cost: ClassVar[str] = ""
     """The gradient evaluations of one step, in terms of n, the number of confounders: "1", "n + 1", "4n".
 
-    Every built-in method states it; docs/comparing.md shows it, and a test counts them.
+    Every built-in method states its cost; docs/comparing.md shows the cost, and a test counts the evaluations.
     """
 
     sees_unseen: ClassVar[bool] = False
     """True only for the ceiling, which trains on held-out and unseen levels too and is labelled so."""
 
     ranges: ClassVar[Mapping[str, SearchRange]] = {}
-    """The range that each setting is drawn from where settings are tuned; a setting without one keeps its default."""
+    """The range from which tuning draws each setting, by its name; a setting without a range keeps its default."""
 
     @abstractmethod
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """The gradient, or pseudo-gradient, by parameter name; `params` are left as they are."""
 
     def check(self, objective: Objective, params: Params, batch: Batch) -> None:  # noqa: B027 (most can train anything)
-        """Refuse what this method cannot train; called once, before the first step.
+        """Refuse a network, loss or batch that this method cannot train; called once, before the first step.
 
         A method of second order calls the check of its Hessian-vector product, one of
         `unseen.methods.second_order.HESSIAN_PRODUCTS`.
 
         Raises:
-            ValueError: For a network, loss or batch that the method cannot train.
+            ValueError: the method cannot train this network, or not with this loss or batch.
         """
 
     def weights(self, params: Params) -> Params:
-        """The weights that stand for the training at `params`, for validation and for the checkpoint.
+        """The weights to validate and to save when training stands at `params`.
 
-        `params` themselves for most methods; an average over the training for those that keep one.
+        For most methods `params` themselves; for those that average weights, the average.
         """
         return params
 
@@ -61,13 +61,13 @@ class Method(ABC):
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state that `state_dict` gave.
+        """Restore a state of `state_dict`.
 
         Raises:
-            ValueError: For the state of another method.
+            ValueError: for the state of another method.
         """
         if state:
-            raise ValueError(f"{type(self).__name__} keeps no state, but was given {', '.join(sorted(state))}")
+            raise ValueError(f"{type(self).__name__} keeps no state, but the state has {', '.join(sorted(state))}")
 
 
 def require_nonnegative(owner: str, **settings: float) -> None:

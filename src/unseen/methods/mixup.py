@@ -1,4 +1,4 @@
-"""Mixup between confounders."""
+"""Mixup: training on weighted means of images under different confounders."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ class Mixup(Method):
 
         min_θ E L(f_θ(λ I_{d_i} + (1 − λ) I_{d_j}), λ I_{c,i} + (1 − λ) I_{c,j}),   λ ~ Beta(alpha, alpha)
 
-    Under counterfactual content both have one clean image: what is mixed is the distortion alone, and the mixture is
-    a degradation of that image between the two; but not in strength: the noise of the two is independent and
-    averages out, σ² = λ² σ_i² + (1 − λ)² σ_j², so that mixtures of noise are weaker than the stronger of the two,
-    and may be weaker than both.
-    A single confounder is mixed within its batch, with a random permutation of it, as by Zhang et al.; so is the
-    content there, and under independent content.
+    Under counterfactual content both images have one clean image: the distortion alone is mixed, and the mixture is a
+    degradation of that image between the two kinds of distortion. In strength it need not lie between them: the two
+    noises are independent and partly cancel, σ² = λ² σ_i² + (1 − λ)² σ_j², so that a mixture is weaker than the
+    stronger noise, and may be weaker than both.
+    A single confounder is mixed within its batch, with a random permutation of the batch, as by Zhang et al. Then, and
+    under independent content, the contents are mixed too.
 
-    Departures: one λ for each image, not each batch, at no cost. One pair in a step, where DomainBed takes as many as
-    there are domains, so that a step costs what ERM's does. Targets are mixed, where DomainBed mixes two losses:
-    for its cross-entropy, not for ours, these are the same.
+    Departures: one λ for each image, not each batch, at no cost. One pair of confounders in a step, where DomainBed
+    takes as many pairs as domains, so that a step costs as much as one of ERM. Targets are mixed, where DomainBed mixes
+    two losses: both are the same for cross-entropy, but not for the losses here.
 
     Args:
-        alpha: The shape of the Beta distribution, above 0; towards 0 nothing is mixed and each image is under d_i
-            or d_j, above 1 halves are mixed more often than not. 0.2 as in DomainBed.
+        alpha: the shape of the Beta distribution, above 0. Towards 0 nothing is mixed, and each image is under d_i or
+            d_j; above 1, λ near 1/2 is the most likely. 0.2 as in DomainBed.
 
     Raises:
-        ValueError: For other values.
+        ValueError: for other values.
     """
 
     cost = "1"
@@ -59,7 +59,7 @@ class Mixup(Method):
         return gradient(objective, params, mixed)
 
     def _shares(self, n: int, draws: torch.Generator | None) -> Tensor:
-        """λ of n images, (n, 1, 1, 1), by NumPy: no public function of torch draws from a Beta with a generator."""
+        """The λ of n images, (n, 1, 1, 1), by NumPy: no public function of torch draws from a Beta with a generator."""
         seed = int(torch.randint(2**63 - 1, (), generator=draws))
         return torch.from_numpy(np.random.default_rng(seed).beta(self.alpha, self.alpha, (n, 1, 1, 1)))
 

@@ -1,4 +1,4 @@
-"""Meta-learning for domain generalisation: steps on some confounders are to help on the others."""
+"""Meta-learning for domain generalisation: steps on some confounders should help on the others."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from .second_order import Hvp, hessian_product, through_step
 
 
 class MLDG(Method):
-    """MLDG: a virtual step on some confounders is to help on the rest, split anew in each step (Li et al. 2018).
+    """MLDG: a virtual step on some confounders should help on the others, split anew in each step (Li et al. 2018).
 
     Li, Yang, Song, Hospedales: Learning to Generalize: Meta-Learning for Domain Generalization, AAAI 2018,
     algorithm 1. The confounders are split at random into meta-train S and meta-test T; L_i is the loss under d_i:
 
         min_θ F(θ) + β G(φ),   φ = θ − α ∇F(θ),   F = (1/|S|) Σ_{i∈S} L_i,   G = (1/|T|) Σ_{j∈T} L_j
 
-    Order 2 is its gradient, ∇F(θ) + β (I − αH) ∇G(φ), with H = (1/|S|) Σ_{i∈S} H_i the Hessian of F at θ, through
-    Hessian-vector products one confounder at a time, so that memory does not grow with n. Order 1 leaves αH out, as
-    DomainBed does. As α vanishes both become ∇F + β∇G, plain gradients at θ.
+    Order 2 is the gradient of this objective, ∇F(θ) + β (I − αH) ∇G(φ), with H = (1/|S|) Σ_{i∈S} H_i the Hessian of F
+    at θ, through Hessian-vector products one confounder at a time, so that memory does not grow with n. Order 1 leaves
+    αH out, as DomainBed does. As α vanishes both become ∇F + β∇G, plain gradients at θ.
 
-    DIL is its kin: it has no F, and tests on the query, the mixture of all confounders, where MLDG tests on those
-    that the virtual step did not see. Without F and with the query as T, S = {i} gives the i-th of the n terms of
-    which the gradient of DIL's (4), `dil_ss`, is the mean, and S = all confounders gives that of (5), `dil_ps`.
+    DIL is related: it has no F, and tests on the query, the mixture of all confounders, where MLDG tests on the
+    confounders that the virtual step did not see. Without F and with the query as T, S = {i} gives term i of the n
+    terms whose mean is the gradient of DIL's (4), `dil_ss`; S = all confounders gives the gradient of (5), `dil_ps`.
 
     Departures: none in the equation. Where batches are counterfactual, S and T show the same clean content.
 
     Args:
-        inner_lr: α, above zero. DomainBed's is the outer learning rate, here 1e-3 by default.
+        inner_lr: α, above zero. DomainBed sets α to the outer learning rate, whose default is 1e-3 here.
         beta: β, at least zero; 1 as in DomainBed.
-        meta_test: |T|, at least one; at least one confounder more than that is needed.
-        order: 1 or 2.
-        hvp: How order 2 computes its Hessian-vector products, as for DIL.
+        meta_test: |T|, at least one; an episode needs at least one confounder more.
+        order: the order of the gradient, 1 or 2.
+        hvp: how order 2 computes its Hessian-vector products, as for DIL.
 
     Raises:
-        ValueError: For other values, and for an episode of too few confounders.
+        ValueError: for other values, and for an episode of too few confounders.
     """
 
     cost = "n + 2(n − 1)"
@@ -76,8 +76,8 @@ class MLDG(Method):
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """∇F(θ) + β (I − αH) ∇G(φ): n gradient evaluations without H (order 1), n + 2|S| with it (order 2).
 
-        Notes as `virtual_step` how far the step went, ‖φ − θ‖ / ‖θ‖, and as `curvature` what the Hessian weighs,
-        α‖Hv‖ / ‖v‖ with v = ∇G(φ).
+        Writes two scalars to `episode.notes`: `virtual_step`, the length of the step ‖φ − θ‖ / ‖θ‖; and, for order 2,
+        `curvature`, the weight of the Hessian α‖Hv‖ / ‖v‖ with v = ∇G(φ).
         """
         n = len(episode.confounders)
         if n <= self.meta_test:

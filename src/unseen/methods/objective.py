@@ -22,13 +22,13 @@ LOSSES: dict[str, Loss] = {"l1": F.l1_loss, "l2": F.mse_loss, "huber": F.smooth_
 
 @dataclass
 class Tally:
-    """What an objective was asked since the tally was last cleared.
+    """The work of an objective since the tally was last cleared.
 
     Attributes:
-        images: One for each image of each forward pass, and what second-order products add. Divided by the batch
-            size: the number of *gradient evaluations*.
-        calls: How many losses were computed.
-        loss: The sum of these losses.
+        images: one for each image of each forward pass, and one more for each image of a second backward pass. Divided
+            by the batch size: the number of *gradient evaluations*.
+        calls: the number of losses computed.
+        loss: the sum of these losses.
     """
 
     images: int = 0
@@ -40,14 +40,14 @@ class Objective:
     """The loss of a network at given parameters on a batch of pairs: `objective(params, batch) -> scalar`.
 
     The value depends on the arguments alone; parameters that `params` does not name keep the network's own
-    values. `tally` counts what was asked, so that methods can be given equal budgets.
+    values. `tally` counts the evaluations, so that methods can be compared at equal budgets.
 
     Args:
-        network: Maps (B, C, H, W) to restored images.
-        loss: A function of (restored, clean) that gives a scalar.
+        network: maps (B, C, H, W) to restored images.
+        loss: a function of (restored, clean) that gives a scalar.
 
     Attributes:
-        tally: What was asked so far.
+        tally: the evaluations since `take_tally` was last called.
     """
 
     def __init__(self, network: nn.Module, loss: Loss):
@@ -57,13 +57,13 @@ class Objective:
         self._last: nn.Module | None = None
 
     def restore(self, params: Params, batch: Batch, at_last: Change | None = None) -> Tensor:
-        """Restore a batch: f_params(I_d). Counted in the tally, since a gradient is what it is called for.
+        """Restore a batch: f_params(I_d). The tally counts the pass, as a gradient is expected to follow.
 
         Args:
-            params: The parameters θ.
-            batch: The batch, of which only the distorted images are looked at.
-            at_last: A function that gets the input of the network's last layer, (B, ...) as that layer takes it, and
-                returns the input that the layer is given instead: to look at features, or to change them.
+            params: the parameters θ.
+            batch: the batch, of which only the distorted images are used.
+            at_last: a function from the input of the network's last layer, (B, ...) as that layer takes it, to the
+                input that the layer gets instead: to observe features, or to change them.
 
         Returns:
             Restored images, shaped as `batch.clean`.
@@ -79,7 +79,7 @@ class Objective:
             hook.remove()
 
     def features(self, params: Params, batch: Batch) -> Tensor:
-        """The input of the network's last layer for a batch, (B, ...) as that layer takes it. Counted as `restore`."""
+        """The input of the network's last layer for a batch, (B, ...) as that layer takes it; counted as a pass."""
         return self.restore_with_features(params, batch)[1]
 
     def restore_with_features(self, params: Params, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -93,7 +93,7 @@ class Objective:
         return self.restore(params, batch, keep), features[0]
 
     def judge(self, restored: Tensor, batch: Batch) -> Tensor:
-        """The loss of images that `restore` gave for a batch, a scalar; entered in the tally as a training loss."""
+        """The loss of images that `restore` returned for a batch, a scalar; the tally adds it to the losses."""
         value = self.loss(restored, batch.clean)
         self.tally.calls += 1
         self.tally.loss = self.tally.loss + value.detach()
@@ -102,7 +102,7 @@ class Objective:
     def _last_layer(self, params: Params, batch: Batch) -> nn.Module:
         """The layer with trainable weights that runs last, which need not be the one that was registered last.
 
-        Looked for once, by a forward pass that is not counted.
+        Determined at the first call, by a forward pass that is not counted.
         """
         if self._last is None:
             run: list[nn.Module] = []
@@ -126,18 +126,18 @@ class Objective:
         return self.judge(self.restore(params, batch), batch)
 
     def take_tally(self) -> Tally:
-        """What was asked since the last call; the tally begins anew."""
+        """Return the tally since the last call, and begin a new one."""
         tally, self.tally = self.tally, Tally()
         return tally
 
     def check(self, params: Params, batch: Batch) -> None:
-        """Refuse a network that is no function of its input, or no restorer of images.
+        """Refuse a network whose output is not a function of its input, or not shaped as the clean images.
 
-        Evaluation mode silences the usual layers; a network that draws random numbers or counts batches
-        on its own would make every virtual update a different one.
+        Evaluation mode switches off dropout and batch statistics; a network that draws random numbers or counts
+        batches all the same would give a virtual update another value at each call.
 
         Raises:
-            ValueError: Where two passes over one batch differ, or the output is not shaped as the clean images.
+            ValueError: two passes over one batch differ, or the output is not shaped as the clean images.
         """
         with torch.no_grad():
             first, second = self._forward(params, batch), self._forward(params, batch)
@@ -150,16 +150,16 @@ class Objective:
 def objective_for(network: nn.Module, loss: str | Loss = "l1") -> Objective:
     """Make the objective of a network under a loss.
 
-    The network is put into evaluation mode and stays there: a method evaluates it at many parameters, so
-    batch statistics must be frozen, and dropout and stochastic depth off, for the objective to be a
-    function at all.
+    The network is put into evaluation mode and stays in it: a method evaluates the network at many parameters, so that
+    the objective is a function of the parameters only with frozen batch statistics, and without dropout and stochastic
+    depth.
 
     Args:
-        network: Maps (B, C, H, W) to restored images.
+        network: maps (B, C, H, W) to restored images.
         loss: l1, l2, huber, or a function (restored, clean) -> scalar.
 
     Raises:
-        ValueError: For an unknown loss.
+        ValueError: for an unknown loss.
     """
     if isinstance(loss, str):
         if loss not in LOSSES:

@@ -53,7 +53,7 @@ def accumulate(total: Params, term: Params, factor: float | Tensor = 1.0, diviso
 
 
 def mean(terms: Iterable[Params], n: int, like: Params) -> Params:
-    """(1/n) Σ terms, in the memory layout of `like`: each of the n terms is asked for when those before are added."""
+    """(1/n) Σ terms, in the memory layout of `like`; each of the n terms is drawn after those before it were added."""
     total = zeros_like(like)
     for term in terms:
         accumulate(total, term, divisor=n)
@@ -67,5 +67,5 @@ def norm(a: Params) -> float:
 
 
 def relative_distance(start: Params, end: Params) -> float:
-    """‖end − start‖ / ‖start‖: how far a step has led, as a share of where it began."""
+    """‖end − start‖ / ‖start‖: the length of a step, as a share of the norm of its start."""
     return norm(subtract(start, end)) / max(norm(start), 1e-12)

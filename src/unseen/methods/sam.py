@@ -1,4 +1,4 @@
-"""Sharpness-aware minimisation."""
+"""Sharpness-aware minimisation: the loss is to be low in a whole neighbourhood of θ."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .search_space import LogUniform
 
 
 class SAM(Method):
-    """SAM, sharpness-aware minimisation: the gradient at the worst point nearby (Foret et al., ICLR 2021).
+    """SAM, sharpness-aware minimisation: the gradient at the nearby point of highest loss (Foret et al., ICLR 2021).
 
     Foret, Kleiner, Mobahi, Neyshabur: Sharpness-Aware Minimization for Efficiently Improving Generalization.
 
@@ -26,14 +26,14 @@ class SAM(Method):
 
     Both gradients are of the same batch, the query. The norm is over all parameters together.
 
-    Departures: no weight decay, which the paper adds to L. Of several processes each climbs on its own batch:
+    Departures: no weight decay, which the paper adds to L. With several processes each computes ε̂ on its own batch:
     the paper's m-sharpness, with m the batch of one process.
 
     Args:
-        rho: ρ, how far to climb, in units of θ, above zero; the paper's 0.05.
+        rho: ρ, the radius of the neighbourhood, in units of θ, above zero; the paper's 0.05.
 
     Raises:
-        ValueError: For a ρ that is not above zero, or not finite.
+        ValueError: for a ρ that is not above zero, or not finite.
     """
 
     cost = "2"

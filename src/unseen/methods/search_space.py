@@ -1,4 +1,4 @@
-"""Ranges that settings are drawn from where they are tuned."""
+"""Ranges from which tuning draws the settings of methods."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 
 @dataclass(frozen=True)
 class LogUniform:
-    """Values between two ends, evenly over their logarithm: for rates and weights of penalties.
+    """A range with values drawn evenly over their logarithm: for rates and weights of penalties.
 
     Attributes:
-        low: The lower end, above zero.
-        high: The upper end, above zero.
+        low: the lower end, above zero.
+        high: the upper end, above zero.
     """
 
     low: float
@@ -28,11 +28,11 @@ class LogUniform:
 
 @dataclass(frozen=True)
 class Uniform:
-    """Values between two ends, evenly: for shares and probabilities.
+    """A range with values drawn evenly: for shares and probabilities.
 
     Attributes:
-        low: The lower end.
-        high: The upper end.
+        low: the lower end.
+        high: the upper end.
     """
 
     low: float

@@ -48,13 +48,13 @@ TINY = 16
 
 
 class SecondOrderError(ValueError):
-    """Second derivatives of a module are wrong or cannot be had.
+    """Error for a module whose second derivatives are wrong or cannot be computed.
 
     Args:
-        module: The qualified name of the submodule; empty for the network itself.
-        kind: The name of the module's class.
-        fault: What is wrong, to stand behind the name in the message.
-        error: The relative error of a Hessian-vector product of the whole network; infinite where there is none.
+        module: the qualified name of the submodule; empty for the network itself.
+        kind: the name of the module's class.
+        fault: the fault in words, to follow the name in the message.
+        error: the relative error of a Hessian-vector product of the whole network; infinite if it has no such product.
     """
 
     def __init__(self, module: str, kind: str, fault: str, error: float):
@@ -64,7 +64,7 @@ class SecondOrderError(ValueError):
 
 
 class _Float64(TorchFunctionMode):
-    """Float64 also where a network asks for float32 by name, as some do around a Fourier transform or a softmax."""
+    """A mode that gives float64 where a network asks for float32, as some do around a Fourier transform or softmax."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: object, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -84,24 +84,24 @@ def check_second_order(network: nn.Module, input_shape: tuple[int, ...]) -> floa
 
     A Hessian-vector product over all trainable parameters, of the mean square error against a random target, is
     compared with central differences of gradients over a sweep of steps. If no step makes the two agree, every
-    submodule is compared on the input that it got, over its parameters and that input together, in the order in
-    which the submodules finished; the first that disagrees is named.
+    submodule is compared in the same way, over its parameters and its input together, in the order in which the
+    submodules finished; the first that disagrees is named.
 
-    All of it happens in float64, in evaluation mode, on a copy whose parameters are moved a little at random:
-    networks often start from zeros (NAFNet's residual weights) that hide what they are multiplied with. The
-    network itself is left as it is.
+    All this happens in float64, in evaluation mode, on a copy whose parameters are moved a little at random:
+    networks often start from zeros (NAFNet's residual weights), which would hide faults in the factors that they
+    multiply. The network itself is left as it is.
 
     Args:
-        network: The network.
-        input_shape: (B, C, H, W) of the random image in [0, 1] that the network is given, better tiny: short steps
-            then cross no kink, so that networks with leaky ReLU pass.
+        network: the network.
+        input_shape: (B, C, H, W) of the random input in [0, 1]; best tiny: short steps then cross no kink, so that
+            networks with leaky ReLU pass.
 
     Returns:
         The relative error, at most `TOLERANCE`.
 
     Raises:
-        SecondOrderError: Where the second derivatives are wrong or cannot be had.
-        Exception: Whatever the network raises where it cannot take `input_shape`.
+        SecondOrderError: the second derivatives are wrong or cannot be computed.
+        Exception: any error that the network raises for an input of `input_shape`.
     """
     draws = torch.Generator().manual_seed(0)
     perturbed = _perturbed_copy(network, draws)
@@ -121,16 +121,16 @@ def check_second_order(network: nn.Module, input_shape: tuple[int, ...]) -> floa
 
 
 def check_finite_differences(objective: Objective, params: Params, batch: Batch) -> None:
-    """Refuse an objective whose kinks make `finite_difference_product` no second derivative.
+    """Refuse an objective with kinks that make `finite_difference_product` differ from the second derivative.
 
-    A finite difference counts the kinks within its step as curvature. That two such steps agree proves nothing:
-    thousands of kinks look like the same curvature to both. So the product that training would use, in its dtype,
-    along the gradient, on the first images of the batch, is compared with one in float64 over a step too short to
-    meet a kink; nothing is differentiated twice. The loss is compared by itself as well, where training leads to:
-    at restored images that equal the clean ones.
+    A finite difference counts the kinks within its step as curvature. An agreement of two step lengths proves nothing:
+    thousands of kinks act as the same curvature on both. So the product that training would use, in the dtype of
+    training, along the gradient, on the first images of the batch, is compared with a product in float64 over a step
+    too short to cross a kink; nothing is differentiated twice. The loss alone is compared as well, at the point that
+    training leads to: restored images that equal the clean ones.
 
     Raises:
-        ValueError: Where the loss has a kink, or where the product is off by more than `KINK_TOLERANCE`.
+        ValueError: where the loss has a kink, or where the product is off by more than `KINK_TOLERANCE`.
     """
     first = [images[:PROBED_IMAGES] for images in (batch.distorted, batch.clean)]
     network = _double_copy(objective.network)
@@ -169,7 +169,7 @@ def _like(images: Tensor, point: Params) -> Params:
 def _check_exact(objective: Objective, params: Params, batch: Batch) -> None:
     """Refuse a network that fails `check_second_order` on a tiny image, or one product in the dtype of training.
 
-    Some kernels are differentiable once in float32 and twice in float64.
+    The product in the dtype of training is needed since some kernels are twice differentiable in float64 alone.
     """
     tiny = batch.distorted[:1, :, :TINY, :TINY]
     try:
@@ -186,7 +186,7 @@ class Product(Protocol):
     """A Hessian-vector product H v at `params` on one batch, H = ∇²_θ L."""
 
     def __call__(self, objective: Objective, params: Params, batch: Batch, vector: Params) -> Params:
-        """H v."""
+        """Compute H v."""
         ...
 
 
@@ -194,15 +194,15 @@ class HessianProduct(NamedTuple):
     """A way to compute a Hessian-vector product.
 
     Attributes:
-        product: Computes H v.
-        check: Raises ValueError for an objective that `product` does not suit.
+        product: the function that computes H v.
+        check: a function that raises ValueError for an objective that `product` does not suit.
     """
 
     product: Product
     check: Callable[[Objective, Params, Batch], None]
 
     def mean(self, objective: Objective, params: Params, batches: Sequence[Batch], vector: Params) -> Params:
-        """H̄ v with H̄ the mean Hessian over batches, one at a time, so that memory does not grow with their number."""
+        """H̄ v with H̄ the mean Hessian over batches, one at a time, so that memory does not grow with the batches."""
         products = (self.product(objective, params, batch, vector) for batch in batches)
         return mean(products, len(batches), params)
 
@@ -216,7 +216,7 @@ def through_step(vector: Params, product: Params, alpha: float) -> tuple[Params,
         alpha: α, the learning rate of the step.
 
     Returns:
-        (I − αH) v, and what the Hessian weighs in it, α‖Hv‖ / ‖v‖.
+        (I − αH) v, and the weight of the Hessian in it, α‖Hv‖ / ‖v‖.
     """
     return add_scaled(vector, -alpha, product), alpha * norm(product) / max(norm(vector), 1e-12)
 
@@ -226,19 +226,19 @@ HESSIAN_PRODUCTS: dict[Hvp, HessianProduct] = {
     "exact": HessianProduct(hessian_vector_product, _check_exact),
     "finite-difference": HessianProduct(finite_difference_product, check_finite_differences),
 }
-"""What the setting `hvp` of second-order methods names."""
+"""The Hessian-vector products by the names that the setting `hvp` of second-order methods takes."""
 
 
 def hessian_product(owner: str, hvp: Hvp, order: int) -> HessianProduct:
     """The Hessian-vector product that the setting `hvp` names.
 
     Args:
-        owner: The method that is set, for the message.
-        hvp: exact or finite-difference.
-        order: The order of the method: order 1 has no product to choose.
+        owner: the name of the method, for the message.
+        hvp: `exact` or `finite-difference`.
+        order: the order of the method, 1 or 2; a method of order 1 computes no such product.
 
     Raises:
-        ValueError: For an unknown name, and for any choice but the default where the order is 1.
+        ValueError: `hvp` is unknown, or not the default though the order is 1.
     """
     if hvp not in HESSIAN_PRODUCTS:
         raise ValueError(f"{owner}: hvp {hvp!r}: {' or '.join(HESSIAN_PRODUCTS)}")
@@ -249,11 +249,11 @@ def hessian_product(owner: str, hvp: Hvp, order: int) -> HessianProduct:
 
 @dataclass(frozen=True)
 class _Call:
-    """One call of a submodule, and by it a scalar function of the submodule's parameters and inputs."""
+    """One call of a submodule, usable as a scalar function of the submodule's parameters and inputs."""
 
     name: str
     module: nn.Module
-    arguments: dict[int | str, Any]  # by place and by keyword
+    arguments: dict[int | str, Any]  # by position and by keyword
 
     @property
     def parameters(self) -> Params:
@@ -262,9 +262,9 @@ class _Call:
 
     @property
     def inputs(self) -> Params:
-        """The inputs, raised by noise of `SPREAD`: zeros out of a ReLU are ties, hence kinks, for a maximum.
+        """The inputs plus positive noise of `SPREAD`: equal zeros after a ReLU would be kinks of a following maximum.
 
-        Raised only, never lowered, since a root or a logarithm may follow.
+        The noise is never negative, since a root or a logarithm may follow.
         """
         draws = torch.Generator().manual_seed(3)
         return {
@@ -274,7 +274,7 @@ class _Call:
         }
 
     def __call__(self, point: Params) -> Tensor:
-        """The mean square error of what the submodule returns, against a random target."""
+        """The mean square error of the submodule's output against a random target."""
         # Copies, since a module that works in place would change its inputs.
         arguments = {
             key: point.get(f"input {key}", value).clone() if isinstance(value, Tensor) else value
@@ -296,7 +296,7 @@ class _Call:
 
 
 def _perturbed_copy(network: nn.Module, draws: torch.Generator) -> nn.Module:
-    """A copy in float64 and evaluation mode, parameters off by noise: `SPREAD` of their size, or of 1 where zero."""
+    """A copy in float64 and evaluation mode, with noise on the parameters: `SPREAD` of their size, or of 1 if zero."""
     perturbed = _double_copy(network)
     with torch.no_grad():
         for parameter in perturbed.parameters():
@@ -306,7 +306,7 @@ def _perturbed_copy(network: nn.Module, draws: torch.Generator) -> nn.Module:
 
 
 def _double_copy(network: nn.Module) -> nn.Module:
-    """A copy in float64 and evaluation mode, on the same device if that knows float64."""
+    """A copy in float64 and evaluation mode, on the same device if the device supports float64."""
     double = copy.deepcopy(network)
     if any(parameter.device.type == "mps" for parameter in double.parameters()):
         double = double.cpu()
@@ -314,7 +314,7 @@ def _double_copy(network: nn.Module) -> nn.Module:
 
 
 def _noise_like(tensor: Tensor, draws: torch.Generator) -> Tensor:
-    """Normal noise, its root mean square that of the tensor, or 1 where that is zero."""
+    """Normal noise of the same root mean square as the tensor, or of 1 for a tensor of zeros."""
     size = float(tensor.detach().square().mean().sqrt()) if tensor.numel() else 0.0
     return (size or 1.0) * torch.randn(tensor.shape, generator=draws, dtype=torch.float64).to(tensor)
 
@@ -357,7 +357,7 @@ def _compare(function: Function, point: Params) -> tuple[float, str]:
     try:
         exact = second_derivative(function, point, vector)
     except RuntimeError as error:  # written over in place, or not implemented
-        return math.inf, f"cannot be had: {' '.join(str(error).split())}"
+        return math.inf, f"cannot be computed: {' '.join(str(error).split())}"
     least = math.inf
     for step in STEPS:
         least = min(least, _relative_error(exact, central_difference(function, point, vector, step)))
@@ -367,7 +367,7 @@ def _compare(function: Function, point: Params) -> tuple[float, str]:
 
 
 def _relative_error(a: Params, b: Params) -> float:
-    """‖a − b‖ as a share of the greater norm; zero for two zeros, infinite where a number is not finite."""
+    """‖a − b‖ as a share of the greater norm; zero where a equals b, infinite where a number is not finite."""
     distance = norm(subtract(a, b))
     if not math.isfinite(distance):
         return math.inf
@@ -379,7 +379,7 @@ def _is_real(value: object) -> TypeGuard[Tensor]:
 
 
 def _tensors(returned: object) -> Iterator[Tensor]:
-    """The real tensors in what a module returned."""
+    """The floating-point tensors in the output of a module, in tuples, lists and dictionaries too."""
     if isinstance(returned, Tensor) and returned.is_floating_point():
         yield returned
     elif isinstance(returned, dict):

@@ -16,7 +16,7 @@ from .search_space import LogUniform
 
 
 class VREx(Method):
-    """V-REx: the mean risk of the confounders and β times the variance of their risks (Krueger et al. 2021).
+    """V-REx: minimises the mean risk of the confounders plus β times the variance of their risks (Krueger et al. 2021).
 
     Krueger, Caballero, Jacobsen, Zhang, Binas, Zhang, Le Priol, Courville: Out-of-Distribution Generalization via
     Risk Extrapolation (REx), ICML 2021, the objective R_V-REx, with L_i the loss under confounder d_i:
@@ -27,7 +27,7 @@ class VREx(Method):
 
         g = (1/n) Σ_i (1 + 2β (L_i − L̄)) ∇_θ L_i
 
-    A confounder that is better than the mean by more than 1/(2β) is weighed negatively: trained against, so that the
+    A confounder whose risk is below the mean by more than 1/(2β) is weighed negatively: its risk is raised, so that the
     risks become equal. This is the extrapolation of the name; but not every distortion can be restored equally well.
 
     Departures: a mean of risks where the paper has a sum, so that the learning rate does not depend on n; the outer
@@ -35,13 +35,14 @@ class VREx(Method):
 
     Args:
         beta: β, at least zero, in units of 1/loss. The default is meant for L1 on images in [0, 1], whose risks lie
-            between about 0.02 and 0.05: it weighs the ends by 0.1 and 1.9, nearly as unevenly as it can be without
-            training against any. (DomainBed has 10, for cross-entropies near 1.) L2 is smaller, and needs more.
-        anneal: The share of the budget, in [0, 1), that is spent before the penalty sets in, zero until then; by
-            `episode.progress`. None by default: the published ones are needed by penalties of 1e4 (DomainBed: 0.1).
+            between about 0.02 and 0.05: the lowest risk is then weighed by 0.1 and the highest by 1.9, nearly as
+            unevenly as possible without a negative weight. (DomainBed has 10, for cross-entropies near 1.) Risks under
+            L2 are smaller, and need a larger β.
+        anneal: the share of the budget, in [0, 1), that is spent before the penalty sets in, zero until then; by
+            `episode.progress`. 0 by default: only penalty weights such as the published 1e4 need it (DomainBed: 0.1).
 
     Raises:
-        ValueError: For other values.
+        ValueError: for other values.
     """
 
     cost = "n"
@@ -54,8 +55,8 @@ class VREx(Method):
         self.anneal = anneal
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
-        """The gradient g above: n gradient evaluations; two sums of gradients are kept, however many n is."""
-        # g = ∇L̄ + β∇Var without holding n graphs. L̄ is known with the last loss only, so deviations are taken from
+        """The gradient g above: n gradient evaluations; two sums of gradients are kept, whatever n is."""
+        # g = ∇L̄ + β∇Var without holding n graphs. L̄ depends on the last loss, so deviations are taken from
         # the first loss, and then moved: Σ_i (L_i − L̄) ∇L_i = Σ_i (L_i − L_1) ∇L_i − (L̄ − L_1) Σ_i ∇L_i.
         n, losses = len(episode.confounders), list[Tensor]()
         mean, excess = zeros_like(params), zeros_like(params)

@@ -18,7 +18,7 @@ Select: TypeAlias = Literal["last", "seen", "held-out", "oracle"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions(Machine):
-    """How to train, whatever the method."""
+    """The options of training that hold for every method."""
 
     protocol: Annotated[str, "a protocol by name (see `unseen list protocols`) or a YAML file"] = "denoise"
     backbone: Annotated[str, "network, with settings: rrdb_small:features=24,blocks=3"] = "rrdb_small"
@@ -51,12 +51,12 @@ class TrainingOptions(Machine):
     ] = "last"
     validations: Annotated[int, Ge(1), "how often to validate, and to save for --resume, in a run"] = 10
     diagnose: Annotated[
-        int, Ge(0), "look at gradients and net bias every so many steps, beside the budget; 0 never does"
+        int, Ge(0), "diagnose gradients and net bias once in this many steps, outside the budget; 0: never"
     ] = 0
 
     @property
     def limit(self) -> Budget:
-        """The budget with its unit. Raises UserError if `budget` is none."""
+        """The budget with its unit. Raises UserError if `budget` cannot be read as an amount."""
         return Budget.parse(self.budget)
 
     def check(self) -> None:

@@ -1,7 +1,7 @@
-"""Diagnoses that may tell why one method generalises and another does not.
+"""Diagnoses that may explain why one method generalises and another does not.
 
-A diagnosis is no training: a copy of the objective is asked, so that nothing is counted, and parameters, method and
-the state of the method stay as they are.
+A diagnosis does not change the training: it evaluates a copy of the objective, so that nothing is counted, and leaves
+parameters, method and the state of the method as they are.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ IMAGES = 4
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What a network at θ does on one episode, in plain numbers that can be written as JSON.
+    """The diagnosis of a network at θ on one episode, in plain numbers that can be written as JSON.
 
     Attributes:
         gradient_cosine: mean over pairs of confounders of cos(∇L_i, ∇L_j), in [−1, 1]: 1 where all gradients agree,
             below 0 where a step that helps one confounder harms another. None where fewer than two confounders have a
             gradient above zero.
         losses: the loss L by the name of the confounder; by its position, from 0, where it has no name.
-        distance: ‖θ − θ_0‖ / ‖θ_0‖, how far training has come from the start θ_0.
-        net_biases: the value of `net_bias` by confounder likewise. None where a layer has no forward-mode derivative.
+        distance: ‖θ − θ_0‖ / ‖θ_0‖, the relative distance from the start of training θ_0.
+        net_biases: the value of `net_bias`, with the same keys as `losses`. None where a layer has no forward-mode
+            derivative.
     """
 
     gradient_cosine: float | None
@@ -58,20 +59,21 @@ def diagnose(objective: Objective, params: Params, start: Params, episode: Episo
     Raises:
         KeyError: `start` lacks one of `params`.
     """
-    aside = copy.copy(objective)
-    aside.tally = Tally()
+    uncounted = copy.copy(objective)
+    uncounted.tally = Tally()
     names = [batch.name or str(i) for i, batch in enumerate(episode.confounders)]
     losses = {}
     directions = zeros_like(params)  # Σ_i ∇L_i / ‖∇L_i‖
     n = 0
     for name, batch in zip(names, episode.confounders, strict=True):
-        loss, slope = loss_and_gradient(aside, params, batch)
+        loss, slope = loss_and_gradient(uncounted, params, batch)
         losses[name] = float(loss)
         if length := norm(slope):
             n += 1
             accumulate(directions, slope, divisor=length)
     try:
-        biases = {name: net_bias(aside, params, batch) for name, batch in zip(names, episode.confounders, strict=True)}
+        batches = zip(names, episode.confounders, strict=True)
+        biases = {name: net_bias(uncounted, params, batch) for name, batch in batches}
     except RuntimeError:  # an autograd function of the network's own that is differentiable backwards alone
         biases = None
     # ‖Σ_i u_i‖² of unit vectors u_i is n and the cosine of every ordered pair.
@@ -80,15 +82,15 @@ def diagnose(objective: Objective, params: Params, start: Params, episode: Episo
 
 
 def net_bias(objective: Objective, params: Params, batch: Batch) -> float:
-    """‖b_y‖ / ‖f(y)‖, averaged over the first `IMAGES` distorted images y of a batch.
+    """The relative net bias ‖b_y‖ / ‖f(y)‖, averaged over the first `IMAGES` distorted images y of a batch.
 
-    Around y the network is affine to first order: f(y) = A_y y + b_y with A_y = J_f(y), and b_y its net bias, what it
-    adds whatever it is shown. Networks fail beyond the noise that they were trained on where b_y takes over; without
-    additive constants b_y = 0 (Mohan, Kadkhodaie, Simoncelli, Fernandez-Granda: Robust and interpretable blind image
-    denoising via bias-free convolutional neural networks, ICLR 2020). There it stands beside the residual y − f(y);
-    here beside f(y), which is there at any scale of enlargement.
+    Around y the network is affine to first order: f(y) = A_y y + b_y with A_y = J_f(y). b_y, the net bias, is the share
+    of the output that does not scale with the input. Networks fail beyond the noise that they were trained on where b_y
+    dominates; without additive constants b_y = 0 (Mohan, Kadkhodaie, Simoncelli, Fernandez-Granda: Robust and
+    interpretable blind image denoising via bias-free convolutional neural networks, ICLR 2020). The paper divides by
+    the residual y − f(y); here ‖f(y)‖ divides, which exists for networks that enlarge, too.
 
-    One forward pass that carries a derivative along y, counted as a forward pass, whatever the size of J_f.
+    Costs one forward pass that carries a derivative along y, counted as a forward pass, whatever the size of J_f.
 
     Raises:
         RuntimeError: a layer has no forward-mode derivative.
@@ -98,7 +100,7 @@ def net_bias(objective: Objective, params: Params, batch: Batch) -> float:
     def restore(images: Tensor) -> Tensor:
         return objective.restore(params, Batch(images, few.clean))
 
-    # PyTorch itself uses what it warns of, the first time.
+    # PyTorch warns here, the first time, of a deprecated function that PyTorch itself calls.
     with torch.no_grad(), warnings.catch_warnings(action="ignore", category=FutureWarning):
         restored, along = jvp(restore, (few.distorted,), (few.distorted,))[:2]
     bias, output = ((restored - along).flatten(1).norm(dim=1), restored.flatten(1).norm(dim=1))

@@ -1,7 +1,7 @@
 """Several processes that train one network, started by torchrun: their gradients are averaged.
 
-No wrapper around the network: gradients come from `torch.autograd.grad`, which the hooks of
-DistributedDataParallel do not see, so they are averaged here, explicitly.
+There is no wrapper around the network: gradients come from `torch.autograd.grad`, which does not run the hooks of
+DistributedDataParallel, so that the gradients are averaged here, explicitly.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Ranks:
 
     Attributes:
         rank: the number of this process, from 0.
-        world: how many processes there are.
+        world: the number of processes.
     """
 
     rank: int = 0
@@ -38,34 +38,34 @@ class Ranks:
         means = torch.split(flat / self.world, [value.numel() for value in gradients.values()])
         return {name: mean.view_as(gradients[name]) for name, mean in zip(gradients, means, strict=True)}
 
-    def any(self, here: bool) -> bool:
-        """Whether `here` is true in any process: all processes must stop together."""
+    def any(self, flag: bool) -> bool:
+        """Whether `flag` is true in any process, so that all processes stop together."""
         if self.world == 1:
-            return here
-        flag = torch.tensor(float(here), device="cuda" if dist.get_backend() == "nccl" else "cpu")
-        dist.all_reduce(flag)
-        return bool(flag > 0)
+            return flag
+        total = torch.tensor(float(flag), device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.all_reduce(total)
+        return bool(total > 0)
 
-    def min(self, here: int) -> int:
-        """The smallest `here` of all processes."""
+    def min(self, value: int) -> int:
+        """The smallest `value` of all processes."""
         if self.world == 1:
-            return here
-        least = torch.tensor(here, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+            return value
+        least = torch.tensor(value, device="cuda" if dist.get_backend() == "nccl" else "cpu")
         dist.all_reduce(least, dist.ReduceOp.MIN)
         return int(least)
 
-    def max(self, here: float) -> float:
-        """The largest `here` of all processes."""
+    def max(self, value: float) -> float:
+        """The largest `value` of all processes."""
         if self.world == 1:
-            return here
-        most = torch.tensor(here, dtype=torch.float64, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+            return value
+        most = torch.tensor(value, dtype=torch.float64, device="cuda" if dist.get_backend() == "nccl" else "cpu")
         dist.all_reduce(most, dist.ReduceOp.MAX)
         return float(most)
 
 
 @contextmanager
 def process_group(device: str) -> Iterator[Ranks]:
-    """Join the processes that torchrun started together with this one; without torchrun, this one is alone."""
+    """Join the processes that torchrun started together with this process; without torchrun, return this one alone."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield Ranks()

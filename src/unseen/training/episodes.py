@@ -30,14 +30,14 @@ def draw_episode(
     Each batch is drawn when the method first asks for it, by a generator of its own.
 
     Args:
-        confounders: the set D.
-        patches: where clean patches are drawn from.
-        batch: images in a batch.
+        confounders: the set D of the paper, n confounders.
+        patches: the source of clean patches.
+        batch: the number of images in a batch.
         content: `counterfactual` gives every confounder the same clean patches, as the paper's principle asks;
             `independent` gives each confounder its own, as the published code did. The noise is independent either
             way, and recorded pairs bring their own content.
         key: (seed, rank, step), from which every random draw descends.
-        device: where the batches are wanted.
+        device: the device of the batches.
     """
     seed, rank, step = key
 

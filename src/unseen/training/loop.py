@@ -1,4 +1,4 @@
-"""The training loop: episode, gradient, step, what is observed after it, until the budget is spent."""
+"""The training loop: draw an episode, take the method's gradient, step, observe, until the budget is spent."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def train(config: TrainConfig, stop: Event, *, resume: bool = False) -> Training
     time the learning rate follows the clock, and two trainings are never quite alike.
 
     Args:
-        config: what to train, and where; `device` and `threads` resolved.
-        stop: ends the training after the step in hand, all of it saved, once it is set.
-        resume: go on from the state in the folder.
+        config: the options of the training; `device` and `threads` resolved.
+        stop: once set, the training ends after the current step, with everything saved.
+        resume: whether to go on from the state in the folder.
 
     Returns:
-        The state at the end: what was spent, the learning curve, whether the budget is spent.
+        The state at the end: the amount spent, the learning curve, and whether the whole budget is spent.
 
     Raises:
         UserError: something that the configuration names cannot be used.
-        Diverged: the loss became infinite or no number.
+        Diverged: the loss became infinite or NaN.
     """
     run = TrainingRun.of(config)
     title, amount = f"{config.method}, seed {config.seed}", config.limit.amount
@@ -59,7 +59,7 @@ def train(config: TrainConfig, stop: Event, *, resume: bool = False) -> Training
 
 
 def next_episode(run: TrainingRun, state: TrainingState, ranks: Ranks) -> Episode:
-    """Draw the episode of the coming step; drawn twice, the episode is the same."""
+    """Draw the episode of the coming step; a second draw gives the same episode."""
     config = run.config
     key = (config.seed, ranks.rank, state.step)
     device = torch.device(config.device)

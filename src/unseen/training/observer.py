@@ -1,4 +1,4 @@
-"""What is observed and kept of a training between its steps: diagnoses, validation, saving, peak memory."""
+"""The observation of a training between its steps: diagnoses, validation, saving, peak memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Observer:
     def after_step(self, episode: Episode) -> None:
         """Diagnose and validate where one of them is due after a step."""
         state, config = self.state, self.run.config
-        if state.step == 1:  # not before: a training that is refused leaves an earlier one as it was
+        if state.step == 1:  # not before: a refused training must leave an earlier one in the folder as it was
             start_folder(self.run, self.ranks)
         diagnosis_due = config.diagnose > 0 and state.step % config.diagnose == 0
         validation_due = state.validation_due(config)
@@ -41,7 +41,7 @@ class Observer:
             self._diagnose(episode)
         if validation_due:
             self.validate(episode.notes)
-        self.memory.restart()  # neither is part of what the steps take
+        self.memory.restart()  # the memory of diagnosis and validation does not count as that of the steps
 
     def finish(self) -> None:
         """Save the training; if its budget is spent, validate once more and measure the weights that are kept."""

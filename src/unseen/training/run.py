@@ -24,7 +24,7 @@ from .validation import Validation
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """All that a configuration names, built and checked: what the training loop works with.
+    """The objects of one training, built from its configuration and checked: the training loop works with them.
 
     Attributes:
         config: the configuration, `device` and `threads` resolved.
@@ -33,13 +33,13 @@ class TrainingRun:
         method: the training method.
         network: the network, on its device.
         parameters: the parameters that are trained, by name.
-        start: their values before the first step; empty if no diagnosis asks for them.
+        start: the values of `parameters` before the first step; empty if the run makes no diagnoses.
         objective: the loss of the network as a function of its parameters.
         outer: the outer optimiser, Adam.
-        patches: where clean training patches are drawn from.
+        patches: the source of clean training patches.
         validation: the validation photographs with their levels.
         data: digest of the training photographs.
-        photographs: how many photographs are trained on, validation left out.
+        photographs: the number of training photographs, without those of validation.
         skipped: files that could not be read, each with its reason.
     """
 
@@ -109,7 +109,7 @@ class TrainingRun:
 
 
 def refuse_unsuitable(run: TrainingRun, batch: Batch) -> None:
-    """Refuse a network that is no function of its input, or that the method cannot differentiate as often as it must.
+    """Refuse a network that is not a function of its input, or that does not suit the method.
 
     Args:
         run: the training that is about to begin.
@@ -131,7 +131,7 @@ def refuse_unsuitable(run: TrainingRun, batch: Batch) -> None:
 
 
 def tested_network(run: TrainingRun) -> nn.Module:
-    """The network with the weights that stand for the training so far: its own, unless the method averages them."""
+    """The network to validate and save: with its own weights, or with their average if the method keeps one."""
     weights = run.method.weights(run.parameters)
     if weights is run.parameters:
         return run.network

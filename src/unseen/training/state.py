@@ -30,28 +30,28 @@ DIAGNOSES = "diagnostics.jsonl"
 
 
 class Diverged(UserError):  # noqa: N818 (a state of affairs, as in `except Diverged`)
-    """A loss that is infinite or no number."""
+    """Error for a loss that became infinite or NaN."""
 
 
 @dataclass
 class TrainingState:
-    """How far a training has come: all of it but the tensors; written to resume.safetensors under these names.
+    """The progress of a training, without its tensors; written to resume.safetensors under these names.
 
     Attributes:
-        step: outer steps taken.
-        images: images that went forward and backward: gradient evaluations times the batch size.
-        seconds: time spent in steps.
-        waiting: the part of `seconds` in which images were drawn and distorted, and nothing was learned.
+        step: the number of outer steps taken.
+        images: the number of images that went forward and backward: gradient evaluations times the batch size.
+        seconds: the time spent in steps.
+        waiting: the time within `seconds` that went into drawing and distorting images.
         loss: sum of the losses since the last validation.
         calls: number of the losses since the last validation.
-        memory: the most that the steps took at once, MiB; 0 where the system does not tell.
+        memory: the peak memory of the steps, MiB; 0 where the system does not measure it.
         best: the best PSNR so far of the split by which weights are chosen, dB.
         finished: whether the budget is spent.
-        processes: how many processes train together.
+        processes: the number of processes that train together.
         protocol: hash of the protocol.
         data: digest of the training photographs.
         log: the learning curve, one point a validation.
-        diagnoses: the diagnoses that were asked for.
+        diagnoses: the diagnoses so far, if the options ask for any.
     """
 
     step: int = 0
@@ -74,7 +74,7 @@ class TrainingState:
         return self.images / config.batch
 
     def budget_spent(self, config: TrainConfig) -> float:
-        """What was spent so far, in the budget's own unit: gradient evaluations or seconds."""
+        """The amount spent so far, in the budget's own unit: gradient evaluations or seconds."""
         return self.seconds if config.limit.unit == "seconds" else self.evaluations_spent(config)
 
     def affords_a_step(self, config: TrainConfig) -> bool:
@@ -85,27 +85,27 @@ class TrainingState:
         return self.images * (steps + 1) <= amount * config.batch * steps  # whole numbers, no rounding
 
     def validation_due(self, config: TrainConfig) -> bool:
-        """Whether the next share of the budget is spent: validations stand at equal shares, resumed or not."""
+        """Whether the next validation is due: validations come at equal shares of the budget, resumed or not."""
         return self.budget_spent(config) >= config.limit.amount * (len(self.log) + 1) / config.validations
 
     @contextmanager
     def timed(self, ranks: Ranks) -> Iterator[None]:
-        """Add the time that the body takes to `seconds`: that of the slowest process, so that all processes agree."""
+        """Add the time of the `with` body to `seconds`: the slowest process's time, so that all processes agree."""
         started = time.perf_counter()
         yield
         self.seconds += ranks.max(time.perf_counter() - started)
 
     def account(self, config: TrainConfig, tally: Tally, waiting: float, world: int) -> None:
-        """Enter one step.
+        """Add one step to the counts.
 
         Args:
             config: the configuration of the training.
-            tally: what the step asked of the objective, in this process.
-            waiting: seconds in which the step drew images.
-            world: how many processes took the step.
+            tally: the work of the objective in this step, in this process.
+            waiting: the seconds that the step spent on drawing images.
+            world: the number of processes that took the step.
 
         Raises:
-            Diverged: the loss is infinite or no number.
+            Diverged: the loss is infinite or NaN.
             UserError: one step costs more than the whole budget.
         """
         self.step += 1
@@ -114,9 +114,9 @@ class TrainingState:
         self.loss += float(tally.loss)
         self.waiting += waiting
         if not math.isfinite(self.loss):
-            kept = "what was saved before is kept" if self.log else "nothing was saved yet"
+            saved = "what was saved before is kept" if self.log else "nothing was saved yet"
             remedy = "lower lr or inner_lr, in a study with another --out"
-            raise Diverged(f"lr: {config.method} diverged at step {self.step}, {kept}; {remedy}")
+            raise Diverged(f"lr: {config.method} diverged at step {self.step}, {saved}; {remedy}")
         cost = tally.images * world / config.batch
         if config.limit.unit == "evaluations" and cost > config.limit.amount:
             raise UserError(f"budget: {config.budget} is below one step of {config.method}, which takes {cost:g}")
@@ -128,7 +128,7 @@ def new_state(run: TrainingRun, ranks: Ranks) -> TrainingState:
 
 
 def load_run(run: TrainingRun, ranks: Ranks) -> TrainingState:
-    """Put network, optimisers and method back to where `save_run` left them, and return the state.
+    """Restore network, optimisers and method from the files of `save_run`, and return the state.
 
     Raises:
         UserError: the folder holds no state, or one of another training, protocol, data or number of processes.
@@ -156,13 +156,13 @@ def load_run(run: TrainingRun, ranks: Ranks) -> TrainingState:
 
 
 def save_run(run: TrainingRun, state: TrainingState, ranks: Ranks, keep_weights: bool) -> None:
-    """Save all that a stop must leave behind: each process its own state, the first process the rest.
+    """Save all files from which the training can go on: each process saves its own state, the first process the rest.
 
     Args:
         run: the training.
-        state: its state.
+        state: the state of the training.
         ranks: the processes of the training.
-        keep_weights: whether the checkpoint is to hold the weights of this moment.
+        keep_weights: whether to write the current weights into the checkpoint.
     """
     folder = run.config.folder
     groups = {
@@ -176,7 +176,7 @@ def save_run(run: TrainingRun, state: TrainingState, ranks: Ranks, keep_weights:
             write_text(folder / DIAGNOSES, "".join(json.dumps(diagnosis) + "\n" for diagnosis in state.diagnoses))
         if keep_weights or not (folder / CHECKPOINT).exists():
             save_checkpoint(folder / CHECKPOINT, tested_network(run).state_dict(), card_of(run, state))
-    save_state(state_file(folder, ranks.rank), groups, asdict(state))  # last: it says that the rest is there
+    save_state(state_file(folder, ranks.rank), groups, asdict(state))  # last: its presence means that the rest is saved
 
 
 def card_of(run: TrainingRun, state: TrainingState) -> Card:
@@ -193,7 +193,7 @@ def card_of(run: TrainingRun, state: TrainingState) -> Card:
 
 
 def start_folder(run: TrainingRun, ranks: Ranks) -> None:
-    """Remove what an earlier training left in the folder, and write the configuration of this one."""
+    """Remove the files of an earlier training from the folder, and write the configuration of this one."""
     folder = run.config.folder
     of_all = [CHECKPOINT, LOG, DIAGNOSES] if ranks.rank == 0 else []
     for name in [*of_all, state_file(folder, ranks.rank).name]:
@@ -208,7 +208,7 @@ def state_file(folder: Path, rank: int) -> Path:
 
 
 def holds_a_run(folder: Path) -> bool:
-    """Whether a training was begun in a folder, so that something of it can be lost."""
+    """Whether the folder holds the state of a training, begun or finished, which could be lost."""
     return state_file(folder, 0).exists()
 
 
@@ -224,7 +224,7 @@ def is_finished(folder: Path) -> bool:
 def is_of(run: TrainConfig) -> bool:
     """Whether the folder that `run` names holds this very training, begun or finished.
 
-    Other trainings may lie there: a study that was overwritten leaves its folders.
+    The folder may hold another training: a study that was overwritten leaves its folders.
     """
     path = run.folder / CONFIG
     return holds_a_run(run.folder) and path.exists() and load_config(path) | {"out": run.out} == asdict(run)

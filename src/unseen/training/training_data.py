@@ -1,4 +1,4 @@
-"""What a method learns from: the protocol, the photographs and the recorded pairs that the options name."""
+"""The data that a method learns from: the protocol, the photographs and the recorded pairs that the options name."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def protocol_of(config: TrainingOptions) -> Protocol:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a method learns from under a protocol.
+    """The photographs and confounders that a method learns from under a protocol.
 
     Attributes:
         split: the clean photographs, for training and for validation.
-        pairs: the recorded pairs likewise, by the name of their set.
+        pairs: the recorded pairs, for training and for validation, by the name of their set.
         trained: the confounders that the method trains on, recorded ones without their patches.
     """
 
@@ -49,12 +49,12 @@ class TrainingData:
         """Load all that the options name and the method may see; no photograph is on both sides of the split.
 
         Raises:
-            UserError: a folder cannot be used, or pairs that the protocol needs are not given; names the field.
+            UserError: a folder cannot be used, or pairs that the protocol needs are missing; names the field.
         """
         trained = protocol.training_confounders(method.sees_unseen)
         wanted = dict.fromkeys(c.degree for c in (*trained, *protocol.held_out) if isinstance(c, Recorded))
-        known = protocol.recorded()
-        pairs = recorded_pairs(config.pairs, list(wanted), known, protocol.scale, protocol.enlarged_by)
+        sets = protocol.recorded()
+        pairs = recorded_pairs(config.pairs, list(wanted), sets, protocol.scale, protocol.enlarged_by)
         clean = training_photos(config.data)
         held = [photo for split in (clean, *pairs.values()) for photo in split.validation]
         apart = {name: replace(split, train=without_copies_of(split.train, held)) for name, split in pairs.items()}
@@ -84,7 +84,7 @@ def training_data_by_view(
     config: TrainingOptions, protocol: Protocol, methods: Sequence[Method]
 ) -> dict[bool, TrainingData]:
     """The training data of a study: for methods that see seen levels alone (False), or unseen ones too (True)."""
-    if not protocol.recorded():  # then all see the same photographs
+    if not protocol.recorded():  # then all methods see the same photographs
         methods = [*methods][:1]
     loaded = {method.sees_unseen: TrainingData.of(config, protocol, method) for method in methods}
     first = next(iter(loaded.values()))
@@ -92,10 +92,10 @@ def training_data_by_view(
 
 
 def trained_on(card: Card, protocol_confirmed: str, method_confirmed: str) -> list[Photo] | str:
-    """The photographs that a network was trained on, or why they cannot be told.
+    """The photographs that a network was trained on, or the reason why they cannot be determined.
 
-    Code that a card names is not imported on the card's word: a method of the user's own, or a protocol file, must be
-    the confirmed one.
+    Code is not imported because a card names it: a method of the user's own, or a protocol file, must be one that the
+    user has confirmed.
 
     Args:
         card: the card of the network.
@@ -103,7 +103,7 @@ def trained_on(card: Card, protocol_confirmed: str, method_confirmed: str) -> li
         method_confirmed: the method that the user named; empty if none.
 
     Returns:
-        The photographs; a reason in words where they are not at hand, have changed, or need a confirmation.
+        The photographs; or a reason in words where they are not at hand, have changed, or need a confirmation.
     """
     options = {f.name: card.config[f.name] for f in fields(TrainingOptions) if f.name in card.config}
     named = card.config["method"]

@@ -1,4 +1,4 @@
-"""Validation on photographs of the training side: to choose weights by, and to measure a first card on."""
+"""Validation on photographs of the training side: it chooses weights, and measures the quality in the first card."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Validation:
     """Centres of the validation photographs, to be restored under the levels of a protocol.
 
     Attributes:
-        crops: the centres, each after the name of its data set.
-        protocol: the protocol that is trained under.
-        oracle: whether unseen levels are measured too, those that can be made. Otherwise `measure` looks at seen and
+        crops: pairs of the name of a data set and the centre of one of its photographs.
+        protocol: the protocol of the training.
+        oracle: whether `measure` includes unseen levels, those that can be made. Otherwise it measures seen and
             held-out levels alone.
     """
 
@@ -52,10 +52,10 @@ class Validation:
         Args:
             photos: clean validation photographs.
             pairs: validation pairs, by the name of their set.
-            protocol: the protocol that is trained under.
-            oracle: whether unseen levels are measured too.
+            protocol: the protocol of the training.
+            oracle: whether `measure` includes unseen levels.
             size: the largest side of a centre, pixels.
-            most: how many photographs are taken at most, and how many pairs of each set.
+            most: the largest number of photographs, and of pairs of each set.
         """
         size -= size % protocol.step
         sets = [(VALIDATION, trimmed(photos, protocol.step)), *pairs.items()]
@@ -63,7 +63,7 @@ class Validation:
         return cls(crops, protocol, oracle)
 
     def measure(self, network: nn.Module, device: str) -> dict[Split, float]:
-        """The mean PSNR of a network over crops and levels, in dB, for each split that may be looked at."""
+        """The mean PSNR of a network over crops and levels, in dB, for each split that may be measured."""
         convention = self.protocol.convention
         psnr_by_split: dict[Split, list[float]] = {}
         for dataset, crop in self.crops:
@@ -78,8 +78,8 @@ class Validation:
     def quality(self, network: nn.Module, device: str) -> list[Quality]:
         """The quality of a network under every level that can be made, unseen levels too.
 
-        For a card, at the end of a training, when nothing is left to be chosen. With one photograph there is no
-        interval, and no level is called safe: parts of one photograph are no other photographs.
+        Meant for a card, at the end of a training, when no choice is left that could depend on unseen levels. With one
+        photograph there is no interval, and no level is called safe: crops of one photograph would not be independent.
         """
         psnr_pairs: dict[Level, list[tuple[float, float]]] = {}
         noise_levels: dict[Level, list[float]] = {}
