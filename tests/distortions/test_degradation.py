@@ -96,7 +96,7 @@ def test_photographs_are_cut_to_a_multiple_of_the_scale(unseen: CommandLine, tmp
     folder = photographs(tmp_path / "photos", "a.png", size=(23, 30))
     Image.new("RGB", (40, 3)).save(folder / "flat.png")
     told = unseen("degrade", folder, "--distortion", "downsample:4,area", "--out", tmp_path / "out", code=1)
-    assert told.err == "skipped flat.png: smaller than 4×4 pixels, which become one\n"
+    assert told.err == "skipped flat.png: smaller than 4×4 pixels, the size that shrinks to one pixel\n"
     found = np.asarray(Image.open(tmp_path / "out" / "a.png")).astype(float)
     clean = np.asarray(Image.open(folder / "a.png")).astype(float)[:20, :28]
     means = clean.reshape(5, 4, 7, 4, 3).mean(axis=(1, 3))
@@ -168,7 +168,7 @@ def test_the_last_line_of_a_copy_that_was_replaced_counts(tree: Path, unseen: Co
         ("--distortion jpeg:30", "give a photo; unseen degrade --help says more"),
         ("{photos} --distortion gausian_noise:30 --out new", "distortion: 'gausian_noise' is none of gaussian_noise, "),
         ("{photos} --distortion gaussian_noise:-1 --out new", "sigma -1.0 is not within 0 to 255"),
-        ("{photos} --distortion pairs:sidd --out new", "'pairs:sidd': recorded pairs are there already"),
+        ("{photos} --distortion pairs:sidd --out new", "'pairs:sidd': recorded pairs cannot be made"),
         ("{photos} --distortion jpeg:30", "out: no folder given"),
         ("{photos} --out new", "distortion: none given; one is gaussian_noise:30"),
         ("{photos} --out new --distortion jpeg:30 jpeg:40", "distortion: several given; ' > ' joins them"),

@@ -81,7 +81,7 @@ def test_a_text_may_hold_a_sign(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_recorded_pairs_are_made_of_no_photograph() -> None:
     for spec in ("pairs:sidd", "jpeg:30 > pairs:sidd"):
-        with pytest.raises(UserError, match=r"^distortion: 'pairs:sidd': recorded pairs are there already"):
+        with pytest.raises(UserError, match=r"^distortion: 'pairs:sidd': recorded pairs cannot be made"):
             parse_distortion(spec, "distortion")
 
 

@@ -1,4 +1,4 @@
-"""Distortions g(I_c, d): what turns the clean image I_c into a distorted one, d being the drawn parameters."""
+"""Distortions g(I_c, d), which turn the clean image I_c into a distorted one; d are the drawn parameters."""
 
 from collections.abc import Callable
 

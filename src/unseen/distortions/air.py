@@ -1,4 +1,4 @@
-"""Distortions by what is in the air between scene and camera."""
+"""Distortions by haze in the air between scene and camera."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Haze(Distortion):
         beta: scattering coefficient β in units of one over the mean depth: exp(-β) of the light comes through from a
             point at mean depth. 0 (clear) to 100, or a range. RESIDE (Li et al. 2019) hazes its indoor set with 0.6 to
             1.8.
-        airlight: A, gray, in the units of the image, 0 to 1, or a range. RESIDE has 0.7 to 1.
+        airlight: a, gray, in the units of the image, 0 to 1, or a range. RESIDE has 0.7 to 1.
 
     Raises:
         ValueError: for values outside these ranges.
@@ -76,8 +76,8 @@ def veil(scene: Tensor, transmission: Tensor, airlight: Tensor) -> Tensor:
 def scene_depth(seeds: Tensor, like: Tensor) -> Tensor:
     """Make up a depth map (n, 1, H, W) for images (n, C, H, W), of mean 1 over all seeds, within 0.1 to 1.9.
 
-    The depth falls evenly from 1.5 at the top edge to 0.5 at the bottom edge, as that of ground does which is seen from
-    a little above. Smooth hills are added, drawn from one seed per image: values within ±0.2 on a grid of 4 by 4.
+    The depth falls evenly from 1.5 at the top edge to 0.5 at the bottom edge, like the depth of ground seen from a
+    little above. Smooth hills are added, drawn from one seed per image: values within ±0.2 on a grid of 4 by 4.
     """
     n, _, height, width = like.shape
     grid = 2 * uniform_fields(seeds, like.new_empty(n, 1, 4, 4)) - 1

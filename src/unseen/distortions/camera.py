@@ -1,4 +1,4 @@
-"""The noise of a camera: made on the sensor, and shaped by demosaicking and by the response curve."""
+"""Camera noise: made on the sensor, and shaped by demosaicking and by the response curve."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class CameraNoise(Distortion):
     """Shot and read noise under a Bayer mosaic and a camera's response curve (Guo et al. 2019, CBDNet, section 3.1).
 
     y = f(DM(M(L + n))), L = f⁻¹(x): the response f is undone; noise n of zero mean, with a variance that depends on the
-    light L, is added; one colour per pixel is kept (M); the others are interpolated (DM); and f is applied again. What
-    DM does to the clean image is part of the distortion. RGB in [0, 1] only.
+    light L, is added; one colour per pixel is kept (M); the others are interpolated (DM); and f is applied again. The
+    errors of DM on the clean image belong to the distortion. RGB in [0, 1] only.
 
     The three `convention`s have the same letters in CBDNet and are not compatible:
 
@@ -89,10 +89,10 @@ class CameraNoise(Distortion):
 
     @property
     def degree(self) -> Range:
-        """Standard deviation that a flat mid-gray (0.5) gets, in gray levels of 255, to two decimals.
+        """Standard deviation of the noise on a flat mid-gray (0.5), in gray levels of 255, to two decimals.
 
         To first order in the noise, without clipping, for the middle of the range of `gamma`: comparable between
-        conventions, and with the σ of Gaussian noise. A range where shot or read is one.
+        conventions, and with the σ of Gaussian noise. A range where shot or read is a range.
         """
         (low_shot, high_shot), (low_read, high_read) = ends(self.shot), ends(self.read)
         low, high = self._sigma_of_gray(low_shot, low_read), self._sigma_of_gray(high_shot, high_read)
@@ -105,7 +105,7 @@ class CameraNoise(Distortion):
 
     @property
     def spans(self) -> tuple[Range | str, ...]:
-        """Shot, read and gamma: one degree can come from many of them."""
+        """Shot, read and gamma, since different combinations can have the same degree."""
         return self.shot, self.read, self.gamma
 
     @property
@@ -158,8 +158,8 @@ class CameraNoise(Distortion):
         slope = (0.5 + OFFSET_PER_GAMMA * (float(gamma) - 1)) / (
             float(gamma) * light
         )  # of the response, where it is 0.5
-        kept = 1 if self.bayer == "none" else DEMOSAICKED
-        return round(255 * slope * math.sqrt(kept * noise_variance(self.convention, light, shot, read)), 2)
+        share = 1 if self.bayer == "none" else DEMOSAICKED
+        return round(255 * slope * math.sqrt(share * noise_variance(self.convention, light, shot, read)), 2)
 
     def _clipped(self, images: Tensor) -> Tensor:
         return images.clamp(0, 1) if self.clip else images
@@ -197,20 +197,20 @@ def response(light: Tensor, gamma: Tensor) -> Tensor:
 
 
 def inverse_response(images: Tensor, gamma: Tensor) -> Tensor:
-    """Compute in closed form the light L that the values f(L) of `response` came from."""
+    """Invert `response` in closed form: compute the light L from values f(L)."""
     exponent, offset, knee, slope = (per_image(value, images) for value in _curve(gamma))
     curved = power((images.clamp(min=knee * slope) + offset) / (1 + offset), exponent)
     return torch.where(images < knee * slope, images / slope, curved)
 
 
 def _curve(gamma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return exponent and offset of the power, and the place and slope with which the line from black touches it."""
+    """Return exponent and offset of the power, and the light at which the line from black meets it and its slope."""
     offset = OFFSET_PER_GAMMA * (gamma - 1)
     knee = (OFFSET_PER_GAMMA * gamma / (1 + offset)) ** gamma
     return gamma, offset, knee, OFFSET_PER_GAMMA / knee
 
 
-# Sites of the pattern rggb, in reading order: red, green beside red, green beside blue, blue.
+# Sites of the pattern rggb, row by row: red, green beside red, green beside blue, blue.
 CHANNEL_AT_SITE = torch.tensor([0, 1, 1, 2])
 # For each site, which of `demosaic`'s five estimates its red, its green and its blue are.
 ESTIMATES_AT_SITE = torch.tensor([[0, 1, 4], [2, 0, 3], [3, 0, 2], [4, 1, 0]])

@@ -14,12 +14,12 @@ from .distortion import Distortion, Parameters, degree_in_words
 
 
 def prefixed(prefix: str, parameters: Parameters) -> Parameters:
-    """Name one component's parameters as the whole composition does: prefix, dot, name."""
+    """Rename one component's parameters to the names in the whole composition: prefix, dot, name."""
     return {f"{prefix}.{name}": values for name, values in parameters.items()}
 
 
 def unprefixed(prefix: str, parameters: Parameters) -> Parameters:
-    """Take one component's parameters out of the whole composition's, named as the component names them."""
+    """Select one component's parameters from the whole composition's, and remove the prefix from their names."""
     start = f"{prefix}."
     return {name.removeprefix(start): v for name, v in parameters.items() if name.startswith(start)}
 
@@ -61,19 +61,19 @@ class Composition(Distortion):
             drawn |= prefixed(str(i), component.sample(generator, n))
         return drawn
 
-    def apply_part(self, i: int, images: Tensor, parameters: Parameters) -> Tensor:
-        """Apply component `i` to images (n, C, H, W), by its share of the composition's parameters."""
+    def apply_component(self, i: int, images: Tensor, parameters: Parameters) -> Tensor:
+        """Apply component `i` to images (n, C, H, W), by its own among the composition's parameters."""
         return self.parts[i].apply(images, unprefixed(str(i), parameters))
 
     def apply_each(self, picks: Tensor, images: Tensor, parameters: Parameters) -> Tensor:
-        """Apply component picks[j] to image j, all images of one component as one batch. picks: int64 (n,)."""
-        rows, pieces = [], []
+        """Apply component picks[j] to image j; all images of one component form one batch. picks: int64 (n,)."""
+        indices, pieces = [], []
         for i in sorted(set(picks.tolist())):
             chosen = (picks == i).nonzero().flatten()
             own = {name: values[chosen.to(values.device)] for name, values in parameters.items()}
-            pieces.append(self.apply_part(i, images[chosen.to(images.device)], own))
-            rows.append(chosen)
-        return torch.cat(pieces)[torch.cat(rows).argsort().to(images.device)]
+            pieces.append(self.apply_component(i, images[chosen.to(images.device)], own))
+            indices.append(chosen)
+        return torch.cat(pieces)[torch.cat(indices).argsort().to(images.device)]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Sequence(Composition):
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         """Apply the components one after the other."""
         for i in range(len(self.parts)):
-            clean = self.apply_part(i, clean, parameters)
+            clean = self.apply_component(i, clean, parameters)
         return clean
 
 
@@ -126,7 +126,7 @@ class RandomOrder(Composition):
         return [links for order in permutations(self.parts) for links in Sequence(order).alternatives]
 
     def overlaps(self, other: Distortion) -> bool:
-        """Compare as any distortion does; one order of this is enough where the other has every order."""
+        """Compare as any distortion does; with another random order, one order of this distortion is enough."""
         return other.overlaps(Sequence(self.parts)) if isinstance(other, RandomOrder) else super().overlaps(other)
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
@@ -146,7 +146,7 @@ class Choice(Composition):
     """One of the distortions, drawn for every image, evenly or by weight (as kernels in Wang et al. 2021).
 
     Attributes:
-        weights: one for each component, at least 0, of any sum above 0. None: all alike.
+        weights: one for each component, at least 0, of any sum above 0. None: equal weights.
 
     Raises:
         ValueError: for weights that do not fit, and for components that change the size differently.

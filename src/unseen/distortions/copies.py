@@ -27,11 +27,11 @@ from .spec import parse_distortion
 
 @dataclass(frozen=True)
 class DegradeReport:
-    """What came of making copies.
+    """The result of making degraded copies.
 
     Attributes:
         written: number of files written.
-        wanted: number of files asked for.
+        wanted: number of files to be written.
         skipped: the photographs that could not be used.
     """
 
@@ -46,7 +46,7 @@ class DegradeReport:
 def digest(pixels: Pixels) -> str:
     """Return the SHA-256 of an image, in hexadecimal digits.
 
-    Of the shape, such as "(480, 640, 3)", and then of the bytes, row by row, as RGB.
+    Hashed are the shape, such as "(480, 640, 3)", and then the bytes, row by row, as RGB.
     """
     return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
 
@@ -59,9 +59,9 @@ def degrade_pixels(
     Args:
         pixels: uint8 (H, W, 3) RGB. Where the distortion shrinks, the photograph is first cut to a multiple of its
             scale at right and bottom.
-        distortion: what is applied.
+        distortion: the distortion to apply.
         draws: generator of the parameters.
-        device: where it is computed.
+        device: device of the computation.
 
     Returns:
         The copy, uint8 (H', W', 3), smaller where the distortion shrinks; and the parameters that were drawn.
@@ -78,7 +78,7 @@ def distort_pixels(distortion: Distortion, pixels: Pixels, parameters: Parameter
     scale = distortion.scale
     height, width = (side // scale * scale for side in pixels.shape[:2])
     if not height * width:
-        raise ValueError(f"smaller than {scale}×{scale} pixels, which become one")
+        raise ValueError(f"smaller than {scale}×{scale} pixels, the size that shrinks to one pixel")
     return distortion.apply(to_tensor(pixels[:height, :width]).to(device), parameters).cpu()
 
 
@@ -86,8 +86,8 @@ def replay(pixels: Pixels, record: CopyRecord, device: str = "cpu") -> Pixels:
     """Make the copy that a record describes, from its parameters alone.
 
     Raises:
-        ValueError: where the photograph is another, where the parameters are not those of the distortion, and where the
-            copy does not come out as recorded: it is either the same, bit for bit, or none.
+        ValueError: where the photograph has changed, where the parameters do not fit the distortion, and where the copy
+            differs from the recorded one in any bit.
         UserError: for an unknown distortion.
     """
     if digest(pixels) != record.source_sha256:
@@ -101,12 +101,12 @@ def replay(pixels: Pixels, record: CopyRecord, device: str = "cpu") -> Pixels:
     if digest(copy) != record.sha256:
         raise ValueError(
             f"comes out otherwise than recorded, by unseen {record.version} (this is {__version__}); versions, devices "
-            "and numbers of threads may differ in the last bit"
+            "and numbers of threads can change the last bit"
         )
     return copy
 
 
-# ------------------------------------------------------------------------------------------ many of them
+# ------------------------------------------------------------------------------------------ many photographs
 
 
 def plan_copies(photos: Sequence[Path], ending: str = ".png") -> list[FileJob]:
@@ -117,15 +117,15 @@ def plan_copies(photos: Sequence[Path], ending: str = ".png") -> list[FileJob]:
 def make_copies(jobs: Sequence[FileJob], spec: str, out: Path, seed: int, device: str, stop: Event) -> DegradeReport:
     """Write a degraded copy of each photograph and its line of the sidecar.
 
-    What a photograph gets depends on the seed and its name alone, not on which other photographs there are.
+    The draws for a photograph depend on the seed and its name alone, not on the other photographs.
 
     Args:
         jobs: photographs, and the files to write.
         spec: the distortion, see `parse_distortion`.
         out: output folder.
-        seed: of all draws.
-        device: where it is computed.
-        stop: ends the work before the next photograph once it is set.
+        seed: seed of all draws.
+        device: device of the computation.
+        stop: once set, the work ends before the next photograph.
 
     Raises:
         UserError: for a spec that cannot be understood, and where `out` cannot be written.
@@ -143,7 +143,7 @@ def make_copies(jobs: Sequence[FileJob], spec: str, out: Path, seed: int, device
 
 
 def copy_generator(source: str, seed: int) -> torch.Generator:
-    """Return the generator from which the photograph of this name is degraded."""
+    """Return the generator of the draws for the photograph named `source`."""
     return generator(seed, "degrade", source)
 
 
@@ -153,15 +153,15 @@ def replay_copies(
     """Write every recorded copy again, and its line of a new sidecar.
 
     Args:
-        jobs: one for each record that has a photograph, its `file` the record's.
-        records: by file.
+        jobs: one for each record with a photograph; `file` is that of the record.
+        records: the records by file.
         out: output folder.
-        device: where it is computed.
-        stop: ends the work before the next photograph once it is set.
+        device: device of the computation.
+        stop: once set, the work ends before the next photograph.
 
     Returns:
         A report whose skipped files include records without a photograph, photographs that have changed, and copies
-        that do not come out bit for bit.
+        that differ from the recorded ones in any bit.
     """
 
     def make(job: FileJob) -> None:
@@ -178,13 +178,13 @@ def replay_copies(
 
 
 def plan_replay(photos: Sequence[Path], records: Mapping[str, CopyRecord]) -> list[FileJob]:
-    """List a job for each record whose photograph, known by its name, is in folders and files."""
+    """List a job for each record whose photograph is, by name, among the folders and files in `photos`."""
     paths = {job.source: job.path for job in plan_copies(photos)}
     return [FileJob(paths[r.source], r.source, r.file) for r in records.values() if r.source in paths]
 
 
 def run_jobs(jobs: Sequence[FileJob], make: Callable[[FileJob], None], stop: Event) -> DegradeReport:
-    """Do all jobs until `stop` is set, skipping what is unreadable (UnreadableImage) or does not fit (ValueError)."""
+    """Do all jobs until `stop` is set; skip photographs for which UnreadableImage or ValueError is raised."""
     written, skipped = 0, []
     for job in track(jobs, "degrading"):
         if stop.is_set():
@@ -201,7 +201,7 @@ def run_jobs(jobs: Sequence[FileJob], make: Callable[[FileJob], None], stop: Eve
 
 
 def _write(out: Path, record: CopyRecord, copy: Pixels) -> None:
-    """Write the copy, then its line: every copy that has a line exists."""
+    """Write the copy, then its line of the sidecar, so that every copy with a line exists."""
     path = out / record.file
     with replacing(path) as temporary:
         Image.fromarray(copy).save(temporary, format="PNG")

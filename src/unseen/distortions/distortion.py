@@ -1,4 +1,4 @@
-"""The interface of every distortion g(I_c, d): draw parameters, and apply them; and helpers to write one."""
+"""The interface of every distortion g(I_c, d): draw parameters, apply them; and helpers to write a distortion."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Distortion(ABC):
     field (noise, streaks) is held as one seed per image: a batch of n images equals n single images, on any device.
 
     Attributes:
-        degree_unit: what `degree` is and its unit, as the axis of a chart says it: `radius of the disc, pixels`. Empty
-            where the degree is words, or is not described.
+        degree_unit: quantity and unit of `degree`, as the label of a chart's axis: `radius of the disc, pixels`. Empty
+            where the degree is words, or where no label is set.
     """
 
     degree_unit: ClassVar[str] = ""
@@ -57,9 +57,9 @@ class Distortion(ABC):
     @property
     @abstractmethod
     def degree(self) -> Range | str:
-        """How strong the distortion is: a number or a range of numbers where one tells it, else words.
+        """The strength of the distortion: a number or a range of numbers where one describes it, else words.
 
-        The x axis of a severity curve, and what the check for leaks compares (see `spans`).
+        It is the x axis of a severity curve, and the check for leaks compares it (see `spans`).
         """
 
     @property
@@ -71,17 +71,17 @@ class Distortion(ABC):
     def spans(self) -> tuple[Range | str, ...]:
         """The ranges that the check for leaks compares, in a fixed order and number within a family.
 
-        The degree alone, or all the ranges that the degree sums up.
+        The degree alone, or all the settings that the degree summarises.
         """
         return (self.degree,)
 
     @property
     def alternatives(self) -> list[tuple[Distortion, ...]]:
-        """All that one image may get: each a chain of single distortions, in the order in which they are applied."""
+        """All distortions that one image may get: each a chain of single ones, in the order of their application."""
         return [(self,)]
 
     def overlaps(self, other: Distortion) -> bool:
-        """Tell whether both distortions could draw one and the same degree.
+        """Return whether both distortions could draw one and the same degree.
 
         An unseen distortion that overlaps a seen one is a leak.
         """
@@ -106,7 +106,7 @@ def ends(value: Range) -> tuple[float, float]:
 
 
 def meet(one: Range | str, other: Range | str) -> bool:
-    """Tell whether two ranges share a value; words meet only the same words."""
+    """Return whether two ranges share a value; words meet only the same words."""
     if isinstance(one, str) or isinstance(other, str):
         return one == other
     (low, high), (lowest, highest) = ends(one), ends(other)
@@ -165,7 +165,7 @@ def normal_fields(seeds: Tensor, like: Tensor) -> Tensor:
 
 
 def uniform_fields(seeds: Tensor, like: Tensor) -> Tensor:
-    """Draw as `normal_fields` does, evenly from [0, 1)."""
+    """Draw noise evenly from [0, 1), of the shape of `like` and by one seed per image, as `normal_fields` does."""
     fields = torch.stack(
         [torch.rand(like.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds.tolist()]
     )
@@ -175,6 +175,6 @@ def uniform_fields(seeds: Tensor, like: Tensor) -> Tensor:
 def power(base: Tensor, exponent: Tensor | float) -> Tensor:
     """Compute base ** exponent for bases of at least 0.
 
-    The last bit of torch's own power depends on a number's place in memory; the last bit of this one does not.
+    The last bit of `torch.pow` depends on a number's place in memory; the last bit of this result does not.
     """
     return torch.exp(exponent * torch.log(base))

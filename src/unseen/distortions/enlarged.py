@@ -1,4 +1,4 @@
-"""Smaller distorted images, brought back to the size of the clean ones."""
+"""Distortions that shrink images, followed by enlargement to the size of the clean images."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Enlarged(Distortion):
     """A distortion that shrinks, and then bicubic enlargement: the input of a network that keeps sizes.
 
     Attributes:
-        distortion: one whose `scale` is above 1. Values may overshoot at edges when enlarged, and are clipped to [0,
-            1].
+        distortion: the distortion that shrinks, with a `scale` above 1. Enlarged values may overshoot at edges, and are
+            clipped to [0, 1].
     """
 
     distortion: Distortion
@@ -34,7 +34,7 @@ class Enlarged(Distortion):
         return ("enlarged", self.distortion.family)
 
     def overlaps(self, other: Distortion) -> bool:
-        """Tell whether the other is enlarged as well, and both distortions that shrink overlap."""
+        """Return whether the other distortion is enlarged as well, and both distortions that shrink overlap."""
         return isinstance(other, Enlarged) and self.distortion.overlaps(other.distortion)
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
@@ -42,5 +42,5 @@ class Enlarged(Distortion):
         return self.distortion.sample(generator, n)
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
-        """Distort and shrink the images, and enlarge them to their old size."""
+        """Distort and shrink the images, and enlarge them to their original size."""
         return enlarge(self.distortion.apply(clean, parameters), self.distortion.scale)

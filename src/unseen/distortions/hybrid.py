@@ -60,19 +60,19 @@ class Hybrid(Distortion):
 
     @property
     def degree(self) -> str:
-        """The severity, and what dominates."""
+        """The severity, and the dominant distortion if any."""
         return self.severity if self.dominant == "any" else f"{self.severity}, {self.dominant} dominant"
 
     @property
     def classes(self) -> frozenset[Bins]:
-        """The triples it draws from.
+        """The triples of bins that the distortion draws from.
 
-        Two hybrids with a triple in common draw the same distortions, whatever their words.
+        Two hybrids with a triple in common overlap, whatever the words of their degrees.
         """
         return frozenset(_triples(self.severity, self.dominant))
 
     def overlaps(self, other: Distortion) -> bool:
-        """Tell whether both have a triple in common: a class overlaps every share of the class."""
+        """Return whether both have a triple in common: a class overlaps every share of the class."""
         return isinstance(other, Hybrid) and not self.classes.isdisjoint(other.classes)
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
@@ -98,7 +98,7 @@ class Hybrid(Distortion):
 
 @cache
 def _triples(severity: Severity, dominant: Dominant) -> tuple[Bins, ...]:
-    """List all triples of a class, or those of them that one distortion dominates."""
+    """List all triples of a severity class, or only those in which one distortion dominates."""
     bins = range(1, 11)
     inside = [t for t in product(bins, bins, bins) if sum(t) - 2 in SEVERITIES[severity]]
     if dominant == "any":

@@ -18,7 +18,7 @@ from .distortion import normal_fields
 Border = Literal["reflect", "replicate"]
 """Pixels beyond the edge: the image mirrored without repeating its edge, as often as needed, or the edge itself."""
 
-SMALLEST_WIDTH = 1e-6  # pixels: what stands for a width of 0, so that its kernel is an impulse and not 0/0
+SMALLEST_WIDTH = 1e-6  # pixels: stands for a width of 0, so that its kernel is an impulse and not 0/0
 PATH_STEPS = 256  # of a camera path, whatever its length, so that a seed means the same shape
 
 
@@ -86,11 +86,11 @@ def camera_paths(length: Tensor, angle: Tensor, bend: float, seeds: Tensor) -> T
     """Make paths of a shaken camera at constant speed, whose heading is a random walk.
 
     Args:
-        length: of the path in pixels, (n,).
+        length: length of the path in pixels, (n,).
         angle: heading at the start of the path, (n,).
         bend: standard deviation, in radians, of the heading at the path's end about the heading at its start; 0 is a
             straight line.
-        seeds: of the random walks, (n,).
+        seeds: seeds of the random walks, (n,).
 
     Returns:
         Points (x, y) of shape (n, PATH_STEPS, 2), centred on their mean.
@@ -149,13 +149,13 @@ def gaussian_blur(images: Tensor, sigma: Tensor, size: int, border: Border) -> T
         border: pixels beyond the edge.
     """
     squares = (_offsets(size, sigma) / sigma.clamp_min(SMALLEST_WIDTH)[:, None]) ** 2
-    lines = torch.softmax(-squares / 2, dim=1).to(images)
+    weights = torch.softmax(-squares / 2, dim=1).to(images)
     images = images.contiguous()
     for dim in (2, 3):
         length = images.shape[dim]
         padded = images.index_select(dim, _positions(length, size // 2, border, images))
         images = torch.zeros_like(images)
-        for i, weight in enumerate(lines.unbind(dim=1)):
+        for i, weight in enumerate(weights.unbind(dim=1)):
             images.addcmul_(padded.narrow(dim, i, length), weight.view(-1, 1, 1, 1))
     return images
 
@@ -185,14 +185,14 @@ def _squared_distances(sigma_x: Tensor, sigma_y: Tensor, theta: Tensor, size: in
 def _disc_quadrant(x: Tensor, y: Tensor, r: Tensor) -> Tensor:
     """Area of the disc of radius r within the rectangle from the centre to (x, y); negative where x·y is negative.
 
-    For 0 <= x, y <= r it is ∫₀ˣ min(y, h(t)) dt with h(t) = √(r² − t²), whose integral H is in closed form.
+    For 0 <= x, y <= r the area is ∫₀ˣ min(y, h(t)) dt with h(t) = √(r² − t²), whose integral has a closed form.
     """
 
     def integral(t: Tensor) -> Tensor:
         return (t * (r**2 - t**2).clamp_min(0).sqrt() + r**2 * torch.asin((t / r).clamp(max=1))) / 2
 
     right, down = torch.minimum(x.abs(), r), torch.minimum(y.abs(), r)
-    level = torch.minimum((r**2 - down**2).clamp_min(0).sqrt(), right)  # up to here the rectangle is the lower
+    level = torch.minimum((r**2 - down**2).clamp_min(0).sqrt(), right)  # up to here the rectangle is below the circle
     return x.sign() * y.sign() * (down * level + integral(right) - integral(level))
 
 

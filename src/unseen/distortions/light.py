@@ -35,7 +35,7 @@ class LowLight(Distortion):
     CVPR 2019, section 3.1. There is no colour filter array: noise is white in every channel.
 
     Attributes:
-        exposure: share of the light that is left, 0.001 to 1, or a range. It is the degree, and the LOWER the stronger.
+        exposure: share of the light that is left, 0.001 to 1, or a range. It is the degree: a LOWER value is stronger.
         shot: variance of the photon noise for each unit of recorded light, which is one over the number of photons that
             make white. 0 to 0.1, or a range. Brooks et al. find 0.0001 to 0.012 in real cameras.
         read: standard deviation of the read-out noise in units of white, 0 to 0.1, or a range.

@@ -24,7 +24,7 @@ from .distortion import (
 
 @dataclass(frozen=True)
 class _NoiseBySigma(Distortion):
-    """Base of three kinds of noise that have a σ; each kind says what its σ is the standard deviation of."""
+    """Base of three kinds of noise with a σ; each kind defines of which quantity σ is the standard deviation."""
 
     sigma: Range
     clip: bool = True
@@ -71,7 +71,7 @@ class GaussianNoise(_NoiseBySigma):
 class PoissonNoise(Distortion):
     """Photon noise, y = Poisson(photons · x) / photons in every pixel and channel (Foi et al. 2008).
 
-    Its mean is x and its variance x / photons: the fewer photons, the stronger.
+    The mean of y is x and its variance x / photons: the fewer photons, the stronger.
 
     Attributes:
         photons: expected count at white (x = 1), 1 to 1e6, or a range [low, high] drawn evenly, one value per image.
@@ -109,9 +109,9 @@ class PoissonNoise(Distortion):
 
 @dataclass(frozen=True)
 class ScaledPoissonNoise(Distortion):
-    """What Real-ESRGAN calls Poisson noise: photon noise of a count set by the content, scaled (Wang et al. 2021).
+    """Real-ESRGAN's "Poisson noise": photon noise of a count set by the content, scaled (Wang et al. 2021).
 
-    Not Poisson noise of any fixed photon count; for that, see PoissonNoise. As in the BasicSR code behind the paper,
+    Unlike PoissonNoise, it has no fixed photon count. As in the BasicSR code behind the paper,
     the image is rounded to 8 bits; the number of distinct levels in it (all channels together), rounded up to a power
     of two, is taken for the photon count at white; and `strength` times the deviation (counts / photons - image) is
     added. The variance is strength² · x / photons. A flat gray gets one photon at white, most photographs 256: the same
@@ -119,9 +119,9 @@ class ScaledPoissonNoise(Distortion):
 
     Attributes:
         strength: BasicSR's "scale", 0 to 100, or a range [low, high] drawn evenly, one value per image. Real-ESRGAN has
-            [0.05, 3] in its first and [0.05, 2.5] in its second order.
+            [0.05, 3] in its first and [0.05, 2.5] in its second pass.
         clip: keep the result in [0, 1].
-        gray: all of this on the BT.601 luma, whose deviation is added to all channels.
+        gray: draw the noise for the BT.601 luma alone, and add its deviation to all channels.
 
     Raises:
         ValueError: for a strength outside 0 to 100 and for an empty range.
@@ -159,9 +159,9 @@ class SpeckleNoise(_NoiseBySigma):
     """Multiplicative Gaussian noise, y = x + x·n, independent in every pixel and channel (Zhang et al. 2021, BSRGAN).
 
     Attributes:
-        sigma: standard deviation of n in gray levels of 255: 25 is a relative σ of 25/255, which is what white gets. 0
-            to 255, or a range [low, high] drawn evenly, one value per image. (MATLAB's imnoise takes the variance of n,
-            and draws n evenly instead of Gaussian.)
+        sigma: standard deviation of n in gray levels of 255, which is that of the noise on white: 25 is a relative σ of
+            25/255. 0 to 255, or a range [low, high] drawn evenly, one value per image. (MATLAB's imnoise takes the
+            variance of n, and draws n evenly instead of Gaussian.)
         clip: keep the result in [0, 1]; this darkens bright areas.
 
     Raises:

@@ -16,7 +16,8 @@ from .distortion import Distortion, Parameters, Range, per_image, require_within
 
 # Length, width and brightness differ between the streaks of one image by these factors, evenly drawn, of mean 1.
 _LENGTHS, _WIDTHS, _BRIGHTNESSES = (0.5, 1.5), (0.75, 1.25), (0.5, 1.5)
-_END, _SIDE = 0.75, 1.5  # in lengths and widths: where streaks end, and where exp(-π r²) is cut off, below 1e-3
+# Ends of a streak, in lengths from its middle; distance at which exp(-π r²), then below 1e-3, is cut off, in widths.
+_END, _SIDE = 0.75, 1.5
 _AT_ONCE = 256  # streaks that are drawn together, a bound on memory
 
 
@@ -108,7 +109,7 @@ class HeavyRain(RainStreaks):
         layers: K, 1 to 10. Layer k is k times as far away as the first: its streaks are k times as short and as thin,
             and k² times as many, so that each layer adds as much light as the first.
         transmission: share of the light that comes through from mean depth, 0 to 1, or a range.
-        airlight: A, gray, in units of white, 0 to 1, or a range.
+        airlight: a, gray, in units of white, 0 to 1, or a range.
 
     Raises:
         ValueError: for values outside these ranges.
@@ -178,7 +179,7 @@ def _layer(
         return _layer(draws, width, height, density, length, angle, brightness, thickness).T
     tilt = math.radians(angle)
     brightness, thickness = brightness * min(thickness, 1), max(thickness, 1)
-    # Middles are drawn as far beyond the border as the largest streak reaches.
+    # Middles are drawn beyond the border too, as far away as the largest streak is long and wide.
     side = _SIDE * _WIDTHS[1] * thickness
     top = _END * _LENGTHS[1] * length * math.cos(tilt) + side * abs(math.sin(tilt)) + 1
     left = top * abs(math.tan(tilt)) + side / math.cos(tilt) + 1
@@ -215,20 +216,21 @@ def _between(span: tuple[float, float], share: Floats) -> Floats:
 def _draw(layer: Floats, streaks: _Streaks, tilt: float, side: float) -> None:
     """Add streaks at one tilt of at most π/4 to a layer with a rim of a column left and right.
 
-    Each adds `brightness` · exp(-π (a / width)²) · p(s / length) to the pixel at a across and s along it: `width` and
-    `length` are the integrals of both. p is flat in the middle half and falls linearly to 0 at ±0.75.
+    Each streak adds `brightness` · exp(-π (a / width)²) · p(s / length) to the pixel at distance a across and s along
+    the streak; `width` and `length` are the integrals of the two factors. p is flat in the middle half and falls
+    linearly to 0 at ±0.75.
 
     Args:
-        layer: what is drawn on.
-        streaks: to draw.
-        tilt: from the vertical, in radians.
+        layer: the layer to draw on, changed in place.
+        streaks: the streaks to draw.
+        tilt: angle from the vertical, in radians.
         side: distance across a streak at which it is cut off, in pixels.
     """
     height, width = layer.shape[0], layer.shape[1] - 2
     sine, cosine = math.sin(tilt), math.cos(tilt)
     across = math.ceil(side / cosine)
     columns = np.arange(-across, across + 1, dtype=np.float32)
-    i, row = _rows_reached(streaks.y, _END * cosine * streaks.length + side * abs(sine), height)
+    i, row = _rows_crossed(streaks.y, _END * cosine * streaks.length + side * abs(sine), height)
     down = row.astype(np.float32) - streaks.y[i]
     middle = streaks.x[i] + down * (sine / cosine)  # where the streak crosses the row
     near = (middle > -across) & (middle < width + across)
@@ -243,10 +245,10 @@ def _draw(layer: Floats, streaks: _Streaks, tilt: float, side: float) -> None:
     np.add.at(layer.reshape(-1), place.ravel(), light.ravel())
 
 
-def _rows_reached(middles: Floats, reaches: Floats, height: int) -> tuple[Integers, Integers]:
-    """Pair every streak with each row, 0 to `height` - 1, that it reaches: indices of streaks, and of rows."""
-    first = np.maximum(np.ceil(middles - reaches), 0).astype(np.int64)
-    last = np.minimum(np.floor(middles + reaches), height - 1).astype(np.int64)
+def _rows_crossed(middles: Floats, extents: Floats, height: int) -> tuple[Integers, Integers]:
+    """Pair every streak with each row, 0 to `height` - 1, within `extents` of its middle: indices of both."""
+    first = np.maximum(np.ceil(middles - extents), 0).astype(np.int64)
+    last = np.minimum(np.floor(middles + extents), height - 1).astype(np.int64)
     counts = np.maximum(last - first + 1, 0)
     streaks = np.repeat(np.arange(len(middles)), counts)
     return streaks, first[streaks] + np.arange(len(streaks)) - (np.cumsum(counts) - counts)[streaks]

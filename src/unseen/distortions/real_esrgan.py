@@ -1,4 +1,4 @@
-"""The way of a photograph to a small, compressed copy, after Real-ESRGAN."""
+"""The degradation model of Real-ESRGAN, which turns a photograph into a small, compressed copy."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Pass:
 
         Args:
             image: (1, C, H, W).
-            full: height and width that the factor refers to; at least one pixel is left.
+            full: height and width that the factor refers to; the result has at least one pixel.
             own: parameters of this pass for this image.
         """
         factor = float(own["factor"])
@@ -130,10 +130,10 @@ class RealESRGAN(Distortion):
     Attributes:
         order: number of passes. The first has the wider ranges (`FIRST_PASS`), the other is `SECOND_PASS`.
         scale: factor by which the result is smaller; `apply` raises ValueError for sizes that are no multiples of it.
-        noise: of the last pass: `any`, or `gaussian` or `poisson` noise alone (ours; not in the source).
-        strength: of the last pass's noise: `any`, or the `weak` or the `strong` half of its range alone (ours; not in
-            the source). The four combinations of noise and strength, evenly drawn, are the whole, since both kinds are
-            equally frequent: a protocol can have four confounders and still train on the published mixture.
+        noise: kind of noise in the last pass: `any`, or `gaussian` or `poisson` noise alone (ours; not in the source).
+        strength: strength of the last pass's noise: `any`, or the `weak` or the `strong` half of its range alone (ours;
+            not in the source). The four combinations of noise and strength, evenly drawn, make up `any` and `any`,
+            since both kinds are equally frequent: so four confounders of a protocol train on the published mixture.
 
     Raises:
         ValueError: for settings outside these.
@@ -161,25 +161,25 @@ class RealESRGAN(Distortion):
 
     @property
     def classes(self) -> frozenset[tuple[int, str, str]]:
-        """Order, noise and strength of all that it draws: two that have one in common draw the same distortions."""
+        """All triples of order, noise and strength that the distortion draws from; a common triple is an overlap."""
         noises = ("gaussian", "poisson") if self.noise == "any" else (self.noise,)
         strengths = ("weak", "strong") if self.strength == "any" else (self.strength,)
         return frozenset(product((self.order,), noises, strengths))
 
     def overlaps(self, other: Distortion) -> bool:
-        """Tell whether both have an order, a noise and a strength in common: the whole overlaps each half."""
+        """Return whether both have a triple of `classes` in common: `any` strength overlaps each half."""
         return isinstance(other, RealESRGAN) and not self.classes.isdisjoint(other.classes)
 
     @property
     def stages(self) -> tuple[Pass, ...]:
-        """The passes, the last one with its noise as set."""
+        """The passes, the last one with the noise of the settings."""
         *before, last = (FIRST_PASS, SECOND_PASS)[: self.order]
         kinds = {"any": (0.5, 0.5), "gaussian": (1.0, 0.0), "poisson": (0.0, 1.0)}[self.noise]
         gaussian, poisson = (_half(ends, self.strength) for ends in (last.gaussian, last.poisson))
         return *before, replace(last, gaussian=gaussian, poisson=poisson, kinds=kinds)
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
-        """Draw the parameters of each pass, `1.` and `2.`, and of the way to the final size, `end.`, for each image."""
+        """Draw the parameters of each pass, `1.` and `2.`, and of the final resizing, `end.`, for each image."""
         drawn: Parameters = {}
         for i, stage in enumerate(self.stages, start=1):
             drawn |= prefixed(str(i), stage.sample(generator, n))
@@ -203,7 +203,7 @@ class RealESRGAN(Distortion):
         return torch.cat(images)
 
     def _degrade(self, image: Tensor, parameters: Parameters) -> Tensor:
-        """Distort one image: those of a batch differ in size on the way."""
+        """Distort one image; images of a batch differ in size between the passes."""
         final = (image.shape[2] // self.scale, image.shape[3] // self.scale)
         passes = [unprefixed(str(i), parameters) for i in range(1, self.order + 1)]
         for i, (stage, own) in enumerate(zip(self.stages, passes, strict=True)):
@@ -258,7 +258,7 @@ def _sizes(generator: torch.Generator, n: int) -> Tensor:
 
 
 def _ellipses(sigma: tuple[float, float], circles: Tensor, generator: torch.Generator, n: int) -> Parameters:
-    """Draw both axes, each by itself; the second is the first where `circles` is set."""
+    """Draw both axes independently; the second equals the first where `circles` is set."""
     first, second = (sample_range(sigma, generator, n) for _ in range(2))
     theta = sample_range((-math.pi, math.pi), generator, n)
     return {"sigma_x": first, "sigma_y": torch.where(circles, first, second), "theta": theta}

@@ -25,7 +25,7 @@ def resize(images: Tensor, height: int, width: int, mode: ResizeMode) -> Tensor:
         height: new height.
         width: new width.
         mode: `area` is the mean of all pixels that the new one touches; `bilinear` and `bicubic` (a = −1/2: Keys 1981)
-            are widened where they shrink, so that nothing aliases, and cut off at the border; `matlab` is
+            are widened where they shrink, to prevent aliasing, and cut off at the border; `matlab` is
             `matlab_bicubic`. `bicubic` may leave [0, 1].
 
     Raises:
@@ -42,9 +42,9 @@ def matlab_bicubic(images: Tensor, height: int, width: int) -> Tensor:
     """Resize as MATLAB's `imresize` does with an 8-bit image: bicubic, and rounded after each direction.
 
     Float (n, C, H, W) in [0, 1] to (n, C, height, width), of values k/255. The kernel is that of Keys 1981 with a =
-    −1/2, widened where it shrinks. The direction that shrinks more goes first; height does where both are alike. Beyond
-    the border stands the edge, as in the published pairs of Set5 and Set14 (Huang et al. 2015), which this meets in
-    every level; later releases of MATLAB mirror instead.
+    −1/2, widened where the image shrinks. The direction that shrinks more goes first; height goes first where both
+    shrink alike. The edge is repeated beyond the border, as in the published pairs of Set5 and Set14 (Huang et al.
+    2015), which this function reproduces to every gray level; later releases of MATLAB mirror instead.
     """
     levels = (images.double() * WHITE).round().clamp(0, WHITE)
     for dim, length in sorted({2: height, 3: width}.items(), key=lambda to: to[1] / images.shape[to[0]]):
@@ -83,7 +83,7 @@ class Downsample(Distortion):
     The result is clipped to [0, 1].
 
     Attributes:
-        factor: whole, 2 to 16.
+        factor: whole number, 2 to 16.
         mode: as for `resize`.
 
     Raises:
@@ -102,7 +102,7 @@ class Downsample(Distortion):
 
     @property
     def degree(self) -> Range | str:
-        """The factor; with words for another mode than `matlab`, which is another type."""
+        """The factor, followed by the mode unless the mode is `matlab`."""
         return self.factor if self.mode == "matlab" else f"{self.factor}, {self.mode}"
 
     @property
@@ -121,7 +121,7 @@ class Downsample(Distortion):
         return self.factor
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
-        """Draw nothing."""
+        """Return no parameters: nothing is random."""
         return {}
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
@@ -139,8 +139,8 @@ class Resample(Distortion):
     The result is clipped to [0, 1].
 
     Attributes:
-        factor: by which height and width shrink, 1 to 16, or a range [low, high] drawn evenly, one value per image.
-            Shrunk sides are rounded to whole pixels, 1 at least.
+        factor: factor by which height and width shrink, 1 to 16, or a range [low, high] drawn evenly, one value per
+            image. Shrunk sides are rounded to whole pixels, 1 at least.
         down: mode of shrinking, as for `resize`.
         up: mode of enlarging, as for `resize`.
 
@@ -161,7 +161,7 @@ class Resample(Distortion):
 
     @property
     def degree(self) -> Range | str:
-        """The factor; with words for other modes than `bicubic` both ways, which are another type."""
+        """The factor, followed by both modes unless both are `bicubic`."""
         if self.down == self.up == "bicubic":
             return self.factor
         return f"{degree_in_words(self.factor)}, {self.down} down, {self.up} up"

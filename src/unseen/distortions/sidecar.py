@@ -24,17 +24,17 @@ SIDECAR = "degradation.jsonl"
 
 @dataclass(frozen=True)
 class CopyRecord:
-    """How one copy was made: one line of the sidecar.
+    """The record from which one copy can be made again: one line of the sidecar.
 
     Attributes:
-        file: the copy, relative to the sidecar's folder.
-        source: the photograph, relative to the folder that was given.
-        source_sha256: of the photograph's pixels, see `digest`.
-        sha256: of the copy's pixels.
-        distortion: the spec as it was given.
-        version: of unseen.
-        parameters: all that was drawn, by name: a number or nested lists of numbers. Whole numbers are exact; the
-            others have as many digits as tell float64 apart.
+        file: the copy's path, relative to the sidecar's folder.
+        source: the photograph's path, relative to the folder that the user named.
+        source_sha256: SHA-256 of the photograph's pixels, see `digest`.
+        sha256: SHA-256 of the copy's pixels, see `digest`.
+        distortion: the spec as the user wrote it.
+        version: the version of unseen.
+        parameters: the drawn parameters by name: a number or nested lists of numbers. Whole numbers are exact; the
+            others have enough digits for every float64.
     """
 
     file: str
@@ -77,7 +77,7 @@ def _numbers(value: Any) -> list[Any]:
 
 
 def append_record(path: Path, record: CopyRecord) -> None:
-    """Append a record's line to the sidecar; a run that is killed keeps the lines that it wrote.
+    """Append a record's line to the sidecar at once, so that a killed run loses no finished copy's line.
 
     Raises:
         UserError: where the file cannot be written.
@@ -87,19 +87,19 @@ def append_record(path: Path, record: CopyRecord) -> None:
         with path.open("a+b") as file:
             if file.tell():
                 file.seek(-1, 2)
-                line = line if file.read(1) == b"\n" else b"\n" + line  # a full disk may have cut the last one
+                line = line if file.read(1) == b"\n" else b"\n" + line  # a full disk may have cut the last line
             file.write(line)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def read_sidecar(path: Path, confirmed: Collection[str]) -> dict[str, CopyRecord]:
-    """Read the records of a sidecar by file; of two for one file (written twice, with --overwrite) the last.
+    """Read the records of a sidecar by file; of two records for one file (written with --overwrite), the last counts.
 
     Args:
         path: the sidecar.
-        confirmed: distortions outside of unseen that may be imported. Code that a file names is never imported on the
-            file's word alone.
+        confirmed: distortions outside of unseen that may be imported. Code is never imported only because a file names
+            it.
 
     Raises:
         UserError: naming the file, the line and the field.
@@ -114,7 +114,7 @@ def read_sidecar(path: Path, confirmed: Collection[str]) -> dict[str, CopyRecord
 
 
 def _check(record: CopyRecord, confirmed: Collection[str]) -> None:
-    """Raise ValueError or UserError for a record that gives no copy, or that writes or imports at will."""
+    """Raise ValueError or UserError for a record that cannot be replayed or could write or import anything."""
     file = Path(record.file)
     if file.is_absolute() or file.drive or ".." in file.parts or file.suffix != ".png":
         raise ValueError(f"file: {record.file!r} is no .png below the sidecar's folder")
@@ -127,12 +127,12 @@ def _check(record: CopyRecord, confirmed: Collection[str]) -> None:
 def recorded_distortion(spec: str) -> Distortion:
     """Build a record's distortion, once per spec.
 
-    Most records have the same, and parsing may take longer than applying.
+    Most records have the same spec, and parsing it may take longer than applying the distortion.
     """
     return parse_distortion(spec, "distortion")
 
 
 def _imports(spec: str) -> bool:
-    """Tell whether a spec names code by a dotted path, which would be imported."""
+    """Return whether a spec names code by a dotted path, which would be imported."""
     signs = "|".join(map(re.escape, COMPOSITIONS))
     return any("." in name_of(component) for component in re.split(signs, spec))

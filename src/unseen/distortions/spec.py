@@ -24,14 +24,14 @@ def parse_distortion(spec: str, field: str) -> Distortion:
     """Build a distortion, or a composition of several, from a spec.
 
     Args:
-        spec: `NAME:SETTINGS`, or several such joined by one of the signs in `COMPOSITIONS`.
-        field: where the spec was given, for messages.
+        spec: `NAME:SETTINGS`, or several of that form joined by one of the signs in `COMPOSITIONS`.
+        field: name of the option or field that holds the spec, for messages.
 
     Raises:
         UserError: naming `field`, for a spec that cannot be understood, joins distortions in two ways at once, or names
             recorded pairs.
     """
-    padded = f" {spec} "  # so that a sign at either end is one with nothing beside it
+    padded = f" {spec} "  # so that a sign at either end is split off, too, and leaves an empty spec
     signs = [sign for sign in COMPOSITIONS if sign in padded]
     if not signs:
         return _single(spec, field)
@@ -49,10 +49,10 @@ def parse_distortion(spec: str, field: str) -> Distortion:
 
 
 def degree_unit(kind: str) -> str:
-    """Say what the degree of a distortion is measured in, for the axis of a chart.
+    """Return quantity and unit of a distortion's degree, for the axis of a chart.
 
     Args:
-        kind: name of a distortion as results have it: of a built-in one, of a composition, a dotted path, or `pairs`.
+        kind: name of a distortion in results: of a built-in one, of a composition, a dotted path, or `pairs`.
 
     Returns:
         The distortion's `degree_unit`; empty for names other than `pairs` and those of `DISTORTIONS`.
@@ -63,7 +63,7 @@ def degree_unit(kind: str) -> str:
 def _single(spec: str, field: str) -> Distortion:
     """Build one distortion, with a hint in the error where a sign lacks its spaces."""
     if name_of(spec) == PAIRS:
-        raise UserError(f"{field}: {spec!r}: recorded pairs are there already, and cannot be made of other photographs")
+        raise UserError(f"{field}: {spec!r}: recorded pairs cannot be made of other photographs")
     sign = next((sign for sign in COMPOSITIONS if sign.strip() in spec), None)
     if sign is None:
         return build(spec, DISTORTIONS, field, Distortion)
@@ -72,5 +72,5 @@ def _single(spec: str, field: str) -> Distortion:
         raise UserError(f"{field}: {spec!r}: {hint}")
     try:
         return build(spec, DISTORTIONS, field, Distortion)
-    except UserError as error:  # and not before: a component of one's own may have a setting with such a sign in it
+    except UserError as error:  # not before: a setting of a distortion of the user's own may contain the sign
         raise UserError(f"{error}; {hint}") from error
