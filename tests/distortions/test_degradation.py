@@ -439,7 +439,7 @@ def test_levels_that_no_picture_can_show_are_told() -> None:
     assert grid.left_out("denoise") == ""
     assert len(grid.levels_from([], "derain")) == 1
     assert grid.left_out("derain") == (
-        "derain: 7 levels are not shown, as pairs are recorded and not made: pairs:did-mdn, pairs:rain14000, "
+        "derain: 7 levels are not shown, as recorded pairs cannot be made: pairs:did-mdn, pairs:rain14000, "
         "pairs:heavy-rain, pairs:rain100l, pairs:rain30, pairs:rain12, pairs:rain800"
     )
 

@@ -345,7 +345,7 @@ def test_what_our_onnx_files_tell_is_believed_where_it_can_be(tmp_path: Path) ->
         ({"radius": -5}, 1, "radius: -5 is no"),
         ({"radius": 1, "scale": 1.0}, 1, "scale: 1.0 is no"),
         ({"radius": 1, "scale": True}, 1, "scale: True is no"),
-        ({"radius": 1, "scale": 2}, 1, "tells a scale of 2, and enlarges by 1"),
+        ({"radius": 1, "scale": 2}, 1, "states a scale of 2, but enlarges by 1"),
         ({"radius": 1}, 10**9, "unseen.smallest: 1000000000 is no"),
         ({"radius": 1}, "8", "unseen.smallest: '8' is no"),
         ({"radius": 1, "colour": 1}, 1, "damaged"),

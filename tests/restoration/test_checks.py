@@ -120,7 +120,7 @@ def test_a_warning_outside_names_the_reading_and_the_envelope(reading: float) ->
 
 
 def test_what_cannot_be_read_is_warned_of_and_what_is_not_known_is_not() -> None:
-    assert "cannot be read" in (envelope_warning(math.nan, SAFE) or "")
+    assert "cannot be estimated" in (envelope_warning(math.nan, SAFE) or "")
     assert envelope_warning(3.0, None) is None
     assert envelope_warning(math.nan, None) is None
 

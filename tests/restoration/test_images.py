@@ -242,7 +242,7 @@ def refused(name: str, *made: str) -> tuple[str, list[str]]:
         (*refused("cmyk.jpg", "-colorspace", "CMYK"), "CMYK without a profile"),
         (*refused("lab.tif", "-colorspace", "Lab", "-depth", "16"), "3 channels of kind labs"),
         (*refused("int.tif", "-depth", "32"), "pixels of type uint have no known white"),
-        (*refused("double.tif", *FLOATING, "-depth", "64"), "of no kind known here"),
+        (*refused("double.tif", *FLOATING, "-depth", "64"), "of an unknown kind"),
     ],
 )
 def test_pixels_without_a_known_white_are_refused(name: str, made: list[str], reason: str, tmp_path: Path) -> None:

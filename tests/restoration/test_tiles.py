@@ -365,7 +365,7 @@ def test_a_model_that_does_not_enlarge_as_it_says_is_refused_by_name() -> None:
     pixels = images[0].permute(1, 2, 0).numpy()
     for run, scale in ((lambda x: x, 2), (lambda x: F.interpolate(x, scale_factor=2), 1), (lambda x: x[:, :1], 1)):
         model = Model("liar", run, ReceptiveField(1, 1, scale))
-        with pytest.raises(UserError, match=rf"^liar: makes .*, and tells a scale of {scale}$"):
+        with pytest.raises(UserError, match=rf"^liar: makes .*, but states a scale of {scale}$"):
             list(restored_strips(model, lambda top, bottom: pixels[top:bottom], 40, 30, Tiling(16, 2)))
         for tiling in (Tiling(16, 2), Tiling(64, 2)):
             with pytest.raises(UserError, match=r"^liar: "):

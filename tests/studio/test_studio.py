@@ -494,7 +494,7 @@ def test_the_noise_is_read_where_restore_reads_it_and_told_once(tmp_path: Path) 
         Quality("seen", "gaussian_noise", float(noise), "set", 5, 20.0, 22.0, 2.0, 1.0, 3.0, noise)
         for noise in (reading + 1, reading + 2)
     ]
-    told = f"reads about {reading:.1f} gray levels"
+    told = f"is about {reading:.1f} gray levels"
     assert told in remarks(path, tmp_path, None)[0]
     assert told in remarks(path, tmp_path, card_of())[0]
     careful = remarks(path, tmp_path, replace(card_of(), quality=tuple(levels)))

@@ -1,1 +1,1 @@
-"""What a network is given and how well it restores it: inputs, metrics, noise level, results."""
+"""Tests of restoration networks: distorted inputs, metrics, noise level, test sets and results."""

@@ -1,4 +1,4 @@
-"""Test sets: loaded as a protocol needs them, and refused where they would be no test."""
+"""Test sets: loaded as a protocol needs them, and refused where they would test nothing unseen."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ CROP = 160
 
 @dataclass(frozen=True)
 class BenchmarkSets:
-    """Test photographs.
+    """The photographs of all test sets of one test.
 
     Attributes:
-        photos: each photograph after the name of its set.
-        skipped: files that could not be read, each with the reason, a line each.
+        photos: pairs of the name of a set and one of its photographs.
+        skipped: files that could not be read, each as `SET/NAME: REASON`.
     """
 
     photos: list[tuple[str, Photo]]
@@ -37,13 +37,13 @@ class BenchmarkSets:
         """Load the test sets of a configuration.
 
         Args:
-            options: the sets, and how much of them is tested.
-            protocol: the protocol that they are tested under.
-            trained_on: photographs that must not be among them.
+            options: the sets, and limits on the number and size of their photographs.
+            protocol: the protocol of the test.
+            trained_on: training photographs, which must not be in the test sets.
 
         Raises:
-            UserError: where a set is missing, empty, named twice, or of pairs that the protocol has no level for; where
-                nothing unseen would be tested; and where a test image was trained on.
+            UserError: where a set is missing, is empty, is named twice, or has pairs without a level in the protocol;
+                where nothing unseen would be tested; and where a test image was trained on.
         """
         check_values(options)
         if options.crop % protocol.step:
@@ -80,7 +80,7 @@ def refuse_trained_on(tests: Sequence[tuple[str, Photo]], trained_on: Sequence[P
 
 
 def refuse_untestable(tests: Sequence[tuple[str, Photo]], protocol: Protocol) -> None:
-    """Raise UserError for tests that the protocol has no level for, and where no unseen level would be tested."""
+    """Raise UserError for a test set without a level in the protocol, and where no unseen level would be tested."""
     splits = set()
     for name, photo in tests:
         levels = levels_of(photo, name, protocol)
@@ -90,8 +90,8 @@ def refuse_untestable(tests: Sequence[tuple[str, Photo]], protocol: Protocol) ->
                 f"{name}=INPUT_DIR:TARGET_DIR"
             )
         if not levels:
-            known = protocol.recorded()
-            its_pairs = f"pairs for {', '.join(known)} alone{did_you_mean(name, known)}" if known else "no pairs"
+            sets = protocol.recorded()
+            its_pairs = f"pairs for {', '.join(sets)} alone{did_you_mean(name, sets)}" if sets else "no pairs"
             raise UserError(f"test: {name} is of recorded pairs, and {protocol.name} has {its_pairs}")
         splits |= {level.split for level, _ in levels}
     if "unseen" not in splits:

@@ -12,15 +12,15 @@ from ..core.config import Machine
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-    """Options of every command that tests: which photographs, and how much of them."""
+    """Options of every command that tests a network: the test sets, and limits on their photographs."""
 
     test: Annotated[list[str], MinLen(1), "test sets as NAME=DIR, pairs as NAME=INPUT_DIR:TARGET_DIR; or embedded"] = (
         field(default_factory=lambda: ["embedded"])
     )
     crop: Annotated[
-        int, Ge(0), "test on the centre of each photo, at most so many pixels a side; 0 takes all of it"
+        int, Ge(0), "test on the centre of each photo, at most N pixels a side; 0 takes the whole photo"
     ] = 0
-    images: Annotated[int, Ge(0), "test on so many photos of each set, spread evenly over its names; 0 takes all"] = 0
+    images: Annotated[int, Ge(0), "test on N photos of each set, spread evenly over its names; 0 takes all"] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class EvaluateConfig(Machine, EvaluationOptions):
 
     protocol: Annotated[str, "a protocol by name or file; the checkpoint's own if left out"] = ""
     backbone: Annotated[str, "the network, needed only for one of your own: my.module.Net"] = ""
-    method: Annotated[str, "the method, needed only for one of your own, to tell what it was trained on"] = ""
+    method: Annotated[str, "the method, needed only for one of your own, to find the training photos"] = ""
     seed: Annotated[int, "seed of the test distortions"] = 0
-    card: Annotated[bool, "write what was measured into the checkpoint's card, in place of what it told before"] = False
+    card: Annotated[bool, "write the measured quality into the checkpoint's card, in place of the former one"] = False
     out: Annotated[str, "folder for results.jsonl and report.html"] = "runs/evaluation"

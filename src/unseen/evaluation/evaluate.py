@@ -36,10 +36,10 @@ class Measurement:
 
     Attributes:
         level: the level.
-        psnr: of the restored image, dB.
-        ssim: of the restored image.
-        input_psnr: of the distorted image, dB.
-        input_ssim: of the distorted image.
+        psnr: PSNR of the restored image, dB.
+        ssim: SSIM of the restored image.
+        input_psnr: PSNR of the distorted image, dB.
+        input_ssim: SSIM of the distorted image.
         distorted: the network's input, float (1, 3, h, w).
         restored: the network's output, float (1, 3, H, W).
     """
@@ -68,9 +68,9 @@ def measure(
         network: the network, on `device`.
         photo: the photograph.
         levels: the levels, each with the confounder that makes it.
-        convention: how PSNR and SSIM are computed.
-        device: as PyTorch names it.
-        seed: of the test distortions.
+        convention: the settings of PSNR and SSIM.
+        device: the device by its name in PyTorch.
+        seed: seed of the test distortions.
         dataset: name of the photograph's test set.
 
     Raises:
@@ -91,14 +91,14 @@ def measure(
 
 @dataclass(frozen=True)
 class TestedNetwork:
-    """A trained network to be tested, with the facts that its results repeat.
+    """A trained network to be tested, with the facts to write into its results.
 
     Attributes:
         network: the network.
-        card: of its checkpoint.
+        card: the card of its checkpoint.
         run: name of the training.
-        method: the method as its results name it.
-        tuned: how many settings of the method were tried on held-out levels; 0 where the settings were given.
+        method: name of the method in the results.
+        tuned: number of settings of the method that were tried on held-out levels; 0 if the user chose the settings.
     """
 
     network: nn.Module
@@ -120,11 +120,11 @@ def evaluate_network(
 
     Args:
         trained: the network.
-        protocol: the protocol that it is tested under.
+        protocol: the protocol of the test.
         tests: the test sets.
         machine: device and threads.
-        seed: of the test distortions, the same for all networks. Results carry the seed of the training.
-        stop: ends the test after the image in hand.
+        seed: seed of the test distortions, the same for all networks. Results carry the seed of the training.
+        stop: once set, the test ends after the current image.
 
     Returns:
         One result for each image and level; fewer if `stop` was set.
@@ -137,7 +137,7 @@ def evaluate_network(
             break
         levels = levels_of(photo, dataset, protocol)
         measured = list(measure(network, photo, levels, protocol.convention, machine.device, seed, dataset))
-        for measurement, alike in zip(
+        for measurement, similarity in zip(
             measured, invariance([m.restored for m in measured], protocol.convention), strict=True
         ):
             results.append(
@@ -162,26 +162,26 @@ def evaluate_network(
                     ssim=measurement.ssim,
                     input_psnr=measurement.input_psnr,
                     input_ssim=measurement.input_ssim,
-                    invariance=alike,
+                    invariance=similarity,
                 )
             )
     return results
 
 
 def invariance(restored: Sequence[Tensor], convention: Convention) -> list[float]:
-    """Compute how alike the restorations of one content are.
+    """Compute the similarity of the restorations of one content.
 
     Args:
         restored: restorations of one content under several levels, float (1, 3, H, W).
-        convention: how PSNR is computed.
+        convention: the settings of PSNR.
 
     Returns:
-        For each restoration, its mean PSNR in dB against all others: infinite where all others equal it, nan where
-        there is no other. The mean over the restorations is the mean over all pairs.
+        For each restoration, its mean PSNR in dB against all others: infinite where all others equal it, nan for a
+        single restoration. The mean over the restorations is the mean over all pairs.
     """
     if len(restored) < 2:
         return [math.nan] * len(restored)
-    psnr_of_pairs = [[math.nan] * len(restored) for _ in restored]
+    psnr_matrix = [[math.nan] * len(restored) for _ in restored]
     for (i, first), (j, second) in combinations(enumerate(restored), 2):
-        psnr_of_pairs[i][j] = psnr_of_pairs[j][i] = float(psnr(first, second, convention))
-    return [fmean(value for j, value in enumerate(row) if j != i) for i, row in enumerate(psnr_of_pairs)]
+        psnr_matrix[i][j] = psnr_matrix[j][i] = float(psnr(first, second, convention))
+    return [fmean(value for j, value in enumerate(row) if j != i) for i, row in enumerate(psnr_matrix)]

@@ -1,4 +1,4 @@
-"""One picture of a photograph under every degree of a distortion. Importing this loads matplotlib."""
+"""A picture of one photograph under several distortions, as a grid of panels. Importing this loads matplotlib."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from .inputs import at_size_of
 from .metrics import psnr
 
 ENDING = "-grid.png"
-"""What the names of grids end in."""
+"""Ending of the file names of grids."""
 CROP = 256
 """Side of the centre of a photograph that is shown, pixels."""
 COLUMNS = 4
-"""The most panels in a row."""
+"""The largest number of panels in a row."""
 MARGIN, LINE, GAP = 20, 20, 28  # pixels around a panel, to a line of text, and below the last one
 DPI = 128  # a power of two: sizes in inches are exact, and every pixel of a photograph is one of the picture
 POINTS = 8.5  # of the text: with DPI, letters of DejaVu Sans Mono are 9.1 pixels wide
@@ -45,8 +45,8 @@ class GridLevel:
     """One distortion of a grid.
 
     Attributes:
-        confounder: the distortion as it was given.
-        split: its role in a protocol; empty where it comes from none.
+        confounder: the distortion, named by its spec.
+        split: the role of the level in a protocol; empty for a distortion of the command line.
     """
 
     confounder: Synthetic
@@ -59,7 +59,7 @@ class GridPanel:
 
     Attributes:
         pixels: uint8 (H, W, 3) RGB, as shown.
-        title: what is shown.
+        title: name of the distortion, or `clean`.
         note: PSNR, size or role, below the title.
     """
 
@@ -72,7 +72,7 @@ def levels_from(specs: Sequence[str], protocol: str) -> list[GridLevel]:
     """Choose the distortions of a grid.
 
     Args:
-        specs: distortions as they are given on the command line.
+        specs: specs of distortions, from the command line.
         protocol: name of a protocol, whose synthetic levels are taken instead, seen ones first; empty for none.
 
     Raises:
@@ -91,7 +91,7 @@ def left_out(protocol: str) -> str:
     loaded = load_protocol(protocol)
     names = [c.name for _, c in loaded.levels() if not isinstance(c, Synthetic)]
     one = "1 level is" if len(names) == 1 else f"{len(names)} levels are"
-    return f"{loaded.name}: {one} not shown, as pairs are recorded and not made: {', '.join(names)}" if names else ""
+    return f"{loaded.name}: {one} not shown, as recorded pairs cannot be made: {', '.join(names)}" if names else ""
 
 
 def make_grids(
@@ -103,9 +103,9 @@ def make_grids(
         jobs: photographs, and the names of their grids.
         levels: the distortions.
         out: folder for the grids.
-        seed: of the distortions.
-        device: as PyTorch names it.
-        stop: ends the work after the photograph in hand.
+        seed: seed of the distortions.
+        device: the device by its name in PyTorch.
+        stop: once set, the work ends after the current photograph.
 
     Raises:
         UserError: where `out` cannot be written.
@@ -130,7 +130,7 @@ def clean_panel(photo: Photo) -> GridPanel:
 def level_panel(photo: Photo, level: GridLevel, seed: int, device: str) -> GridPanel:
     """Show the centre of the copy that `degrade` would write, with its PSNR in RGB and 8 bits.
 
-    A smaller copy is enlarged, each pixel to a square, for the eye; and bicubically for PSNR.
+    A smaller copy is enlarged: each pixel to a square for the picture, and bicubically for PSNR.
 
     Raises:
         ValueError: where the distortion cannot be applied to this photograph.

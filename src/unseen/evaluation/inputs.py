@@ -17,11 +17,11 @@ from .metrics import psnr, ssim
 
 
 def levels_of(photo: Photo, dataset: str, protocol: Protocol) -> list[tuple[Level, Confounder]]:
-    """The levels that a photograph is tested under, each with its confounder.
+    """The levels to test a photograph under, each with its confounder.
 
     Args:
         photo: the photograph. A clean one is tested under all synthetic levels, a recorded pair under its own level.
-        dataset: name of its test set.
+        dataset: name of the photograph's test set.
         protocol: the protocol.
     """
     if photo.recorded is None:
@@ -30,13 +30,13 @@ def levels_of(photo: Photo, dataset: str, protocol: Protocol) -> list[tuple[Leve
 
 
 def distort(photo: Photo, confounder: Confounder, convention: Convention, seed: int, dataset: str) -> Tensor:
-    """Make the distorted image that networks are tested on; the same for every network, whatever else is tested.
+    """Make the distorted image to test networks on: the same for every network, whatever else is tested.
 
     Args:
-        photo: the photograph; of a recorded pair, its recorded input is returned.
-        confounder: the confounder that distorts it.
-        convention: whether inputs are rounded to 8 bits.
-        seed: of the test distortions.
+        photo: the photograph; for a recorded pair, the recorded input is returned.
+        confounder: the confounder that distorts the photograph.
+        convention: the convention that says whether inputs are rounded to 8 bits.
+        seed: seed of the test distortions.
         dataset: name of the test set.
 
     Returns:
@@ -50,7 +50,7 @@ def distort(photo: Photo, confounder: Confounder, convention: Convention, seed: 
 
 
 def judge(image: Tensor, clean: Tensor, convention: Convention) -> tuple[float, float]:
-    """Compute PSNR in dB and SSIM of one image, float (1, 3, H, W), against the clean one of the same shape."""
+    """Compute PSNR in dB and SSIM of one image, float (1, 3, H, W), against the clean image of the same shape."""
     return float(psnr(image, clean, convention)), float(ssim(image, clean, convention))
 
 
@@ -67,7 +67,7 @@ def judge_input(
 
 
 def at_size_of(clean: Tensor, distorted: Tensor) -> Tensor:
-    """Enlarge a distorted image bicubically to the size of the clean one; one of that size is returned as it is."""
+    """Enlarge a smaller distorted image bicubically to the size of the clean image."""
     scale = clean.shape[-1] // distorted.shape[-1]
     return enlarge(distorted, scale) if scale > 1 else distorted
 
@@ -77,13 +77,13 @@ def inputs_of(photo: Photo, dataset: str, protocol: Protocol, seed: int) -> dict
 
     Args:
         photo: the photograph.
-        dataset: name of its test set.
+        dataset: name of the photograph's test set.
         protocol: the protocol.
-        seed: of the test distortions.
+        seed: seed of the test distortions.
 
     Returns:
-        Level → float (1, 3, h, w) in [0, 1]. The undistorted photograph comes first, as the level `UNDISTORTED`, but
-        not where networks enlarge, since it is no input of theirs.
+        Level → float (1, 3, h, w) in [0, 1]. The undistorted photograph comes first, as the level `UNDISTORTED`, unless
+        networks enlarge: then it is too large to be their input.
     """
     images = {UNDISTORTED: to_tensor(photo.pixels)} if protocol.scale == 1 else {}
     for level, confounder in levels_of(photo, dataset, protocol):

@@ -39,11 +39,11 @@ SSIM_K2 = 0.03
 
 
 def prepare(images: Tensor, convention: Convention) -> Tensor:
-    """Clip, round, convert and crop images, in this order, as a convention wants it before they are compared.
+    """Clip, round, convert and crop images, in this order, as a convention prescribes before a comparison.
 
     Args:
         images: (B, 3, H, W) RGB, floating point of any precision, nominally in [0, 1].
-        convention: which of these steps are taken.
+        convention: the convention that selects the steps.
 
     Returns:
         (B, 3, H', W'), or (B, 1, H', W') for Y, float64, detached, on the same device (on the CPU where the device has
@@ -75,13 +75,13 @@ def psnr(restored: Tensor, clean: Tensor, convention: Convention) -> Tensor:
 
     Args:
         restored: (B, 3, H, W) as for `prepare`.
-        clean: of the same shape.
-        convention: how images are prepared.
+        clean: clean images of the same shape.
+        convention: the convention for `prepare`.
 
     Returns:
-        (B,) float64, dB. Images that are identical after `prepare` give +inf, which JSON cannot hold: whoever writes
-        the number must say how, and whoever averages must decide what a perfect image is worth. An image with NaN
-        gives NaN.
+        (B,) float64, dB. Images that are identical after `prepare` give +inf, which JSON cannot hold: code that writes
+        the number must encode it, and code that averages must choose a value for exact images. An image with NaN gives
+        NaN.
     """
     restored, clean = prepare_pair(restored, clean, convention)
     mean_squared_error = (restored - clean).square().mean(dim=(1, 2, 3))
@@ -96,8 +96,8 @@ def ssim(restored: Tensor, clean: Tensor, convention: Convention) -> Tensor:
 
     Args:
         restored: (B, 3, H, W) as for `prepare`.
-        clean: of the same shape.
-        convention: how images are prepared.
+        clean: clean images of the same shape.
+        convention: the convention for `prepare`.
 
     Returns:
         (B,) float64, at most 1; NaN where an image (less its border) has a side below 11, since no window fits, or
@@ -117,7 +117,7 @@ def prepare_pair(restored: Tensor, clean: Tensor, convention: Convention) -> tup
 
 
 def in_float64(images: Tensor) -> Tensor:
-    """Convert to float64, on the CPU where the device has none, as Apple's GPUs."""
+    """Convert to float64, on the CPU where the device has no float64, as Apple's GPUs."""
     return (images.cpu() if images.device.type == "mps" else images).double()
 
 
@@ -155,8 +155,8 @@ def ssim_map(first: Tensor, second: Tensor) -> Tensor:
 def window_mean(values: Tensor) -> Tensor:
     """Compute the Gaussian-weighted mean in every whole window: (B, C, H, W) → (B, C, H − 10, W − 10).
 
-    The window is separable, so 11 + 11 products a pixel do in place of 121. They are sums of shifted images:
-    torch's convolutions are several times slower than these in float64 on a CPU.
+    The window is separable, so 11 + 11 products a pixel replace 121. They are computed as sums of shifted images:
+    torch's convolutions are several times slower in float64 on a CPU.
     """
     offsets = range(-SSIM_RADIUS, SSIM_RADIUS + 1)
     weights = [math.exp(-(offset**2) / (2 * SSIM_SIGMA**2)) for offset in offsets]

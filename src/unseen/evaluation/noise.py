@@ -14,13 +14,13 @@ Crop = NDArray[np.float32]
 """(h, w, 3) in [0, 1]."""
 
 BLOCK = 64
-"""Side of a block whose noise is estimated by itself, pixels."""
+"""Side of the blocks in which noise is estimated separately, pixels."""
 
 SMALLEST = 16
 """Side in pixels below which nothing is estimated: the median would be that of a few dozen coefficients."""
 
 CLIPPED = 0.5
-"""Share of black or white values (0 or 1) above which a block is left out: noise cannot be seen where it is clipped."""
+"""Share of black or white values (0 or 1) above which a block is left out: clipping hides the noise."""
 
 PLACES, SIDE = 9, 256
 """Number of places of a photograph where its noise is estimated, and their side in pixels."""
@@ -31,9 +31,9 @@ def estimate_noise(crops: Iterable[Crop]) -> float:
 
     Per block of at most 64×64 pixels, the median absolute wavelet coefficient at the finest scale, divided by that of
     a standard normal (Donoho & Johnstone, Ideal spatial adaptation by wavelet shrinkage, Biometrika 1994, section 4.2;
-    scikit-image's `estimate_sigma`), averaged over channels. Texture adds to that and never takes away, so the lower
-    quartile over blocks is taken. The estimate of signal-dependent noise lies between its extremes; that of correlated
-    noise, as after JPEG or demosaicking, is too low.
+    scikit-image's `estimate_sigma`), averaged over channels. Texture raises this value and never lowers it, so the
+    lower quartile over blocks is taken. For signal-dependent noise the estimate lies between the lowest and the highest
+    σ in the image; for correlated noise, as after JPEG or demosaicking, it is too low.
 
     Args:
         crops: crops of one image, float32 (h, w, 3) in [0, 1]. Crops with a side below 16 pixels, and blocks that are
@@ -47,8 +47,8 @@ def estimate_noise(crops: Iterable[Crop]) -> float:
 
 
 def _sigma_of(block: Crop) -> float:
-    """σ in the mean over channels, in units of the range; 0 for a channel without any detail."""
-    # Importing it takes a second.
+    """The mean σ over channels, in units of the range; a channel without any detail counts as 0."""
+    # Importing skimage.restoration takes a second.
     from skimage.restoration import estimate_sigma
 
     with warnings.catch_warnings():

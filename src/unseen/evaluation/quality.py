@@ -1,4 +1,4 @@
-"""Quality of a network by level, with the noise level of the distorted images: the tables of a card."""
+"""Quality of a network by level, with the noise level of the distorted images, for the card of the network."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def noise_by_level(
     """Estimate the mean noise level of distorted photographs.
 
     Args:
-        photos: test photographs, each after the name of its set (`BenchmarkSets.photos`).
-        protocol: the protocol whose levels distort them.
-        seed: of the test distortions, as for `evaluate_network`.
+        photos: pairs of the name of a test set and one of its photographs (`BenchmarkSets.photos`).
+        protocol: the protocol whose levels distort the photographs.
+        seed: seed of the test distortions, as for `evaluate_network`.
 
     Returns:
         (name of the set, level) → mean noise level in gray levels of 255; nan where no image has an estimate.
     """
     noise_levels: dict[tuple[str, Level], list[float]] = {}
-    for dataset, photo in track(photos, "reading the noise", len(photos)):
+    for dataset, photo in track(photos, "estimating the noise", len(photos)):
         for level, image in inputs_of(photo, dataset, protocol, seed).items():
             noise_levels.setdefault((dataset, level), []).append(noise_level(image))
     return {key: mean_noise(values) for key, values in noise_levels.items()}
@@ -42,7 +42,7 @@ def quality_of(results: Iterable[ImageResult], noise: Mapping[tuple[str, Level],
 
     Args:
         results: image results of one network.
-        noise: what `noise_by_level` gave for the same tests.
+        noise: the result of `noise_by_level` for the same test sets.
 
     Returns:
         One quality for each set and level of `results`, then one for the undistorted photographs of each set whose

@@ -1,6 +1,6 @@
-"""Image results: how well one trained network restored one image under one confounder, one JSON object a line.
+"""Image results: the quality of one image, restored by one trained network under one confounder; one JSON line each.
 
-A study is a flat list of such results; `study.summary` takes their means.
+The results of a study are a flat list of image results; `study.summary` averages them.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ class ImageResult:
     Attributes:
         run: name of the training.
         protocol: name of the protocol.
-        protocol_hash: tells versions of a protocol apart.
+        protocol_hash: hash of the protocol, different for every version.
         data: digest of the training photographs.
         convention: hash of the metric convention.
-        method: the method as the study names it.
-        backbone: the backbone as the study names it.
-        seed: of the training.
-        budget: what the training might cost, in words (`core.units`).
-        select: which weights of the training were kept.
-        tuned: how many settings of the method were tried on held-out levels; 0 where the settings were given.
+        method: name of the method in the study.
+        backbone: name of the backbone in the study.
+        seed: seed of the training.
+        budget: budget of the training, in words (`core.units`).
+        select: rule by which the weights of the training were chosen.
+        tuned: number of settings of the method that were tried on held-out levels; 0 if the user chose the settings.
         split: role of the level in the protocol.
         distortion: name of the distortion.
-        degree: number on the x axis of a curve, or words where no single number tells the severity.
+        degree: number on the x axis of a curve, or words where no single number describes the severity.
         dataset: name of the test set.
         image: name of the image within the test set.
-        psnr: of the restored image, dB; infinite where the restoration is exact.
-        ssim: of the restored image, at most 1.
-        input_psnr: of the distorted image, dB.
-        input_ssim: of the distorted image.
+        psnr: PSNR of the restored image, dB; infinite where the restoration is exact.
+        ssim: SSIM of the restored image, at most 1.
+        input_psnr: PSNR of the distorted image, dB.
+        input_ssim: SSIM of the distorted image.
         invariance: mean PSNR in dB between this restoration and those of the same content under the other levels; nan
-            where there is no other level.
+            for a single level.
     """
 
     run: str
@@ -70,7 +70,7 @@ class ImageResult:
 
     @property
     def level(self) -> Level:
-        """The level that was restored, with its role in the protocol."""
+        """The level of the distorted image, with its role in the protocol."""
         return Level(self.split, self.distortion, self.degree)
 
 
@@ -78,7 +78,7 @@ def write_results(path: Path, results: Iterable[ImageResult]) -> None:
     """Write results as JSON lines, atomically; infinity becomes the string "inf" and nan null.
 
     Raises:
-        UserError: for a degree that is no finite number, which no axis could show, and where the file cannot be
+        UserError: for a degree that is not a finite number, which no axis could show, and where the file cannot be
             written.
     """
     checked = list(results)

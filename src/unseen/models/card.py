@@ -1,4 +1,4 @@
-"""Cards of checkpoints: how a network was trained, how well it restores at which severity, and where it is safe."""
+"""Cards of checkpoints: the training of a network, its quality by severity, and the noise levels where it is safe."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from ..core.statistics import estimate
 from ..protocols.levels import Level, Split
 
 VALIDATION = "validation"
-"""The `dataset` of a quality that was measured on validation photographs of the training."""
+"""The `dataset` of qualities measured on the validation photographs of the training."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How well one network restores the images of one data set under one level of distortion.
+    """The quality of one network on the images of one data set under one level of distortion.
 
     Attributes:
         split: role of the level in the protocol.
         distortion: name of the distortion.
-        degree: of the level, a number or words.
+        degree: degree of the level, a number or words.
         dataset: name of the data set.
-        images: how many images were measured.
+        images: number of images measured.
         input_psnr: mean PSNR of the distorted images, dB; infinite where an image is exact.
         psnr: mean PSNR of the restored images, dB; infinite where an image is exact, nan where it was not measured.
-        gain: mean over images of PSNR after less PSNR before restoration, dB.
-        low: lower end of the 95 % interval of `gain` over images (Student's t, of one training); nan where there is
-            none, with one image or a gain that is not finite.
-        high: upper end of that interval.
-        noise: mean noise level of the distorted images as it is estimated (`evaluation.noise.estimate_noise`), gray
-            levels of 255; nan where it cannot be estimated.
+        gain: mean over images of PSNR after restoration minus PSNR before, dB.
+        low: lower end of the 95 % interval of `gain` over images (Student's t, of one training); nan for one image, or
+            a gain that is not finite.
+        high: upper end of the interval.
+        noise: mean estimated noise level of the distorted images (`evaluation.noise.estimate_noise`), gray levels of
+            255; nan where it cannot be estimated.
     """
 
     split: Split
@@ -62,7 +62,7 @@ class Quality:
             psnrs: PSNR before and after restoration of every image, dB.
             noise: mean noise level of the distorted images, gray levels of 255.
         """
-        # inf - inf is no number, but an exact image left exact has gained nothing.
+        # inf - inf is nan, but the gain of an image that was exact and stays exact is 0.
         gains = [0.0 if before == after else after - before for before, after in psnrs]
         gain, half = fmean(gains), estimate(gains).spread
         half = math.nan if half is None else half
@@ -76,7 +76,7 @@ class Quality:
 
     @property
     def safe(self) -> bool:
-        """Whether the network helps beyond chance: a nan is never above zero."""
+        """Whether the gain is above zero beyond chance; false where `low` is nan."""
         return self.low > 0
 
 
@@ -100,10 +100,10 @@ class Envelope:
 def envelope(qualities: Iterable[Quality]) -> Envelope | None:
     """Find the range of estimated noise levels in which a network is safe.
 
-    All levels whose noise level is known are put in its order, whatever distorts, and the undistorted photographs with
+    All levels with a known noise level are sorted by it, whatever the distortion, the undistorted photographs among
     them, because the estimator does not know the distortion either. The envelope is the longest run of levels that are
-    all safe, and its ends are the mean noise levels of the outermost. So one level where the network does harm, or may
-    do, ends it, and nothing is said beyond what was tested.
+    all safe; its ends are the mean noise levels of the first and the last of these. So one level where the network does
+    harm, or may do harm, ends the envelope, and the envelope never goes beyond the tested levels.
 
     Args:
         qualities: the quality under every tested level.
@@ -122,27 +122,27 @@ def envelope(qualities: Iterable[Quality]) -> Envelope | None:
 def safety(qualities: Sequence[Quality]) -> str:
     """Say in one sentence where a network is safe (`envelope`)."""
     if not qualities:
-        return "Where it is safe is not known: its card tells no quality."
+        return "Where it is safe is not known: its card has no measured quality."
     safe = envelope(qualities)
     if safe is None:
-        few = " One image tells no interval." if all(q.images < 2 for q in qualities) else ""
+        few = " One image gives no interval." if all(q.images < 2 for q in qualities) else ""
         return f"Where it is safe is not known: there are no two neighbouring levels where the gain is sure.{few}"
     least = min(q.images for q in qualities if safe.low <= q.noise <= safe.high)
     return (
-        f"Safe where the noise reads {safe.low:.1f} to {safe.high:.1f} gray levels of 255, from "
+        f"Safe where the noise level is {safe.low:.1f} to {safe.high:.1f} gray levels of 255, from "
         f"{safe.lowest.level.name} to {safe.highest.level.name}: the gain over the input is above zero, by "
-        f"the lower end of its 95 % interval, at every tested level that reads so ({least} images or more a level)."
+        f"the lower end of its 95 % interval, at every tested level with such noise ({least} images or more a level)."
     )
 
 
 @dataclass(frozen=True)
 class Card:
-    """How the weights of a checkpoint were trained, and how well they restore.
+    """The facts about a checkpoint: the training of its weights, and their measured quality.
 
     Attributes:
-        version: of the package that wrote the checkpoint.
+        version: version of the package that wrote the checkpoint.
         config: the resolved configuration of the run.
-        protocol_hash: of the protocol of the training.
+        protocol_hash: hash of the protocol of the training.
         evaluations: gradient evaluations spent up to these weights.
         data: digest of the training photographs.
         photographs: number of training photographs, validation left out; 0 in old checkpoints, which did not record it.
@@ -185,10 +185,10 @@ class _Outline:
 
 
 def read_card_json(text: str, path: Path) -> Card:
-    """Read a card from its JSON, and check the fields that evaluation needs: files come from elsewhere.
+    """Read a card from its JSON, and check the fields that evaluation needs, since the file may be anyone's.
 
     Args:
-        text: what `Card.to_json` gave, in this version or an earlier one.
+        text: JSON of `Card.to_json`, of this version or an earlier one.
         path: the file that holds the card, for messages.
 
     Raises:

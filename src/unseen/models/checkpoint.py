@@ -1,4 +1,4 @@
-"""Checkpoints: weights with their card, and the state from which a run goes on bit for bit; safetensors, no pickles."""
+"""Checkpoints: weights with their card, and the state to resume a run from bit for bit; safetensors, no pickles."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def save_checkpoint(path: Path, weights: Mapping[str, Tensor], card: Card) -> No
 def with_quality(path: Path, quality: Sequence[Quality]) -> Card:
     """Replace the quality in a checkpoint's card.
 
-    The weights stay as they are, bit for bit, and so does the time of the file, which says how old they are.
+    The weights stay as they are, bit for bit, and so does the time of the file, which is the age of the weights.
 
     Args:
         path: the checkpoint, or the folder of a run.
@@ -58,11 +58,11 @@ def load_checkpoint(path: Path, backbone: str = "") -> tuple[nn.Module, Card]:
 
     Args:
         path: the checkpoint, or the folder of a run.
-        backbone: needed only where the network is of the user's own code, named by a dotted path: code that a file
-            names is never imported on the file's word alone.
+        backbone: the dotted path of a network of the user's own code, else empty: code is never imported only because
+            a file names it.
 
     Raises:
-        UserError: for anything that is not a whole checkpoint of this package.
+        UserError: for anything that is not an intact checkpoint of this package.
     """
     path = _file_of(path)
     tensors, text = _read(path, "unseen")
@@ -90,7 +90,7 @@ def read_card(path: Path) -> Card:
 
 
 def _file_of(path: Path) -> Path:
-    """The checkpoint in the folder of a run; a file is returned as it is. Raises UserError for a folder of runs."""
+    """The checkpoint of a run's folder, or `path` itself if it is a file. Raises UserError for a folder of runs."""
     runs = sorted(file.parent for file in path.glob(f"*/{CHECKPOINT}"))
     if runs and not (path / CHECKPOINT).exists():
         raise UserError(f"{path}: holds {len(runs)} runs; give one of them, such as {runs[0]}")
@@ -98,13 +98,13 @@ def _file_of(path: Path) -> Path:
 
 
 def save_state(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], facts: Mapping[str, Any]) -> None:
-    """Write the state from which a run goes on, atomically: groups of tensors by name, and facts that JSON can hold."""
+    """Write the state to resume a run from, atomically: groups of tensors by name, and facts that JSON can hold."""
     flat = {f"{group}/{name}": value for group, members in tensors.items() for name, value in members.items()}
     _write(path, flat, "unseen-resume", json.dumps(facts))
 
 
 def load_state(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """Read what `save_state` wrote: groups of tensors, and facts. Raise UserError for any other file."""
+    """Read a file of `save_state`: groups of tensors, and facts. Raise UserError for any other file."""
     flat, text = _read(path, "unseen-resume")
     groups: dict[str, dict[str, Tensor]] = {}
     for key, value in flat.items():
@@ -123,7 +123,7 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put the tensors that `optimiser_tensors` gave back into an optimiser."""
+    """Restore an optimiser's state from the tensors of `optimiser_tensors`."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         i, _, name = key.partition(".")

@@ -1,4 +1,4 @@
-"""Models by name or by path, whichever program wrote them, ready to restore."""
+"""Models ready to restore, loaded by name or by path, whichever program wrote them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from .receptive_field import ReceptiveField, receptive_field_of
 from .spandrel_weights import WEIGHTS, is_ours, load_weights
 
 DEFAULT = "denoiser"
-"""The shipped model that is taken where none is named."""
+"""The shipped model for users who name no model."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A network that restores, wherever it came from.
+    """A network that restores, with its name and receptive field; its own or another program's file.
 
     Attributes:
-        name: of the model, for messages.
-        run: float32 (B, 3, H, W) in [0, 1] on the CPU → float32 (B, 3, scale·H, scale·W) on the CPU, not clipped; any
-            size from 1×1, from any thread.
-        receptive_field: how far its outputs depend on inputs, its stride and its scale.
-        card: of a checkpoint of unseen; None for other models.
+        name: name of the model, for messages.
+        run: function from float32 (B, 3, H, W) in [0, 1] on the CPU to float32 (B, 3, scale·H, scale·W) on the CPU, not
+            clipped; any size from 1×1, from any thread.
+        receptive_field: radius, stride and scale of the network.
+        card: card of a checkpoint of unseen; None for other models.
     """
 
     name: str
@@ -54,12 +54,12 @@ def load_model(spec: str, device: str = "cpu", backbone: str = "") -> Model:
     Args:
         spec: a name (`shipped`); a run's folder or its checkpoint; an ONNX file (extra `onnx`); or weights that
             spandrel recognises, .pth, .pt, .ckpt or .safetensors (extra `zoo`). A name goes before a file of that name.
-        device: as PyTorch names it; ONNX files run on `cpu` and on `cuda`.
+        device: the device by its name in PyTorch; ONNX files run on `cpu` and on `cuda`.
         backbone: as for `load_checkpoint`.
 
     Raises:
-        UserError: for any other file, for a model that does something else than restore colour images, and for an
-            extra that is not installed.
+        UserError: for any other file, for a model that does not restore colour images, and for an extra that is not
+            installed.
     """
     path = located(spec)
     if path.suffix.lower() == ".onnx":
@@ -78,15 +78,15 @@ def model_of(
 ) -> Model:
     """Make a model of a network.
 
-    The network itself is moved to the device and put into evaluation mode, and stays so. Several threads may restore
-    with it at once if its `forward` leaves everything but its output as it was, as those of `BACKBONES` do.
+    The network itself, no copy, is moved to the device and put into evaluation mode. Several threads may restore with
+    it at once if its `forward` changes no state, as those of `BACKBONES` do.
 
     Args:
         network: maps float32 (B, 3, H, W) in [0, 1] to (B, 3, scale·H, scale·W), at any size.
-        name: of the model, for messages.
-        card: of its checkpoint, if it has one.
-        device: as PyTorch names it.
-        receptive_field: measured (`receptive_field_of`) where it is None.
+        name: name of the model, for messages.
+        card: card of the checkpoint, if there is one.
+        device: the device by its name in PyTorch.
+        receptive_field: the receptive field; None to measure it (`receptive_field_of`).
 
     Raises:
         UserError: naming the model, where the receptive field cannot be measured.
@@ -96,28 +96,28 @@ def model_of(
         receptive_field = receptive_field or receptive_field_of(network)
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
-    except Exception as error:  # networks of others may raise anything
+    except Exception as error:  # other people's networks may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{name}: its network fails on an image: {reason}") from error
     return Model(name, partial(restore_batch, on_device(network, device), device=device), receptive_field, card)
 
 
 def load_network(spec: str, backbone: str = "") -> tuple[nn.Module, Card | None]:
-    """Load the network behind a spec of `load_model`, on the CPU and in evaluation mode, and its card if it has one.
+    """Load the network that a spec of `load_model` names, on the CPU in evaluation mode, and its card if it has one.
 
     Raises:
         UserError: as `load_model` does, and for an ONNX file, which holds no network of PyTorch.
     """
     path = located(spec)
     if path.suffix.lower() == ".onnx":
-        raise UserError(f"{path}: is ONNX already; give what it was made from")
+        raise UserError(f"{path}: is ONNX already; give the model that it was exported from")
     if path.suffix.lower() in WEIGHTS and path.is_file() and not is_ours(path):
         return load_weights(path), None
     return load_checkpoint(path, backbone)
 
 
 def located(spec: str) -> Path:
-    """The file or folder behind the name of a shipped model or a path. Raises UserError where there is neither."""
+    """The path of a model by the name of a shipped one or by its own path. Raises UserError where neither exists."""
     models = shipped()
     path = models.get(spec, Path(spec))
     if not spec or not os.path.exists(path):

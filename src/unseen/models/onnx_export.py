@@ -1,4 +1,4 @@
-"""A network as an ONNX file for images of any number and size, kept only if it does what PyTorch does."""
+"""Export of a network to ONNX, for images of any number and size; the file is kept only if it agrees with PyTorch."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ SIZES: tuple[Size, ...] = ((1, 8, 8), (2, 16, 23), (1, 61, 47), (1, 64, 96), (1,
 """Sizes at which an exported file is compared with PyTorch."""
 
 TOLERANCE = 1e-4
-"""The largest difference from PyTorch at any pixel of those sizes, in units of white."""
+"""The largest allowed difference from PyTorch at any pixel of images of `SIZES`, in units of white."""
 
 OPSET = 18
-"""Version of ONNX's operators: old enough for the programs that read such files, and the oldest that PyTorch writes."""
+"""Version of ONNX's operators: the oldest that PyTorch writes, so that most other programs can read the files."""
 
 
 def export_checkpoint(spec: str, path: Path, backbone: str = "") -> dict[Size, float]:
     """Write a model as ONNX, and compare it with PyTorch.
 
     The file has one input `image`, float32 (batch, 3, height, width) in [0, 1], and one output `restored`, (batch, 3,
-    scale·height, scale·width), not clipped; batch, height and width are free. Its metadata tells, as JSON, the card
-    (`unseen`, where the model has one), the receptive field (`unseen.reach`), the smallest height and width that it
-    takes (`unseen.smallest`; `open_onnx` continues smaller images) and the version (`unseen.version`).
+    scale·height, scale·width), not clipped; batch, height and width are free. The metadata of the file hold, as JSON,
+    the card (`unseen`, if the model has one), the receptive field (`unseen.reach`), the smallest height and width that
+    the network takes (`unseen.smallest`; `open_onnx` pads smaller images) and the version (`unseen.version`).
 
     Args:
         spec: as for `load_network`.
-        path: a file that ends in .onnx.
+        path: the file to write; its name ends in .onnx.
         backbone: as for `load_network`.
 
     Returns:
@@ -54,7 +54,7 @@ def export_checkpoint(spec: str, path: Path, backbone: str = "") -> dict[Size, f
 
     Raises:
         UserError: where the network cannot be exported, differs by more than `TOLERANCE` anywhere, or the extra `onnx`
-            is not installed. A file that was at `path` then stays.
+            is not installed. An earlier file at `path` then stays as it was.
     """
     if path.suffix.lower() != ".onnx":
         raise UserError(f"{path}: an ONNX file ends in .onnx")
@@ -70,7 +70,7 @@ def export_checkpoint(spec: str, path: Path, backbone: str = "") -> dict[Size, f
 def export_network(
     network: nn.Module, path: Path, receptive_field: ReceptiveField, card: Card | None = None
 ) -> dict[Size, float]:
-    """Do as `export_checkpoint` for a network in memory, on the CPU and in evaluation mode."""
+    """Export a network in memory, on the CPU and in evaluation mode, as `export_checkpoint` does."""
     if isinstance(network, Padded):
         least = next_multiple(network.smallest, network.multiple)
     else:
@@ -80,7 +80,7 @@ def export_network(
     if card is not None:
         metadata[CARD] = card.to_json()
     with replacing(path) as temporary:
-        for smallest in (least, 2 * least):  # mirroring takes two pixels
+        for smallest in (least, 2 * least):  # mirroring needs two pixels
             program.model.metadata_props.update(metadata | {SMALLEST: json.dumps(smallest)})
             program.save(temporary, external_data=False)
             if largest_difference(network, temporary, (1, smallest, smallest)) <= TOLERANCE:
@@ -129,7 +129,7 @@ def traced(network: nn.Module, path: Path, least: int) -> torch.onnx.ONNXProgram
                 output_names=["restored"],
                 dynamic_shapes=({0: "batch", 2: "height", 3: "width"},),
             )
-    except Exception as error:  # the exporter raises whatever it stumbles over
+    except Exception as error:  # the exporter may raise any error
         reason = " ".join(str(error.__cause__ or error).split())[:200]
         raise UserError(f"{path}: not written: PyTorch cannot export this network for all sizes: {reason}") from error
     assert program is not None  # with dynamo there always is one
@@ -138,7 +138,7 @@ def traced(network: nn.Module, path: Path, least: int) -> torch.onnx.ONNXProgram
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Silence prints, warnings and logs: the exporter tells its steps and its doubts, and the comparison decides."""
+    """Silence the exporter's prints, warnings and logs: the comparison with PyTorch decides, not its messages."""
     before = logging.root.manager.disable
     with (
         warnings.catch_warnings(),
@@ -160,7 +160,7 @@ def size_in_words(size: Size) -> str:
 
 
 def lines(differences: Mapping[Size, float]) -> list[str]:
-    """The differences that an export returned, a line for each size, as they are printed."""
+    """The differences that an export returned, as lines of text, one for each size."""
     return [
         f"{size_in_words(size)}: differs from PyTorch by {value:.1e} at most" for size, value in differences.items()
     ]

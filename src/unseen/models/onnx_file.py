@@ -1,4 +1,4 @@
-"""ONNX files as networks, run by ONNX Runtime: files of unseen, whose metadata tell sizes and scale, and others."""
+"""ONNX files as networks, run by ONNX Runtime: files of unseen, whose metadata hold sizes and scale, and others."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from .receptive_field import ReceptiveField
 from .spandrel_weights import Adapted
 
 CARD, RECEPTIVE_FIELD, SMALLEST = "unseen", "unseen.reach", "unseen.smallest"
-"""Keys in the metadata of files that unseen wrote; values are JSON. The card is there if the model had one."""
+"""Keys in the metadata of files that unseen wrote; values are JSON. The card is missing if the model has none."""
 
 MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
-"""Sizes that are tried with files of other programs: what sides must be multiples of, and the smallest side."""
+"""Numbers to try, for files of other programs, as the divisor of sides and as the smallest side, pixels."""
 
 MOST = 1024
-"""The largest stride and smallest side that a file may state, pixels: beyond it, a file could take any memory."""
+"""Upper limit in pixels of the stride and the smallest side that a file states: larger ones could fill the memory."""
 
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """An ONNX file, opened.
+    """An opened ONNX file.
 
     Attributes:
-        network: float32 (B, 3, H, W) in [0, 1] on the CPU → the restored images, any size from 1×1.
-        receptive_field: as the file states it; None where it must be measured.
-        card: of the checkpoint that the file was made from, if it tells one.
+        network: module from float32 (B, 3, H, W) in [0, 1] on the CPU to the restored images, any size from 1×1.
+        receptive_field: receptive field that the file states; None where it must be measured.
+        card: card of the exported checkpoint, if the file holds one.
     """
 
     network: nn.Module
@@ -43,7 +43,7 @@ class OnnxModel:
 
 
 class Session(nn.Module):
-    """An ONNX file as a module: (B, C, H, W) on the CPU to the same, by ONNX Runtime; from any thread."""
+    """An ONNX file as a module, run by ONNX Runtime: (B, C, H, W) in and out, on the CPU, from any thread."""
 
     def __init__(self, session: Any) -> None:
         super().__init__()
@@ -60,9 +60,9 @@ class Session(nn.Module):
 def open_onnx(path: Path, device: str = "cpu") -> OnnxModel:
     """Open an ONNX file that restores, of unseen or of another program.
 
-    It must have one input and one output, float32 or float16 (B, C, H, W) with C 1 or 3 and any height and width; B may
-    be fixed at 1. Sizes that it cannot take are continued and cut (`Padded`); for files of other programs,
-    trials show which.
+    The file must have one input and one output, float32 or float16 (B, C, H, W) with C 1 or 3 and any height and width;
+    B may be fixed at 1. Images of sizes that the network cannot take are padded, and the output cut (`Padded`); for
+    files of other programs, trials find these sizes.
 
     Args:
         path: the file.
@@ -103,7 +103,7 @@ def _session(path: Path, device: str) -> Any:
             raise UserError(f"{path}: ONNX Runtime has no {device} here; cpu works, cuda needs onnxruntime-gpu")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4  # what goes wrong is raised; it would be printed as well
+    options.log_severity_level = 4  # errors are raised; ONNX Runtime would print them, too
     try:
         return onnxruntime.InferenceSession(path, options, providers=[provider])
     except Exception as error:  # ONNX Runtime has an exception for each of its states, and no common one
@@ -120,26 +120,26 @@ def _ours(path: Path, network: nn.Module, metadata: dict[str, str]) -> OnnxModel
         for name, value in {"stride": field.stride, "scale": field.scale, SMALLEST: smallest}.items():
             _require_within(name, value, 1, MOST)
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: what unseen wrote into it is damaged ({error}); export it again") from error
+        raise UserError(f"{path}: its metadata of unseen are damaged ({error}); export it again") from error
     try:
         scale = _scale(network, 2 * smallest, 2 * smallest)
     except Exception as error:  # as above
         reason = " ".join(str(error).split())[-200:]
         raise UserError(f"{path}: cannot be run on {2 * smallest} pixels a side: {reason}") from error
     if scale != field.scale:
-        raise UserError(f"{path}: tells a scale of {field.scale}, and enlarges by {scale}; export it again")
+        raise UserError(f"{path}: states a scale of {field.scale}, but enlarges by {scale}; export it again")
     card = read_card_json(metadata[CARD], path) if CARD in metadata else None
     return OnnxModel(Padded(network, 1, field.scale, smallest=smallest), field, card)
 
 
 def _require_within(name: str, value: object, least: int, most: int) -> None:
-    """Raise ValueError for a value that is no integer from `least` to `most`."""
+    """Raise ValueError for a value that is not an integer from `least` to `most`."""
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise ValueError(f"{name}: {value!r:.40} is no integer from {least} to {most}")
 
 
 def _padded(path: Path, network: nn.Module) -> Padded:
-    """Pad a network to the multiple and the smallest size that trials show."""
+    """Wrap a network so that images are padded to the multiple and the smallest size that trials find."""
     reason = ""
     for multiple in MULTIPLES:
         try:

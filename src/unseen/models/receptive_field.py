@@ -1,4 +1,4 @@
-"""Receptive fields of networks, stated or measured: how much tiles must overlap."""
+"""Receptive fields of networks, stated or measured, from which the overlap of tiles follows."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from ..core.errors import UserError
 from .backbones.padded import Padded, next_multiple
 
 HALVES = (64, 256)
-"""Pixels on either side of the cut that radii are measured at; a radius beyond the last counts as endless."""
+"""Pixels to try on either side of the cut at which radii are measured; a radius beyond the last counts as infinite."""
 ACROSS = 64
 """Pixels along the cut."""
 COARSEST = 64
-"""The largest stride that is tried, pixels."""
+"""The largest stride to try, pixels."""
 ROUNDING = 1e-4
-"""Outputs that differ by no more than this share of the largest are the same."""
+"""Outputs that differ by no more than this share of the largest output count as the same."""
 
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """How far the outputs of a network depend on its inputs, and on which grid: what tiles must respect.
+    """The distance over which outputs of a network depend on its inputs, and the grid on which tiles must begin.
 
     Attributes:
-        radius: how many rows or columns, in input pixels, an input pixel can be from the one beneath an output pixel
-            that it changes, the image being cut at multiples of `stride`; None where that is the whole image (global
-            pooling), or farther than was measured, and where no shift leaves the result the same.
-        stride: tiles must begin at multiples of this, in pixels, and be no smaller.
+        radius: largest distance, in rows or columns of the input, between an output pixel and an input pixel that
+            changes it, if the image is cut at multiples of `stride`. None where the output depends on the whole image
+            (global pooling) or on pixels beyond the measured distance, and where no shift of the image only shifts the
+            output.
+        stride: step in pixels of the places where tiles may begin, and their smallest side.
         scale: factor by which the network enlarges.
     """
 
@@ -42,12 +43,12 @@ class ReceptiveField:
 def receptive_field_of(network: nn.Module) -> ReceptiveField:
     """The receptive field that a network states (`receptive_radius`, `stride`, `scale`), else the measured one.
 
-    It is measured on the network's device, in evaluation mode, without gradients; modes and PyTorch's random numbers
-    are left as they were. Better before the network moves to a GPU, some of whose convolutions let the last bit of
-    every output depend on every input: the radius would be None.
+    The measurement is made on the network's device, in evaluation mode, without gradients; modes and PyTorch's random
+    numbers are left as they were. Measure before the network moves to a GPU: with some GPU convolutions the last bit of
+    every output depends on every input, and the radius would be None.
 
     Args:
-        network: float (B, 3, H, W) → (B, 3, scale·H, scale·W).
+        network: maps float (B, 3, H, W) to (B, 3, scale·H, scale·W).
 
     Raises:
         UserError: for outputs of another shape.
@@ -57,8 +58,8 @@ def receptive_field_of(network: nn.Module) -> ReceptiveField:
         return ReceptiveField(stated, getattr(network, "stride", 1), getattr(network, "scale", 1))
     multiple = 1
     if isinstance(network, Padded):
-        multiple = next_multiple(network.smallest, network.multiple)  # smaller tiles would be continued, images not
-        if network.square:  # a tile at the image's border is continued to another square than the image
+        multiple = next_multiple(network.smallest, network.multiple)  # smaller tiles would be padded, the image not
+        if network.square:  # a tile at the image's border is padded to another square than the image
             return ReceptiveField(None, multiple, network.scale)
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     with _as_it_was(network), torch.inference_mode():
@@ -71,7 +72,7 @@ def _as_it_was(network: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in network.modules()]
     with torch.random.fork_rng():
         try:
-            if network.training:  # one in evaluation may be in use by other threads
+            if network.training:  # a network in evaluation mode may be in use by other threads
                 network.eval()
             yield
         finally:
@@ -83,17 +84,17 @@ def _as_it_was(network: nn.Module) -> Iterator[None]:
 def measured_receptive_field(run: Callable[[Tensor], Tensor], multiple: int = 1) -> ReceptiveField:
     """Measure the receptive field of any function that restores.
 
-    The radius: all that lies on one side of a cut through a random image is replaced; the farthest output on the
-    other side that changes in any bit tells it. 64 pixels on either side of the cut are tried, then 256; what goes
-    farther counts as the whole image. It goes for this network with these weights: where the farthest inputs have no
-    weight to speak of, it is less than the architecture allows.
-    The stride: the smallest shift of the image that shifts the output and no more, away from the borders. Where it
-    cannot be found, it is 64, which most strides divide.
+    The radius: all pixels on one side of a cut through a random image are replaced; the radius is the distance to the
+    farthest output on the other side that changes in any bit. 64 pixels on either side of the cut are tried, then 256;
+    a larger distance counts as the whole image. The radius holds for this network with these weights: where the
+    farthest inputs have nearly no weight, it is less than the architecture allows.
+    The stride: the smallest shift of the image that only shifts the output, away from the borders. If there is none up
+    to 64, the stride is 64, which most strides divide.
 
     Args:
-        run: float32 (1, 3, H, W) in [0, 1] → (1, 3, scale·H, scale·W), called with sizes that are multiples of 64 where
-            `multiple` divides 64.
-        multiple: the sizes that it takes are multiples of this, in pixels, and so will be the stride.
+        run: function from float32 (1, 3, H, W) in [0, 1] to (1, 3, scale·H, scale·W), called with sizes that are
+            multiples of 64 where `multiple` divides 64.
+        multiple: divisor, in pixels, of the sizes that the function takes; the stride will be a multiple of it, too.
 
     Raises:
         UserError: for outputs of another shape.
@@ -107,7 +108,7 @@ def measured_receptive_field(run: Callable[[Tensor], Tensor], multiple: int = 1)
         return ReceptiveField(None, coarse, scale)
     for stride in range(multiple, coarse + 1, multiple):
         if all(_follows(run, stride, radius, turned) for turned in (False, True)):
-            if half % stride:  # the cut was where tiles make none
+            if half % stride:  # the cut was at a place where no tile begins
                 radius, scale = _changed_within(run, next_multiple(half, stride))
             return ReceptiveField(radius, stride, scale)
     return ReceptiveField(None, coarse, scale)
@@ -123,18 +124,20 @@ def _changed_within(run: Callable[[Tensor], Tensor], half: int) -> tuple[int, in
         scale = before.shape[-2] // length
         for changed in (slice(half, None), slice(None, half)):
             mixed = image.clone()
-            mixed[..., changed, :] = other[..., changed, :] / 2  # darker: a mean over all of it must show
-            differs = (_run(run, mixed, turned) != before).amax((0, 1, 3))  # NaN is no equal of itself
+            mixed[..., changed, :] = (
+                other[..., changed, :] / 2
+            )  # darker, so that a mean over the whole image changes, too
+            differs = (_run(run, mixed, turned) != before).amax((0, 1, 3))  # NaN differs from itself
             rows = differs.nonzero().flatten().div(scale, rounding_mode="floor")
             if len(rows):
                 distance = max(distance, half - int(rows[0]) if changed.start else int(rows[-1]) - half + 1)
-            if distance >= half:  # nothing is farther
+            if distance >= half:  # no larger distance can be measured
                 return distance, scale
     return distance, scale
 
 
 def _follows(run: Callable[[Tensor], Tensor], shift: int, radius: int, turned: bool) -> bool:
-    """Whether outputs shift with the image and are the same otherwise, away from the borders."""
+    """Whether a shift of the image only shifts the output, away from the borders."""
     margin = radius + shift  # from a cut elsewhere in a cell of the grid, outputs change less than a cell farther
     length = next_multiple(2 * margin + shift + COARSEST, COARSEST)
     image = torch.rand(1, 3, length + shift, ACROSS, generator=torch.Generator().manual_seed(1))

@@ -1,4 +1,4 @@
-"""Weights that other programs wrote, opened by spandrel, without executing any pickle."""
+"""Weights that other programs wrote, opened by spandrel without executing any pickle."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ DRAWING = ("AuraSR",)
 
 
 class Adapted(nn.Module):
-    """A network for single images, or for gray ones, that takes batches in colour: (B, 3, H, W) in [0, 1].
+    """A wrapper of a network for single or gray images that takes colour batches, (B, 3, H, W) in [0, 1].
 
     Attributes:
         network: the network inside.
-        gray: whether each colour channel is restored by itself, as an image of its own.
-        singly: whether the batch is taken apart into single images.
+        gray: whether the network restores each colour channel separately, as a gray image.
+        singly: whether the network gets the images of a batch one at a time.
     """
 
     def __init__(self, network: nn.Module, *, gray: bool, singly: bool) -> None:
@@ -46,15 +46,15 @@ class Adapted(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Restore (B, 3, H, W)."""
         images = x.flatten(0, 1).unsqueeze(1) if self.gray else x
-        parts = images.chunk(len(images)) if self.singly else (images,)
-        restored = torch.cat([self.network(part) for part in parts])
+        batches = images.chunk(len(images)) if self.singly else (images,)
+        restored = torch.cat([self.network(batch) for batch in batches])
         return restored.reshape(-1, 3, *restored.shape[-2:]) if self.gray else restored
 
 
 class Called(nn.Module):
-    """A network of spandrel with the steps that spandrel takes before and after it.
+    """A network of spandrel with the steps that spandrel takes before and after the network.
 
-    These add a noise map of σ 15/255, or convert ranges.
+    These steps add a noise map of σ 15/255, or convert ranges.
 
     Attributes:
         network: the network.
@@ -85,9 +85,10 @@ def is_ours(path: Path) -> bool:
 def load_weights(path: Path) -> nn.Module:
     """Load the network of a file of weights, which spandrel recognises by their names and shapes.
 
-    In evaluation mode on the CPU: float (B, 3, H, W) in [0, 1] → (B, 3, scale·H, scale·W), any size from 1×1; sizes
-    that it cannot take are continued and cut (`Padded`). A network for gray images restores each colour channel by
-    itself. One that takes the noise level as an input gets σ 15/255, spandrel's choice. Outputs are not clipped.
+    The network is in evaluation mode on the CPU: float (B, 3, H, W) in [0, 1] → (B, 3, scale·H, scale·W), any size from
+    1×1; images of sizes that it cannot take are padded, and the output cut (`Padded`). A network for gray images
+    restores each colour channel separately. A network that takes the noise level as an input gets σ 15/255, spandrel's
+    choice. Outputs are not clipped.
 
     Args:
         path: a file with one of the suffixes `WEIGHTS`.
@@ -103,7 +104,7 @@ def load_weights(path: Path) -> nn.Module:
         raise UserError(f"{path}: needs spandrel: pip install 'unseen[zoo]' ({error})") from error
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what PyTorch will call another way one day
+            warnings.simplefilter("ignore")  # PyTorch's, of coming changes of names
             state = spandrel.canonicalize_state_dict(read_tensors(path))
             descriptor = spandrel.ModelLoader().load_from_state_dict(state)
     except UserError:
@@ -122,7 +123,7 @@ def load_weights(path: Path) -> nn.Module:
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
-    """Read a file of weights, on the CPU. Raise UserError for a broken file, and for one that would run code."""
+    """Read a file of weights, on the CPU. Raise UserError for a broken file, and for a file that would run code."""
     try:
         if path.suffix.lower() == ".safetensors":
             return load_file(path)
@@ -139,7 +140,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
 
 
 def _refuse_others(path: Path, descriptor: Any) -> None:
-    """Raise UserError for a network that does something else than restore an image."""
+    """Raise UserError for a network that does not restore whole images."""
     name = descriptor.architecture.name
     if descriptor.purpose == "Inpainting":
         raise UserError(f"{path}: {name} fills masks; a model that restores whole images is needed")

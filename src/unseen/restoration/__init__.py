@@ -1,1 +1,1 @@
-"""From a network to images and files: models, tiles, formats, self-checks."""
+"""Restoration of a user's images and files: tiles, formats, self-checks."""

@@ -1,4 +1,4 @@
-"""Photographs in, restored photographs out: one after the other, small ones of one size together."""
+"""Restoration of many photographs: one after the other, small ones of one size together."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ from .self_check import self_check
 from .tiles import Tiling, count_tiles, restore_tiled, restored_strips, tiling_effect
 
 MAX_BATCH = 32
-"""Photographs that are restored together, at most."""
+"""The largest number of photographs in one batch."""
 
 Image = NDArray[np.float32]
 """(H, W, 3) in [0, 1]."""
 
 
 class RunStopped(Exception):  # noqa: N818 (a state of affairs)
-    """The run was asked to end while a photograph was being restored."""
+    """Signal that the run is to end while a photograph is being restored."""
 
 
 @dataclass(frozen=True)
 class RestoreOptions:
-    """How every photograph is restored.
+    """The options that hold for every photograph of a run.
 
     Attributes:
         model: the model.
-        tiling: how photographs are cut for it.
-        format: of the outputs; None for the format of each input.
+        tiling: the tiles into which photographs are cut for the model.
+        format: format of the outputs; None for the format of each input.
         envelope: the noise levels at which the model is known to be safe; None if nothing is known.
-        do_no_harm: blend back towards the input where the self-check advises it.
-        keep_times: give outputs the file times of their inputs.
-        pages: restore the pages of one file into files of their own.
+        do_no_harm: whether to blend the result with the input where the self-check advises it.
+        keep_times: whether outputs get the file times of their inputs.
+        pages: whether to restore each page of a file into a file of its own.
     """
 
     model: Model
@@ -64,8 +64,8 @@ class FileTask:
     """One picture to restore.
 
     Attributes:
-        name: in messages.
-        source: the picture, by its header.
+        name: name of the picture in messages.
+        source: the picture, of which only the header has been read.
         target: the file to write.
     """
 
@@ -74,7 +74,7 @@ class FileTask:
     target: Path
 
     def tiles(self, tiling: Tiling) -> int:
-        """The number of tiles that the picture is restored in."""
+        """The number of tiles into which the picture is cut."""
         return count_tiles(self.source.height, self.source.width, tiling)
 
 
@@ -83,15 +83,15 @@ def restore_files(
 ) -> RestoreReport:
     """Restore photographs into a folder.
 
-    A photograph that cannot be read, restored or written is entered among the failed ones, and the others go on, unless
-    the disk is full or read-only.
+    A photograph that cannot be read, restored or written is reported as failed, and the run goes on with the others,
+    unless the disk is full or read-only.
 
     Args:
-        jobs: which file becomes which.
-        folder: outputs are written below it.
-        options: how every photograph is restored.
-        stop: once it is set, the photograph that is being restored is given up, and the rest is left.
-        overwrite: whether outputs that exist are made again; else they are left alone.
+        jobs: the photographs, each with its output file.
+        folder: folder of the outputs.
+        options: the options that hold for every photograph.
+        stop: once set, the run ends: the current photograph is not written, and the others are not restored.
+        overwrite: whether to replace outputs that exist; otherwise they are left alone.
     """
     report, options = RestoreReport(), replace(options, model=with_clear_errors(options.model))
     model, tiling = options.model, options.tiling
@@ -128,12 +128,12 @@ def pending_tasks(
     report: RestoreReport,
     stop: Event,
 ) -> Iterator[FileTask]:
-    """Yield the pictures to restore, by the headers of their files.
+    """Yield the pictures to restore, reading only the headers of their files.
 
-    Files that cannot be opened, and outputs that exist, are entered in `report`. For the arguments see `restore_files`.
+    Files that cannot be opened, and outputs that exist, are counted in `report`. For the arguments see `restore_files`.
     """
     originals, taken = {file_identity(job.path) for job in jobs if os.path.exists(job.path)}, set[str]()
-    for job in track(jobs, "looking at photographs", len(jobs)):
+    for job in track(jobs, "reading headers", len(jobs)):
         if stop.is_set():
             break
         with report.collecting_failures([job.source]):
@@ -151,7 +151,7 @@ def pending_tasks(
 
 
 def tasks_of(job: FileJob, folder: Path, pages: bool) -> list[FileTask]:
-    """The picture of a file; with `pages`, each of several pages under a name of its own: scan-p0001.tif."""
+    """The picture of a file; with `pages`, one picture for each page, under a name of its own: scan-p0001.tif."""
     target = folder / job.file
     first = open_image(job.path, page=0 if pages else None)
     if first.pages == 1:
@@ -163,7 +163,7 @@ def tasks_of(job: FileJob, folder: Path, pages: bool) -> list[FileTask]:
 
 
 def tiles_note(model: Model, tiling: Tiling) -> str:
-    """What the user should know of a network that sees the whole image, where it is run on tiles."""
+    """A warning for networks that see the whole image: the measured effect of tiles on the result."""
     effect = tiling_effect(model, tiling.tile)
     return (
         f"{model.name}: sees the whole image at once, so that tiles change what it makes: a test photograph by up "
@@ -172,7 +172,7 @@ def tiles_note(model: Model, tiling: Tiling) -> str:
 
 
 def batches_of(file_tasks: Sequence[FileTask], tiling: Tiling) -> list[list[FileTask]]:
-    """Put small pictures of one size together, as many as have the pixels of a tile; all others stay alone."""
+    """Group small pictures of one size into batches of at most a tile's number of pixels; others stay alone."""
     batches: list[list[FileTask]] = []
     unfilled: dict[tuple[int, int], list[FileTask]] = {}
     for file_task in file_tasks:

@@ -1,4 +1,4 @@
-"""Options of `unseen restore`: which model restores, and in how much memory."""
+"""Options of `unseen restore`: the model, its memory, and the outputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODEL = (
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(Machine):
-    """Which model restores, and in how much memory."""
+    """The options of a model that restores: its file, its memory, and its tiles."""
 
     model: Annotated[str, MODEL] = "denoiser"
     backbone: Annotated[str, "the network, needed only for one of your own: my.module.Net"] = ""
@@ -29,7 +29,7 @@ class ModelOptions(Machine):
 
     @property
     def bytes(self) -> int:
-        """The memory in bytes. Raises UserError if `memory` is no amount of it."""
+        """The memory in bytes. Raises UserError if `memory` is not an amount of memory."""
         return parse_bytes(self.memory, "memory")
 
     def check(self) -> None:
@@ -46,7 +46,7 @@ class RestoreConfig(ModelOptions):
     out: Annotated[str, "folder for the restored files, or for a single photo a file; -o for short"] = ""
 
     def check(self) -> None:
-        """Raise UserError, naming the field, for a value that does not fit, or if there is no place to write to."""
+        """Raise UserError, naming the field, for a value that does not fit, or if `out` is empty."""
         super().check()
         if not self.out:
             raise UserError("out: none given; say where restored files go, -o FOLDER")

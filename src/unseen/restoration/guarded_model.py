@@ -1,4 +1,4 @@
-"""Models that `unseen restore` guards: their errors are put in words, and their changes are limited and measured."""
+"""Guards around a model for `unseen restore`: clear errors, and changes that are limited and measured."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..models.loading import Model
 
 
 def with_clear_errors(model: Model) -> Model:
-    """The same model, whose failures are UserErrors about the photograph that is being restored."""
+    """The same model, whose failures become UserErrors about the current photograph."""
 
     def run(images: Tensor) -> Tensor:
         try:
@@ -31,7 +31,7 @@ def with_clear_errors(model: Model) -> Model:
 
 
 class MonitoredModel:
-    """A model whose output is blended with its input, and whose changes are measured, over the tiles of one batch.
+    """A model that blends its output with its input, and measures its changes over the tiles of one batch.
 
     Attributes:
         model: the model to run.
@@ -44,7 +44,7 @@ class MonitoredModel:
 
         Args:
             model: the model to monitor.
-            shares: for each image, how far to go from the input to the restoration, in [0, 1].
+            shares: for each image, the share of the restoration in the blend, in [0, 1]; the input makes up the rest.
         """
         self.model = replace(model, run=self._run)
         self.changes = [math.inf if model.receptive_field.scale > 1 else 0.0] * len(shares)

@@ -1,4 +1,4 @@
-"""From the words of the command line to the photographs to restore and the files to write."""
+"""The plan of `unseen restore`: from arguments of the command line to the photographs and the files to write."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ NamedPhoto = tuple[Path, Path]
 
 @dataclass
 class RestorePlan:
-    """The photographs to restore.
+    """The photographs to restore, and their outputs.
 
     Attributes:
-        jobs: which file becomes which.
-        folder: outputs are written below it.
-        format: of all outputs; None for the format of each input.
-        failed: inputs that cannot be used, with the reason.
+        jobs: the photographs, each with its output file.
+        folder: folder of the outputs.
+        format: format of all outputs; None for the format of each input.
+        failed: inputs that cannot be used, each with the reason.
     """
 
     jobs: list[FileJob]
@@ -47,13 +47,13 @@ class RestorePlan:
 
 
 def plan_restoration(inputs: Sequence[str], out: Path, format: Format) -> RestorePlan:
-    """Decide which photographs are restored to which files.
+    """Decide for every photograph into which file it is restored.
 
     Args:
-        inputs: files; folders, whose tree is kept, of several folders below the name of each; and patterns, whose tree
-            is kept from the first component with a wildcard on.
-        out: a folder; with a single file as input also the name of a file, whose suffix then decides on the format.
-        format: of the outputs; `input` for the format of each input.
+        inputs: files; folders, whose tree is kept, below the folder's name if there are several folders; and patterns,
+            whose tree is kept from the first component with a wildcard on.
+        out: a folder; or, if the input is a single file, the name of a file, whose suffix then decides the format.
+        format: format of the outputs; `input` for the format of each input.
 
     Raises:
         UserError: an output would replace an input, two outputs would be one file, or `format` contradicts `out`.
@@ -78,12 +78,12 @@ def plan_restoration(inputs: Sequence[str], out: Path, format: Format) -> Restor
 
 
 def photos_of(word: str, several: bool, failed: list[SkippedFile]) -> list[NamedPhoto]:
-    """Find the photographs that one word of the command line stands for.
+    """Find the photographs that one argument of the command line names.
 
     Args:
         word: a file, a folder or a pattern.
-        several: whether there are several folders among the words.
-        failed: what cannot be used is appended here.
+        several: whether several of the arguments are folders.
+        failed: list to which inputs that cannot be used are appended.
 
     Raises:
         UserError: an empty word.
@@ -100,12 +100,12 @@ def photos_of(word: str, several: bool, failed: list[SkippedFile]) -> list[Named
 
 
 def photos_below(path: Path, base: Path | None, failed: list[SkippedFile]) -> list[NamedPhoto]:
-    """Find one photograph, or all those of a folder.
+    """Find one photograph, or all photographs of a folder.
 
     Args:
         path: a file or a folder.
-        base: names are relative to this folder; None for the folder that the photographs are found in.
-        failed: what cannot be used is appended here.
+        base: folder that names are relative to; None for the folder `path`, or the folder of the file.
+        failed: list to which inputs that cannot be used are appended.
     """
     try:
         if not os.path.lexists(path):
@@ -123,7 +123,7 @@ def photos_below(path: Path, base: Path | None, failed: list[SkippedFile]) -> li
 
 
 def relative_name(photo: Path, base: Path) -> Path:
-    """The name of a photograph below the folder `base`; its bare name if it is not below."""
+    """The path of a photograph relative to the folder `base`; its bare name if it is not below `base`."""
     inside = os.path.relpath(photo, base)
     return Path(photo.name if inside.startswith("..") else inside)
 

@@ -1,4 +1,4 @@
-"""The outcome of a run of `unseen restore`: what was restored, what failed and why."""
+"""The outcome of a run of `unseen restore`: restored, existing and failed photographs, with reasons."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..core.errors import UserError
 from ..data.reading import SkippedFile, UnreadableImage
 
 VISIBLE_CHANGE = 0.5 / 255
-"""A smaller change is none in a file of 8 bits."""
+"""The smallest change, in units of the range, that is visible in a file of 8 bits."""
 DISK_ERRORS = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)]
-"""The errors of a disk that the next photograph would meet, too. In words: libvips passes no number on."""
+"""Messages of disk errors that every further photograph would cause, too. Messages, as libvips passes no numbers on."""
 
 
 class DiskUnusable(Exception):  # noqa: N818 (a state of affairs)
@@ -26,12 +26,12 @@ class RestoreReport:
     """The outcome of a run.
 
     Attributes:
-        restored: how many photographs were restored.
-        existing: how many were left alone, since their output was there already.
-        untried: how many were left when the disk was found to be full or read-only.
+        restored: number of photographs restored.
+        existing: number of photographs left alone, since their output already exists.
+        untried: number of photographs not tried after the disk proved full or read-only.
         failed: the photographs that could not be restored, each with the reason.
-        warnings: names of restored photographs that the user should look at, each with the reason.
-        model_notes: what the user should know of the model.
+        warnings: names of restored photographs that the user should check, each with the reason.
+        model_notes: warnings about the model.
     """
 
     restored: int = 0
@@ -43,7 +43,7 @@ class RestoreReport:
 
     @contextmanager
     def collecting_failures(self, names: Sequence[str]) -> Iterator[None]:
-        """Enter the photographs `names` among the failed ones if the body raises UserError, or runs out of memory.
+        """Report the photographs `names` as failed if the `with` body raises UserError, or runs out of memory.
 
         Raises:
             DiskUnusable: all other photographs would fail for the same reason.
@@ -66,8 +66,8 @@ class RestoreReport:
         """Count a restored photograph.
 
         Args:
-            name: of the photograph.
-            warnings: reasons to look at it.
+            name: name of the photograph.
+            warnings: reasons to check the result.
             change: the largest change of a value, in units of the range.
         """
         self.restored += 1

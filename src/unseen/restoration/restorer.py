@@ -1,4 +1,4 @@
-"""Images in memory in, images of the same kind out."""
+"""Restoration of images in memory; the result is an image of the same kind as the input."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .tiles import Tiling, restore_tiled, tiling_for
 AnyImage = TypeVar("AnyImage", NDArray[Any], Tensor, Image.Image)
 
 WHITE = {"uint8": 255, "uint16": 65535}
-"""The largest value of each dtype of whole numbers: it stands for 1."""
+"""The largest value of each integer dtype, which stands for 1."""
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 ARRAY_SHAPES = "(H, W) or (H, W, C) with C from 1 to 4"
@@ -34,8 +34,8 @@ class Restorer:
     """A model that restores images in memory, tile by tile; several threads may use it at once.
 
     Attributes:
-        model: the model. It has no other state.
-        tiling: how images are cut for it.
+        model: the model.
+        tiling: the tiles into which images are cut for the model.
     """
 
     model: Model
@@ -49,10 +49,10 @@ class Restorer:
 
         Args:
             model: the name of a shipped model, or a path (`load_model`).
-            device: as PyTorch names it, or auto for the best there is.
-            memory: what the tiles of one call may take beside the loaded program: 512MiB, 2GiB.
-            tile: side of a tile in pixels, in place of the largest that memory allows.
-            backbone: the network, needed only for a checkpoint of one of your own: my.module.Net.
+            device: the device by its name in PyTorch, or `auto` for the best available.
+            memory: largest memory of the tiles of one call, beside the loaded program: 512MiB, 2GiB.
+            tile: side of a tile in pixels; 0 for the largest that memory allows.
+            backbone: dotted path of the network, only for a checkpoint of the user's own network: my.module.Net.
 
         Raises:
             UserError: the model, the device or the amount of memory cannot be used.
@@ -66,8 +66,8 @@ class Restorer:
         Whole numbers stand for [0, 1] by their largest value, and results are rounded; all results are clipped. Gray is
         restored as a colour image of equal channels, and becomes the mean of the result's channels. Alpha is returned
         as it is, or enlarged bilinearly if the model enlarges. Tensors come back without gradients. A Pillow image
-        keeps its `info`, such as profile and EXIF, and is not turned by EXIF; palettes become RGB or RGBA, and one
-        transparent colour an alpha channel; of several frames the present one is restored.
+        keeps its `info`, such as profile and EXIF, and is not turned by EXIF; palettes become RGB or RGBA, and a
+        transparent colour becomes an alpha channel; of several frames the current one is restored.
 
         Args:
             image: one of

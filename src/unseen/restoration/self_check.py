@@ -1,6 +1,6 @@
-"""When not to trust a restoration: how noisy the input is, and how far to follow the model.
+"""Self-checks of a restoration: the noise level of the input, and the share of the restoration to keep.
 
-Everything is judged on crops of the input, so that the cost does not grow with its size.
+Both are estimated on crops of the input, so that the cost does not grow with the input's size.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class SelfCheck:
     """The judgement on a photograph before it is restored.
 
     Attributes:
-        share: how much of the restoration to keep, in [0, 1].
-        warnings: reasons to look at the result.
+        share: share of the restoration to keep, in [0, 1].
+        warnings: reasons to check the result.
     """
 
     share: float = 1.0
@@ -36,7 +36,7 @@ class SelfCheck:
 
 
 def self_check(source: ImageFile, model: Model, envelope: Envelope | None, do_no_harm: bool) -> SelfCheck:
-    """Judge a photograph by crops of it.
+    """Judge a photograph by some of its crops, before restoration.
 
     Args:
         source: the photograph.
@@ -58,29 +58,29 @@ def self_check(source: ImageFile, model: Model, envelope: Envelope | None, do_no
 
 
 def envelope_warning(noise_level: float, envelope: Envelope | None) -> str | None:
-    """One line of warning if a noise level is outside the safe envelope, whose ends are safe too; None if all is well.
+    """A warning of one line if a noise level is outside the safe envelope, whose ends are safe too; None if inside.
 
-    Without an envelope nothing is known of any image: the caller says that once, of the model (`card.safety`), and
-    None is returned here.
+    Without an envelope the result is None: then the caller warns once for the model (`card.safety`), not for each
+    image.
 
     Args:
-        noise_level: σ in gray levels of 255, of `estimate_noise`; nan if there is nothing to read it from.
+        noise_level: σ in gray levels of 255, of `estimate_noise`; nan if it cannot be estimated.
         envelope: the noise levels at which the model is known to be safe.
     """
     if envelope is None:
         return None
     if math.isnan(noise_level):
-        return "its noise cannot be read (too small, flat or clipped), so it is not known whether restoring it is safe"
+        return "its noise cannot be estimated (too small, flat or clipped), so it is not known whether this is safe"
     if envelope.low <= noise_level <= envelope.high:
         return None
     return (
-        f"its noise reads {noise_level:.1f} gray levels, outside the {envelope.low:.1f} to {envelope.high:.1f} where "
-        "this model is known to be safe"
+        f"its noise level is {noise_level:.1f} gray levels, outside the {envelope.low:.1f} to {envelope.high:.1f} "
+        "where this model is known to be safe"
     )
 
 
 def harmless_share(model: Model, crops: Sequence[Crop]) -> float:
-    """Choose how far to go from the input towards the restoration: t in [0, 1] of y + t (f(y) - y).
+    """Choose the share t in [0, 1] of the restoration f(y) in the blend y + t (f(y) - y) with the input y.
 
     For y = x + white Gaussian noise of σ, N values, g(y) = y + t (f(y) - y) and δ = div f / N, Stein's unbiased
     estimate of the mean squared error of g (Stein, Estimation of the mean of a multivariate normal distribution,
@@ -90,15 +90,15 @@ def harmless_share(model: Model, crops: Sequence[Crop]) -> float:
 
     δ is estimated from one random probe b of ±1, as b · (f(y + ε b) - f(y)) / (ε N) (Ramani, Blu & Unser, Monte-Carlo
     SURE, IEEE Transactions on Image Processing 2008); the probe is always the same. σ is the noise level of
-    `estimate_noise`: where that is too low, as for correlated noise, too little of the restoration is kept, and where
-    it is too high, too much.
+    `estimate_noise`: an estimate that is too low, as for correlated noise, keeps too little of the restoration, and an
+    estimate that is too high keeps too much.
 
     Args:
         model: f; it must keep sizes.
         crops: y, as for `estimate_noise`.
 
     Returns:
-        t; 1, all of the restoration, where no noise can be read.
+        t; 1, all of the restoration, where no noise level can be estimated.
 
     Raises:
         UserError: the model enlarges.

@@ -1,9 +1,9 @@
-"""Large images in overlapping tiles: the same result, in memory that does not grow with the image.
+"""Large images in overlapping tiles: the same result as the whole image gives, in memory that does not grow with it.
 
-A side is cut into windows that begin at multiples of a step and are step + 2·overlap long; the last one ends with the
-image. The network restores every window, and the result is kept but for `overlap` pixels next to a cut. The kept
-pixels equal those that the network makes of the whole image: no cut changes a pixel farther than `overlap` from it, the
-image's own borders stay borders, and windows begin where a pixel at the network's lowest resolution does.
+A side is cut into windows that begin at multiples of a step and are step + 2·overlap long; the last window ends with
+the image. The network restores every window, and all of the result is kept except `overlap` pixels next to a cut. The
+kept pixels equal those that the network makes of the whole image: a cut changes no pixel farther away than `overlap`,
+the image's own borders stay borders, and every window begins at a pixel of the network's lowest resolution.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ Strip = NDArray[np.float32]
 """Rows of an image, float32 (h, W, 3)."""
 
 LARGEST_TILE = 512
-"""Pixels along a tile of the output, at most, unless four overlaps are more: larger tiles are hardly faster."""
+"""Largest side of a tile in pixels of the output, or four overlaps if these are more: larger is hardly faster."""
 UNMEASURED_TILE = 256
 """Pixels along a tile of the input on systems that do not report the memory of a process."""
 MEASURABLE = 32 * MIB
-"""Bytes that a run must take to stand out from all else that the process does."""
+"""Bytes that a run must take to be measurable beside all else that the process does."""
 SPARE = 16 * MIB
-"""Bytes of the memory that are left for everything that does not grow with the tile."""
+"""Bytes of the memory that are reserved for everything that does not grow with the tile."""
 MEMORY_MARGIN = 1.5
-"""The bytes that a larger run may take for each pixel, as a multiple of those of a smaller run."""
+"""Safety factor from the measured bytes per pixel of a small run to those of a larger run."""
 GLOBAL_OVERLAP = 64
-"""Pixels of overlap for networks that see the whole image, at least: the effect of the cuts themselves ends there."""
+"""Smallest overlap in pixels for networks that see the whole image: the local effect of a cut ends within it."""
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How images are cut into tiles. In pixels of the input; both multiples of the network's stride.
+    """The size and overlap of tiles, in pixels of the input; both are multiples of the network's stride.
 
     Attributes:
         tile: side of a tile.
-        overlap: pixels beyond the tile that the network is shown as well, on every side.
+        overlap: pixels around the tile, on every side, that the network gets as well.
     """
 
     tile: int
@@ -56,7 +56,7 @@ class Tiling:
 
     @property
     def window(self) -> int:
-        """Side of the largest window that the network is given, in pixels."""
+        """Side of the largest window of the network, in pixels."""
         return self.tile + 2 * self.overlap
 
 
@@ -65,8 +65,8 @@ class Span:
     """A window along one side of an image. In pixels of the input.
 
     Attributes:
-        begin: its first pixel.
-        end: one past its last pixel.
+        begin: first pixel of the window.
+        end: one past the last pixel of the window.
         first: the first pixel whose result is kept.
         last: one past the last pixel whose result is kept.
     """
@@ -86,19 +86,23 @@ class Span:
         return slice(scale * (self.first - self.begin), scale * (self.last - self.begin))
 
     def image_slice(self, scale: int) -> slice:
-        """The place of the kept pixels within the image's result."""
+        """The place of the kept pixels in the result of the whole image."""
         return slice(scale * self.first, scale * self.last)
 
 
 def spans(length: int, tiling: Tiling) -> list[Span]:
-    """Cut a side of `length` pixels into windows, in order; into one if that takes the whole side.
+    """Cut a side of `length` pixels into windows, in order; into a single one if it holds the whole side.
 
     Uses the fewest windows, nearly equal in size, because allocators reuse blocks of equal size best.
     """
     overlap = tiling.overlap
-    shared = max(1, length - 2 * overlap)  # by the tiles: the first and the last window keep an overlap each besides
+    shared = max(
+        1, length - 2 * overlap
+    )  # pixels for the tiles: beyond its tile, the first and the last window also keep an overlap each
     tiles = -(-shared // tiling.tile)
-    step = next_multiple(-(-shared // tiles), math.gcd(tiling.tile, overlap))  # hence of the network's stride
+    step = next_multiple(
+        -(-shared // tiles), math.gcd(tiling.tile, overlap)
+    )  # hence a multiple of the network's stride
     begins = range(0, shared, step)
     cuts = [0, *(begin + overlap for begin in begins[1:]), length]
     ends = [*(begin + step + 2 * overlap for begin in begins[:-1]), length]
@@ -106,7 +110,7 @@ def spans(length: int, tiling: Tiling) -> list[Span]:
 
 
 def count_tiles(height: int, width: int, tiling: Tiling) -> int:
-    """The number of tiles that an image is restored in."""
+    """The number of tiles into which an image is cut."""
     return len(spans(height, tiling)) * len(spans(width, tiling))
 
 
@@ -120,15 +124,15 @@ def restored_strips(
 ) -> Iterator[Strip]:
     """Restore an image strip by strip, from top to bottom.
 
-    In memory at a time: the rows that one window covers, and one strip of the result.
+    At any time memory holds the rows of one window, and one strip of the result.
 
     Args:
         model: a network of three channels.
-        read: (top, bottom) → float32 (bottom − top, W, 3) in [0, 1]; each row is asked for once, in order.
-        height: of the image, in pixels.
-        width: of the image, in pixels.
-        tiling: how the image is cut.
-        advance: called with 1 after every tile.
+        read: function from (top, bottom) to float32 (bottom − top, W, 3) in [0, 1], called for each row once, in order.
+        height: height of the image, in pixels.
+        width: width of the image, in pixels.
+        tiling: size and overlap of the tiles.
+        advance: function called with 1 after every tile.
 
     Yields:
         float32 (h·scale, W·scale, 3), not clipped.
@@ -138,15 +142,15 @@ def restored_strips(
     """
     scale = model.receptive_field.scale
     columns = spans(width, tiling)
-    held = np.empty((min(tiling.window, height), width, 3), np.float32)
-    begin = end = 0  # the rows in `held`
+    buffer = np.empty((min(tiling.window, height), width, 3), np.float32)
+    begin = end = 0  # the rows in `buffer`
     for rows in spans(height, tiling):
-        held[: end - rows.begin] = held[rows.begin - begin : end - begin]
-        held[end - rows.begin : rows.size] = read(end, rows.end)
+        buffer[: end - rows.begin] = buffer[rows.begin - begin : end - begin]
+        buffer[end - rows.begin : rows.size] = read(end, rows.end)
         begin, end = rows.begin, rows.end
         strip = np.empty((scale * (rows.last - rows.first), scale * width, 3), np.float32)
         for span in columns:
-            restored = _run(model, held[: rows.size, span.begin : span.end])
+            restored = _run(model, buffer[: rows.size, span.begin : span.end])
             strip[:, span.image_slice(scale)] = restored[rows.kept_slice(scale), span.kept_slice(scale)]
             del restored  # before the next tile needs the memory
             if advance:
@@ -167,18 +171,18 @@ def _run_checked(model: Model, images: Tensor) -> Tensor:
     if restored.shape != (len(images), 3, height, width):
         sizes = [" × ".join(map(str, tensor.shape)) for tensor in (restored, images)]
         raise UserError(
-            f"{model.name}: makes {sizes[0]} of {sizes[1]}, and tells a scale of {model.receptive_field.scale}"
+            f"{model.name}: makes {sizes[0]} of {sizes[1]}, but states a scale of {model.receptive_field.scale}"
         )
     return restored
 
 
 def restore_tiled(model: Model, images: Tensor, tiling: Tiling) -> Tensor:
-    """Restore images that are in memory, as many at a time as have no more pixels than the largest window.
+    """Restore images in memory, several at a time if together they have no more pixels than the largest window.
 
     Args:
         model: a network of three channels.
         images: float32 (B, 3, H, W) in [0, 1].
-        tiling: how images larger than a window are cut.
+        tiling: size and overlap of the tiles of images larger than a window.
 
     Returns:
         float32 (B, 3, scale·H, scale·W), not clipped.
@@ -203,16 +207,17 @@ def restore_tiled(model: Model, images: Tensor, tiling: Tiling) -> Tensor:
 
 
 def tiling_for(model: Model, memory: int, tile: int = 0) -> Tiling:
-    """Choose the tiles that images of any size are cut into.
+    """Choose the size and overlap of tiles for images of any size.
 
-    The overlap is the network's radius, or `GLOBAL_OVERLAP` if the network sees the whole image. A tile is at least
-    half as long, else the work would be more than 25-fold.
+    The overlap is the network's radius, or `GLOBAL_OVERLAP` if the network sees the whole image. The side of a tile is
+    at least half the overlap: with smaller tiles the network would do more than 25 times the work.
 
     Args:
-        model: run on small tiles to measure its memory (`bytes_per_pixel`), unless `tile` is given.
-        memory: bytes that one tile may need beside the loaded program: on the GPU if the network is there, else in the
-            process. `restored_strips` holds the rows of one window on top: 24 bytes a pixel at scale 1.
-        tile: pixels along a tile, to set it by hand; rounded up to the network's stride, and `memory` does not count.
+        model: the model; it is run on small tiles to measure its memory (`bytes_per_pixel`), unless `tile` is set.
+        memory: bytes that one tile may take beside the loaded program: on the GPU if the network is on the GPU, else in
+            the process. `restored_strips` needs the rows of one window in addition: 24 bytes a pixel at scale 1.
+        tile: side of a tile in pixels, rounded up to the network's stride, whatever `memory` is; 0 to choose it by
+            `memory`.
 
     Raises:
         UserError: `memory` is too little for the smallest tile (the message says how much is needed), or `tile` is
@@ -242,7 +247,8 @@ def tiling_for(model: Model, memory: int, tile: int = 0) -> Tiling:
 def _overlap(field: ReceptiveField) -> int:
     """The overlap that a network needs, in pixels.
 
-    At least a stride: so the last window, though it begins near the border, is as large as the network asks for.
+    At least a stride, so that the last window, though it begins near the border, is not smaller than the network's
+    smallest input.
     """
     return next_multiple(GLOBAL_OVERLAP if field.radius is None else max(1, field.radius), field.stride)
 
@@ -250,8 +256,8 @@ def _overlap(field: ReceptiveField) -> int:
 def bytes_per_pixel(model: Model, memory: int) -> float:
     """Measure the bytes that a run of the model takes for each pixel of its input, with a margin.
 
-    On squares of 64 pixels, 128 and so on, until a run takes `MEASURABLE` or an eighth of `memory`: less cannot be told
-    from all else that the process does.
+    The model is run on squares of 64 pixels, 128 and so on, until a run takes `MEASURABLE` or an eighth of `memory`:
+    smaller amounts cannot be distinguished from all else that the process does.
 
     Returns:
         Bytes a pixel; 0 on systems that do not report the memory of a process.
@@ -284,8 +290,9 @@ def _peak(model: Model, side: int, process: Memory | None) -> float:
 def tiling_effect(model: Model, tile: int = 128) -> float:
     """Measure how much tiles change the result of a network that sees the whole image.
 
-    The embedded astronaut with noise of 10 % of full scale, cut to the size of two by two such tiles, 384×384 pixels as
-    a rule, is restored in tiles and whole. Tiles too large for the photograph are made smaller, which changes more.
+    The embedded astronaut with noise of 10 % of full scale, cut to the size of two by two tiles, 384×384 pixels as a
+    rule, is restored in tiles and whole. Tiles too large for this photograph are made smaller, which increases the
+    effect.
 
     Args:
         model: the network.

@@ -1,4 +1,4 @@
-"""A local page to watch what networks do with degrees that they have seen, and with degrees that they have not."""
+"""A local page that shows how networks restore degrees of a distortion that they have seen, and unseen degrees."""
 
 from .server import serve
 

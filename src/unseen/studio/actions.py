@@ -1,4 +1,4 @@
-"""The reactions to a visitor's actions. Nothing is kept here: gradio holds the state of each visitor."""
+"""The reactions to a visitor's actions. They hold no state: gradio holds the state of each visitor."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from .specimen import SeverityPoint, Specimen, read_specimen, restored_panels, s
 REDRAW_AFTER = 0.7
 """Seconds after which an unfinished curve is drawn again."""
 KEPT_FILES = 4
-"""How many replaced files are kept, as the browser may not have fetched them yet."""
+"""The number of replaced files to keep, as the browser may not have fetched them yet."""
 UNUSABLE = "This cannot be used: {}."
 
 PictureFiles = tuple[str, ...]
-"""Files of the pictures on either side of the divider, the latest last."""
+"""Files of the pictures on both sides of the divider, the latest last."""
 
 
 def write_png(pixels: Pixels, folder: Path) -> str:
@@ -42,7 +42,7 @@ def write_png(pixels: Pixels, folder: Path) -> str:
 
 
 def delete_files(files: Sequence[str]) -> None:
-    """Delete files, if they are still there."""
+    """Delete files, if they still exist."""
     for file in files:
         Path(file).unlink(missing_ok=True)
 
@@ -53,8 +53,8 @@ class CompareActions:
 
     Attributes:
         candidates: the networks to compare.
-        folder: for pictures.
-        stop: set once the page is to end.
+        folder: folder for pictures.
+        stop: event that is set when the page is to end.
     """
 
     candidates: Sequence[Candidate]
@@ -71,7 +71,7 @@ class CompareActions:
             return gr.skip(), gr.skip(), views.notice(UNUSABLE.format(f"{Path(upload).name}: {error.reason}")), None
         finally:
             Path(upload).unlink(missing_ok=True)
-        return specimen, views.specimen_line(specimen), "", None
+        return specimen, views.specimen_description(specimen), "", None
 
     def choose_kind(self, name: str) -> tuple[Any, str]:
         """Change the distortion: (its slider, the strengths that each network saw)."""
@@ -132,10 +132,10 @@ class RepairActions:
     """The actions of the second tab, which restores a photograph of the visitor.
 
     Attributes:
-        models: by the name on the page.
-        tiling_of: chooses how a photograph is cut for a model.
-        folder: for results.
-        stop: set once the page is to end.
+        models: the models by their names on the page.
+        tiling_of: function that chooses the tiles for a model.
+        folder: folder for results.
+        stop: event that is set when the page is to end.
     """
 
     models: Mapping[str, Model]
@@ -167,7 +167,7 @@ class RepairActions:
         return result, self.preview(result, middle), views.restored_summary(path.name, result), download(result)
 
     def preview(self, result: RestoredPhoto | None, middle: bool) -> Any:
-        """The pictures before and after: the middle pixel by pixel, or the whole made small."""
+        """The pictures before and after restoration: the middle pixel by pixel, or the whole made small."""
         if result is None:
             return None
         return tuple(write_png(pixels, self.folder) for pixels in (result.middle if middle else result.whole))

@@ -1,4 +1,4 @@
-"""PSNR against strength for one photograph. Importing this loads matplotlib."""
+"""The chart of PSNR against strength for one photograph. Importing this loads matplotlib."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def curve_names(candidates: Sequence[Candidate]) -> list[str]:
 
 
 def chart_position(strength: float, kind: SliderKind) -> float:
-    """The place of a strength in the chart, as a share of the chart's width from the left."""
+    """The horizontal position of a strength in the chart, as a share of the chart's width from the left."""
     along = (strength - kind.lowest) / (kind.highest - kind.lowest)
     return LEFT + (RIGHT - LEFT) * (along + AXIS_MARGIN) / (1 + 2 * AXIS_MARGIN)
 

@@ -16,7 +16,7 @@ from ..protocols.loading import load_protocol, protocol_names
 from ..study.entry_names import is_ceiling
 
 StrengthRange = tuple[float, float]
-"""The weakest and the strongest."""
+"""The weakest and the strongest strength of a range."""
 
 
 def unchanged(value: float) -> float:
@@ -30,29 +30,29 @@ def complement_to_100(value: float) -> float:
 
 
 def photons_at_white(sigma: float) -> float:
-    """The photons at white whose noise there has the standard deviation σ in gray levels: Var = 255² / photons."""
+    """The photon count at white for noise of standard deviation σ in gray levels: Var = 255² / photons."""
     return 255 * 255 / (sigma * sigma)
 
 
 def sigma_at_white(photons: float) -> float:
-    """The standard deviation in gray levels of the noise at white, for a number of photons there."""
+    """The standard deviation in gray levels of the noise at white, for a photon count at white."""
     return 255 / math.sqrt(photons)
 
 
 @dataclass(frozen=True)
 class SliderKind:
-    """A distortion whose strength can be turned up. More is stronger.
+    """A distortion with a slider for its strength, on which a higher value is stronger.
 
     Attributes:
-        name: in `unseen.distortions`.
-        title: its name on the page.
-        unit: of the strength, on the page.
-        highest: the slider's end, in `unit`.
-        first: where the slider stands at the beginning.
-        lowest: the slider's other end.
-        step: of the slider.
-        degree: strength → the distortion's own degree.
-        strength: the distortion's own degree → strength.
+        name: name of the distortion in `unseen.distortions`.
+        title: name of the distortion on the page.
+        unit: unit of the strength, on the page.
+        highest: upper end of the slider, in `unit`.
+        first: initial value of the slider.
+        lowest: lower end of the slider.
+        step: step of the slider.
+        degree: function from strength to the distortion's own degree.
+        strength: function from the distortion's own degree to strength.
     """
 
     name: str
@@ -66,12 +66,12 @@ class SliderKind:
     strength: Callable[[float], float] = unchanged
 
     def nearest(self, strength: float) -> float:
-        """Round a strength to the nearest that the slider has: a number may be typed, too."""
+        """Round a typed strength to the nearest value of the slider."""
         inside = min(max(strength, self.lowest), self.highest)
         return round(round(inside / self.step) * self.step, 6)
 
     def distortion(self, strength: float) -> Distortion:
-        """The distortion at a strength that the slider has."""
+        """The distortion at a strength of the slider."""
         return parse_distortion(f"{self.name}:{self.degree(strength):.6g}", "distortion")
 
     def trained_range(self, confounders: Iterable[Confounder]) -> StrengthRange | None:
@@ -124,11 +124,11 @@ def kind_named(name: str) -> SliderKind:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model on the page.
+    """A model to compare on the page.
 
     Attributes:
-        name: of the model on the page.
-        model: keeps sizes.
+        name: name of the model on the page.
+        model: the model, which keeps sizes.
         trained_on: the confounders that it was trained on; None if that is not known.
     """
 
@@ -137,7 +137,7 @@ class Candidate:
     trained_on: tuple[Confounder, ...] | None
 
     def familiarity(self, kind: SliderKind, strength: float) -> str:
-        """Whether training showed it the input: `seen`, `unseen` (another strength), `unseen kind`, or `not known`."""
+        """How training covered a strength: `seen`, `unseen` (another strength), `unseen kind`, or `not known`."""
         if self.trained_on is None:
             return "not known"
         trained = kind.trained_range(self.trained_on)
@@ -149,7 +149,7 @@ class Candidate:
 def training_confounders_of(card: Card | None) -> tuple[Confounder, ...] | None:
     """The confounders that a network was trained on, by its card.
 
-    None without a card, or if the card names a protocol that does not come with the package, or an older version of it.
+    None without a card, and if the card's protocol does not come with the package or has changed since.
     """
     if card is None or (name := card.config["protocol"]) not in protocol_names():
         return None

@@ -1,4 +1,4 @@
-"""The page: its layout, and which action follows which event. Importing this module loads gradio."""
+"""The page: its layout, and the actions that follow its events. Importing this module loads gradio."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def build_page(
     """Build the page, without serving it.
 
     Args:
-        models: at least one, by the name to show.
-        tiling_of: chooses how photographs are cut for a model.
-        folder: for pictures and results, within gradio's own.
-        stop: set once the page is to end, so that all work is given up.
+        models: the models by the names to show, at least one.
+        tiling_of: function that chooses the tiles for a model.
+        folder: folder for pictures and results, within gradio's own.
+        stop: event that is set when the page is to end, so that all work stops.
     """
     candidates = [
         Candidate(name, model, training_confounders_of(model.card))
@@ -65,7 +65,7 @@ def build_page(
 
 
 def _compare_tab(page: gr.Blocks, act: CompareActions) -> None:
-    """A clean photograph, a distortion, its strength, and the results of each network."""
+    """Lay out the first tab: a clean photograph, a distortion, its strength, and the results of each network."""
     kind, names = SLIDER_KINDS[0], ["original", "input", *(one.name for one in act.candidates)]
     places = [(name, place) for place, name in enumerate(names)]
     first = names.index(FIRST_NETWORK, 2) if FIRST_NETWORK in names[2:] else min(2, len(names) - 1)
@@ -111,7 +111,7 @@ def _compare_tab(page: gr.Blocks, act: CompareActions) -> None:
         "show_progress": "hidden",
     }
     page.load(
-        lambda: (example := example_specimen(), views.specimen_line(example)),
+        lambda: (example := example_specimen(), views.specimen_description(example)),
         outputs=[specimen, about],
         show_progress="hidden",
     )
@@ -122,7 +122,7 @@ def _compare_tab(page: gr.Blocks, act: CompareActions) -> None:
 
 
 def _repair_tab(act: RepairActions) -> None:
-    """A noisy photograph of the visitor, and the same restored."""
+    """Lay out the second tab: a noisy photograph of the visitor, and the same photograph restored."""
     names, upload, result = list(act.models), gr.State(""), gr.State()
     gr.HTML(f'<p class="introduction">{ABOUT_REPAIR}</p>')
     with gr.Row(elem_classes="bench"):

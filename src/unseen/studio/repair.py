@@ -1,4 +1,4 @@
-"""A noisy photograph of the visitor, restored in full size to a file."""
+"""Restoration of a visitor's photograph in full size, to a file."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ MIDDLE_SIDE = 640
 """The longest side of the middle shown pixel by pixel, in pixels."""
 
 ProgressCallback = Callable[[float], None]
-"""Called with the share that is done, 0 to 1."""
+"""A function called with the share of the work that is done, 0 to 1."""
 Pair = tuple[Pixels, Pixels]
-"""Before and after."""
+"""The pictures before and after restoration."""
 
 
 class PageClosed(Exception):  # noqa: N818 (a state of affairs)
-    """The page was closed while the photograph was being restored."""
+    """Signal that the page is closed while a photograph is being restored."""
 
 
 @dataclass(frozen=True, eq=False)
 class RestoredPhoto:
-    """A restored photograph.
+    """A restored photograph, with its previews.
 
     Attributes:
-        file: the result.
+        file: the file of the result.
         whole: the whole pictures, made small.
         middle: the middles of the pictures, pixel by pixel.
-        description: of the input, a few words.
-        notes: what is known of the input's noise, and what to be careful about.
+        description: the input in a few words.
+        notes: the input's noise level, and warnings.
     """
 
     file: Path
@@ -67,12 +67,12 @@ def restore_to_file(
         path: the photograph.
         model: the model.
         tiling: how photographs are cut for the model.
-        folder: for the result.
-        stop: set once the page is to end.
-        progress: called after every tile.
+        folder: folder for the result.
+        stop: event that is set when the page is to end.
+        progress: function called after every tile.
 
     Raises:
-        UnreadableImage: the file cannot be used; for one too large, by the header alone.
+        UnreadableImage: the file cannot be used; a file that is too large is refused by its header alone.
         PageClosed: `stop` was set.
         UserError: the model fails, or the result cannot be written.
     """
@@ -100,7 +100,7 @@ def restore_to_file(
     format: FileFormat = "tiff" if source.depth == "float32" else "png"
     file = Path(tempfile.mkdtemp(dir=folder)) / f"{path.stem}-restored.{format}"
     strips = restored_strips(model, read, source.height, source.width, tiling, advance)
-    save(source, file, recorded(strips, after), format=format, scale=model.receptive_field.scale)
+    save(source, file, copied(strips, after), format=format, scale=model.receptive_field.scale)
     first, second = np.concatenate(before), np.concatenate(after)
     first = first.repeat(model.receptive_field.scale, axis=0).repeat(model.receptive_field.scale, axis=1)
     return RestoredPhoto(
@@ -112,10 +112,10 @@ def restore_to_file(
     )
 
 
-def recorded(strips: Iterable[NDArray[np.float32]], into: list[Pixels]) -> Iterator[NDArray[np.float32]]:
-    """Yield the strips, and append each in 8 bits to `into` as it passes."""
+def copied(strips: Iterable[NDArray[np.float32]], copies: list[Pixels]) -> Iterator[NDArray[np.float32]]:
+    """Yield the strips unchanged, and append an 8-bit copy of each to `copies`."""
     for strip in strips:
-        into.append(to_8_bits(strip))
+        copies.append(to_8_bits(strip))
         yield strip
 
 
@@ -133,21 +133,21 @@ def shrunk_for_preview(pixels: Pixels) -> Pixels:
 
 
 def describe_input(source: ImageFile) -> str:
-    """A few words on an input: `PNG, 640×480 pixels, 16 bits, gray`."""
+    """Describe an input in a few words: `PNG, 640×480 pixels, 16 bits, gray`."""
     depth = {"uint8": "8 bits", "uint16": "16 bits", "float32": "floating point"}[source.depth]
     colour = ", gray" if source.gray else ""
     return f"{source.format.upper()}, {source.width}×{source.height} pixels, {depth}{colour}"
 
 
 def notes_on(model: Model, source: ImageFile, unchanged: bool) -> Iterator[str]:
-    """Say how noisy the input is, whether the model is known to be safe there, and whether anything changed."""
+    """Yield notes on the noise level of the input, the safety of the model at it, and a result without change."""
     noise_level = estimate_noise(source.crops(PLACES, SIDE))
     safe = None if model.card is None else envelope(model.card.quality)
     warning = envelope_warning(noise_level, safe)
     if warning:
         yield f"Careful: {warning}."
     elif not math.isnan(noise_level):
-        yield f"Its noise reads about {noise_level:.1f} gray levels of 255."
+        yield f"Its noise level is about {noise_level:.1f} gray levels of 255."
     if model.card is None:
         yield "This network came without a card: where it is safe is not known."
     elif safe is None:

@@ -1,4 +1,4 @@
-"""The page on this machine alone: one port of 127.0.0.1, one temporary folder, until Ctrl-C or SIGTERM."""
+"""A server of the page for this machine alone: one port of 127.0.0.1, one temporary folder, until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from ..models.loading import Model
 from ..restoration.tiles import Tiling, tiling_for
 
 AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
-"""A program for a server, by the ASGI specification."""
+"""A web application by the ASGI specification."""
 
 HOST = "127.0.0.1"
 FIRST_PORT, PORTS, LAST_PORT = 7860, 100, 65535
 MAX_UPLOAD = 200 * 2**20
-"""Bytes of an upload at most."""
+"""The largest number of bytes of an upload."""
 TILE_SIDE = 256
-"""Pixels along a tile."""
+"""Side of a tile in pixels."""
 SHUTDOWN_TIMEOUT = 1
 """Seconds that the browser's connections may take to end."""
 FONTS = ("Segoe UI", "Helvetica Neue", "Arial", "sans-serif")
-"""Fonts of the visitor's computer: none is fetched."""
+"""Fonts of the visitor's computer, so that none is fetched."""
 GRADIO_MISSING = "studio: needs gradio; pip install 'unseen[studio]'"
 
 
 def in_small_tiles(model: Model) -> Tiling:
-    """Cut photographs into small tiles, so that progress is seen: for photographs of a page any tile will do."""
+    """Choose small tiles for photographs, so that the page shows progress."""
     return tiling_for(model, memory=0, tile=TILE_SIDE)
 
 
@@ -49,16 +49,16 @@ def serve(
     """Serve the page until Ctrl-C or SIGTERM; then delete uploads and results, and return.
 
     Args:
-        models: at least one, by the name to show.
-        port: of 127.0.0.1; 0 takes the first free one from 7860 on.
+        models: the models by the names to show, at least one.
+        port: port of 127.0.0.1; 0 takes the first free port from 7860 on.
         open_browser: whether to open the page in the user's browser.
-        tiling_of: chooses how photographs are cut for a model.
+        tiling_of: function that chooses the tiles for a model.
 
     Raises:
-        UserError: gradio is missing, or the port is taken or no port.
+        UserError: gradio is missing, or the port is taken or out of range.
     """
     stop = threading.Event()
-    # The server raises its signal once more when it has ended: interruptible takes that one.
+    # The server raises its signal once more when it has ended: `interruptible` handles this second one.
     with listening(port) as listener, private_folder() as folder, interruptible():
         app = application(models, tiling_of, folder, stop)
         url = f"http://{HOST}:{listener.getsockname()[1]}"
@@ -76,10 +76,10 @@ def listening(port: int) -> Iterator[socket.socket]:
     """Yield a socket that holds the port, so that no other program takes it before the server does.
 
     Args:
-        port: of 127.0.0.1; 0 takes the first free one from 7860 on.
+        port: port of 127.0.0.1; 0 takes the first free port from 7860 on.
 
     Raises:
-        UserError: the port is taken or no port.
+        UserError: the port is taken or out of range.
     """
     if not 0 <= port <= LAST_PORT:
         raise UserError(f"port: {port} is not within 0 to {LAST_PORT}")
@@ -89,7 +89,7 @@ def listening(port: int) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, number))
-            listener.listen()  # or else another might yet bind it
+            listener.listen()  # else another program could still bind the port
         except OSError as error:
             listener.close()
             reason = error
@@ -103,7 +103,7 @@ def listening(port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """Yield a temporary folder that only this user can look into; gradio and all else use it until it is deleted."""
+    """Yield a temporary folder that only this user can open, for all temporary files, and delete it afterwards."""
     before = {name: os.environ.get(name) for name in ("GRADIO_TEMP_DIR", "TMPDIR")}
     with tempfile.TemporaryDirectory(prefix="unseen-studio-", ignore_cleanup_errors=True) as folder:
         os.environ.update(dict.fromkeys(before, folder))
@@ -119,8 +119,8 @@ def private_folder() -> Iterator[Path]:
 def application(
     models: Mapping[str, Model], tiling_of: Callable[[Model], Tiling], folder: Path, stop: threading.Event
 ) -> AsgiApp:
-    """Make a program for a server of the page, for the arguments of `serve`. Raises UserError if gradio is missing."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported, for what no argument turns off
+    """Make the web application of the page, for the arguments of `serve`. Raises UserError if gradio is missing."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read at gradio's import, as no argument turns all analytics off
     try:
         import gradio as gr
         from fastapi import FastAPI
@@ -150,10 +150,10 @@ def application(
 
 
 class LocalOnly:
-    """A program for a server that answers only requests from this machine's own pages.
+    """A web application that answers only requests from this machine's own pages.
 
     A foreign page that is open in the browser can send requests to 127.0.0.1, and can read the answers if the page's
-    host name has been made to mean 127.0.0.1 (DNS rebinding): such requests carry another host, or another origin.
+    host name resolves to 127.0.0.1 (DNS rebinding): such requests carry another host, or another origin.
     """
 
     def __init__(self, app: AsgiApp) -> None:
@@ -169,11 +169,11 @@ class LocalOnly:
 
 
 def is_local_request(headers: Mapping[bytes, bytes], port: int) -> bool:
-    """Whether a request is for one of this machine's names, and from no page but ours.
+    """Whether a request is for one of this machine's names, and from no other page than ours.
 
     Args:
-        headers: of the request, in lower case.
-        port: that the server listens on.
+        headers: headers of the request, names in lower case.
+        port: port of the server.
     """
     host, origin = headers.get(b"host", b""), headers.get(b"origin")
     own = [f"{name}:{port}".encode() for name in (HOST, "localhost")]
@@ -181,24 +181,24 @@ def is_local_request(headers: Mapping[bytes, bytes], port: int) -> bool:
 
 
 def run(app: AsgiApp, listener: socket.socket, stop: threading.Event, ready: Callable[[], None]) -> None:
-    """Serve until a signal asks to end: set `stop` then. The signal is raised again when everything has ended.
+    """Serve until a signal, which sets `stop`; raise the signal again when everything has ended.
 
     Args:
         app: the page.
         listener: the socket to serve on.
-        stop: set by the signal.
-        ready: called once the page can be visited.
+        stop: event that the signal sets.
+        ready: function called once the page can be visited.
     """
     import uvicorn
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            """Also tell that the page can be visited."""
+            """Start as usual, then call `ready`."""
             await super().startup(sockets)
             ready()
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            """Also ask all work to end."""
+            """Set `stop`, so that all work ends, then exit as usual."""
             stop.set()
             super().handle_exit(sig, frame)
 

@@ -1,4 +1,4 @@
-"""A photograph on the page: made small enough to be quick, distorted as the visitor asks, and restored."""
+"""A photograph to experiment with on the page: made small to be quick, distorted by the visitor, and restored."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from .kinds import Candidate, SliderKind
 SHOWN_SIDE = 512
 """The longest side of a photograph on the page, in pixels."""
 CURVE_SIDE = 256
-"""The longest side of the crop that the curves are measured on, in pixels."""
+"""The longest side of the crop on which curves are measured, in pixels."""
 CURVE_POINTS = 9
-"""Strengths at which a curve is measured."""
+"""The number of strengths at which a curve is measured."""
 MAX_MEGAPIXELS = 24
-"""The largest photograph that the page takes."""
+"""The size of the largest photograph that the page takes, in millions of pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Specimen:
-    """A photograph on the page.
+    """A photograph to experiment with, small enough for the page.
 
     Attributes:
-        name: of its file.
+        name: name of the photograph's file.
         pixels: uint8 (H, W, 3), at most `SHOWN_SIDE` a side.
         original_size: width and height of the file.
     """
@@ -48,7 +48,7 @@ class Specimen:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height as shown."""
+        """Width and height on the page."""
         return self.pixels.shape[1], self.pixels.shape[0]
 
 
@@ -57,10 +57,10 @@ class SpecimenPanel:
     """One of the pictures to compare.
 
     Attributes:
-        title: its name on the page.
+        title: name of the picture on the page.
         pixels: uint8 (H, W, 3); None while the picture is being made.
-        psnr: in dB, against the original.
-        familiarity: of a restoration as `Candidate.familiarity` gives it; else `original` or `input`.
+        psnr: PSNR in dB, against the original.
+        familiarity: result of `Candidate.familiarity` for a restoration; else `original` or `input`.
     """
 
     title: str
@@ -74,8 +74,8 @@ class SeverityPoint:
     """The quality at one strength.
 
     Attributes:
-        strength: in the slider's unit.
-        psnr: in dB, of the input and then of each candidate.
+        strength: strength in the slider's unit.
+        psnr: PSNR in dB, of the input and then of each candidate.
     """
 
     strength: float
@@ -83,7 +83,7 @@ class SeverityPoint:
 
 
 def require_page_size(path: Path, width: int, height: int, scale: int = 1) -> None:
-    """Raise UnreadableImage, with a hint what to use instead, if a photograph `scale` times as large is too large."""
+    """Raise UnreadableImage, with a hint, if a photograph `scale` times as wide and high is too large for the page."""
     megapixels = width * height * scale**2 / 1e6
     if megapixels > MAX_MEGAPIXELS:
         size = f"{megapixels:.0f} megapixels" if scale == 1 else f"{megapixels:.0f} megapixels once it is enlarged"
@@ -94,14 +94,14 @@ def require_page_size(path: Path, width: int, height: int, scale: int = 1) -> No
 
 
 def read_specimen(path: Path) -> Specimen:
-    """Read a photograph and make it small. Raises UnreadableImage; for one too large, by the header alone."""
+    """Read a photograph and make it small. Raises UnreadableImage; a too large file is refused by its header alone."""
     height, width = header_size(path)
     require_page_size(path, width, height)
     return shrunk_specimen(path.name, read_photo(path))
 
 
 def example_specimen() -> Specimen:
-    """A photograph that comes with scikit-image; the shipped networks were not trained on it."""
+    """A test photograph of scikit-image, on which the shipped networks were not trained."""
     photo = embedded_photos("test")[1]
     return shrunk_specimen(photo.name, photo.pixels)
 
@@ -145,9 +145,9 @@ def restored_panels(
     Args:
         specimen: the original.
         kind: the distortion.
-        strength: of the distortion, in the slider's unit.
+        strength: strength of the distortion, in the slider's unit.
         candidates: the networks, in the order of the list.
-        first: places in the list that are restored before all others.
+        first: indices in the list of the pictures to restore before all others.
     """
     clean = to_tensor(specimen.pixels)
     noisy = distort(clean, kind, strength)

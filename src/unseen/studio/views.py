@@ -1,4 +1,4 @@
-"""The texts of the page as HTML. Every text from outside, such as a file name, is escaped."""
+"""The texts of the page as HTML. Every text from users, such as a file name, is escaped."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ FAMILIARITY_LABELS = {
     "unseen kind": ("unseen", "unseen: another distortion"),
     "not known": ("", UNKNOWN),
 }
-"""`Candidate.familiarity` → CSS class and words."""
+"""Result of `Candidate.familiarity` → CSS class and words."""
 
 
 def notice(text: str) -> Markup:
-    """A message that something went wrong, and what to do."""
+    """A message about an error."""
     return Markup('<p class="notice" role="alert">{}</p>').format(printable(text))
 
 
-def specimen_line(specimen: Specimen) -> Markup:
+def specimen_description(specimen: Specimen) -> Markup:
     """The name and size of the photograph on the page."""
     width, height = specimen.size
     whole = Markup("{}×{} pixels").format(*specimen.original_size)
@@ -67,7 +67,7 @@ def training_strip(kind: SliderKind, candidates: Sequence[Candidate]) -> Markup:
 
 
 def panel_cards(panels: Sequence[SpecimenPanel]) -> Markup:
-    """Every picture in small, with its PSNR."""
+    """A small version of every picture, with its PSNR."""
     card = Markup('<figure class="card">{}<figcaption><b>{}</b>{}{}</figcaption></figure>')
     noisy = next(panel for panel in panels if panel.familiarity == "input")
     items = (
@@ -78,7 +78,7 @@ def panel_cards(panels: Sequence[SpecimenPanel]) -> Markup:
 
 
 def thumbnail(pixels: Pixels | None) -> Markup:
-    """The middle of a picture; a placeholder while there is none."""
+    """The middle of a picture; a placeholder while the picture is being restored."""
     if pixels is None:
         return Markup('<span class="waiting" role="img" aria-label="being restored"></span>')
     with BytesIO() as file:
@@ -87,7 +87,7 @@ def thumbnail(pixels: Pixels | None) -> Markup:
 
 
 def psnr_text(panel: SpecimenPanel, noisy: SpecimenPanel) -> Markup:
-    """The PSNR of a picture, and for a restoration how much better it is than the input `noisy`."""
+    """The PSNR of a picture, and for a restoration its gain over the input `noisy`."""
     if panel.familiarity == "original":
         return Markup("<span>what it should be</span>")
     if panel.pixels is None:
@@ -103,29 +103,29 @@ def psnr_text(panel: SpecimenPanel, noisy: SpecimenPanel) -> Markup:
 
 
 def waiting_chart() -> Markup:
-    """A placeholder for a curve without points yet."""
+    """A placeholder for a chart that is being measured."""
     return Markup('<span class="waiting wide" role="img" aria-label="being measured"></span>')
 
 
 def decibels(value: float) -> str:
-    """A PSNR in words."""
+    """A PSNR as text."""
     return f"{value:.2f} dB" if math.isfinite(value) else "the same" if value > 0 else "no number"
 
 
 def familiarity_tag(panel: SpecimenPanel) -> Markup:
-    """Whether a network saw such an input in training; nothing for the original and the input."""
+    """A label that says whether the network saw such inputs in training; empty for the original and the input."""
     if panel.familiarity not in FAMILIARITY_LABELS:
         return Markup("")
     return Markup('<span class="tag {}">{}</span>').format(*FAMILIARITY_LABELS[panel.familiarity])
 
 
 def chart_pointer(share: float) -> Markup:
-    """A mark over the chart where the slider stands: `share` of the chart's width from the left."""
+    """A mark on the chart at the slider's strength, at `share` of the chart's width from the left."""
     return Markup('<i style="left: {:.2f}%"></i>').format(100 * share)
 
 
 def pair_caption(left: SpecimenPanel, right: SpecimenPanel, strength: float) -> Markup:
-    """The line under the pictures: the names on either side of the divider, and the strength between them."""
+    """The caption under the pictures: the names on both sides of the divider, and the strength between them."""
     side = Markup("<span><b>{}</b> {}</span>")
     sides = [
         side.format(printable(panel.title), "" if panel.familiarity == "original" else decibels(panel.psnr))
@@ -135,7 +135,7 @@ def pair_caption(left: SpecimenPanel, right: SpecimenPanel, strength: float) -> 
 
 
 def restored_summary(name: str, result: RestoredPhoto) -> Markup:
-    """The input's description, and the notes on it."""
+    """The description of the input, and the notes on its restoration."""
     notes = Markup("").join(Markup("<li>{}</li>").format(printable(note)) for note in result.notes)
     return Markup('<p class="about"><b>{}</b> {}</p><ul class="notes">{}</ul>').format(
         printable(name), printable(result.description), notes

@@ -1,11 +1,11 @@
 """The networks that `unseen` trains by name; any other `nn.Module` serves as well.
 
 Every backbone maps (B, 3, H, W) in [0, 1] to the same shape, or to `scale` times the height and width where it has
-such a setting, at any size from 1×1. In evaluation mode it draws no random numbers and changes no buffer, so that
-`torch.func.functional_call` with other parameters is all there is to a virtual update.
+such a setting, at any size from 1×1. In evaluation mode it draws no random numbers and changes no buffer, so that a
+virtual update needs only `torch.func.functional_call` with other parameters.
 
-Those of this package do not clip their output and have no in-place operation, so that their second derivatives are
-right. Those of `ZOO` are by others: docs/backbones.md says whose second derivatives are wrong.
+The networks written here do not clip their output and have no in-place operation, so that their second derivatives are
+right. Those of `ZOO` are by others: docs/backbones.md lists those whose second derivatives are wrong.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "unet": UNet,
     **ZOO,
 }
-"""Name → class or function that builds it. The first line of each docstring names the network and its source."""
+"""Name → class or function that builds the backbone. Each docstring begins with the network and its source."""
 
 
 def small_form(name: str) -> str:
-    """Settings of a built-in backbone with which it is small enough for tests; empty where it has one size only."""
+    """Settings that make a built-in backbone small enough for tests; empty if the backbone has one size only."""
     settings: str = vars(BACKBONES[name])["small"]
     return settings
 

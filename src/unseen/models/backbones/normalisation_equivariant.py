@@ -21,23 +21,23 @@ class NormalisationEquivariantCNN(nn.Module):
     """A plain stack that follows the image's scale and shift (Herbreteau et al. 2023, normalisation-equivariant).
 
     (B, channels, H, W) → the same shape, not clipped; any size from 1×1. f(a·x + b) = a·f(x) + b for every a > 0 and
-    every b, whatever the parameters: each of the three parts keeps it.
+    every b, whatever the parameters: each of the three components has this property.
 
         affine convolutions   `AffineConv`, whose weights sum to one, without bias
         sort pooling          `sort_pairs`, between them, in place of activations
         affine residual       t·x + (1 − t)·stack(x), t learned
 
     Departures: the weights sum to one by the nearest such kernel, where the published code takes differences of
-    neighbouring weights. Deviations from their mean start normal with variance 1/fan-in, which keeps the variance of
-    an image about its mean, since sorting changes no norm. t starts at 0.9 (there, at a half), close to the identity,
-    which a restorer is near anyway.
+    neighbouring weights. Deviations of the weights from their mean start normal with variance 1/fan-in, which keeps the
+    variance of an image about its mean, since sorting changes no norm. t starts at 0.9 (in the published code, at a
+    half): the network starts close to the identity, which is a good first restorer.
 
     Args:
         features: channels between the convolutions, an even number, since channels are sorted in pairs.
         depth: number of convolutions, two or more.
         residual: whether the output is the affine residual; otherwise it is stack(x), the paper's form of this network
             (its FDnCNN has no residuals; its DRUNet has such sums in its blocks).
-        channels: of the image.
+        channels: channels of the image.
 
     Raises:
         UserError: for a size that is too small, and for `features` that make no pairs.
@@ -65,7 +65,7 @@ class NormalisationEquivariantCNN(nn.Module):
 
     @property
     def receptive_radius(self) -> int:
-        """How far, in rows or in columns, an input pixel can be from an output pixel that it changes.
+        """The largest distance, in rows or columns, between an output pixel and an input pixel that changes it.
 
         In pixels: one for each convolution, `depth`.
         """
@@ -75,8 +75,8 @@ class NormalisationEquivariantCNN(nn.Module):
 class AffineConv(nn.Module):
     """A 3×3 convolution that takes weighted means, of weights of either sign: (B, inputs, H, W) → (B, outputs, H, W).
 
-    The image is mirrored about its last pixels, which are not repeated; where a side has one pixel alone, all sides
-    repeat their last instead. Zeros there would be a brightness of their own.
+    The image is mirrored about its last pixels, which are not repeated; if height or width is one pixel, the last
+    pixels are repeated on all sides instead. Padding with zeros would add a brightness of its own.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:

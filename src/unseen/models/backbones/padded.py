@@ -1,4 +1,4 @@
-"""Padding, so that networks which take only some sizes restore images of any size."""
+"""Padding, by which networks that take only some sizes restore images of any size."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch.nn import functional as F
 
 
 def extend(x: Tensor, height: int, width: int) -> Tensor:
-    """Continue images to the right and below.
+    """Pad images to a new size on the right and below.
 
-    Each direction is mirrored about its last pixel, which is not repeated; one that has no more pixels than are
-    missing repeats its last pixel instead.
+    Each direction is mirrored about its last pixel, which is not repeated. Where a direction is not longer than its
+    padding, the last pixel is repeated instead.
 
     Args:
         x: (B, C, H, W).
@@ -33,19 +33,19 @@ def next_multiple(size: int, multiple: int) -> int:
 
 
 class Padded(nn.Module):
-    """A network whose images are continued to sizes that it takes, and whose output is cut to fit.
+    """A wrapper that pads images to sizes that a network takes, and cuts the output to fit.
 
     (B, C, H, W) → (B, C, scale·H, scale·W), any size from 1×1. The names of parameters begin with `module.`: loaders
     that strip this prefix, which PyTorch's own wrappers leave as well, find a plain network.
 
     Args:
         module: the network.
-        multiple: images are continued (`extend`) to multiples of this, pixels.
+        multiple: divisor of the sides that the network takes, pixels.
         scale: factor by which the network enlarges.
-        smallest: images are continued to at least this side, pixels.
-        square: whether images are continued to squares.
-        as_in_training: whether the network stays in training mode whatever `train` and `eval` say, for one whose
-            evaluation mode is a shortcut that has no derivative.
+        smallest: smallest side that the network takes, pixels.
+        square: whether the network takes squares only.
+        as_in_training: whether the network stays in training mode whatever `train` and `eval` say, for a network whose
+            evaluation mode is a shortcut without derivative.
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class Padded(nn.Module):
         rows, columns = (next_multiple(max(size, self.smallest), self.multiple) for size in (height, width))
         if self.square:
             rows = columns = max(rows, columns)
-        output = self.module(extend(x, rows, columns))  # a copy: some networks write over their input
-        restored: Tensor = output[0] if isinstance(output, tuple) else output  # the rest is estimated on the way
+        output = self.module(extend(x, rows, columns))  # a copy, since some networks overwrite their input
+        restored: Tensor = output[0] if isinstance(output, tuple) else output  # the others are by-products
         return restored[..., : self.scale * height, : self.scale * width]
 
     def train(self, mode: bool = True) -> Self:

@@ -1,4 +1,4 @@
-"""A plain convolutional network, to tell whether a finding with RRDB holds for another network.
+"""A plain convolutional network, to check whether a result with RRDB holds for another network.
 
 Zhang et al., *Beyond a Gaussian Denoiser: Residual Learning of Deep CNN for Image Denoising*, IEEE TIP
 2017 (arXiv 1608.03981), less its batch normalisation, whose statistics would tie the images of a batch
@@ -31,7 +31,7 @@ class PlainCNN(nn.Module):
             a > 0.
         residual: whether the stack estimates the distortion, so that the output is input − stack(input) (the paper's
             residual learning, section III); otherwise the output is stack(input).
-        channels: of the image.
+        channels: channels of the image.
 
     Raises:
         UserError: for a size that is too small.
@@ -54,7 +54,7 @@ class PlainCNN(nn.Module):
         self.residual = residual
         widths = [channels, *[features] * (depth - 1), channels]
         convs = [kaiming_conv3x3(inputs, outputs, bias) for inputs, outputs in pairwise(widths)]
-        # The residual form then starts close to the identity, which a denoiser is near anyway.
+        # The residual form then starts close to the identity, which is a good first denoiser.
         with torch.no_grad():
             convs[-1].weight.mul_(LAST_INIT_SCALE)
         self.convs = nn.ModuleList(convs)
@@ -68,7 +68,7 @@ class PlainCNN(nn.Module):
 
     @property
     def receptive_radius(self) -> int:
-        """How far, in rows or in columns, an input pixel can be from an output pixel that it changes.
+        """The largest distance, in rows or columns, between an output pixel and an input pixel that changes it.
 
         In pixels: one for each convolution, `depth`.
         """

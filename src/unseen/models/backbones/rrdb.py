@@ -70,7 +70,7 @@ class DenseBlock(nn.Module):
 def initialise_small(conv: nn.Conv2d) -> None:
     """Initialise Kaiming normal (fan in, as for ReLU) × 0.1, bias zero: each block starts close to the identity.
 
-    Residual networks this deep are easier to train so (Wang et al. 2018, section 3.1).
+    This makes residual networks of such depth easier to train (Wang et al. 2018, section 3.1).
     """
     nn.init.kaiming_normal_(conv.weight)
     with torch.no_grad():
@@ -101,7 +101,7 @@ class RRDB(nn.Module):
     """Residual-in-residual dense blocks, the paper's network; ×2 and ×4 as ESRGAN does it (Wang et al. 2018, ESRGAN).
 
     (B, channels, H, W) in [0, 1] → (B, channels, scale·H, scale·W), not clipped; any size. There is no
-    residual from input to output: the network paints the whole image.
+    residual from input to output: the network computes the whole image.
 
     The default size is the paper's, 16 624 131 parameters. Each doubling of `scale` repeats every pixel of the trunk's
     output (nearest neighbour) and adds one convolution. Real-ESRGAN's ×2 is another network, which folds the input to a
@@ -113,11 +113,11 @@ class RRDB(nn.Module):
 
     Args:
         features: width of the trunk.
-        growth: channels that each dense convolution adds to it.
+        growth: channels that each dense convolution adds to the features.
         blocks: number of residual-in-residual blocks.
         bias: whether convolutions have biases. Without them no additive constant is left, and f(a·x) = a·f(x) for every
             a > 0 (Mohan et al. 2020, bias-free denoisers).
-        channels: of the image.
+        channels: channels of the image.
         scale: 1, 2 or 4.
 
     Raises:
@@ -164,14 +164,14 @@ class RRDB(nn.Module):
 
     @property
     def receptive_radius(self) -> int:
-        """How far, in rows or in columns, an input pixel can be from the one beneath an output pixel that it changes.
+        """The largest distance, in rows or columns, between an output pixel and an input pixel that changes it.
 
         In input pixels: one for each 3×3 convolution on the longest path, 349 for 23 blocks at scale 1. Tiles
         that overlap by this much on every side are restored exactly as the whole image is.
         """
         enlarged = 2  # conv_hr and conv_last
         for _ in range(self.scale // 2):  # 0, 1 or 2 doublings
-            enlarged = -(-(enlarged + 1) // 2)  # with the convolution after it; a pixel begun counts whole
+            enlarged = -(-(enlarged + 1) // 2)  # with the convolution after it; rounded up to whole pixels
         in_blocks = len(self.body) * DENSE_BLOCKS_PER_RRDB * CONVS_PER_DENSE_BLOCK
         return 1 + in_blocks + 1 + enlarged
 

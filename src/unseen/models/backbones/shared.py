@@ -1,4 +1,4 @@
-"""What the backbones of this package share: convolutions, the check of sizes, and the small forms for tests."""
+"""Code that the backbones share: convolutions, the check of sizes, and the small forms for tests."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 
 
 def small(settings: str) -> Callable[[Builder], Builder]:
-    """Give a function that builds a backbone its small form; a class has an attribute `small` of its own.
+    """Decorate a function that builds a backbone with its small form; a class has its own attribute `small`.
 
     Args:
-        settings: settings with which the network is small enough for tests, as they follow the name of a backbone;
-            empty where the network has one size only.
+        settings: settings with which the network is small enough for tests, in the form that follows the name of a
+            backbone; empty where the network has one size only.
     """
 
     def with_small_form(builder: Builder) -> Builder:
@@ -43,7 +43,7 @@ def require_at_least(smallest: int, **sizes: int) -> None:
 
 
 def leaky_relu(x: Tensor) -> Tensor:
-    """Leaky ReLU of slope `NEGATIVE_SLOPE`, never in place: a double backward needs the value from before it."""
+    """Leaky ReLU of slope `NEGATIVE_SLOPE`, never in place: a double backward needs its input."""
     return F.leaky_relu(x, NEGATIVE_SLOPE)
 
 

@@ -34,9 +34,9 @@ class Block(nn.Module):
 class UNet(nn.Module):
     """Convolutions on several resolutions, joined by skips at each (Ronneberger et al. 2015, U-Net).
 
-    (B, channels, H, W) in [0, 1] → the same shape, not clipped; any size from 1×1: the image is continued to the right
-    and below to a multiple of `stride` (mirrored, or its last pixel repeated where it is too small for that), and the
-    output cut to fit.
+    (B, channels, H, W) in [0, 1] → the same shape, not clipped; any size from 1×1: the image is padded on the right and
+    below to a multiple of `stride` (mirrored, or the last pixel repeated where the image is too small for that), and
+    the output cut to fit.
 
     The defaults make 117 459 parameters. Departures from the paper, for restoration: the output is input −
     network(input), as in `PlainCNN`; convolutions keep the size; resolution is halved by 2×2 means, since maxima of
@@ -45,10 +45,10 @@ class UNet(nn.Module):
 
     Args:
         features: width at the full resolution; it doubles with each halving of the resolution.
-        levels: how often the resolution is halved.
+        levels: number of times that the resolution is halved.
         bias: whether convolutions have biases. Without them no additive constant is left, and f(a·x) = a·f(x) for every
             a > 0.
-        channels: of the image.
+        channels: channels of the image.
 
     Raises:
         UserError: for a size that is too small.
@@ -68,7 +68,7 @@ class UNet(nn.Module):
         self.enlarge = nn.ModuleList(up_convolution(2 * width, width, bias) for width in widths)
         self.up = nn.ModuleList(Block(2 * width, width, bias) for width in widths)
         self.last = kaiming_conv3x3(features, channels, bias)
-        # The network then starts close to the identity, which a restorer is near anyway.
+        # The network then starts close to the identity, which is a good first restorer.
         with torch.no_grad():
             self.last.weight.mul_(LAST_INIT_SCALE)
 
@@ -94,10 +94,9 @@ class UNet(nn.Module):
 
     @property
     def receptive_radius(self) -> int:
-        """How far, in rows or in columns, an input pixel can be from an output pixel that it changes.
+        """The largest distance, in rows or columns, between an output pixel and an input pixel that changes it.
 
-        In pixels: the most over all places of the output pixel on the grid of `stride`. It holds away from where the
-        image is continued.
+        In pixels, over all places of the output pixel on the grid of `stride`. It holds away from the padding.
         """
         rows = {pixel: self.seen_by(pixel) for pixel in range(self.stride)}
         return max(max(pixel - low, high - pixel) for pixel, (low, high) in rows.items())

@@ -38,7 +38,7 @@ _PAGED: tuple[FileFormat, ...] = ("tiff", "webp")
 
 @contextmanager
 def clear_read_errors(path: Path) -> Iterator[None]:
-    """Turn the errors of libvips and of the system on reading a file into UnreadableImage, in one line."""
+    """Turn errors of libvips and of the system while reading a file into UnreadableImage, with a one-line reason."""
     import pyvips
 
     try:
@@ -46,20 +46,20 @@ def clear_read_errors(path: Path) -> Iterator[None]:
     except pyvips.Error as error:
         messages = [line.strip() for line in str(error.detail).splitlines() if line.strip()]
         detail = f" ({messages[0]})" if messages else ""
-        raise UnreadableImage(path, f"broken, cut short, or of no kind known here{detail}") from error
+        raise UnreadableImage(path, f"broken, cut short, or of an unknown kind{detail}") from error
     except OSError as error:
         raise UnreadableImage(path, error.strerror or " ".join(str(error).split())) from error
 
 
 def format_of(path: Path, start: bytes) -> FileFormat:
-    """Tell the format of an image file by its first bytes.
+    """Determine the format of an image file from its first bytes.
 
     Args:
-        path: for the message.
-        start: at least 12 bytes, or the whole of a shorter file.
+        path: the file, for the message.
+        start: the first bytes, at least 12, or the whole of a shorter file.
 
     Raises:
-        UnreadableImage: an empty file, or none of the five formats.
+        UnreadableImage: the file is empty, or has none of the five formats.
     """
     if not start:
         raise UnreadableImage(path, "the file is empty")
@@ -90,7 +90,7 @@ def count_png_frames(file: BinaryIO) -> int:
 
 
 def is_lossy_webp(file: BinaryIO) -> bool:
-    """Whether the first frame of a WebP is compressed with loss. In doubt, yes."""
+    """Whether the first frame of a WebP is compressed with loss; true also where no frame is found."""
     file.seek(12)
     while len(head := file.read(8)) == 8:
         name, length = struct.unpack("<4sI", head)
@@ -102,13 +102,13 @@ def is_lossy_webp(file: BinaryIO) -> bool:
 
 
 def open_vips(path: Path, format: FileFormat, page: int, access: Literal["sequential", "random"]) -> pyvips.Image:
-    """Open a pipeline that decodes one page as it stands in the file: not turned, not converted.
+    """Open a pipeline that decodes one page as the file holds it: not turned, not converted.
 
     Args:
         path: the file.
-        format: the format of its content.
-        page: from 0, for TIFF and WebP.
-        access: `sequential` if rows are asked for from top to bottom, once; it needs the least memory.
+        format: format of the file's content.
+        page: index of the page, from 0, for TIFF and WebP.
+        access: `sequential` if rows are read once, from top to bottom, which needs the least memory.
 
     Raises:
         UnreadableImage: the file is missing, broken or cut short.
@@ -117,11 +117,11 @@ def open_vips(path: Path, format: FileFormat, page: int, access: Literal["sequen
 
     if format == "bmp":
         return _open_bmp(path)
-    pyvips.cache_set_max(0)  # the files of its last hundred operations would stay open
+    pyvips.cache_set_max(0)  # else libvips would keep the files of its last hundred operations open
     options: dict[str, Any] = {"access": access, "fail_on": "error"}
     if format in _PAGED:
         options["page"] = page
-    # By descriptor: a name need not be UTF-8, and what was opened cannot be exchanged for another file.
+    # By descriptor: a name need not be UTF-8, and nobody can exchange an opened file for another.
     with clear_read_errors(path), path.open("rb") as file:
         source = pyvips.Source.new_from_descriptor(file.fileno())
         image: pyvips.Image = pyvips.Operation.call(_LOADERS[format], source, **options)
@@ -129,7 +129,7 @@ def open_vips(path: Path, format: FileFormat, page: int, access: Literal["sequen
 
 
 def open_header(path: Path, format: FileFormat, page: int) -> pyvips.Image:
-    """Open a page as `open_vips` does, to ask for its metadata: the pixels may be wrong."""
+    """Open a page as `open_vips` does, for its metadata only: the pixels may be wrong."""
     return _open_bmp(path, header=True) if format == "bmp" else open_vips(path, format, page, "sequential")
 
 
@@ -138,7 +138,7 @@ def _open_bmp(path: Path, *, header: bool = False) -> pyvips.Image:
     import pyvips
 
     try:
-        # Its own class, since Image.open would judge bombs by a limit that is not ours.
+        # Not by Image.open, which has a limit on decompression bombs that differs from ours.
         with BmpImageFile(path) as bmp:
             mode = "RGBA" if bmp.mode == "RGBA" else "L" if _is_gray_bmp(bmp) else "RGB"
             if header:
@@ -160,19 +160,21 @@ def _is_gray_bmp(bmp: Image.Image) -> bool:
 
 
 def orientation_of(image: pyvips.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1, upright, where none is given."""
+    """The EXIF orientation, 1 to 8; 1, upright, for a file without one."""
     return int(image.get("orientation")) if image.get_typeof("orientation") else 1
 
 
 def to_gray_or_rgb(path: Path, image: pyvips.Image) -> pyvips.Image:
-    """Convert CMYK to sRGB, and pass gray and RGB, with or without alpha, as they are.
+    """Convert CMYK to sRGB; return gray and RGB, with or without alpha, as they are.
 
     Raises:
         UnreadableImage: CMYK without a usable profile, another number of channels, or values without a known white.
     """
     if image.interpretation == "cmyk" and image.bands == 4:
         if not (image.get_typeof("icc-profile-data") and _is_profile_of_cmyk(image.get("icc-profile-data"))):
-            raise UnreadableImage(path, "CMYK without a profile of CMYK says nothing of its colours; save it as RGB")
+            raise UnreadableImage(
+                path, "CMYK without a profile of CMYK, so that its colours are unknown; save it as RGB"
+            )
         depth = 8 if image.format == "uchar" else 16
         with clear_read_errors(path):
             image = image.icc_transform("srgb", embedded=True, intent="relative", depth=depth)
@@ -185,7 +187,7 @@ def to_gray_or_rgb(path: Path, image: pyvips.Image) -> pyvips.Image:
 
 
 def _is_profile_of_cmyk(profile: bytes) -> bool:
-    """Whether an ICC profile leads from CMYK to other colours; in place of one that does not, libvips takes its own."""
+    """Whether an ICC profile converts from CMYK; libvips would silently replace one that does not by its own."""
     try:
         icc = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile
     except OSError:

@@ -1,4 +1,4 @@
-"""Rows of pixels in, an encoded file out: never more than a few strips of the picture in memory."""
+"""Encoding of rows of pixels to an image file, with only a few strips of the picture in memory."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ HELD_DEPTHS: dict[FileFormat, tuple[Depth, ...]] = {
     "webp": ("uint8",),
     "bmp": ("uint8",),
 }
-"""The depths that each format is written in, the deepest last."""
+"""The depths that each format can hold, the deepest last."""
 LONGEST_SIDE: dict[FileFormat, int] = {"jpeg": 65500, "webp": 16383}
-"""In pixels, where a format has such a limit: libjpeg's and libwebp's."""
+"""The longest side in pixels, of formats with such a limit: libjpeg's and libwebp's."""
 _CLASSIC_TIFF = 2**32 - 2**28
-"""Bytes of pixels above which a TIFF is a BigTIFF: offsets of 32 bits, and some room for what deflate adds."""
+"""Bytes of pixels above which a BigTIFF is written: the range of 32-bit offsets, less the overhead of deflate."""
 _VIPS_FORMATS: dict[Depth, str] = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 _GRAYS: dict[Depth, str] = {"uint8": "b-w", "uint16": "grey16", "float32": "b-w"}
 _COLOURS: dict[Depth, str] = {"uint8": "srgb", "uint16": "rgb16", "float32": "scrgb"}
@@ -74,22 +74,22 @@ def encode(
 ) -> None:
     """Write strips of rows into an image file.
 
-    The pixels go through a temporary file beside `file`, since libvips can neither be handed rows nor read raw pixels
-    from a pipe. The temporary file has no name, so that nothing remains of it even after a kill.
+    The pixels go through a temporary file beside `file`, since libvips can neither take rows one by one nor read raw
+    pixels from a pipe. The temporary file has no name, so that it vanishes even if the process is killed.
 
     Args:
-        file: open for writing and reading.
+        file: the file, open for writing and reading.
         format: the format to write.
         rows: strips (h, width, bands) in the layout's depth, from top to bottom.
         layout: shape and type of all rows together.
-        metadata: written beside the pixels, as far as the format can hold it.
-        quality: of JPEG and of lossy WebP, 1 to 100.
-        lossless: of WebP.
+        metadata: the metadata to write, as far as the format can hold it.
+        quality: quality of JPEG and of lossy WebP, 1 to 100.
+        lossless: whether WebP is compressed without loss.
 
     Raises:
         OSError: the file or the temporary file cannot be written.
         UserError: the pixels cannot be encoded.
-        Exception: whatever `rows` raises.
+        Exception: any error that `rows` raises.
     """
     with tempfile.TemporaryFile(dir=Path(file.name).parent) as raw:
         for strip in rows:
@@ -122,7 +122,7 @@ def _write_by_libvips(
         target = pyvips.Target.new_to_descriptor(file.fileno())
         match format:
             case "png":
-                # Level 3 is a third of the time of libvips's 6, and some 6 % larger.
+                # Level 3 takes a third of the time of libvips's 6, and files are some 6 % larger.
                 image.pngsave_target(target, compression=3, filter="all")
             case "jpeg":
                 image.jpegsave_target(target, Q=quality, subsample_mode="off")
@@ -137,10 +137,10 @@ def _write_by_libvips(
                     bigtiff=layout.bytes > _CLASSIC_TIFF,
                 )
     except pyvips.Error as error:
-        # Only its words: by way of its traceback, the file would stay open as long as anybody held the error.
+        # Only the message is kept: the error's traceback would keep the file open.
         detail = str(error.detail)
     if detail is not None:
-        # The disk's own words stand among the errors that follow from it.
+        # The system's message stands among the errors that follow from it.
         system = re.search(r"system error: (.*)", detail)
         if system:
             code = next((code for code in errno.errorcode if os.strerror(code) == system[1]), 0)
@@ -149,7 +149,7 @@ def _write_by_libvips(
 
 
 def _raw_image(path: str, layout: PixelLayout) -> pyvips.Image:
-    """A pipeline that reads a file of nothing but pixels, in the machine's byte order."""
+    """A pipeline that reads a file of raw pixels, in the machine's byte order."""
     import pyvips
 
     return pyvips.Image.rawload(
@@ -167,7 +167,7 @@ def _with_metadata(image: pyvips.Image, metadata: Metadata, format: FileFormat) 
     import pyvips
 
     image = image.copy()
-    # Into TIFF libvips writes no EXIF, and of IPTC the first quarter: add_to_tiff does.
+    # libvips writes no EXIF into TIFF, and only the first quarter of IPTC: add_to_tiff writes both.
     ours = {} if format == "tiff" else {"exif-data": metadata.exif, "iptc-data": metadata.iptc}
     for name, blob in {**metadata.blobs, **ours}.items():
         if blob:

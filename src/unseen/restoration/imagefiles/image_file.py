@@ -1,6 +1,6 @@
-"""Image files read strip by strip, by their header first: in their own depth, with transparency.
+"""Reading of image files, the header first and then strip by strip, in the file's depth, with transparency.
 
-docs/files.md says which files are read, kept, converted and refused.
+docs/files.md lists the files that are read, kept, converted and refused.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pyvips
 
 MOST_PIXELS = 2**30
-"""A file of more pixels is taken for a decompression bomb, unless the caller allows more."""
+"""The number of pixels above which a file counts as a decompression bomb, unless the caller allows more."""
 
 _SUFFIXES: dict[FileFormat, tuple[str, ...]] = {
     "png": (".png",),
@@ -53,19 +53,19 @@ _LAST_UPRIGHT = 4
 
 @dataclass(frozen=True)
 class ImageFile:
-    """One picture in an image file, by its header.
+    """One picture in an image file, of which only the header has been read.
 
     Attributes:
         path: the file.
-        format: of its content, whatever its name.
-        width: in pixels, upright, that is after the EXIF orientation.
-        height: in pixels, upright.
+        format: format of the content, whatever the file's name.
+        width: width in pixels, upright, that is after the EXIF orientation.
+        height: height in pixels, upright.
         depth: type of a channel.
-        gray: whether it is restored as gray, after palettes and CMYK have been converted.
-        alpha: whether it has transparency, after palettes have been converted.
-        page: its place among the file's pages, from 0.
-        pages: how many the file has.
-        lossless: whether the file holds exactly the pixels that were put in; in doubt for TIFF, it says yes.
+        gray: whether the picture is gray, after palettes and CMYK have been converted.
+        alpha: whether the picture has transparency, after palettes have been converted.
+        page: index of the picture among the file's pages, from 0.
+        pages: number of pages in the file.
+        lossless: whether the file was written without loss; always true for TIFF, whose compression is not checked.
     """
 
     path: Path
@@ -81,14 +81,14 @@ class ImageFile:
 
     @property
     def suffix(self) -> str:
-        """A suffix for files of this format: the file's own, if that tells the truth."""
+        """A suffix for files of this format: the file's own if it fits the format."""
         return self.path.suffix if self.path.suffix.lower() in _SUFFIXES[self.format] else _SUFFIXES[self.format][0]
 
     def decoded(self) -> pyvips.Image:
         """Open a pipeline that decodes the picture upright: gray or RGB, alpha last; rows from top to bottom only.
 
-        A picture that must be turned is decoded before its first row is ready: into memory, or where it takes more
-        than 100 MB into the folder of temporary files.
+        A picture that must be turned is decoded completely before its first row is ready: into memory, or, if it takes
+        more than 100 MB, into the folder of temporary files.
         """
         image = open_vips(self.path, self.format, self.page, "sequential")
         if orientation_of(image) > _LAST_MIRRORED:
@@ -115,8 +115,8 @@ class ImageFile:
     def crops(self, count: int, side: int) -> list[NDArray[np.float32]]:
         """Read at most `count` squares spread over the picture: float32 (side, side, 3) in [0, 1].
 
-        Fewer where they would overlap; narrower or lower where the picture is. All rows down to the lowest crop are
-        decoded.
+        There are fewer crops where they would overlap, and smaller crops if a side of the picture is shorter. All rows
+        down to the lowest crop are decoded.
         """
         down = max(1, min(math.isqrt(count), self.height // side))
         across = max(1, min(count // down, self.width // side))
@@ -133,7 +133,7 @@ class ImageFile:
     def alpha_reader(self, depth: Depth, scale: int = 1) -> Callable[[int, int], NDArray[Any]]:
         """Make a function that reads rows of the transparency, as `reader` does: (bottom - top, scale·W, 1) in `depth`.
 
-        Enlarged bilinearly. In the picture's own depth and size, the values are the file's very own.
+        The transparency is enlarged bilinearly. In the picture's own depth and size, the values are exactly the file's.
         """
         image = self.decoded()
         alpha = image.extract_band(image.bands - 1)
@@ -152,18 +152,18 @@ class ImageFile:
 
 
 def open_image(path: Path, page: int | None = None, *, most_pixels: int = MOST_PIXELS) -> ImageFile:
-    """Look at the header of an image file. Its first bytes decide on the format, whatever its name.
+    """Read the header of an image file. The first bytes decide the format, whatever the file's name.
 
     Args:
         path: the file.
-        page: one of several pages, from 0; without it, a file of several pages or frames is refused.
-        most_pixels: a larger picture is refused.
+        page: index of one of several pages, from 0; None refuses a file of several pages or frames.
+        most_pixels: largest number of pixels; a larger picture is refused.
 
     Raises:
         UnreadableImage: the file is missing, empty, broken or none of the five formats, has several pages or more than
             `most_pixels`, or its pixels have no known white (docs/files.md).
     """
-    if os.path.exists(path) and not os.path.isfile(path):  # unlike pathlib's, these never raise
+    if os.path.exists(path) and not os.path.isfile(path):  # unlike pathlib's functions, these never raise
         raise UnreadableImage(path, "not a file")
     with clear_read_errors(path), path.open("rb") as file:
         format = format_of(path, file.read(16))
@@ -199,7 +199,7 @@ def _enlarge(image: pyvips.Image, scale: int) -> pyvips.Image:
 
 
 def to_unit(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Scale whole numbers by their largest to [0, 1]; floating-point values are passed as they are."""
+    """Scale integers by the largest value of their type to [0, 1]; return floating-point values as they are."""
     if values.dtype == np.float32:
         return values
     scaled: NDArray[np.float32] = values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)

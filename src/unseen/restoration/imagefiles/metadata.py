@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import pyvips
 
 _XMP_ORIENTATION = re.compile(rb"""(<tiff:Orientation\b[^<>]*>\s*|\btiff:Orientation\s*=\s*["']\s*)\d+""")
-"""In its two forms, as an element and as an attribute (Adobe, XMP Specification Part 1, 2012, section 7)."""
+"""The orientation in XMP, as an element or as an attribute (Adobe, XMP Specification Part 1, 2012, section 7)."""
 _RESOLUTION = ("XResolution", "YResolution", "ResolutionUnit")
 _MILLIMETRES = {"2": 25.4, "3": 10.0}
-"""The length of EXIF's units, inch and centimetre."""
+"""The lengths of EXIF's units of resolution, inch and centimetre."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,15 @@ def metadata_for(source: ImageFile, format: FileFormat) -> Metadata:
 
 
 def _resolution(image: pyvips.Image, format: FileFormat) -> tuple[float, float]:
-    """Across and down, in pixels per millimetre."""
+    """The horizontal and the vertical resolution, in pixels per millimetre."""
     names = set(image.get_fields())
     words = {name: str(image.get(f"exif-ifd0-{name}")) for name in _RESOLUTION if f"exif-ifd0-{name}" in names}
     unit = words.get("ResolutionUnit", "")[:1]
     x, y = image.xres, image.yres
-    if format == "webp" and len(words) == 3 and unit in _MILLIMETRES:  # libvips does not look there
+    if format == "webp" and len(words) == 3 and unit in _MILLIMETRES:  # libvips ignores EXIF's resolution in WebP
         with suppress(ValueError, ZeroDivisionError):
             x, y = (float(Fraction(words[name].split()[0])) / _MILLIMETRES[unit] for name in _RESOLUTION[:2])
-    # Without a unit, JPEG and TIFF tell of the shape of pixels only, and so does EXIF where its unit is 1, none.
+    # Without a unit, the two numbers give only the shape of pixels: in JPEG, in TIFF, and in EXIF of unit 1, "none".
     shape_only = unit == "1" or (format in ("jpeg", "tiff") and "resolution-unit" not in names)
     if shape_only or (x == y == 1 and "resolution-unit" not in names) or min(x, y) <= 0:
         # EXIF 2.3 on resolution: "When the image resolution is unknown, 72 [dpi] shall be designated."

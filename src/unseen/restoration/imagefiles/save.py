@@ -1,4 +1,4 @@
-"""Restored strips in, a finished image file out: in the input's depth, with its transparency and metadata."""
+"""Writing of restored strips to an image file, in the input's depth, with the input's transparency and metadata."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def save(
 ) -> None:
     """Write a restored picture strip by strip, as the strips come. A file at `path` is replaced once all is written.
 
-    Values are clipped to [0, 1] and rounded to the depth of the input, or to the deepest that the format has. Of gray
-    the mean of the channels is kept: three estimates of one value, none better than another. Alpha is the input's,
+    Values are clipped to [0, 1] and rounded to the depth of the input, or to the deepest that the format has. A gray
+    output is the mean of the three channels, since these are equally good estimates of one value. Alpha is the input's,
     enlarged bilinearly by `scale`. Profile, EXIF (orientation 1, no thumbnail), XMP (orientation 1), IPTC and
     resolution are the input's, too.
 
@@ -39,14 +39,14 @@ def save(
         source: the input.
         path: the output.
         strips: float32 (h, scale·W, 3) from top to bottom, scale·H rows in all.
-        format: of the output; None for the input's.
-        scale: how much larger the output is.
-        quality: of JPEG, and of WebP unless the input is lossless; 1 to 100.
-        keep_times: give the output the file times of the input.
+        format: format of the output; None for the input's.
+        scale: factor by which the output is larger than the input.
+        quality: quality of JPEG, and of WebP unless the input is lossless; 1 to 100.
+        keep_times: whether the output gets the file times of the input.
 
     Raises:
         UserError: the file cannot be written, the format cannot hold the picture, or a value is not finite.
-        Exception: whatever `strips` raises.
+        Exception: any error that `strips` raises.
     """
     format = format or source.format
     _require_holdable(source, path, format, scale)
@@ -78,7 +78,7 @@ def _require_holdable(source: ImageFile, path: Path, format: FileFormat, scale: 
 def _file_rows(
     source: ImageFile, strips: Iterable[NDArray[np.float32]], layout: PixelLayout, scale: int
 ) -> Iterator[NDArray[Any]]:
-    """Yield the strips as they stand in the file: (h, width, bands) in the layout's depth."""
+    """Yield the strips as the file holds them: (h, width, bands) in the layout's depth."""
     alpha = source.alpha_reader(layout.depth, scale) if source.alpha else None
     top = 0
     for strip in strips:

@@ -1,4 +1,4 @@
-"""EXIF from and into TIFF files, by the TIFF 6.0 layout (Adobe, 1992): libvips carries EXIF of other formats only."""
+"""Reading and writing of EXIF in TIFF files (TIFF 6.0, Adobe, 1992): libvips handles EXIF of other formats only."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _IPTC = 33723
 _SIZES = {40962: 256, 40963: 257}
 """EXIF's tags for width and height of the picture → the TIFF tags for the same."""
 _INTEROPERABILITY = 40965
-"""Tag that points to a directory that nobody misses; the pointer would be wrong in another file."""
+"""Tag of a pointer to the interoperability directory, which is left out: the pointer would be wrong in another file."""
 _MARK = b"Exif\0\0"
 _WORD_SIZES = (0, 1, 1, 2, 4, 4, 1, 1, 2, 4, 4, 4, 8, 4, 0, 0, 8, 8, 8)
-"""Bytes of the words that a byte order is about, by type of entry; a rational is two such words."""
+"""Bytes of a word whose byte order matters, by type of entry; a rational consists of two such words."""
 _RATIONALS = (5, 10)
 _LONG, _UNDEFINED = 4, 7
 _MAX_ENTRY_SIZE = 2**24
-"""Bytes of an entry's value at most; a larger one is cut, and so left out as broken."""
+"""Largest number of bytes of an entry's value; an entry with a larger value is left out as broken."""
 
 
 class _Broken(Exception):  # noqa: N818 (a state of affairs)
-    """The bytes are no TIFF structure."""
+    """Error for bytes that are not a TIFF structure."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ _Directory = dict[int, _Entry]
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a TIFF is written.
+    """The byte order and offset size of a TIFF.
 
     Attributes:
         order: byte order, "<" or ">".
@@ -69,7 +69,7 @@ class _Layout:
 
 
 def without_thumbnail(exif: bytes) -> bytes:
-    """Cut off the second directory of EXIF: its thumbnail shows the picture as it was, and perhaps lying on its side.
+    """Cut off the second directory of EXIF, which holds a thumbnail of the unrestored and perhaps unturned picture.
 
     Broken EXIF is returned as it is.
     """
@@ -84,7 +84,7 @@ def without_thumbnail(exif: bytes) -> bytes:
             raise _Broken
         cut = bytearray(exif)
         layout.offset.pack_into(cut, at, 0)
-    except (_Broken, struct.error):  # it is not mended here
+    except (_Broken, struct.error):  # broken EXIF is not repaired
         return exif
     return bytes(cut)
 
@@ -94,7 +94,7 @@ def exif_of_tiff(file: BinaryIO, page: int) -> bytes:
 
     Args:
         file: the TIFF, open for reading.
-        page: from 0.
+        page: index of the page, from 0.
     """
     try:
         layout, at = _header(file)
@@ -115,7 +115,7 @@ def add_to_tiff(file: BinaryIO, exif: bytes, iptc: bytes = b"") -> None:
     Args:
         file: the TIFF, open for reading and writing.
         exif: a TIFF structure in either byte order, with or without the `Exif` mark; may be empty.
-        iptc: as TIFF holds it; may be empty.
+        iptc: IPTC in the form of TIFF; may be empty.
     """
     layout, at = _header(file)
     mine, _ = _read(file, layout, at)
@@ -153,7 +153,7 @@ def _header(file: BinaryIO) -> tuple[_Layout, int]:
 
 
 def _seek(file: BinaryIO, at: int) -> None:
-    """Go to an offset, or to the file's end if a broken offset lies beyond: large ones of 64 bits make `seek` raise."""
+    """Go to an offset, or to the file's end if the offset is beyond it: `seek` raises for large 64-bit offsets."""
     file.seek(min(at, file.seek(0, io.SEEK_END)))
 
 

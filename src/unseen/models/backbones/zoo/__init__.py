@@ -1,16 +1,16 @@
 """The field's networks by name, out of the core of spandrel, whose licences are all permissive (extra `zoo`).
 
 Each function gives a network for RGB with random weights, for any image size (`Padded`); its settings are those of the
-authors' code, by their names, and `scale` where it enlarges. Defaults are large: sizes that were published. What else
-the class can be given is to be had by its own path, `spandrel.architectures.SwinIR.SwinIR:upscale=1,window_size=8`, for
-sizes that it takes.
+authors' code, by their names, and `scale` where the network enlarges. Defaults are large: sizes that were published.
+For further arguments of the class, name the class by its path, such as
+`spandrel.architectures.SwinIR.SwinIR:upscale=1,window_size=8`; it then takes only the sizes of its own.
 
 Not here:
 
 * ESRGAN: it is `rrdb`, with the initialisation that it is trained from.
 * HVI-CIDNet: clamps its output, and cuts off the derivative by one of its parameters.
 * IPT: takes only the size that it is built for, 48×48 pixels.
-* AuraSR, GFPGAN, RestoreFormer: generators that draw noise or look up faces; LaMa: fills masks.
+* AuraSR, GFPGAN, RestoreFormer: generators that draw noise or faces; LaMa: fills masks.
 """
 
 from __future__ import annotations
@@ -79,6 +79,6 @@ ZOO: dict[str, Callable[..., Padded]] = {
         uformer,
     )
 }
-"""Name → what builds it."""
+"""Name → function that builds the network."""
 
 __all__ = ["ZOO"]

@@ -1,4 +1,4 @@
-"""Networks at one resolution that look around by attention."""
+"""Networks of attention at one resolution."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def mosr(scale: Scale = 1, dim: int = 64, n_block: int = 24, kernel_size: int = 
 
 @small("dim=8,n_blocks=2,kernel_size=5")
 def plksr(scale: Scale = 1, dim: int = 64, n_blocks: int = 28, kernel_size: int = 17) -> Padded:
-    """Large kernels on a part of the channels (Lee et al. 2024, PLKSR)."""
+    """Large kernels on some of the channels (Lee et al. 2024, PLKSR)."""
     # In evaluation it writes in place.
     return make("PLKSR.PLKSR", locals(), scale_name="upscaling_factor", as_in_training=True)
 

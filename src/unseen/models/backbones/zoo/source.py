@@ -31,9 +31,9 @@ def make(
 
     Args:
         path: module and class, such as `HAT.HAT`.
-        settings: arguments of the class by name; `scale`, where there is one, is passed on as `scale_name`.
-        multiple: height and width that the network takes are multiples of this, in pixels (`Padded`).
-        scale_name: what the class calls its scale.
+        settings: arguments of the class by name; `scale`, if present, is passed on as `scale_name`.
+        multiple: divisor, in pixels, of the heights and widths that the network takes (`Padded`).
+        scale_name: name of the scale among the arguments of the class.
         fixed_scale: scale of a network that has no setting for it.
         smallest: least height and width that the network takes, in pixels.
         square: whether the network takes squares only.
@@ -73,9 +73,9 @@ def spandrel(path: str, **settings: Any) -> nn.Module:
         raise UserError(f"backbone: {name}: embed_dim {embed_dim} is no multiple of num_heads {uneven[0]}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # torch.meshgrid's, of how it will be called one day
-            made: nn.Module = getattr(module, name)(**settings)
-    except Exception as error:  # code of others: lists of unequal length, widths that do not divide, and so on
+            warnings.simplefilter("ignore", UserWarning)  # torch.meshgrid's, of a coming default
+            network: nn.Module = getattr(module, name)(**settings)
+    except Exception as error:  # other people's code: lists of unequal length, widths that do not divide, and so on
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"backbone: {name} cannot be made with these settings: {reason}") from error
-    return made
+    return network

@@ -56,7 +56,7 @@ def kbnet_s(
 
 @small("embed_dims=[8,8,8,8,8],depths=[1,1,1,1,1]")
 def mixdehazenet(embed_dims: Sequence[int] = (24, 48, 96, 48, 24), depths: Sequence[int] = (1, 1, 2, 1, 1)) -> Padded:
-    """Large kernels of several reaches and three kinds of attention (Lu et al. 2023, MixDehazeNet)."""
+    """Dilated kernels of several sizes and three kinds of attention (Lu et al. 2023, MixDehazeNet)."""
     return make("MixDehazeNet.MixDehazeNet", locals(), 4, smallest=40)
 
 
