@@ -154,7 +154,7 @@ def test_check_data_ends_with_zero_where_all_is_there(unseen: CommandLine, real_
         ("train --config nowhere.yaml", "nowhere.yaml: not a configuration: No such file"),
         ("train --config", "--config: expected one argument"),
         ("compare --seeds 0", "seeds: 0 is below 1"),
-        ("compare --methods erm erm", "methods: 'erm' is there twice"),
+        ("compare --methods erm erm", "methods: 'erm' is listed twice"),
         ("compare --methods erm nosuch", "methods: 'nosuch' is none of "),
     ],
 )

@@ -88,7 +88,7 @@ def test_a_file_of_one_s_own(tmp_path: Path) -> None:
         (
             {"seen": ["pairs:b", "pairs:a", "pairs:b"]},
             "- pairs:b",
-            "seen[2]: pairs:b is there twice",
+            "seen[2]: pairs:b is listed twice",
         ),
         (
             {"seen": ["pairs:a"], "unseen": ["pairs:b", "pairs:a"]},

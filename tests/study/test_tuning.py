@@ -133,5 +133,5 @@ def test_gap_brings_the_two_ends_and_entries_have_short_names() -> None:
     assert [entry.backbone for entry in config.entries()] == ["plain", "plain:bias=false", "plain", "plain"]
     again = replace(config, methods=["erm", "ceiling"])
     assert [entry.name for entry in again.entries()] == ["erm", "ceiling"]
-    with pytest.raises(UserError, match="'erm' is there twice"):
+    with pytest.raises(UserError, match="'erm' is listed twice"):
         replace(config, methods=["erm", "erm @ plain"]).check()

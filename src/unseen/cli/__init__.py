@@ -1,1 +1,1 @@
-"""The command line: options, commands, exit codes, and what is printed."""
+"""The command line: options, commands, exit codes, and printed output."""

@@ -14,4 +14,4 @@ class ExitCode(IntEnum):
     REFUSED = 2
     """Something that the user gave cannot be used; one line on standard error says what."""
     INTERRUPTED = 130
-    """Stopped by Ctrl-C or SIGTERM; what is finished is kept."""
+    """Stopped by Ctrl-C or SIGTERM; finished work is kept."""

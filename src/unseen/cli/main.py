@@ -67,7 +67,7 @@ def parse(words: Sequence[str]) -> tuple[Command, Any, Namespace]:
 
 
 def _main_parser() -> Parser:
-    """What stands before a command: help that lists the commands, and the version."""
+    """The parser of the options before a command: `--help`, which lists the commands, and `--version`."""
     parser = Parser(
         prog="unseen", description="Train image-restoration networks to hold up on distortions they have never seen."
     )

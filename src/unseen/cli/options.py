@@ -126,7 +126,7 @@ class Command:
         return parser
 
     def _refusal(self, error: ArgumentError, parsed: Namespace) -> str:
-        """One line for words that argparse could not share out."""
+        """A message of one line about arguments that argparse could not assign."""
         if error.argument_name:
             return f"{error.argument_name}: {error.message}"
         missing = [a.key for a in self.arguments if a.default is REQUIRED and a.key not in parsed]
@@ -143,12 +143,12 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, exit_on_error=False, **settings)
 
     def error(self, message: str) -> NoReturn:
-        """Raise ArgumentError for what no single argument is to blame for."""
+        """Raise ArgumentError for a fault that belongs to no single argument."""
         raise ArgumentError(None, message)
 
 
 def unknown_word(word: str, parser: argparse.ArgumentParser) -> str:
-    """Say in one line what is wrong with a word that no option and no argument took."""
+    """Return a message of one line about a word that fits no option and no argument."""
     name = word.partition("=")[0]
     if not name.startswith("-"):
         return f"{name!r} is one word too many"
@@ -168,13 +168,13 @@ def default_of(option: Field[Any]) -> Any:
 
 
 def with_default(description: str, default: Any) -> str:
-    """Add to a line of help what counts where the option is left out, if that is anything."""
+    """Append the default value of an option to its line of help, if there is one."""
     shown = " ".join(default) if isinstance(default, list) else format_value(default)
     return description.replace("%", "%%") + (f" (default: {shown})" if shown else "")
 
 
 def _shape(annotation: Any) -> dict[str, Any]:
-    """How many words argparse takes for a value, and how `--help` shows them."""
+    """The arguments for argparse that set the number of words of a value, and their name in `--help`."""
     kind = bare_type(annotation)
     if get_origin(kind) is list:
         return {"nargs": "+"}

@@ -1,4 +1,4 @@
-"""A protocol for a terminal, and what others reported under it."""
+"""A protocol as text for a terminal, with the numbers that others reported under it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def print_reported_tables(tables: Sequence[Reported], datasets: Collection[str], console: Console) -> None:
-    """Print what others reported on the test sets that were used, and name the sources on other test sets once.
+    """Print the numbers that others reported on the tested sets, and name once the sources for other test sets.
 
     Args:
         tables: the reported tables of a protocol.
@@ -47,7 +47,7 @@ def _reported_table(reported: Reported, rows: Iterable[Sequence[str]]) -> Table:
 
 
 def print_protocol(protocol: Protocol, console: Console) -> None:
-    """Print an experiment: its levels, how it is measured, what was chosen and why, and what was reported."""
+    """Print an experiment: its levels, convention, choices with reasons, and reported numbers."""
     console.print(Text(f"{protocol.name}, version {protocol.version} ({protocol.hash()})", style="bold"))
     console.print(Text(protocol.about))
     levels = Table(box=None, show_header=False, padding=(0, 2, 0, 0))

@@ -89,7 +89,7 @@ def _print_report(outcome: RestoreReport, out: str, hint: bool) -> None:
 
 
 def _one_line(text: str) -> str:
-    """Escape what is not printable: a newline in the name of a file must not look like a line of ours."""
+    """Escape unprintable characters: a newline in a file's name must not look like another line of output."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -161,7 +161,7 @@ def studio(config: StudioConfig, flags: Namespace) -> ExitCode:
 
 @dataclass(frozen=True, kw_only=True)
 class StudioConfig(Machine):
-    """Options of the page that shows what models make of a photograph."""
+    """Options of the page on which models restore a photograph."""
 
     models: Annotated[list[str], f"side by side, each {MODEL}"] = field(
         default_factory=lambda: ["erm", "dil_sf", "denoiser"]

@@ -1,1 +1,1 @@
-"""What every room may use and that knows nothing of images: errors, files, randomness, registry, statistics."""
+"""Helpers for every room, which know nothing of images: errors, files, randomness, registry, statistics."""

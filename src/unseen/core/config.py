@@ -1,7 +1,7 @@
-"""Configurations: what every command computes on, and how the options of a run are checked, saved and loaded.
+"""Configurations: the machine of every command, and the checking, saving and loading of a run's options.
 
-A field of a configuration stands with its type, its range and its description; options of the command line and names
-in YAML files are made from it. This module imports nothing slow, so that `--help` answers at once.
+Each field of a configuration has a type, a range and a description, from which the options of the command line and the
+names in YAML files are made. This module imports nothing slow, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ CONFIG = "config.yaml"
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Where to compute. Both fields belong to a run's identity: equal bits need equal threads and an equal device."""
+    """The device and threads of a run. Both belong to its identity: equal bits need an equal device and threads."""
 
     device: Annotated[str, "cpu, cuda, cuda:1, mps, or auto for the best there is"] = "auto"
     # Some thousands of threads crash the process in torch.
     threads: Annotated[int, Ge(0), Le(1024), "processor threads; 0 takes all"] = 0
 
     def resolved(self) -> Self:
-        """Replace `auto` and 0 by what this computer has.
+        """Replace `auto` by the best device, and 0 by the number of processor threads of this computer.
 
         Raises:
             UserError: for a device that is absent, or a number of threads out of range.

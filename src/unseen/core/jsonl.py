@@ -32,8 +32,8 @@ class Kind:
 
     Attributes:
         words: the kind in words, for messages.
-        accepts: whether a value out of JSON is of this kind.
-        convert: the value of a record from that out of JSON.
+        accepts: function that returns whether a JSON value is of this kind.
+        convert: function from the JSON value to the value in the record.
     """
 
     words: str
@@ -66,7 +66,7 @@ Whole: TypeAlias = Annotated[int, Kind("a whole number", _is_whole)]
 """A whole number within the range of floating point."""
 
 Count: TypeAlias = Annotated[int, Kind("a whole number of 1 or more", lambda value: _is_whole(value) and value >= 1)]
-"""How many there are, of what is there at all."""
+"""A count of at least one."""
 
 WholeOrText: TypeAlias = Annotated[
     int | str, Kind("text or a whole number", lambda value: isinstance(value, str) or _is_whole(value))
@@ -79,7 +79,7 @@ Finite: TypeAlias = Annotated[float, Kind("a finite number", _is_finite)]
 FiniteOrText: TypeAlias = Annotated[
     float | str, Kind("text or a finite number", lambda value: isinstance(value, str) or _is_finite(value))
 ]
-"""A finite number, or words where no number can tell."""
+"""A finite number, or words where no number describes the value."""
 
 Number: TypeAlias = Annotated[
     float,
@@ -128,13 +128,13 @@ def write_lines(path: Path, records: Iterable[DataclassInstance]) -> None:
 
 
 def read_lines(path: Path, cls: type[T], hint: str = "", check: Callable[[T], None] = lambda record: None) -> list[T]:
-    """Read what `write_lines` wrote; blank lines are skipped.
+    """Read the records of a file of `write_lines`; blank lines are skipped.
 
     Args:
         path: the file.
         cls: the records' dataclass.
-        hint: what to do about a line that cannot be used, at the end of the message.
-        check: more to ask of a record; raises UserError or ValueError, without naming the line.
+        hint: advice on an unusable line, for the end of the message.
+        check: further check of a record, which raises UserError or ValueError without naming the line.
 
     Raises:
         UserError: naming the file, and for a bad line its number and field.

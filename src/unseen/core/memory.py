@@ -1,4 +1,4 @@
-"""The largest amount of memory that a training run takes, as far as the operating system tells."""
+"""Peak memory of a training run, as far as the operating system measures it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ MIB = 2**20
 class Memory:
     """Measurement of the peak memory, from the construction on.
 
-    On a GPU, the memory that torch allocates there. On a CPU, the resident size of the process beyond its size at the
-    start; only Linux tells it. Memory that earlier work in this process left unused is given back first, so that
-    a later training run is measured as if it were the first.
+    On a GPU, the peak is the memory that torch allocates there. On a CPU, it is the resident size of the process beyond
+    its size at the start, which only Linux measures. Unused memory of earlier work in this process is freed first, so
+    that a later training run is measured as if it were the first.
 
     Args:
-        device: where the training run computes.
+        device: the device of the training run.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        gc.collect()  # a finished training is held by cycles: its photographs would be counted to the next one
+        gc.collect()  # cycles keep a finished training alive, whose photographs would count
         with suppress(OSError, AttributeError, TypeError):
-            ctypes.CDLL(None).malloc_trim(0)  # glibc keeps what is freed
+            ctypes.CDLL(None).malloc_trim(0)  # glibc keeps freed memory
         self.before = _status("VmRSS")
         self.restart()
 
@@ -41,7 +41,7 @@ class Memory:
                 Path("/proc/self/clear_refs").write_text("5")  # resets the largest resident size
 
     def peak(self) -> float:
-        """Return the peak in MiB beyond the size at the start, at least 0; 0 if the system does not tell."""
+        """Return the peak in MiB beyond the size at the start, at least 0; 0 if the system does not measure it."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / MIB
         return max(0.0, _status("VmHWM") - self.before)

@@ -1,4 +1,4 @@
-"""Numbers as text for readers: a true minus, ∞, nothing signed about zero."""
+"""Numbers as text for readers: with a true minus and ∞, and zero without a sign."""
 
 from __future__ import annotations
 

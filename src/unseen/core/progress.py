@@ -30,8 +30,8 @@ class Task:
     Attributes:
         bars: all bars that are on the terminal.
         id: the number of this bar among them.
-        done: how much is done, in the unit of the bar's total.
-        parent: the bar that collects what this one does, in the same unit; None if there is none.
+        done: the amount done, in the unit of the bar's total.
+        parent: the bar that collects the progress of this one, in the same unit; None if there is none.
     """
 
     bars: Progress
@@ -40,14 +40,14 @@ class Task:
     parent: Task | None = None
 
     def advance(self, amount: float = 1) -> None:
-        """Add `amount` to what is done."""
+        """Add `amount` to the amount done."""
         self.done += amount
         self.bars.advance(self.id, amount)
         if self.parent:
             self.parent.advance(amount)
 
     def set(self, done: float) -> None:
-        """Let what is done be `done`."""
+        """Set the amount done to `done`."""
         self.advance(done - self.done)
 
     def describe(self, text: str) -> None:
@@ -56,7 +56,7 @@ class Task:
 
 
 _bars: ContextVar[Progress | None] = ContextVar("the bars on the terminal", default=None)
-_collecting: ContextVar[Task | None] = ContextVar("the task that collects what its parts do", default=None)
+_collecting: ContextVar[Task | None] = ContextVar("the task that collects the progress of its subtasks", default=None)
 
 
 @contextmanager
@@ -92,10 +92,10 @@ def task(
     """Show a bar while the body runs, among the bars that are on the terminal already.
 
     Args:
-        description: what is being done, a few words.
-        total: how much there is to do; None if that is not known.
-        collects: tasks in the body that count advance this bar too.
-        counts: this task is a part of the enclosing task that collects, in the same unit.
+        description: the work in a few words.
+        total: the amount to do; None if it is unknown.
+        collects: whether tasks in the body with `counts` advance this bar too.
+        counts: whether this task advances the enclosing task with `collects`, in the same unit.
     """
     bars = _bars.get()
     if bars is None:
@@ -113,7 +113,7 @@ def task(
 
 
 def advance_collected(amount: float) -> None:
-    """Advance the enclosing task that collects, for a part that needs no work."""
+    """Advance the enclosing task that collects, for work that is already done."""
     if collecting := _collecting.get():
         collecting.advance(amount)
 

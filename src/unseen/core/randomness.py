@@ -12,8 +12,8 @@ def derive(seed: int, *path: str | int) -> int:
 
     Args:
         seed: the seed of the run.
-        path: the purpose, and whatever tells its draws apart: rank, step. Paths that differ anywhere give unrelated
-            seeds.
+        path: the purpose of the draws, and what distinguishes them: rank, step. Paths that differ anywhere give
+            unrelated seeds.
     """
     text = "/".join(str(item) for item in (seed, *path))
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:8], "big") >> 1

@@ -27,22 +27,22 @@ def name_of(spec: str) -> str:
     return spec.partition(":")[0].strip()
 
 
-def resolve(name: str, known: Mapping[str, Callable[..., T]], field: str) -> Callable[..., T]:
+def resolve(name: str, components: Mapping[str, Callable[..., T]], field: str) -> Callable[..., T]:
     """Find the class or function behind a known name or a dotted path.
 
     Args:
         name: the name or the path, without settings.
-        known: the components of one kind by name.
+        components: the components of one kind by name.
         field: the option or the place in a file that the name comes from, for messages.
 
     Raises:
         UserError: if there is no such component.
     """
-    if name in known:
-        return known[name]
+    if name in components:
+        return components[name]
     module, _, attribute = name.rpartition(".")
     if not module:
-        raise UserError(f"{field}: {name!r} is none of {', '.join(known)}{did_you_mean(name, known)}")
+        raise UserError(f"{field}: {name!r} is none of {', '.join(components)}{did_you_mean(name, components)}")
     try:
         component: Callable[..., T] = getattr(importlib.import_module(module), attribute)
         inspect.signature(component)
@@ -51,12 +51,12 @@ def resolve(name: str, known: Mapping[str, Callable[..., T]], field: str) -> Cal
     return component
 
 
-def build(spec: str, known: Mapping[str, Callable[..., T]], field: str, kind: type[T]) -> T:
+def build(spec: str, components: Mapping[str, Callable[..., T]], field: str, kind: type[T]) -> T:
     """Make the component that a spec describes.
 
     Args:
         spec: a name or a dotted path, with settings or without.
-        known: the components of one kind by name.
+        components: the components of one kind by name.
         field: the option or the place in a file that the spec comes from, for messages.
         kind: the class that the component must be an instance of.
 
@@ -64,7 +64,7 @@ def build(spec: str, known: Mapping[str, Callable[..., T]], field: str, kind: ty
         UserError: for an unknown name or setting, a setting given twice, a value that does not fit the annotation in
             the component's signature, settings that the component refuses, and a component of another kind.
     """
-    component = resolve(name_of(spec), known, field)
+    component = resolve(name_of(spec), components, field)
     parameters = _parameters(component)
     settings = _settings(spec, list(parameters), field)
     missing = [name for name, p in parameters.items() if name not in settings and _is_required(p)]
@@ -76,7 +76,7 @@ def build(spec: str, known: Mapping[str, Callable[..., T]], field: str, kind: ty
         raise
     except (ValueError, TypeError) as error:
         raise UserError(f"{field}: {spec!r}: {one_line(error)}") from error
-    except Exception as error:  # code of others: torch alone raises RuntimeError for shapes that do not fit
+    except Exception as error:  # other people's code: torch raises RuntimeError for shapes that do not fit
         reason = one_line(f"{type(error).__name__}: {error}")
         raise UserError(f"{field}: {spec!r} cannot be made: {reason}") from error
     if not isinstance(instance, kind):
@@ -84,9 +84,9 @@ def build(spec: str, known: Mapping[str, Callable[..., T]], field: str, kind: ty
     return instance
 
 
-def settings_of(spec: str, known: Mapping[str, Callable[..., Any]], field: str) -> dict[str, str]:
+def settings_of(spec: str, components: Mapping[str, Callable[..., Any]], field: str) -> dict[str, str]:
     """Return the settings that a spec gives, by name, as they are written. Raises UserError as `build` does."""
-    component = resolve(name_of(spec), known, field)
+    component = resolve(name_of(spec), components, field)
     return _settings(spec, list(inspect.signature(component).parameters), field)
 
 

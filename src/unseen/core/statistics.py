@@ -43,18 +43,18 @@ def paired_bootstrap(
 ) -> Resampled:
     """Estimate how the mean of paired differences varies with other images and other seeds.
 
-    Every seed meets every image, so that the numbers are not independent, and both count: the mean over images of
-    images drawn again with replacement (the ordinary bootstrap), plus what other seeds would add, drawn
-    independently. Two to five seeds are too few to be drawn again: where it is mainly seeds that differ, percentiles
-    over seeds and images both drawn again (Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1, 2007) hold
-    the truth in 62, 77 and 85 % of simulated studies of 2, 3 and 5 seeds and 16 images, instead of 95 % (python
-    benchmarks/coverage.py). So the contribution of the seeds is drawn from Student's t: s/√S · t(S − 1), s the standard
-    deviation of their means. That holds it in 94 to 98 % of them, and in more where neither seeds nor images differ but
-    only single numbers. One seed tells nothing of others, and then the images alone speak.
+    Every seed meets every image, so that the numbers are not independent. A draw is the mean over images drawn again
+    with replacement (the ordinary bootstrap), plus an independently drawn contribution of other seeds. Two to five
+    seeds are too few to be drawn again: where mainly the seeds differ, percentiles over seeds and images both drawn
+    again (Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1, 2007) contain the true mean in 62, 77 and
+    85 % of simulated studies of 2, 3 and 5 seeds and 16 images, instead of 95 % (python benchmarks/coverage.py). So the
+    contribution of the seeds is drawn from Student's t: s/√S · t(S − 1), with S seeds, and s the standard deviation of
+    their means. The interval then contains the true mean in 94 to 98 % of such studies, and in more where neither seeds
+    nor images differ systematically. With one seed only the images are drawn again.
 
-    The interval is of percentiles; p is twice the smaller share of draws on either side of zero, (count + 1) /
-    (draws + 1) (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 4.2). Equal arguments give
-    equal numbers.
+    The ends of the interval are percentiles; p is twice the smaller share of draws on either side of zero, (count + 1)
+    / (draws + 1) (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 4.2). Equal arguments
+    give equal numbers.
 
     Args:
         differences: (seeds, images), finite.
@@ -106,7 +106,8 @@ def holm(p: Mapping[K, float]) -> dict[K, float]:
     """Correct p-values for their number, so that the chance of any false discovery among them stays below the level.
 
     Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979:
-    the smallest of m times m, the next times m - 1, and so on; never below one that was smaller, never above 1.
+    the smallest of m p-values is multiplied by m, the next by m - 1, and so on; no result is below that of a smaller
+    p-value, or above 1.
     """
     corrected: dict[K, float] = {}
     least = 0.0

@@ -1,4 +1,4 @@
-"""Amounts that a user writes with a unit: memory, and what a training run may cost."""
+"""Amounts that a user writes with a unit: memory, and the budget of a training run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def parse_bytes(text: str, name: str) -> int:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a training run may cost: an amount of gradient evaluations, or of seconds of training.
+    """The budget of a training run: a number of gradient evaluations, or of seconds of training.
 
     A gradient evaluation is a forward and a backward pass of one batch; a batch of another size counts in proportion
     to its images. Seconds are those of the training steps, including the drawing of their images, without validation.

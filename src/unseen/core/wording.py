@@ -1,4 +1,4 @@
-"""Words for people: hints, types and values as messages and help texts show them."""
+"""Hints, types and values in words, for messages and help texts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint such as ` (did you mean 'seed'?)`, or nothing where no known word is near."""
-    close = difflib.get_close_matches(word, list(known), n=1)
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """A hint such as ` (did you mean 'seed'?)`, or nothing where none of `words` is near."""
+    close = difflib.get_close_matches(word, list(words), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
@@ -28,7 +28,7 @@ def bare_type(annotation: Any) -> Any:
 
 
 def type_in_words(annotation: Any) -> str:
-    """A type as it is said to people: `a number or a range [low, high]`, `one of 1, 2, 4`."""
+    """A type in words: `a number or a range [low, high]`, `one of 1, 2, 4`."""
     kind = bare_type(annotation)
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:

@@ -35,7 +35,7 @@ class Confounder(ABC):
     @property
     @abstractmethod
     def degree(self) -> float | str:
-        """The degree as a table shows it: a number, or words where no single number tells the severity."""
+        """The degree as a table shows it: a number, or words where no single number describes the severity."""
 
     def level(self, split: Split) -> Level:
         """Return the level that this confounder makes in a protocol that gives it the role `split`."""

@@ -12,7 +12,7 @@ from ..core.errors import UserError
 
 @dataclass(frozen=True)
 class Convention:
-    """How a restored image is compared with the clean one. Two numbers are comparable only under equal conventions.
+    """The settings of image comparison. Two numbers are comparable only under equal conventions.
 
     Attributes:
         channels: "rgb" compares the three channels together; "y" compares the BT.601 studio-range luma (16 to 235), on

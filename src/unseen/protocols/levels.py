@@ -1,4 +1,4 @@
-"""Levels: which distortion at which degree, and its role in a protocol."""
+"""Levels: a distortion at a degree, with its role in a protocol."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Level(NamedTuple):
     Attributes:
         split: the role: seen, held-out or unseen.
         distortion: the name of the distortion, `pairs` for a set of recorded pairs.
-        degree: the number on the x axis of a curve, or words where no single number tells the severity.
+        degree: the number on the x axis of a curve, or words where no single number describes the severity.
     """
 
     split: Split

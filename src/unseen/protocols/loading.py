@@ -44,9 +44,9 @@ def load_protocol(name: str) -> Protocol:
         return _parse(resources.files(__package__).joinpath(f"{name}.yaml").read_text("utf-8"), name)
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        known = protocol_names()
+        names = protocol_names()
         raise UserError(
-            f"protocol: {name!r} is none of {', '.join(known)}{did_you_mean(name, known)}, nor a .yaml file"
+            f"protocol: {name!r} is none of {', '.join(names)}{did_you_mean(name, names)}, nor a .yaml file"
         )
     try:
         return _parse(path.read_text("utf-8"), name)
@@ -108,11 +108,11 @@ TYPES = {
 
 @dataclass(frozen=True)
 class Source:
-    """A file and its content, so that an error can say where it is.
+    """A file and its content, from which an error gets its line.
 
     Attributes:
         name: the name of the protocol or the path of the file.
-        content: what `yaml12.load` made of it.
+        content: the content that `yaml12.load` returned.
     """
 
     name: str
@@ -173,15 +173,15 @@ def _parse(text: str, name: str) -> Protocol:
 
 
 def _refusal(refusal: ValidationError, source: Source) -> str:
-    """One line for the first thing that is wrong."""
+    """A message of one line about the first error."""
     error = refusal.errors(include_url=False)[0]
     place, kind = error["loc"], error["type"]
     if kind == "missing":
         return f"{source.at(*place[:-1])}: field {place[-1]!r} is missing"
     if kind == "unexpected_keyword_argument":
-        known = [f.name for f in fields(SECTIONS[str(place[0])] if len(place) > 1 else _Fields)]
+        names = [f.name for f in fields(SECTIONS[str(place[0])] if len(place) > 1 else _Fields)]
         section = "".join(f"{words}: " for words in source.at(*place[:-1]).split(": ")[1:])
-        return f"{source.line(*place)}: {section}unknown field {place[-1]!r}{did_you_mean(str(place[-1]), known)}"
+        return f"{source.line(*place)}: {section}unknown field {place[-1]!r}{did_you_mean(str(place[-1]), names)}"
     if kind == "greater_than_equal":
         return f"{source.at(*place)}: {error['input']} is below {error['ctx']['ge']}"
     if kind == "literal_error":
@@ -209,7 +209,7 @@ def _reported(table: _Table, source: Source, i: int) -> Reported:
 
 
 def _refuse_scales(protocol: Protocol, source: Source) -> None:
-    """Every synthetic distortion must shrink by the factor by which the network enlarges."""
+    """Raise UserError for a synthetic distortion that does not shrink by the protocol's scale."""
     for key, group in _groups(protocol).items():
         for i, c in enumerate(group):
             if isinstance(c, Synthetic) and c.distortion.scale != protocol.scale:
@@ -220,7 +220,7 @@ def _refuse_scales(protocol: Protocol, source: Source) -> None:
 
 
 def _refuse_repetitions(protocol: Protocol, source: Source) -> None:
-    """Two confounders of a split may not share kind and degree, since results name a confounder by these alone."""
+    """Raise UserError for two confounders of a split with equal kind and degree, by which results name them."""
     for key, group in _groups(protocol).items():
         named: dict[tuple[str, float | str], Confounder] = {}
         for i, c in enumerate(group):
@@ -228,7 +228,7 @@ def _refuse_repetitions(protocol: Protocol, source: Source) -> None:
             if first is c:
                 continue
             if first.name == c.name:
-                raise UserError(f"{source.at(key, i)}: {c.name} is there twice")
+                raise UserError(f"{source.at(key, i)}: {c.name} is listed twice")
             raise UserError(
                 f"{source.at(key, i)}: {c.name} would be one with {first.name} in the results, which name both "
                 f"{c.kind} of degree {degree_in_words(c.degree)}: change a degree, or join the two by ' | '"
@@ -236,7 +236,7 @@ def _refuse_repetitions(protocol: Protocol, source: Source) -> None:
 
 
 def _refuse_leaks(protocol: Protocol, source: Source) -> None:
-    """No unseen degree may lie in the seen range of the same distortion or be held out: it would not be unseen."""
+    """Raise UserError for an unseen degree that is held out, or within the seen range of the same distortion."""
     ranges = _seen_ranges(protocol.seen)
     for i, unseen in enumerate(protocol.unseen):
         where = f"{source.at('unseen', i)}: {unseen.name}"

@@ -37,7 +37,7 @@ class Protocol:
         seen: the confounders that methods train on.
         held_out: the confounders that checkpoints and settings are chosen on, with photographs of the training side.
         unseen: the confounders that are only tested; the ceiling alone trains on them.
-        convention: how PSNR and SSIM are computed.
+        convention: the settings of PSNR and SSIM.
         scale: the factor by which the network enlarges.
         enlarged_by: the factor by which the input was enlarged before the network; 1 in files, see `enlarged`.
         tests: the names of the test sets that the experiment is usually reported on.

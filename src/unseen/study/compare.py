@@ -1,4 +1,4 @@
-"""Methods and seeds under one protocol at one budget: train, test, gather the results."""
+"""A study: training and testing of several methods and seeds under one protocol at one budget."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ from .tuning import TRIALS, tuned
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What all runs of a study share.
+    """The plan of a study: the options, protocol and data that all its runs share.
 
     Attributes:
-        config: The options of the study.
-        protocol: What the runs are trained and tested under.
-        tests: The test images.
-        data: By name of the entry, the digest of the photographs that it learns from.
+        config: the options of the study.
+        protocol: the protocol of training and tests.
+        tests: the test images.
+        data: the digest of the training photographs, by name of the entry.
     """
 
     config: CompareConfig
@@ -56,7 +56,7 @@ class StudyPlan:
         """Load and check everything that the options name, before hours of training and not after.
 
         Raises:
-            UserError: If something named cannot be used.
+            UserError: something that the options name cannot be used.
         """
         config.check()
         protocol = protocol_of(config)
@@ -73,17 +73,17 @@ class StudyPlan:
 
 @dataclass(frozen=True)
 class StudyOutcome:
-    """What came of a study: its finished runs, and what is missing of it.
+    """The outcome of a study: its finished runs, and the missing ones.
 
     Attributes:
-        plan: What all runs share.
-        finished: The runs that are trained and tested, in order.
-        results: Test results of the finished runs.
-        records: What the finished runs took; a run that was taken over without its record has none.
-        summary: The statistics of the finished runs; None where no run is finished.
-        failed: Runs that diverged, each with the reason.
-        left: How many runs are yet to come.
-        refusal: Why the study ended early, where a run could not be used: to be raised once the page is written.
+        plan: the plan that all runs share.
+        finished: the runs that are trained and tested, in order.
+        results: test results of the finished runs.
+        records: run records of the finished runs; a run whose results were copied without its record has none.
+        summary: the statistics of the finished runs; None where no run is finished.
+        failed: runs that diverged, each with the reason.
+        left: number of runs still to do.
+        refusal: error of a run that could not be used and ended the study; to be raised once the page is written.
     """
 
     plan: StudyPlan
@@ -112,20 +112,19 @@ def run_study(
     """Train and test every method with every seed, into `config.out`: results, records and summary.
 
     A study that was interrupted goes on where it stopped, and a finished one runs nothing again; results and records
-    of finished runs are enough to go on, wherever they were made. Setting `stop` ends it after the step in hand; the
-    outcome then covers the finished runs. A run that diverges is left out, and named in the outcome.
+    of finished runs, also copied from elsewhere, are enough to go on. A run that diverges is left out, and named in the
+    outcome.
 
     Args:
-        config: The options of the study.
-        stop: Ends the study.
-        overwrite: Whether a study that is in the folder is trained and tested anew.
+        config: the options of the study.
+        stop: once set, the study ends after the current step; the outcome then covers the finished runs.
+        overwrite: whether to train and test anew a study that is in the folder.
 
     Returns:
-        The outcome. What is refused after the first run is in it, and not raised: what was finished before is not to
-        be lost from sight.
+        The outcome. An error after the first run is in `refusal` and not raised, so that finished runs are reported.
 
     Raises:
-        UserError: If something named cannot be used, or the folder holds another study.
+        UserError: something that the options name cannot be used, or the folder holds another study.
     """
     plan = StudyPlan.of(config)
     out, budget, entries = Path(config.out), config.limit, config.entries()
@@ -176,17 +175,17 @@ def ensure_finished(plan: StudyPlan, run: StudyRun, ledger: Ledger, stop: Event)
     """Train and test a run and add it to the ledger, as far as that is not done.
 
     Args:
-        plan: What all runs share.
-        run: The run.
-        ledger: The finished runs.
-        stop: Ends the work after the step in hand.
+        plan: the plan that all runs share.
+        run: the run.
+        ledger: the finished runs.
+        stop: once set, the work ends after the current step.
 
     Returns:
         Whether the run is finished; False if `stop` was set before it was.
 
     Raises:
-        Diverged: If the training diverged.
-        UserError: If the folder holds another training.
+        Diverged: if the training diverged.
+        UserError: if the folder holds another training.
     """
     data = plan.data[run.entry.name]
     begun = is_of(run.training)
@@ -199,7 +198,7 @@ def ensure_finished(plan: StudyPlan, run: StudyRun, ledger: Ledger, stop: Event)
     own = [result for result in ledger.results_of(run.name) if recorded_identity(result) == expected]
     kept = still_valid(own, plan.protocol, plan.tests, data)
     newer = ledger.written >= (run.folder / CHECKPOINT).stat().st_mtime_ns if trained_before else False
-    # Rows of a finished run may have come without its folder.
+    # Results of a finished run may have been copied without its folder.
     if kept and (not holds_a_run(run.folder) or (newer and record)):
         advance_collected(plan.config.limit.amount)
         return True
@@ -264,7 +263,7 @@ def _refuse_another_study(out: Path, config: CompareConfig, overwrite: bool) -> 
         if (out / RESULTS).exists() and not overwrite:
             raise UserError(f"out: {out / RESULTS} is there without its {CONFIG}; choose another --out, or --overwrite")
         return
-    # What an older version did not know of was as it is by default.
+    # Options that an older version did not have count as their defaults.
     saved, now = asdict(CompareConfig()) | load_config(out / CONFIG), asdict(config)
     if "method" in saved:
         raise UserError(f"out: {out} holds a single run; choose another --out")

@@ -1,4 +1,4 @@
-"""Options of `unseen compare` and `unseen demo`: what competes in a study."""
+"""Options of `unseen compare` and `unseen demo`, and the entries of a study."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class CompareConfig(TrainingOptions, EvaluationOptions):
     seeds: Annotated[int, Ge(1), "how many seeds a method"] = 1
     seed: Annotated[int, "the first of the seeds"] = 0
     tune: Annotated[
-        int, Ge(0), "first try so many settings of every method, and keep the best on held-out levels; 0 tries none"
+        int, Ge(0), "first try N settings of every method, and keep the best on held-out levels; 0 tries none"
     ] = 0
     out: Annotated[str, "folder of the study"] = "runs/study"
 
@@ -56,7 +56,7 @@ class CompareConfig(TrainingOptions, EvaluationOptions):
         folders = [slug(entry.name) for entry in self.entries()]
         twice = next((entry.name for entry in self.entries() if folders.count(slug(entry.name)) > 1), None)
         if twice is not None:
-            raise UserError(f"methods: {twice!r} is there twice")
+            raise UserError(f"methods: {twice!r} is listed twice")
 
     def entries(self) -> list[Entry]:
         """Return the competitors in order; with `gap`, erm and ceiling on the study's backbone are among them.

@@ -1,4 +1,4 @@
-"""The demonstration: what five minutes on two cores can show, and what they cannot."""
+"""The demonstration: a study of five minutes on two cores, with notes on what it can and cannot show."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NOTES = (
     "Three equal small networks saw photographs under Gaussian noise of σ 5, 10, 15 and 20; the ceiling saw "
     "every level up to σ 50 as well. All were tested on photographs that none of them was trained on.",
     "What this can show: that a network trained on weak noise fails on strong noise, by how much, and how far "
-    "below a network of the same size and training that was told of the strong noise it stays.",
+    "below a network of the same size and training that has seen the strong noise it stays.",
     "What this cannot show: which method is better when trained in earnest. The network is a few hundred "
     "times smaller than the paper's, its training some thousands of times shorter, on two photographs, with "
     "one seed; DIL's outer steps are a quarter of ERM's at an equal number of gradient evaluations.",

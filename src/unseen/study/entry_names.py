@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 SEPARATOR = " @ "
-"""Between a method and the backbone that it trains."""
+"""Separator between a method and the backbone that it trains."""
 
 
 def entry_name(method: str, backbone: str, own: str) -> str:
@@ -14,9 +14,9 @@ def entry_name(method: str, backbone: str, own: str) -> str:
     Settings that both backbones have in the same words are left out, if all settings of the study's are among them.
 
     Args:
-        method: The method, with or without settings.
-        backbone: The backbone that the method trains.
-        own: The study's backbone.
+        method: the method, with or without settings.
+        backbone: the backbone that the method trains.
+        own: the study's backbone.
     """
     (name, settings), (own_name, own_settings) = _name_and_settings(backbone), _name_and_settings(own)
     if name == own_name and set(settings) == set(own_settings):

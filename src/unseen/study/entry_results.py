@@ -1,4 +1,4 @@
-"""All that one entry of a study measured, and its means."""
+"""The test results of one entry of a study, and their means."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ QUANTITIES: tuple[Quantity, ...] = ("psnr", "ssim", "input_psnr", "input_ssim", 
 
 
 class EntryResults:
-    """What one method on one backbone measured, by seed, level and image.
+    """The test results of one method on one backbone, by seed, level and image.
 
     A mean is always taken over the images of a level first (all data sets pooled), then over levels, each with the
     same weight whatever its number of images, then over seeds.
 
     Attributes:
-        backbone: The backbone of all results.
-        seeds: In ascending order.
-        images: Data set and name of each test image, in order.
+        backbone: the backbone of all results.
+        seeds: the seeds, in ascending order.
+        images: data set and name of each test image, in order.
     """
 
     def __init__(self, results: Sequence[ImageResult]) -> None:

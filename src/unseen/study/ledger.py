@@ -1,4 +1,4 @@
-"""The ledger of a study: which runs are finished, and whether their results still hold."""
+"""The ledger of a study: results and records of its finished runs, and a check whether they are still valid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .config import CompareConfig, Entry
 from .runs import RUNS, RunRecord, read_runs, write_runs
 
 TEST_SEED = 0
-"""Seed of the test distortions in a study: one for all, so that every network is given the same images."""
+"""Seed of the test distortions in a study: one for all, so that every network gets the same images."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class StudyRun:
     """One training of a study.
 
     Attributes:
-        entry: The entry that the training is of.
-        training: Its configuration.
+        entry: the entry that is trained.
+        training: the configuration of the training.
     """
 
     entry: Entry
@@ -49,17 +49,17 @@ class Ledger:
     Results of runs that are not asked for stay in the files.
 
     Attributes:
-        folder: The folder of the study.
-        written: When the results were written, ns since the epoch, 0 without results. They cannot be of a network
-            that is younger: a run may have been trained again and stopped before its test.
-        records: By run.
+        folder: the folder of the study.
+        written: time when the results were written, ns since the epoch; 0 without results. They do not belong to a
+            younger network: a run may have been trained again and stopped before its test.
+        records: the run records, by name of the run.
     """
 
     def __init__(self, folder: Path):
         """Read the ledger of a study's folder; an absent file is an empty one.
 
         Raises:
-            UserError: If a file cannot be read.
+            UserError: if a file cannot be read.
         """
         self.folder = folder
         file = folder / RESULTS
@@ -97,10 +97,10 @@ def still_valid(
     An image counts as unchanged if the PSNR of its distorted input, recomputed at one level, agrees to 1e-3 dB.
 
     Args:
-        results: Of one run.
-        protocol: The study's.
-        tests: The study's test images.
-        data: Digest of what the run learns from.
+        results: the results of one run.
+        protocol: the protocol of the study.
+        tests: the test images of the study.
+        data: digest of the run's training photographs.
     """
     same = [result for result in results if (result.protocol_hash, result.data) == (protocol.hash(), data)]
     inputs = {(result.dataset, result.image, result.level): result.input_psnr for result in same}

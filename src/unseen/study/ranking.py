@@ -30,11 +30,11 @@ class Ranks:
     """Ranks of entries by protocol, 1 the best unseen mean PSNR; equal ones as printed share the mean of their ranks.
 
     Attributes:
-        entries: The competitors of any protocol, the best mean rank first.
-        by_protocol: The ranks in each; entries that it lacks, or whose mean is nan, are left out.
-        mean: By entry, over the protocols that have it.
-        title: Title of the table.
-        notes: Sentences on how to read the table.
+        entries: the competitors of any protocol, the best mean rank first.
+        by_protocol: the ranks by protocol, then by entry; entries missing in a study, or with a nan mean, are left out.
+        mean: the mean rank by entry, over the protocols that have the entry.
+        title: title of the table.
+        notes: sentences on how to read the table.
     """
 
     entries: list[str]
@@ -55,10 +55,10 @@ def rank_studies(studies: Mapping[str, StudySummary]) -> Ranks:
     """Rank the competitors of each study by their unseen mean PSNR.
 
     Args:
-        studies: By the name of their protocol.
+        studies: the studies, by the name of their protocol.
 
     Raises:
-        UserError: For no studies, for one without unseen levels, and for studies whose weights were not selected, or
+        UserError: for no studies, for one without unseen levels, and for studies whose weights were not selected, or
             settings not tuned, in the same way.
     """
     if not studies:
@@ -113,7 +113,7 @@ def read_studies(paths: Iterable[Path]) -> dict[str, StudySummary]:
     """Read studies, each from its folder or from its file of results, by the name of their protocol.
 
     Raises:
-        UserError: For a study that cannot be read or compared, and for two studies of one protocol: each counts once.
+        UserError: for a study that cannot be read or compared, and for two studies of one protocol: each counts once.
     """
     studies: dict[str, StudySummary] = {}
     places: dict[str, Path] = {}
@@ -133,7 +133,7 @@ def print_ranks(paths: Iterable[Path], console: Console) -> None:
     """Print the ranks of these studies at the console's width, and beneath them how to read them.
 
     Raises:
-        UserError: Where `read_studies` and `rank_studies` do.
+        UserError: where `read_studies` and `rank_studies` do.
     """
     ranks = rank_studies(read_studies(paths))
     names_width = max(NARROW, min(max(map(cell_len, ranks.entries)), console.width // 3))

@@ -18,16 +18,16 @@ class RunRecord:
 
     Attributes:
         run: name of the training, as in its results.
-        method: the method as the study names it.
-        backbone: the backbone as the study names it.
-        seed: of the training.
+        method: name of the method in the study.
+        backbone: name of the backbone in the study.
+        seed: seed of the training.
         spec: the method with the settings that it was trained with; they differ from those of the command where
             settings were tuned.
         lr: the outer learning rate that it was trained with.
-        evaluations: gradient evaluations.
-        steps: outer steps.
-        seconds: of these steps.
-        memory: the most that it took at once (`core.memory`), MiB; 0 where that is not known.
+        evaluations: number of gradient evaluations.
+        steps: number of outer steps.
+        seconds: time of these steps.
+        memory: peak memory of the training (`core.memory`), MiB; 0 where it is unknown.
         machine: the machine in words.
         curve: the lines of its log.jsonl: the learning curve against `evaluations` and `seconds`.
         diagnoses: the lines of its diagnostics.jsonl.
@@ -54,5 +54,5 @@ def write_runs(path: Path, records: Iterable[RunRecord]) -> None:
 
 
 def read_runs(path: Path) -> list[RunRecord]:
-    """Read what `write_runs` wrote, nothing where the file is missing. Raises UserError naming file, line and field."""
+    """Read the records of a file, none where it is missing. Raises UserError naming file, line and field."""
     return read_lines(path, RunRecord, hint="remove the line, and its run is recorded again") if path.exists() else []

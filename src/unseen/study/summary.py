@@ -29,8 +29,8 @@ class Difference(Resampled):
     """The unseen mean PSNR of an entry less that of another, dB, paired over images and common seeds.
 
     Attributes:
-        reference: The entry that is subtracted.
-        seeds: How many seeds both entries have.
+        reference: the entry that is subtracted.
+        seeds: number of seeds that both entries have.
         corrected: p corrected for all comparisons of the study (Holm). None for a ceiling, which does not compete,
             and where p is nan, with one seed and one image.
     """
@@ -45,11 +45,11 @@ class Cost:
     """The mean cost of an entry's trainings.
 
     Attributes:
-        trainings: The number of trainings.
-        evaluations: Gradient evaluations.
-        steps: Outer steps.
-        seconds: Of these steps.
-        memory: The most that a training took at once, MiB; nan where that is not known.
+        trainings: number of trainings.
+        evaluations: mean number of gradient evaluations.
+        steps: mean number of outer steps.
+        seconds: mean time of these steps.
+        memory: mean peak memory of a training, MiB; nan where it is unknown.
     """
 
     trainings: int
@@ -75,11 +75,11 @@ def check_comparable(results: Sequence[ImageResult], own: str = "") -> None:
     A network is a method on a backbone, and a seed.
 
     Args:
-        results: Of one study.
-        own: The study's backbone; that of the first result if left out.
+        results: the results of one study.
+        own: the study's backbone; that of the first result if empty.
 
     Raises:
-        UserError: For no results; more than one convention, protocol, budget, selection of weights or number of
+        UserError: for no results; more than one convention, protocol, budget, selection of weights or number of
             settings tried; two backbones under one name; an image counted twice for one network and confounder;
             networks measured on different images or confounders.
     """
@@ -130,32 +130,32 @@ class StudySummary:
     An entry is a method on a backbone, called by its name (`entry_names.entry_name`); every dictionary goes by names.
 
     Attributes:
-        results: As given, with the name of their entry for a method.
-        records: As given, with the name of their entry for a method; those of entries without results are left out.
-        methods: Names of the entries, in order of appearance.
-        entries: Of every table: `INPUT`, and then `methods`.
-        backbones: By entry.
-        levels: The levels that results are of, in order of appearance.
-        splits: The splits of these levels, in the order of `SPLITS`.
-        distortions: The distortions of these levels.
-        seeds: By entry, how many seeds it has.
-        images: How many test images there are.
-        protocol: As in every result.
-        budget: As in every result.
-        select: As in every result.
-        tuned: As in every result.
+        results: the image results, with the name of the entry as `method`.
+        records: the run records of entries that have results, with the name of the entry as `method`.
+        methods: names of the entries, in order of appearance.
+        entries: names in the tables: `INPUT`, and then `methods`.
+        backbones: the backbone by entry.
+        levels: the levels of the results, in order of appearance.
+        splits: the splits of these levels, in the order of `SPLITS`.
+        distortions: the distortions of these levels.
+        seeds: number of seeds by entry.
+        images: number of test images.
+        protocol: name of the protocol, the same in every result.
+        budget: budget, the same in every result.
+        select: selection of weights, the same in every result.
+        tuned: number of settings tried, the same in every result.
     """
 
     def __init__(self, results: Sequence[ImageResult], records: Sequence[RunRecord] = (), backbone: str = "") -> None:
         """Compute nothing yet, but check that the results can be compared.
 
         Args:
-            results: Of one study.
-            records: Of its trainings, as far as there are any.
-            backbone: The study's own; that of the first result if left out.
+            results: the results of one study.
+            records: run records of its trainings, as far as they exist.
+            backbone: the study's backbone; that of the first result if empty.
 
         Raises:
-            UserError: Where `check_comparable` does.
+            UserError: where `check_comparable` does.
         """
         check_comparable(results, backbone)
         self._own_backbone = backbone or results[0].backbone
@@ -194,7 +194,7 @@ class StudySummary:
 
         Args:
             measure: PSNR (dB) or SSIM.
-            where: A level, or a split, whose levels count the same.
+            where: a level, or a split, whose levels count the same.
 
         Returns:
             By name of the entry, the input first.
@@ -242,7 +242,7 @@ class StudySummary:
 
     @cached_property
     def costs(self) -> dict[str, Cost]:
-        """By entry, what its trainings took; only entries of which there are records."""
+        """The mean cost of the trainings by entry; only entries with run records."""
         return {name: _cost(group) for name, group in grouped(self.records, lambda record: record.method).items()}
 
     @property

@@ -33,12 +33,12 @@ class Trial:
     """One setting of one entry of a study, and the quality that it reached.
 
     Attributes:
-        entry: Name of the entry.
-        number: Of the setting, 0 for the one that the entry came with.
-        spec: The method with its settings.
-        lr: The outer learning rate.
-        seed: Of the training.
-        held_out_psnr: Mean PSNR on held-out levels, dB; nan if the training diverged.
+        entry: name of the entry.
+        number: number of the setting; 0 for the entry's own.
+        spec: the method with its settings.
+        lr: the outer learning rate.
+        seed: seed of the training.
+        held_out_psnr: mean PSNR on held-out levels, dB; nan if the training diverged.
     """
 
     entry: str
@@ -55,12 +55,12 @@ def candidates(entry: Entry, count: int, seed: int) -> list[Entry]:
     Settings in the entry's method are kept. The learning rate is drawn for every method.
 
     Args:
-        entry: The entry as it is configured.
-        count: How many settings are wanted.
-        seed: Of the draws.
+        entry: the entry as it is configured.
+        count: number of settings, the entry's own included.
+        seed: seed of the draws.
 
     Raises:
-        UserError: If a range of the method cannot be drawn from.
+        UserError: if a range of the method cannot be drawn from.
     """
     method = build(entry.method, METHODS, "methods", Method)
     ranges: Mapping[str, SearchRange] = method.ranges
@@ -87,15 +87,15 @@ def tuned(config: CompareConfig, entries: Sequence[Entry], stop: Event) -> list[
     stand in tuning.jsonl, are not trained again.
 
     Args:
-        config: The study.
-        entries: As they are configured.
-        stop: Ends the tuning after the step in hand.
+        config: the options of the study.
+        entries: the entries as they are configured.
+        stop: once set, the tuning ends after the current step.
 
     Returns:
         The entries with their best settings; fewer if `stop` was set.
 
     Raises:
-        UserError: If no setting of an entry could be trained.
+        UserError: if no setting of an entry could be trained.
     """
     seed, out = config.seed + APART, Path(config.out)
     trials = {(t.entry, t.spec, t.lr, t.seed): t for t in read_trials(out / TRIALS)}
@@ -144,5 +144,5 @@ def write_trials(path: Path, trials: Sequence[Trial]) -> None:
 
 
 def read_trials(path: Path) -> list[Trial]:
-    """Read what `write_trials` wrote, nothing where the file is missing. Raises UserError naming line and field."""
+    """Read the trials of a file, none where it is missing. Raises UserError naming file, line and field."""
     return read_lines(path, Trial, hint="remove the line, and the trial is made again") if path.exists() else []

@@ -1,1 +1,1 @@
-"""What the page of a study is made of: charts, gallery, and the templates that hold them."""
+"""The page of a study: charts, gallery, and the templates that hold them."""

@@ -22,10 +22,10 @@ class PlainTable:
     """A table of texts; numbers are written such that a script can read them.
 
     Attributes:
-        caption: What the table is about.
-        headings: Of its columns.
-        rows: One text a column; the first names the row.
-        text_columns: How many columns after the first are words, and stand to the left.
+        caption: subject of the table.
+        headings: headings of the columns.
+        rows: one text a column for each row; the first names the row.
+        text_columns: number of columns after the first that hold words, and are aligned to the left.
     """
 
     caption: str

@@ -1,4 +1,4 @@
-"""Charts of what was measured: quality against severity, and how much of the gap to the ceiling is closed."""
+"""Charts of the results: quality against severity, and how much of the gap to the ceiling is closed."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ class _Panel:
     """One x axis: on a scale the levels of one distortion at their degrees, else levels side by side.
 
     Attributes:
-        title: Of the chart.
-        axis: What the degree is; empty where the levels are of several distortions.
-        levels: In the order of the axis.
-        places: Where each level stands.
-        scaled: Whether places are degrees.
+        title: title of the chart.
+        axis: quantity and unit of the degree; empty where the levels are of several distortions.
+        levels: the levels, in the order of the axis.
+        places: position of each level on the axis.
+        scaled: whether places are degrees.
     """
 
     title: str

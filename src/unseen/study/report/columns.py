@@ -69,9 +69,9 @@ def winners(values: Mapping[str, float], decimals: int, above: float = -math.inf
     Ceilings and the input do not compete; a single competitor wins nothing.
 
     Args:
-        values: By entry; nan is no competitor.
-        decimals: How many are printed.
-        above: What the highest must exceed; for PSNR and SSIM, the value of the distorted input.
+        values: the values by entry; nan does not compete.
+        decimals: number of decimals printed.
+        above: value that the highest must exceed; for PSNR and SSIM, the value of the distorted input.
     """
     rivals = {
         name: round(value, decimals)
@@ -185,7 +185,7 @@ def invariance_column(study: StudySummary) -> Column:
 
 
 def behaviour_columns(study: StudySummary) -> list[Column]:
-    """What a gain may cost: PSNR given up on seen levels, images made worse on unseen ones, and invariance."""
+    """Columns of the price of a gain: PSNR lost on seen levels, images made worse on unseen ones, and invariance."""
     return _filled([seen_cost_column(study), harm_column(study), invariance_column(study)])
 
 

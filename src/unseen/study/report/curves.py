@@ -41,8 +41,8 @@ class CurvePoint:
     """One moment of an entry's trainings, in the mean over seeds.
 
     Attributes:
-        at: When: `step`, `evaluations` and `seconds`, as far as all logs have them.
-        value: The measured value.
+        at: the time as `step`, `evaluations` and `seconds`, as far as all logs have them.
+        value: the measured value.
     """
 
     at: dict[str, float]

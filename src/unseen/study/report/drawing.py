@@ -59,19 +59,19 @@ STYLE: dict[Any, Any] = {
     **{f"{axis}tick.major.size": 3 for axis in "xy"},
 }
 styled = rc_context(STYLE)
-"""What every function that draws is decorated with."""
+"""Decorator of every function that draws: it applies the style of the page."""
 
 
 @dataclass(frozen=True)
 class LineStyle:
-    """How an entry's line is drawn; a colour is never the only difference.
+    """The style of an entry's line; a colour is never the only difference.
 
     Attributes:
-        colour: A stand-in of `COLOURS`.
-        marker: Of matplotlib; empty for none.
-        dash: A line style of matplotlib.
-        group: Class of what belongs to the entry in every chart, so that the page can hide all of it.
-        width: In points.
+        colour: a stand-in of `COLOURS`.
+        marker: marker of matplotlib; empty for none.
+        dash: a line style of matplotlib.
+        group: class of all that belongs to the entry in every chart, so that the page can hide all of it.
+        width: width in points.
     """
 
     colour: str
@@ -195,9 +195,9 @@ def svg(figure: Figure, key: str, description: str = "") -> Markup:
     """Write a figure as an SVG element inside HTML.
 
     Args:
-        figure: The figure.
-        key: Keeps the ids of the element apart from those of its neighbours.
-        description: For screen readers; without one the figure is decoration, hidden from them.
+        figure: the figure.
+        key: keeps the ids of the element apart from those of its neighbours.
+        description: for screen readers; without one the figure is decoration, hidden from them.
     """
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True)

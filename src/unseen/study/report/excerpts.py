@@ -29,12 +29,12 @@ def pictures(
     """Take pictures of the images of `chosen_photos` under every level: clean, input, and every network's output.
 
     Args:
-        networks: Each with the name of its entry.
-        study: By whose results the images are chosen.
-        protocol: The levels.
-        tests: The test images.
-        device: Where the networks are.
-        seed: Of the test distortions.
+        networks: pairs of the name of an entry and its network.
+        study: the study whose results choose the images.
+        protocol: the protocol of the levels.
+        tests: the test images.
+        device: the device of the networks.
+        seed: seed of the test distortions.
     """
     strips: dict[tuple[str, Level], list[GalleryPicture]] = {}
     for dataset, photo in chosen_photos(study, tests, protocol.step):

@@ -40,7 +40,7 @@ def write_summary(folder: Path, study: StudySummary) -> None:
     """Write summary.csv, summary.tex and summary.md into a folder.
 
     Raises:
-        UserError: If the folder cannot be written.
+        UserError: if the folder cannot be written.
     """
     for suffix, text in {"csv": csv_table(study), "tex": tex_table(study), "md": markdown_tables(study)}.items():
         write_text(folder / f"{SUMMARY}.{suffix}", text)

@@ -38,16 +38,16 @@ class GalleryPicture:
     """One picture of the gallery.
 
     Attributes:
-        image: Data set and name of the test image.
-        distortion: Of the level that the picture was taken under.
-        degree: Of that level.
-        split: Of that level.
+        image: data set and name of the test image.
+        distortion: distortion of the picture's level.
+        degree: degree of the level.
+        split: split of the level.
         label: "clean", "input" or an entry of the study.
-        psnr: In dB, shown beneath; None for the clean image.
+        psnr: PSNR in dB, shown beneath; None for the clean image.
         pixels: uint8 RGB, (H, W, 3), cropped by the caller.
 
     Raises:
-        ValueError: For pixels of another shape or type.
+        ValueError: for pixels of another shape or type.
     """
 
     image: str
@@ -106,10 +106,10 @@ class ShownImage:
     """A picture in the gallery's index.
 
     Attributes:
-        source: Its place in `Gallery.sources`.
-        psnr: With its unit; empty for the clean image.
-        width: In pixels.
-        height: In pixels.
+        source: index in `Gallery.sources`.
+        psnr: PSNR with its unit; empty for the clean image.
+        width: width in pixels.
+        height: height in pixels.
     """
 
     source: int
@@ -123,14 +123,14 @@ class Gallery:
     """The pictures of a page, as its script reads them from JSON: the fields' names are those of the script.
 
     Attributes:
-        images: Name of each image, and a note on it.
-        levels: Split, distortion and degree of each level in words, mildest first.
-        labels: What pictures show: clean, input, entries.
+        images: name of each image, and a note on it.
+        levels: split, distortion and degree of each level in words, mildest first.
+        labels: contents of the pictures: clean, input, entries.
         pictures: `pictures[i][j][label]` shows image i under level j; an image that was not taken under a level has
             nothing there.
-        sources: The pictures as data URIs.
-        start: What is shown first: the labels left and right, the level.
-        quality: Of JPEG; None where the pictures are stored without loss.
+        sources: the pictures as data URIs.
+        start: first view: the labels left and right, the level.
+        quality: quality of JPEG; None where the pictures are stored without loss.
     """
 
     images: list[dict[str, str]]

@@ -44,20 +44,20 @@ def write_report(
     """Write one self-contained HTML page, atomically: tables, charts, pictures and how they were made.
 
     Args:
-        path: The file to write.
-        study: The statistics that the page shows.
-        pictures: Labelled "clean", "input", or as the study's entries; `gallery.gallery` has the order in which they
+        path: the file to write.
+        study: the statistics that the page shows.
+        pictures: labelled "clean", "input", or as the study's entries; `gallery.gallery` has the order in which they
             are shown.
-        title: Heading of the page.
-        command: The command that wrote the page.
-        machine: The machine that ran it, in words.
-        notes: Paragraphs of plain words.
-        trials: What tuning tried; may be empty.
-        reported: What others reported, in tables of its own.
-        definitions: By level, the distortion with all its settings, where its name does not tell.
+        title: heading of the page.
+        command: the command that wrote the page.
+        machine: the machine that ran it, in words.
+        notes: paragraphs of plain words.
+        trials: the trials of tuning; may be empty.
+        reported: numbers that others reported, shown in separate tables.
+        definitions: the distortion with all its settings by level, where its name lacks them.
 
     Raises:
-        UserError: If the file cannot be written.
+        UserError: if the file cannot be written.
     """
     # Late: these take a second to import, and most commands write no page.
     from jinja2 import Environment, PackageLoader, StrictUndefined

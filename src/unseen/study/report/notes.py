@@ -63,7 +63,7 @@ def styled_note(note: str) -> Text:
 
 
 def intervals(study: StudySummary) -> Iterator[str]:
-    """Yield what the half-widths behind ± are."""
+    """Yield an explanation of the half-widths behind ±."""
     fewest, most = min(study.seeds.values()), max(study.seeds.values())
     if most == 1:
         yield "One seed: no interval over seeds is known, and small differences may be chance."
@@ -75,7 +75,7 @@ def intervals(study: StudySummary) -> Iterator[str]:
 
 
 def comparison(study: StudySummary) -> Iterator[str]:
-    """Yield what gap closed is, or why it is undefined, and what differences from ERM are."""
+    """Yield explanations of gap closed, or why it is undefined, and of differences from ERM."""
     if any(map(is_ceiling, study.methods)):
         yield f"ceiling: {CEILING_NOTE}; it bounds the others and does not compete."
     if study.gap:

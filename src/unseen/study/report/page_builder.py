@@ -1,4 +1,4 @@
-"""Compute what the page of a study shows, before any template runs.
+"""Compute the content of a study's page, before any template runs.
 
 Importing this module loads matplotlib.
 """
@@ -38,7 +38,7 @@ ONE_SEED_MOVES = 0.5
 """dB that another seed may move a mean of a short training; below it, one seed settles nothing."""
 
 LEGIBLE = 8
-"""How many lines a chart shows to begin with, without a choice among them."""
+"""The number of lines that a chart shows at first, without a choice among them."""
 
 
 def build_page(

@@ -1,4 +1,4 @@
-"""What the page of a study shows: values that templates only print. `page_builder` computes them."""
+"""The content of a study's page: values that templates only print, computed by `page_builder`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class RowHead:
     """The first cell of an entry's row.
 
     Attributes:
-        name: The entry; the long name of the input would take half a phone's width, and is shortened.
-        note: Small print beneath the name; may be empty.
-        style: Class of the row in the style sheet: "input", "ceiling", or empty.
+        name: the entry; the long name of the input would take half a phone's width, and is shortened.
+        note: small print beneath the name; may be empty.
+        style: class of the row in the style sheet: "input", "ceiling", or empty.
     """
 
     name: str
@@ -41,10 +41,10 @@ class EntryTable:
     """A table with a row for each entry.
 
     Attributes:
-        name: What the table is about, for screen readers.
-        caption: The name, and a warning where there is cause for one.
-        headings: Of each column, what stands above and below.
-        rows: Of each entry, its head and one cell a column.
+        name: subject of the table, for screen readers.
+        caption: the name, and a warning if there is one.
+        headings: texts above and below for each column.
+        rows: the head and one cell a column for each entry.
     """
 
     name: str
@@ -68,11 +68,11 @@ class HeadlineTable:
     """The main table: PSNR with SSIM beneath it, and gap closed.
 
     Attributes:
-        warning: To stand behind the caption; empty where there is nothing to warn of.
-        quality_headings: Splits, and "worst unseen".
-        split_headings: Those of them that are splits, and get the colour of their split.
-        share_headings: Of the columns of gap closed; there may be none.
-        rows: Of each entry, its head, PSNR and SSIM of each column, and the shares of the gap.
+        warning: text behind the caption; empty if there is no warning.
+        quality_headings: splits, and "worst unseen".
+        split_headings: those quality headings that are splits, shown in the colour of the split.
+        share_headings: headings of the columns of gap closed; may be empty.
+        rows: head, PSNR and SSIM of each column, and shares of the gap, for each entry.
     """
 
     warning: str
@@ -87,11 +87,11 @@ class LegendEntry:
     """One box of a legend, with which a reader shows or hides a line of the charts.
 
     Attributes:
-        name: The entry.
-        note: In brackets behind the name; may be empty.
-        group: Class of all that belongs to the entry in every chart.
-        key: A short piece of its line, as SVG.
-        shown: Whether the box is ticked to begin with.
+        name: the entry.
+        note: text in brackets behind the name; may be empty.
+        group: class of all that belongs to the entry in every chart.
+        key: a short piece of the line, as SVG.
+        shown: whether the box is ticked to begin with.
     """
 
     name: str
@@ -106,10 +106,10 @@ class Legend:
     """A legend of charts.
 
     Attributes:
-        entries: Its boxes.
-        many: Whether there are so many that they are printed small.
-        some_hidden: Whether some lines are hidden to begin with, so that buttons are of use.
-        splits: Splits whose colours are explained; none where the charts have no such colours.
+        entries: the boxes.
+        many: whether the entries are so many that they are printed small.
+        some_hidden: whether some lines are hidden to begin with, so that buttons are of use.
+        splits: splits whose colours are explained; none where the charts have no such colours.
     """
 
     entries: list[LegendEntry]
@@ -165,23 +165,23 @@ class PageContent:
     """All that the page of a study prints, in the order in which it stands there.
 
     Attributes:
-        title: Heading of the page.
-        warning: The sentence on a choice on unseen levels; empty where there was none.
-        result: One sentence on the unseen levels; may be empty.
-        facts: What was compared: names and values.
-        groups: Of each entry, the class of what belongs to it in charts.
-        headline: The main table.
-        behaviour: Differences from ERM, and what a gain may cost.
-        table_notes: Sentences on how to read the tables.
-        notes: Paragraphs on what the study can and cannot show.
-        severity: Quality against severity.
-        gap: Differences from ERM; None where there are none.
-        gallery: Pictures; None without pictures.
-        training: What the records of the trainings tell; None without records.
-        trials: Settings that were tried; None where nothing was tuned.
-        reported: Tables of what others reported.
-        command: The command that wrote the page.
-        provenance: How the numbers were made: names and values.
+        title: heading of the page.
+        warning: the sentence on a choice on unseen levels; empty where there was none.
+        result: one sentence on the unseen levels; may be empty.
+        facts: conditions of the comparison: names and values.
+        groups: class in the charts, by entry.
+        headline: the main table.
+        behaviour: differences from ERM, and what a gain may cost.
+        table_notes: sentences on how to read the tables.
+        notes: paragraphs on what the study can and cannot show.
+        severity: quality against severity.
+        gap: differences from ERM; None without any.
+        gallery: pictures; None without pictures.
+        training: learning curves and costs of the trainings; None without records.
+        trials: settings that were tried; None where nothing was tuned.
+        reported: tables of numbers that others reported.
+        command: the command that wrote the page.
+        provenance: origin of the numbers: names and values.
     """
 
     title: str

@@ -25,12 +25,12 @@ def write_study_page(outcome: StudyOutcome, title: str, notes: Sequence[str]) ->
     """Write the page of a study's finished runs, with pictures from the first seed of each entry.
 
     Args:
-        outcome: What `run_study` returned; nothing is written where no run is finished.
-        title: Heading of the page.
-        notes: Paragraphs on what the study can and cannot show. Sentences on runs that are missing are put before them.
+        outcome: the result of `run_study`; nothing is written where no run is finished.
+        title: heading of the page.
+        notes: paragraphs on what the study can and cannot show. Sentences on runs that are missing are put before them.
 
     Raises:
-        UserError: If the page cannot be written.
+        UserError: if the page cannot be written.
     """
     if outcome.summary is None:
         return
@@ -72,15 +72,15 @@ def write_evaluation_page(
     """Write the page of one evaluated network into `config.out`.
 
     Args:
-        results: Of this network alone.
-        tested: The network.
-        protocol: What it was tested under.
-        tests: The test images, of which pictures are taken.
-        config: The options of the command.
-        notes: Paragraphs on what the numbers can and cannot show.
+        results: the results of this network alone.
+        tested: the network.
+        protocol: the protocol of the test.
+        tests: the test images, of which pictures are taken.
+        config: the options of the command.
+        notes: paragraphs on what the numbers can and cannot show.
 
     Raises:
-        UserError: If the page cannot be written.
+        UserError: if the page cannot be written.
     """
     study = StudySummary(results)
     write_report(

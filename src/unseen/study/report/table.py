@@ -18,13 +18,13 @@ Plain: TypeAlias = str | int | float | None
 
 @dataclass(frozen=True)
 class Cell:
-    """A value as it is written.
+    """A value formatted for a cell.
 
     Attributes:
-        mean: The number, or a word where there is none.
+        mean: the number as text, or a word in its place.
         spread: `±...` or `[..., ...]`; empty where no interval is known.
-        best: Whether it is printed bold.
-        sort_by: The number by which the page sorts, where the text is none.
+        best: whether it is printed bold.
+        sort_by: the number by which the page sorts, if the text is not a number.
     """
 
     mean: str
@@ -40,12 +40,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Format:
-    """How the values of one column are written, for readers and for programs.
+    """The format of the values of one column, for readers and for programs.
 
     Attributes:
-        text: From a value, its mean and its spread as text.
-        numbers: By the ending of the heading in the CSV file, the plain value that stands there.
-        sorts_by_value: Whether the text is no number, so that the page sorts by the value.
+        text: function from a value to its mean and its spread as text.
+        numbers: functions to the plain value in the CSV file, by the ending of its heading.
+        sorts_by_value: whether the text is not a number, so that the page sorts by the value.
     """
 
     # Any: a format belongs to one type of value, a table has columns of several.
@@ -59,13 +59,13 @@ class Column:
     """One quantity by entry, from which every table of a study is made.
 
     Attributes:
-        name: Heading in the CSV file.
-        heading: Heading in tables for readers; it may have two lines.
-        under: What stands below the heading: a unit or a split.
-        values: By entry; an entry that has no value has a blank cell.
-        format: How the values are written.
-        best: Entries whose value is printed bold.
-        with_spreads: Whether tables for readers show intervals.
+        name: heading in the CSV file.
+        heading: heading in tables for readers; it may have two lines.
+        under: text below the heading: a unit or a split.
+        values: the values by entry; an entry without a value has a blank cell.
+        format: the format of the values.
+        best: entries whose value is printed bold.
+        with_spreads: whether tables for readers show intervals.
     """
 
     name: str

@@ -76,12 +76,12 @@ def print_table(results: Sequence[ImageResult], console: Console, records: Seque
     """Print `text_tables` at the console's width, and beneath them how to read them.
 
     Args:
-        results: Of one study.
-        console: Where to print.
-        records: Of its trainings, as far as there are any.
+        results: the results of one study.
+        console: the console to print on.
+        records: run records of its trainings, as far as they exist.
 
     Raises:
-        UserError: Where `check_comparable` does.
+        UserError: where `check_comparable` does.
     """
     study = StudySummary(results, records)
     for table in text_tables(study, console.width):
