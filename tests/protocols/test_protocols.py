@@ -237,8 +237,11 @@ def test_other_kernels_of_one_factor_can_be_seen_and_unseen(tmp_path: Path) -> N
     [
         ("name: a\nunseen: [jpeg:5]\nunseen: [jpeg:6]", 'line 3: not YAML: found duplicate key "unseen"'),
         ("name: a\nconvention: {border: 1,\n  border: 2}", 'line 3: not YAML: found duplicate key "border"'),
-        ("about: a\nname: &a [*a]", "line 2: not YAML: an alias stands for what it is part of"),
-        ("about: a\nconvention: &a {border: [*a]}", "line 2: not YAML: an alias stands for what it is part of"),
+        ("about: a\nname: &a [*a]", "line 2: not YAML: an alias stands for a value that contains the alias"),
+        (
+            "about: a\nconvention: &a {border: [*a]}",
+            "line 2: not YAML: an alias stands for a value that contains the alias",
+        ),
         ("name: " + "[" * 5000, "not YAML: "),
         ("name: !!int x", "not YAML: invalid literal for int() with base 10: 'x'"),
         ("name: !!timestamp x", "line 1: not YAML: "),

@@ -20,7 +20,7 @@ def print_reported_tables(tables: Sequence[Reported], datasets: Collection[str],
     Args:
         tables: the reported tables of a protocol.
         datasets: the names of the test sets that were used, in capitals or not.
-        console: where to print.
+        console: the console to print on.
     """
     for reported in tables:
         if rows := _rows_on(reported, datasets):

@@ -68,7 +68,7 @@ def _print_report(outcome: RestoreReport, out: str, hint: bool) -> None:
     """Print a line for every photograph that needs attention, and one for all.
 
     Args:
-        outcome: what became of every photograph.
+        outcome: the report on every photograph.
         out: the output folder or file.
         hint: whether to mention --do-no-harm where it would help.
     """

@@ -89,7 +89,7 @@ def load_config(path: Path) -> dict[str, Any]:
 
     try:
         values = load(path.read_text())
-    except Exception as error:  # beside YAMLError: a file that is not there, bytes that are no text, endless brackets
+    except Exception as error:  # not YAMLError alone: a missing file, bytes that are no text, endless brackets
         reason = one_line(getattr(error, "strerror", None) or error)
         raise UserError(f"{path}: not a configuration: {reason}") from error
     if not isinstance(values, dict):

@@ -94,7 +94,7 @@ def _other_images(sets: tuple[Hashable, ...], resamples: int, seed: int) -> NDAr
 
 @lru_cache(maxsize=8)
 def _other_seeds(seeds: int, resamples: int, seed: int) -> NDArray[np.float64]:
-    """Quantiles of Student's t(seeds - 1), (resamples,), in random order, evenly spaced so that the tails are there."""
+    """Quantiles of Student's t(seeds - 1), (resamples,), in random order, evenly spaced to include the tails."""
     from scipy.special import stdtrit  # slow to import, and only tables need it
 
     probabilities = (np.arange(resamples) + 0.5) / resamples

@@ -46,7 +46,7 @@ class _Composer(Composer):
         start = self.parser.peek_event().start_mark
         node: Node | None = super().compose_node(parent, index)
         if isinstance(node, CollectionNode) and node.end_mark is None:  # not at its end yet
-            raise ComposerError(None, None, "an alias stands for what it is part of", start)
+            raise ComposerError(None, None, "an alias stands for a value that contains the alias", start)
         return node
 
 

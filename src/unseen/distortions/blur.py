@@ -160,7 +160,7 @@ class PlateauBlur(_ShapedBlur):
             or a range [low, high] drawn evenly, one value per image.
         beta: 0.1 to 10, or a range drawn evenly: the larger, the steeper the plateau's edge. Real-ESRGAN draws 1 to 2.
         ratio: as for GeneralisedGaussianBlur.
-        size: as for GeneralisedGaussianBlur. Tails are so heavy that it matters.
+        size: as for GeneralisedGaussianBlur. It matters, since the tails are heavy.
         border: as for GaussianBlur.
 
     Raises:
@@ -218,8 +218,8 @@ class DefocusBlur(Blur):
     The weight of a pixel is the area that it shares with the disc.
 
     Attributes:
-        radius: of the disc in pixels, 0 to 100, or a range [low, high] drawn evenly, one value per image. Up to 0.5 the
-            disc lies within one pixel and changes nothing.
+        radius: radius of the disc in pixels, 0 to 100, or a range [low, high] drawn evenly, one value per image. Up to
+            0.5 the disc lies within one pixel and changes nothing.
         border: as for GaussianBlur.
 
     Raises:
@@ -257,8 +257,8 @@ class MotionBlur(Blur):
     walk, so that the path has the length that was asked for. The path is centred, so that nothing is shifted.
 
     Attributes:
-        length: of the path in pixels, 0 to 255, or a range [low, high] drawn evenly, one value per image; 0 changes
-            nothing.
+        length: length of the path in pixels, 0 to 255, or a range [low, high] drawn evenly, one value per image; 0
+            changes nothing.
         border: as for GaussianBlur.
         bend: standard deviation of the change of heading from one end to the other, in radians, 0 to 10; 0 is a
             straight line at an angle drawn evenly.

@@ -73,7 +73,7 @@ def disc_kernels(radius: Tensor, size: int) -> Tensor:
     """Make kernels of a lens out of focus: each pixel weighs the area that it shares with a disc.
 
     Args:
-        radius: in pixels, (n,). Up to 0.5 the disc lies in one pixel and changes nothing.
+        radius: radius of the disc in pixels, (n,). Up to 0.5 the disc lies in one pixel and changes nothing.
         size: side of the kernels.
     """
     y, x = _grid(size, radius)

@@ -32,7 +32,7 @@ CROP = 256
 """Side of the centre of a photograph that is shown, pixels."""
 COLUMNS = 4
 """The largest number of panels in a row."""
-MARGIN, LINE, GAP = 20, 20, 28  # pixels around a panel, to a line of text, and below the last one
+MARGIN, LINE, GAP = 20, 20, 28  # pixels around a panel, for a line of text, and below the last line
 DPI = 128  # a power of two: sizes in inches are exact, and every pixel of a photograph is one of the picture
 POINTS = 8.5  # of the text: with DPI, letters of DejaVu Sans Mono are 9.1 pixels wide
 LETTER = 0.602 * POINTS * DPI / 72

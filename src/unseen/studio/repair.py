@@ -66,7 +66,7 @@ def restore_to_file(
     Args:
         path: the photograph.
         model: the model.
-        tiling: how photographs are cut for the model.
+        tiling: size and overlap of the tiles.
         folder: folder for the result.
         stop: event that is set when the page is to end.
         progress: function called after every tile.

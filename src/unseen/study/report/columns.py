@@ -135,7 +135,7 @@ def gap_column(study: StudySummary, level: Level | None = None) -> Column:
 
 
 def gap_columns(study: StudySummary) -> list[Column]:
-    """`gap_column` of all unseen levels, where both ends are there: a list of one column or none."""
+    """`gap_column` of all unseen levels, if both ERM and a ceiling exist: a list of one column or none."""
     return [gap_column(study)] if study.gap or study.gap_undefined else []
 
 
@@ -200,7 +200,7 @@ def _all_costs(study: StudySummary) -> list[Column]:
 
 
 def cost_columns(study: StudySummary) -> list[Column]:
-    """The cost of training, where there are records of it."""
+    """The columns of the cost of training, for entries with run records."""
     return [column for column in _filled(_all_costs(study)) if column.name != "steps"]
 
 

@@ -25,7 +25,7 @@ OUTCOMES = {
 QUANTITIES = {
     "gradient_cosine": "Cosine between the confounders' gradients",
     "virtual_step": "Length of the virtual step, relative",
-    "curvature": "Second-order part of the gradient, relative",
+    "curvature": "Second-order term of the gradient, relative",
     "distance": "Distance from the start, relative",
     "losses": "Loss",
     "net_biases": "Net bias, relative",

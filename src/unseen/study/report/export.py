@@ -123,8 +123,8 @@ def markdown_tables(study: StudySummary) -> str:
         level_table_title(study, "ssim"): level_columns(study, "ssim"),
         "Gap closed by unseen level": gap_level_columns(study),
     }
-    parts = []
+    sections = []
     for caption, columns in captioned.items():
         if columns:
-            parts += [f"**{escaped(caption + warning(study))}**", markdown(study.entries, columns)]
-    return "\n\n".join([*parts, " ".join(map(escaped, study_notes(study)))]) + "\n"
+            sections += [f"**{escaped(caption + warning(study))}**", markdown(study.entries, columns)]
+    return "\n\n".join([*sections, " ".join(map(escaped, study_notes(study)))]) + "\n"

@@ -53,7 +53,7 @@ def oracle(study: StudySummary) -> Iterator[str]:
 
 
 def warning(study: StudySummary) -> str:
-    """The warning behind the title of a table; empty where there is nothing to warn of."""
+    """The warning behind the title of a table; empty if no weights were chosen on unseen levels."""
     return " (ORACLE SELECTION)" if study.select == ORACLE else ""
 
 

@@ -150,7 +150,7 @@ class GallerySection:
 
 @dataclass(frozen=True)
 class TrainingSection:
-    """Learning curves, cost and diagnostics, as far as there are records of them."""
+    """Learning curves, cost and diagnostics, as far as the run records have them."""
 
     legend: Legend | None
     charts: list[Captioned]
@@ -162,7 +162,7 @@ class TrainingSection:
 
 @dataclass(frozen=True)
 class PageContent:
-    """All that the page of a study prints, in the order in which it stands there.
+    """The whole content of a study's page, in the order of the page.
 
     Attributes:
         title: heading of the page.
