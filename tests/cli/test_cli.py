@@ -151,7 +151,7 @@ def test_check_data_ends_with_zero_where_all_is_there(unseen: CommandLine, real_
         ("train --threads 100000", "threads: 100000 is above 1024"),
         ("train --resume --overwrite", "give --resume or --overwrite, not both"),
         ("train --data=", "data: no folder given"),
-        ("train --config nowhere.yaml", "nowhere.yaml: not a configuration: No such file"),
+        ("train --config nowhere.yaml", "nowhere.yaml: cannot be read: No such file"),
         ("train --config", "--config: expected one argument"),
         ("compare --seeds 0", "seeds: 0 is below 1"),
         ("compare --methods erm erm", "methods: 'erm' is listed twice"),
@@ -198,7 +198,9 @@ def test_files_are_refused_by_file_and_field(values: Any, line: str, unseen: Com
 def test_files_that_are_no_configuration(text: str, unseen: CommandLine, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
-    assert unseen.refusal("train", f"--config={path}").startswith(f"{path}: not a configuration")
+    refusal = unseen.refusal("train", f"--config={path}")
+    assert refusal.startswith(str(path))
+    assert "not a configuration" in refusal
 
 
 def test_hyphens_are_understood_and_values_left_alone() -> None:

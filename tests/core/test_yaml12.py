@@ -42,8 +42,8 @@ def test_lists_and_mappings_know_the_lines_of_their_items() -> None:
     ("text", "problem"),
     [
         ("a: 1\nb: 2\na: 3", "found duplicate key"),
-        ("a: &a [*a]", "an alias stands for what it is part of"),
-        ("a: &a {b: [1, {c: *a}]}", "an alias stands for what it is part of"),
+        ("a: &a [*a]", "an alias stands for a value that contains the alias"),
+        ("a: &a {b: [1, {c: *a}]}", "an alias stands for a value that contains the alias"),
         ("a: !mine 1", "could not determine a constructor"),
         ("a: !mine [1]", "could not determine a constructor"),
         ("a: !!python/name:os.system x", "could not determine a constructor"),

@@ -38,6 +38,7 @@ def test_costs_are_read_as_they_are_written() -> None:
 
 def test_the_documents_list_every_method_with_what_its_class_says(docs_tables: DocsTables) -> None:
     columns = {"method": ":---", "evaluations a step": "---:", "what it does, and its source": ":---"}
+    assert all(method.cost for method in METHODS.values()), "a method states its cost: cost = 'n'"
     rows = [(f"`{name}`", method.cost, summary_line(method)) for name, method in METHODS.items()]
     docs_tables.check("docs/comparing.md", "methods", markdown_table(columns, rows))
 

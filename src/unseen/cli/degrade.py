@@ -70,9 +70,9 @@ class DegradeConfig(Machine):
         default_factory=list
     )
     protocol: Annotated[str, "with --grid, in place of distortions: all that this protocol makes"] = ""
-    replay: Annotated[str, "make the copies again that this copies.jsonl describes"] = ""
+    replay: Annotated[str, "make the copies again that this degradation.jsonl describes"] = ""
     seed: Annotated[int, "seed of what is drawn"] = 0
-    out: Annotated[str, "folder for the copies and copies.jsonl, or for the grids"] = ""
+    out: Annotated[str, "folder for the copies and degradation.jsonl, or for the grids"] = ""
 
     def check(self, grid: bool) -> None:
         """Check which options go together.

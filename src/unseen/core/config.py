@@ -85,13 +85,20 @@ def load_config(path: Path) -> dict[str, Any]:
     Raises:
         UserError: if the file cannot be read or holds no names and values.
     """
-    from .yaml12 import load
+    from .yaml12 import fault, load
 
     try:
-        values = load(path.read_text())
-    except Exception as error:  # not YAMLError alone: a missing file, bytes that are no text, endless brackets
-        reason = one_line(getattr(error, "strerror", None) or error)
-        raise UserError(f"{path}: not a configuration: {reason}") from error
+        text = path.read_text()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a configuration: {one_line(error)}") from error
+    try:
+        values = load(text)
+    except Exception as error:  # not YAMLError alone: endless brackets, a tag that its text does not fit
+        line, reason = fault(error)
+        where = f", line {line}" if line else ""
+        raise UserError(f"{path}{where}: not a configuration: {reason}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path}: not a configuration: expected names and values")
     return dict(values)

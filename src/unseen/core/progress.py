@@ -63,7 +63,7 @@ _collecting: ContextVar[Task | None] = ContextVar("the task that collects the pr
 def progress_bars() -> Iterator[Progress]:
     """Show the bars of all tasks inside on standard error, with amount, time spent and time left.
 
-    Nothing is drawn where standard error is no terminal, and by all processes of a training but the first.
+    Draws only on a terminal, and only in the first process of a training; elsewhere the bars are silent.
     """
     console = Console(stderr=True)
     bars = Progress(

@@ -19,6 +19,8 @@ from ruamel.yaml.nodes import CollectionNode, Node, ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 from ruamel.yaml.resolver import VersionedResolver
 
+from .errors import one_line
+
 BOOL, INT, FLOAT, NULL = (f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "null"))
 
 RULES = {
@@ -87,6 +89,16 @@ def load(text: str) -> Any:
     yaml = YAML()
     yaml.Resolver, yaml.Composer, yaml.Constructor = _Resolver, _Composer, _Constructor
     return yaml.load(text)
+
+
+def fault(error: Exception) -> tuple[int | None, str]:
+    """Say what is wrong with a text that `load` refused.
+
+    Returns:
+        The line, from 1, None where the error has none; and the reason in one line.
+    """
+    mark = getattr(error, "problem_mark", None)
+    return mark.line + 1 if mark else None, getattr(error, "problem", None) or one_line(error)
 
 
 def dump(values: Any) -> str:

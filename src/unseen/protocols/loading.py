@@ -14,10 +14,10 @@ from annotated_types import Ge
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml.parser import ParserError
 
-from ..core.errors import UserError, one_line
+from ..core.errors import UserError
 from ..core.registry import name_of
 from ..core.wording import did_you_mean
-from ..core.yaml12 import load
+from ..core.yaml12 import fault, load
 from ..distortions.distortion import degree_in_words, ends, meet
 from .confounder import Confounder, Synthetic, parse_confounder
 from .convention import Convention
@@ -139,9 +139,8 @@ def _parse(text: str, name: str) -> Protocol:
         source = Source(name, load(text))
         content = json.dumps(source.content)
     except Exception as error:  # not YAMLError alone: a thousand brackets, a tag that its text does not fit
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or one_line(error)
+        line, reason = fault(error)
+        where = f", line {line}" if line else ""
         raise UserError(
             f"{name}{where}: not YAML: {reason}{'; ' + QUOTES if isinstance(error, ParserError) else ''}"
         ) from error
