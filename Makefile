@@ -19,8 +19,9 @@ test: lint
 tests: .venv/installed-dev
 	$(PYTEST) $(ARGS)
 
+# All tests of the studio are slow: collecting them would import gradio.
 quick: .venv/installed-dev
-	$(PYTEST) -m "not slow and not zoo and not browser and not programs" $(ARGS)
+	$(PYTEST) --ignore tests/studio -m "not slow and not zoo and not browser and not programs" $(ARGS)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -101,6 +101,7 @@ def test_there_are_kept_studies() -> None:
     assert len(KEPT) >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", KEPT, ids=name_of)
 def test_a_kept_study_is_read_and_written_again_byte_for_byte(study: Path, tmp_path: Path) -> None:
     parse(["compare", "--config", str(study / "config.yaml")])

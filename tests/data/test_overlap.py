@@ -17,6 +17,8 @@ from unseen.data.overlap import SAME, correlation, detail, overlaps, thumbnail
 from unseen.data.pairs import load_pairs
 from unseen.data.photo import THUMBNAIL, Photo, Pixels
 
+pytestmark = pytest.mark.slow  # real sets are searched
+
 ALL = [*embedded_photos("train"), *embedded_photos("validation"), *embedded_photos("test")]
 
 

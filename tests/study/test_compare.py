@@ -22,7 +22,7 @@ from unseen.evaluation.results import read_results, write_results
 from unseen.models.checkpoint import CHECKPOINT
 from unseen.protocols.loading import load_protocol
 
-pytestmark = pytest.mark.usefixtures("empty_page")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("empty_page")]  # every test trains networks
 
 FIELDS = [
     "run", "protocol", "protocol_hash", "data", "convention", "method", "backbone", "seed", "budget", "select", "tuned",

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # thousands of results are read
+
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "studies"))
 
