@@ -17,6 +17,8 @@ from unseen.study.entry_names import INPUT
 from unseen.study.report.page_builder import shown_first
 from unseen.study.summary import StudySummary
 
+pytestmark = pytest.mark.slow  # charts are drawn
+
 
 @pytest.fixture(scope="module")
 def html(tmp_path_factory: pytest.TempPathFactory) -> str:

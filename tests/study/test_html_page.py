@@ -21,6 +21,8 @@ from unseen.protocols.protocol import Reported
 from unseen.study.report.gallery import GalleryPicture
 from unseen.study.summary import StudySummary
 
+pytestmark = pytest.mark.slow  # whole pages are written
+
 
 @pytest.fixture(scope="module")
 def html(tmp_path_factory: pytest.TempPathFactory) -> str:
