@@ -25,6 +25,7 @@ from pages import RESULTS, render
 from unseen.core.atomic import write_text
 from unseen.core.errors import UserError
 from unseen.core.grouping import grouped
+from unseen.core.number_text import signed
 from unseen.core.progress import progress_bars, track
 from unseen.core.statistics import estimate
 from unseen.data.photo import Photo
@@ -207,11 +208,10 @@ def interval(values: Sequence[float]) -> str:
     """`+0.31 [+0.12, +0.50]`; 0 where all are."""
     if not any(values):
         return "0"
-    found = estimate(values)
-    spread = (
-        f" [{found.mean - found.spread:+.2f}, {found.mean + found.spread:+.2f}]" if found.spread is not None else ""
-    )
-    return f"{found.mean:+.2f}{spread}".replace("-", "−")
+    gain = estimate(values)
+    if gain.spread is None:
+        return signed(gain.mean)
+    return f"{signed(gain.mean)} [{signed(gain.mean - gain.spread)}, {signed(gain.mean + gain.spread)}]"
 
 
 def rules_table(levels: dict[str, list[Trial]]) -> Iterator[str]:

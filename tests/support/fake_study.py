@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from support.results import result
+from support.results import make_record, result
 from unseen.evaluation.results import ImageResult
 from unseen.protocols.levels import Level
 from unseen.study.report.gallery import GalleryPicture
@@ -123,18 +124,12 @@ def _record(method: str, backbone: str, seed: int, skill: float, levels: Sequenc
         }
         for step in steps[::2]
     ]
-    return RunRecord(
-        run=f"{method}-{seed}",
-        method=method,
-        backbone=backbone,
-        seed=seed,
-        spec=method,
+    return replace(
+        make_record(method, seed, backbone),
         lr=1e-4,
         evaluations=12000.0,
         steps=12000,
         seconds=curve[-1]["seconds"],
-        memory=512.0,
-        machine="two cores",
         curve=curve,
         diagnoses=diagnoses,
     )
