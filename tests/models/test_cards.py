@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 from safetensors.torch import load_file, save_file
 from scipy import stats
 from support.commandline import TINY, CommandLine, json_lines
 from support.results import result
 
 from unseen.cli.card_text import card_text
+from unseen.core.console import Console
 from unseen.core.errors import UserError
 from unseen.core.jsonl import from_json, to_json
 from unseen.evaluation import benchmark_sets as testing
@@ -40,7 +40,7 @@ def quality(noise: float, low: float = 1.0, degree: float | str = 30.0, **others
 
 
 def printed(card: Any, width: int = 140) -> str:
-    console = Console(width=width, file=StringIO(), highlight=False, markup=False)
+    console = Console(width=width, file=StringIO())
     console.print(card_text(card))
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()

@@ -100,6 +100,20 @@ def test_csv_survives_any_name() -> None:
     assert all(None not in line for line in lines.values())
 
 
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)"])
+def test_a_spreadsheet_computes_no_name(name: str) -> None:
+    lines = lines_of(csv_table(StudySummary(make_results(("erm", name)))))
+    assert [line for line in lines if line.startswith("'")] == [f"'{name}"]
+    assert float(lines["erm"]["psnr unseen"]) > 0  # numbers stay numbers
+
+
+def test_exports_hold_no_control_characters_and_no_endless_name() -> None:
+    study = study_of(make_results(("erm", f"\x1b[2J\u202e{'x' * 10**6}")))
+    for text in (csv_table(study), tex_table(study), markdown_tables(study)):
+        assert all(line.isprintable() for line in text.split("\n"))
+        assert len(text) < 200_000
+
+
 def test_latex_is_escaped() -> None:
     escaped = r"a\_b \& \"50\%\", \{\$x\textasciicircum{}2\$\} \#\textasciitilde{}\textbackslash{} $<$c$>$"
     assert tex(HOSTILE) == escaped.replace(r"\"", '"')

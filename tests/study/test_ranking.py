@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from support.results import make_results
 
+from unseen.core.console import Console
 from unseen.core.errors import UserError
 from unseen.evaluation.results import ImageResult, write_results
 from unseen.study.ranking import print_ranks, rank_studies, read_studies

@@ -8,11 +8,11 @@ import re
 from dataclasses import replace
 
 import pytest
-from rich.console import Console
 from scipy import stats
 from support.results import METHODS, make_record, make_results, printed
 
 from unseen.cli.protocol_text import print_reported_tables
+from unseen.core.console import Console
 from unseen.core.errors import UserError
 from unseen.protocols.loading import load_protocol
 from unseen.study.entry_names import INPUT

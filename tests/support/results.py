@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from rich.console import Console
-
+from unseen.core.console import Console
 from unseen.evaluation.results import ImageResult
 from unseen.protocols.levels import Split
 from unseen.study.report.terminal import print_table
@@ -102,7 +101,7 @@ def make_record(method: str, seed: int = 0, backbone: str = "plain", machine: st
 
 def printed(results: list[ImageResult], width: int = 100, records: Sequence[RunRecord] = ()) -> str:
     """The tables of these results as a terminal shows them, without colours."""
-    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console = Console(width=width, file=io.StringIO())
     print_table(results, console, records)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
-from rich.text import Text
 
+from ..core.console import styled
 from ..core.grouping import grouped
 from ..core.number_text import number
 from ..models.card import VALIDATION, Quality, safety
@@ -30,8 +30,9 @@ def card_text(card: Card) -> Group:
     """
     facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in _facts(card):
-        facts.add_row(Text(name, style="bold"), Text(value))
-    return Group(facts, Text(), *_quality_tables(card.quality), *(Text(f"{note}\n") for note in _notes(card)))
+        facts.add_row(styled(name, "bold"), styled(value))
+    notes = [line for note in _notes(card) for line in (styled(note), "")]
+    return Group(facts, "", *_quality_tables(card.quality), *notes)
 
 
 def _facts(card: Card) -> Iterable[tuple[str, str]]:
@@ -61,7 +62,7 @@ def _quality_tables(qualities: Sequence[Quality]) -> Iterable[Table]:
         table = Table(
             box=SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
-            title=f"{dataset}, {images}",
+            title=styled(f"{dataset}, {images}"),
             title_justify="left",
             title_style="bold",
         )
@@ -73,7 +74,7 @@ def _quality_tables(qualities: Sequence[Quality]) -> Iterable[Table]:
             interval = "" if math.isnan(q.low) else f"[{number(q.low, '+.2f')}, {number(q.high, '+.2f')}]"
             measured = (number(q.input_psnr, ".2f"), number(q.psnr, ".2f"), number(q.gain, "+.2f"), interval)
             cells = (q.level.name, "" if q.level == UNDISTORTED else q.split, *measured, number(q.noise, ".1f"))
-            table.add_row(*map(Text, cells), Text("yes" if q.safe else "", style="bold green"))
+            table.add_row(*map(styled, cells), styled("yes" if q.safe else "", "bold green"))
         yield table
 
 

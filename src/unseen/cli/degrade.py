@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Annotated
 from ..core.atomic import require_writable
 from ..core.config import Machine
 from ..core.errors import UserError
+from ..core.terminal import show, tell
 from .exit_codes import ExitCode
 from .options import OVERWRITE, Argument, Command
 
@@ -40,7 +40,7 @@ def degrade(config: DegradeConfig, flags: Namespace) -> ExitCode:
 
         levels = grid.levels_from(config.distortion, config.protocol)
         if config.protocol and (notice := grid.left_out(config.protocol)):
-            print(notice, file=sys.stderr)
+            tell(notice)
         jobs = copies.plan_copies(photos, grid.ENDING)
         work = partial(grid.make_grids, jobs, levels, seed=config.seed)
     else:
@@ -52,10 +52,10 @@ def degrade(config: DegradeConfig, flags: Namespace) -> ExitCode:
     with interruptible() as stop, progress_bars():
         outcome = work(out=out, device=config.device, stop=stop)
     for skipped in outcome.skipped:
-        print(f"skipped {skipped.name}: {skipped.reason}", file=sys.stderr)
-    print(f"{out}: {outcome.written} of {outcome.wanted} {'grids' if flags.grid else 'copies'}")
+        tell(f"skipped {skipped.name}: {skipped.reason}")
+    show(f"{out}: {outcome.written} of {outcome.wanted} {'grids' if flags.grid else 'copies'}")
     if stop.is_set():
-        print("interrupted: the same command with --overwrite makes them all")
+        show("interrupted: the same command with --overwrite makes them all")
         return ExitCode.INTERRUPTED
     return ExitCode.PARTLY if outcome.skipped else ExitCode.DONE
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..core.atomic import require_writable
 from ..core.errors import UserError
+from ..core.terminal import show
 from ..core.units import Budget
 from ..evaluation.config import EvaluateConfig
 from .exit_codes import ExitCode
@@ -71,10 +72,10 @@ def evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
         write_evaluation_page(results, trained, protocol, tests, config, notes)
     print_results(results, [], tests.skipped, protocol, notes)
     if results:
-        print(f"{out / REPORT}, {out / RESULTS}")
+        show(f"{out / REPORT}, {out / RESULTS}")
     if stop.is_set():
         images = {(result.dataset, result.image) for result in results}
-        print(f"interrupted: {len(images)} of {len(tests.photos)} images")
+        show(f"interrupted: {len(images)} of {len(tests.photos)} images")
         return ExitCode.INTERRUPTED
     return ExitCode.PARTLY if tests.skipped else ExitCode.DONE
 

@@ -14,4 +14,7 @@ class ExitCode(IntEnum):
     REFUSED = 2
     """Something that the user gave cannot be used; one line on standard error says what."""
     INTERRUPTED = 130
-    """Stopped by Ctrl-C or SIGTERM; finished work is kept."""
+    """Stopped by Ctrl-C, SIGTERM or SIGHUP; finished work is kept."""
+    OUTPUT_CLOSED = 141
+    """Done, but the program that reads standard output ended before all was read, as in `unseen list methods | head`;
+    128 and the number of SIGPIPE, as shells count."""

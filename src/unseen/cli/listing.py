@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from ..core.errors import UserError
+from ..core.terminal import harmless, show
 from ..core.wording import did_you_mean
 from .exit_codes import ExitCode
 from .options import Argument, Command
@@ -19,9 +20,7 @@ def list_components(config: None, flags: Namespace) -> ExitCode:
     """Print every component of a kind: its settings, what it is, and where it comes from."""
     from textwrap import fill
 
-    from rich.console import Console
-    from rich.text import Text
-
+    from ..core.console import Console, styled
     from ..core.registry import signature, summary_line
     from ..distortions import DISTORTIONS
     from ..methods import METHODS
@@ -37,26 +36,27 @@ def list_components(config: None, flags: Namespace) -> ExitCode:
     matching = fnmatch.filter(names, flags.pattern) if flags.pattern else names
     if not matching:
         raise UserError(f"pattern: {flags.pattern!r} matches no name{did_you_mean(flags.pattern, names)}")
-    console = Console(highlight=False, markup=False)
+    console = Console()
     for name in matching:
         if flags.kind == "protocols":
             settings, about = "", load_protocol(name).about
         else:
             component = components[flags.kind][name]
             settings, about = signature(component), summary_line(component)
-        console.print(Text.assemble((name, "bold"), ":" if settings else "", settings), soft_wrap=True)
-        console.print(fill(about, console.width, initial_indent="    ", subsequent_indent="    "), soft_wrap=True)
+        heading = styled(name, "bold").append_text(styled(f":{settings}" if settings else ""))
+        console.print(heading, soft_wrap=True)
+        about = fill(harmless(about), console.width, initial_indent="    ", subsequent_indent="    ")
+        console.print(about, soft_wrap=True)
     return ExitCode.DONE
 
 
 def describe(config: None, flags: Namespace) -> ExitCode:
     """Print all that a protocol says, for people."""
-    from rich.console import Console
-
+    from ..core.console import Console
     from ..protocols.loading import load_protocol
     from .protocol_text import print_protocol
 
-    print_protocol(load_protocol(flags.protocol), Console(highlight=False, markup=False))
+    print_protocol(load_protocol(flags.protocol), Console())
     return ExitCode.DONE
 
 
@@ -67,9 +67,9 @@ def check_data(config: None, flags: Namespace) -> ExitCode:
     incomplete = 0
     for source in flags.sets:
         check = check_data_source(source)
-        print(check.summary)
+        show(check.summary)
         for problem in check.problems:
-            print(f"  {problem}")
+            show(f"  {problem}")
         incomplete += bool(check.problems)
     return ExitCode.PARTLY if incomplete else ExitCode.DONE
 

@@ -1,14 +1,14 @@
-"""The command line. Exit codes: 0 done, 1 done in part, 2 refused, 130 interrupted."""
+"""The command line. Exit codes: 0 done, 1 done in part, 2 refused, 130 interrupted, 141 output closed."""
 
 from __future__ import annotations
 
-import io
 import sys
 from argparse import ArgumentError, Namespace
 from collections.abc import Sequence
 from typing import Any
 
 from ..core.errors import UserError
+from ..core.terminal import OutputLost, prepare_streams, tell
 from ..core.version import __version__
 from ..core.wording import did_you_mean
 from .degrade import DEGRADE
@@ -94,16 +94,19 @@ def spelling(word: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; a traceback means a fault of ours."""
-    for stream in (sys.stdout, sys.stderr):  # σ and strange file names are no reason to fail where they have no letter
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    prepare_streams()
     sys.path.append("")  # a user's own components, by dotted path, are found where the command is given
     try:
         command, config, flags = parse(sys.argv[1:] if arguments is None else arguments)
         return command.run(config, flags)
     except UserError as error:
-        print(f"unseen: {error}", file=sys.stderr)
+        tell(f"unseen: {error}")
         return ExitCode.REFUSED
     except KeyboardInterrupt:
-        print("unseen: interrupted", file=sys.stderr)
+        tell("unseen: interrupted")
         return ExitCode.INTERRUPTED
+    except OutputLost as lost:  # results are printed after the work, which is done
+        if not lost.reason:
+            return ExitCode.OUTPUT_CLOSED
+        tell(f"unseen: standard output cannot be written: {lost.reason}; only what was to be printed is lost")
+        return ExitCode.PARTLY

@@ -16,6 +16,7 @@ from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 from ..core.config import Machine, load_config
 from ..core.conversion import convert
 from ..core.errors import UserError
+from ..core.terminal import show
 from ..core.wording import bare_type, did_you_mean, format_value
 from .exit_codes import ExitCode
 
@@ -141,6 +142,11 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any):
         super().__init__(allow_abbrev=False, exit_on_error=False, **settings)
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        """Show `--help` and `--version`."""
+        for line in message.splitlines():
+            show(line)
 
     def error(self, message: str) -> NoReturn:
         """Raise ArgumentError for a fault that belongs to no single argument."""

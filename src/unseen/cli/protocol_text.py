@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
+
+from ..core.console import Console, styled
 
 if TYPE_CHECKING:
     from ..protocols.protocol import Protocol, Reported
@@ -25,11 +25,11 @@ def print_reported_tables(tables: Sequence[Reported], datasets: Collection[str],
     for reported in tables:
         if rows := _rows_on(reported, datasets):
             console.print(_reported_table(reported, rows))
-            console.print(Text(reported.source, style="dim"))
+            console.print(styled(reported.source, "dim"))
     elsewhere = dict.fromkeys(reported.source for reported in tables if not _rows_on(reported, datasets))
     if elsewhere:
         sentence = f"Reported on other test sets than these, so not beside these numbers: {'; '.join(elsewhere)}"
-        console.print(Text(sentence, style="dim"))
+        console.print(styled(sentence, "dim"))
 
 
 def _rows_on(reported: Reported, datasets: Collection[str]) -> list[Sequence[str]]:
@@ -38,21 +38,21 @@ def _rows_on(reported: Reported, datasets: Collection[str]) -> list[Sequence[str
 
 
 def _reported_table(reported: Reported, rows: Iterable[Sequence[str]]) -> Table:
-    table = Table(title=Text("Reported by the authors, other training scale"), title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title=styled("Reported by the authors, other training scale"), title_justify="left", box=SIMPLE_HEAD)
     for column in reported.columns:
-        table.add_column(Text(column))
+        table.add_column(styled(column))
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*map(styled, row))
     return table
 
 
 def print_protocol(protocol: Protocol, console: Console) -> None:
     """Print an experiment: its levels, convention, choices with reasons, and reported numbers."""
-    console.print(Text(f"{protocol.name}, version {protocol.version} ({protocol.hash()})", style="bold"))
-    console.print(Text(protocol.about))
+    console.print(styled(f"{protocol.name}, version {protocol.version} ({protocol.hash()})", "bold"))
+    console.print(styled(protocol.about))
     levels = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for level, confounder in protocol.levels():
-        levels.add_row(Text(level.split), Text(confounder.name))
+        levels.add_row(styled(level.split), styled(confounder.name))
     console.print(levels)
     convention = protocol.convention
     rounded = {"input": convention.round_input, "output": convention.round_output, "Y": convention.round_y}
@@ -63,15 +63,15 @@ def print_protocol(protocol: Protocol, console: Console) -> None:
         f"{rounding} rounded to 8 bits" if rounding else "nothing rounded",
         f"restored at {protocol.scale} times the input's size" if protocol.scale > 1 else "",
     ]
-    console.print(Text("measured: " + ", ".join(filter(None, conditions))))
+    console.print(styled("measured: " + ", ".join(filter(None, conditions))))
     for name in protocol.tests:
         folders = "INPUT_DIR:TARGET_DIR" if name in protocol.recorded() else "DIR"
-        console.print(Text(f"test: --test {name}={folders}"))
+        console.print(styled(f"test: --test {name}={folders}"))
     for confounder in protocol.seen + protocol.held_out:
         if confounder.kind == "pairs":
-            console.print(Text(f"training: --pairs {confounder.degree}=INPUT_DIR:TARGET_DIR"))
+            console.print(styled(f"training: --pairs {confounder.degree}=INPUT_DIR:TARGET_DIR"))
     for note in protocol.notes:
-        console.print(Text(f"- {note}"))
+        console.print(styled(f"- {note}"))
     for reported in protocol.reported:
         console.print(_reported_table(reported, reported.rows))
-        console.print(Text(reported.source, style="dim"))
+        console.print(styled(reported.source, "dim"))

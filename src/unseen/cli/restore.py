@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from ..core.atomic import require_writable
 from ..core.config import Machine
 from ..core.errors import UserError
+from ..core.terminal import show, tell
 from ..restoration.config import MODEL, RestoreConfig
 from .exit_codes import ExitCode
 from .options import OVERWRITE, Argument, Command
@@ -42,7 +42,7 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
     qualities = model.card.quality if model.card else ()
     safe = envelope(qualities)
     if safe is None:
-        print(f"{model.name}: {safety(qualities)}", file=sys.stderr)
+        tell(f"{model.name}: {safety(qualities)}")
     how = RestoreOptions(
         model,
         tiling_for(model, config.bytes, config.tile),
@@ -57,7 +57,7 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
     outcome.failed[:0] = planned.failed
     _print_report(outcome, config.out, hint=not flags.do_no_harm)
     if stop.is_set():
-        print("interrupted: the same command goes on with the rest")
+        show("interrupted: the same command goes on with the rest")
         return ExitCode.INTERRUPTED
     if not outcome.failed:
         return ExitCode.DONE
@@ -73,52 +73,45 @@ def _print_report(outcome: RestoreReport, out: str, hint: bool) -> None:
         hint: whether to mention --do-no-harm where it would help.
     """
     for note in outcome.model_notes:
-        print(_one_line(note), file=sys.stderr)
+        tell(note)
     for name, warning in outcome.warnings:
-        print(f"look at {_one_line(name)}: {_one_line(warning)}", file=sys.stderr)
+        tell(f"look at {name}: {warning}")
     if hint and any("outside" in warning for _, warning in outcome.warnings):
-        print("--do-no-harm keeps less of a restoration where a self-check says so", file=sys.stderr)
+        tell("--do-no-harm keeps less of a restoration where a self-check says so")
     for failure in outcome.failed:
-        print(f"failed {_one_line(failure.name)}: {_one_line(failure.reason)}", file=sys.stderr)
+        tell(f"failed {failure.name}: {failure.reason}")
     existing = f", {outcome.existing} there already (--overwrite restores them again)" if outcome.existing else ""
     count = len({name for name, _ in outcome.warnings})
     warned = f", {count} of them to look at" if count else ""
     failed = f", {len(outcome.failed)} failed" if outcome.failed else ""
     untried = f", {outcome.untried} not tried" if outcome.untried else ""
-    print(f"{_one_line(out)}: {outcome.restored} restored{warned}{existing}{failed}{untried}")
-
-
-def _one_line(text: str) -> str:
-    """Escape unprintable characters: a newline in a file's name must not look like another line of output."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    show(f"{out}: {outcome.restored} restored{warned}{existing}{failed}{untried}")
 
 
 def models(config: None, flags: Namespace) -> ExitCode:
     """Print a paragraph on every model that comes with the package."""
-    from rich.console import Console
-    from rich.text import Text
-
+    from ..core.console import Console, styled
     from ..models.card import safety
     from ..models.checkpoint import read_card
     from ..models.loading import DEFAULT, shipped
 
-    console = Console(highlight=False, markup=False)
+    console = Console()
     for name, path in shipped().items():
         card = read_card(path)
         default = " (taken where none is named)" if name == DEFAULT else ""
-        console.print(Text.assemble((name, "bold"), f"{default}, {path.stat().st_size / 1e6:.1f} MB"))
+        size = f"{default}, {path.stat().st_size / 1e6:.1f} MB"
+        console.print(styled(name, "bold").append_text(styled(size)))
         console.print(
             f"    {card.config['backbone']}, trained by {card.config['method']} under {card.config['protocol']}"
         )
         console.print(f"    {safety(card.quality)}", soft_wrap=True)
-    print("unseen card NAME tells all of one; --model also takes runs, .onnx, .pth and .safetensors by their paths")
+    show("unseen card NAME tells all of one; --model also takes runs, .onnx, .pth and .safetensors by their paths")
     return ExitCode.DONE
 
 
 def card(config: None, flags: Namespace) -> ExitCode:
     """Print the card of a checkpoint."""
-    from rich.console import Console
-
+    from ..core.console import Console
     from ..models.checkpoint import read_card
     from ..models.loading import located
     from ..models.onnx_file import open_onnx
@@ -128,7 +121,7 @@ def card(config: None, flags: Namespace) -> ExitCode:
     model_card = open_onnx(path, "cpu").card if path.suffix.lower() == ".onnx" else read_card(path)
     if model_card is None:
         raise UserError(f"{path}: holds no card")
-    Console(highlight=False, markup=False).print(card_text(model_card))
+    Console().print(card_text(model_card))
     return ExitCode.DONE
 
 
@@ -141,8 +134,8 @@ def export(config: None, flags: Namespace) -> ExitCode:
         raise UserError(f"{path}: is there already; give --overwrite, or another name")
     require_writable(path.parent)
     for line in lines(export_checkpoint(flags.checkpoint, path, flags.backbone)):
-        print(line)
-    print(path)
+        show(line)
+    show(str(path))
     return ExitCode.DONE
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.atomic import require_writable
+from ..core.terminal import show, tell
 from ..study.config import CompareConfig, DemoConfig
 from .exit_codes import ExitCode
 from .options import OVERWRITE, Argument, Command
@@ -50,22 +50,21 @@ def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence
     skipped = outcome.plan.tests.skipped
     print_results(outcome.results, outcome.records, skipped, load_protocol(config.protocol), notes)
     if outcome.results:
-        print(f"{config.out}/{REPORT}, {config.out}/{RESULTS}")
+        show(f"{config.out}/{REPORT}, {config.out}/{RESULTS}")
     for failure in outcome.failed:
-        print(f"left out {failure}", file=sys.stderr)
+        tell(f"left out {failure}")
     if outcome.left:
-        print(f"interrupted: the same command{' without --overwrite' * overwrite} goes on from here")
+        show(f"interrupted: the same command{' without --overwrite' * overwrite} goes on from here")
         return ExitCode.INTERRUPTED
     return ExitCode.PARTLY if skipped or outcome.failed else ExitCode.DONE
 
 
 def rank(config: None, flags: Namespace) -> ExitCode:
     """Print several studies side by side: the rank of every entry in each, and its mean rank."""
-    from rich.console import Console
-
+    from ..core.console import Console
     from ..study.ranking import print_ranks
 
-    print_ranks([Path(name) for name in flags.studies], Console(highlight=False, markup=False))
+    print_ranks([Path(name) for name in flags.studies], Console())
     return ExitCode.DONE
 
 
@@ -85,19 +84,18 @@ def print_results(
         protocol: the experiment, whose reported numbers are printed apart.
         notes: sentences below the tables.
     """
-    from rich.console import Console
-
+    from ..core.console import Console
     from ..study.report.terminal import print_table
     from .protocol_text import print_reported_tables
 
-    console = Console(highlight=False, markup=False)
+    console = Console()
     if results:
         print_table(results, console, records)
     print_reported_tables(protocol.reported, {result.dataset for result in results}, console)
     for note in notes:
         console.print(f"\n{note}")
     for reason in skipped:
-        print(f"not tested: {reason}", file=sys.stderr)
+        tell(f"not tested: {reason}")
 
 
 DEMO = Command(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..core.atomic import require_writable
 from ..core.errors import UserError
+from ..core.terminal import show
 from ..training.config import TrainConfig
 from .exit_codes import ExitCode
 from .options import OVERWRITE, Command, read_file
@@ -45,15 +46,15 @@ def train(config: TrainConfig, flags: Namespace) -> ExitCode:
 def _print_summary(config: TrainConfig, state: TrainingState) -> None:
     """Print the cost of a run, its last validation, and how to go on if it was interrupted."""
     waiting = state.waiting / max(state.seconds, 1e-9)
-    print(
+    show(
         f"{config.folder}: {state.evaluations_spent(config):g} gradient evaluations (budget: {config.limit}), "
         f"{state.step} steps, {state.seconds:.0f} s of training, {waiting:.1%} of them waiting for data"
     )
     if state.log:
         last = state.log[-1]
-        print(f"validation: seen {last['seen_psnr']:.2f} dB, held-out {last['held_out_psnr']:.2f} dB")
+        show(f"validation: seen {last['seen_psnr']:.2f} dB, held-out {last['held_out_psnr']:.2f} dB")
     if not state.finished:
-        print(f"interrupted: unseen train --resume --out {config.folder} goes on from here")
+        show(f"interrupted: unseen train --resume --out {config.folder} goes on from here")
 
 
 def _resumed(config: TrainConfig, explicit: Iterable[str]) -> TrainConfig:

@@ -1,4 +1,4 @@
-"""Ctrl-C that takes effect between two steps of a computation instead of in the middle of one."""
+"""Ctrl-C, SIGTERM and SIGHUP that take effect between two steps of a computation instead of in the middle of one."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from contextlib import contextmanager
 from threading import Event, current_thread, main_thread
 from types import FrameType
 
+HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
+"""The signal of a terminal that is closed; None on systems without it."""
+
 
 @contextmanager
 def interruptible() -> Iterator[Event]:
     """Yield an event that the first Ctrl-C (or SIGTERM) sets; the second one raises KeyboardInterrupt at once.
+
+    SIGHUP, of a terminal that is closed, sets the event too, and never raises: it may come twice, from the kernel and
+    from the shell. A caller who ignores SIGHUP, such as nohup, is obeyed.
 
     Outside the main thread, which alone may handle signals, the event is never set.
     """
@@ -21,11 +27,14 @@ def interruptible() -> Iterator[Event]:
         return
 
     def request_stop(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
+        if stop.is_set() and number != HANGUP:
             raise KeyboardInterrupt
         stop.set()
 
-    previous = {number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN:
+        numbers.append(HANGUP)
+    previous = {number: signal.signal(number, request_stop) for number in numbers}
     try:
         yield stop
     finally:

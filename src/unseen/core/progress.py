@@ -9,7 +9,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,7 +19,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from .console import Console
+from .terminal import harmless
+
 T = TypeVar("T")
+
+DESCRIPTION = 60
+"""Characters of the description of a bar, which may be the name of a file."""
 
 
 @dataclass
@@ -52,7 +57,7 @@ class Task:
 
     def describe(self, text: str) -> None:
         """Replace the description of the bar."""
-        self.bars.update(self.id, description=text)
+        self.bars.update(self.id, description=harmless(text, DESCRIPTION))
 
 
 _bars: ContextVar[Progress | None] = ContextVar("the bars on the terminal", default=None)
@@ -102,7 +107,8 @@ def task(
         with progress_bars(), task(description, total, collects=collects) as alone:
             yield alone
         return
-    shown = Task(bars, bars.add_task(description, total=total), parent=_collecting.get() if counts else None)
+    number = bars.add_task(harmless(description, DESCRIPTION), total=total)
+    shown = Task(bars, number, parent=_collecting.get() if counts else None)
     before = _collecting.set(shown) if collects else None
     try:
         yield shown
@@ -124,10 +130,3 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
         for item in items:
             yield item
             shown.advance()
-
-
-def say(text: str) -> None:
-    """Print a line above the bars, on standard error."""
-    bars = _bars.get()
-    console = bars.console if bars else Console(stderr=True)
-    console.print(text, markup=False, highlight=False)

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..core.errors import UserError
 from ..core.interruption import interruptible
+from ..core.terminal import show
 from ..models.loading import Model
 from ..restoration.tiles import Tiling, tiling_for
 
@@ -64,7 +65,7 @@ def serve(
         url = f"http://{HOST}:{listener.getsockname()[1]}"
 
         def ready() -> None:
-            print(f"{url}  (Ctrl-C ends it)", flush=True)
+            show(f"{url}  (Ctrl-C ends it)")
             if open_browser:
                 threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # a text browser would block
 

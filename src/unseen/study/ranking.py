@@ -10,9 +10,9 @@ from pathlib import Path
 from statistics import fmean
 
 from rich.cells import cell_len
-from rich.console import Console
 
 from ..core.config import CONFIG, load_config
+from ..core.console import Console
 from ..core.errors import UserError
 from ..core.number_text import number
 from ..evaluation.results import RESULTS, read_results

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import torch
 
 from ..core.memory import Memory
-from ..core.progress import say
+from ..core.terminal import tell
 from ..methods import Episode
 from .config import CHOSEN_ON
 from .diagnostics import diagnose
@@ -25,7 +25,7 @@ class Observer:
         self.run, self.state, self.ranks = run, state, ranks
         self.memory = Memory(torch.device(run.config.device))
         for file in run.skipped:
-            say(f"skipped {file}")
+            tell(f"skipped {file}")
 
     def after_step(self, episode: Episode) -> None:
         """Diagnose and validate where one of them is due after a step."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...core.atomic import write_text
+from ...core.terminal import harmless
 from ..summary import StudySummary
 from .columns import (
     behaviour_columns,
@@ -25,7 +26,7 @@ from .columns import (
     worst_columns,
 )
 from .notes import comparison, conditions, intervals, oracle, study_notes, warning
-from .table import Cell, Plain, escaped, markdown
+from .table import EXPORTED, Cell, Plain, escaped, markdown
 
 SUMMARY = "summary"
 
@@ -34,6 +35,9 @@ TEX = {
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"±": r"$\pm$", "∞": r"$\infty$", "−": "$-$", "<": "$<$", ">": "$>$", "σ": r"$\sigma$"},
 }
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""The beginnings of text that a spreadsheet computes instead of showing; an apostrophe before them prevents that."""
 
 
 def write_summary(folder: Path, study: StudySummary) -> None:
@@ -55,7 +59,7 @@ def csv_table(study: StudySummary) -> str:
     by_heading = {name: values for column in every_column(study) for name, values in column.numbers().items()}
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(by_heading)
+    writer.writerow(map(_csv_cell, by_heading))
     writer.writerows([_csv_cell(values.get(name)) for values in by_heading.values()] for name in study.entries)
     return file.getvalue()
 
@@ -63,6 +67,9 @@ def csv_table(study: StudySummary) -> str:
 def _csv_cell(value: Plain) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
+    if isinstance(value, str):
+        lines = "\n".join(harmless(line, EXPORTED) for line in value.split("\n"))
+        return f"'{lines}" if value.startswith(FORMULA) else lines
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
@@ -104,8 +111,8 @@ def _tex_cell(cell: Cell) -> str:
 
 
 def tex(text: str) -> str:
-    """Escape text for LaTeX: special characters, signs as mathematics, line breaks as spaces."""
-    return "".join(TEX.get(character, character) for character in " ".join(text.split()))
+    """Escape text for LaTeX: special characters, signs as mathematics, line breaks as spaces, controls by code."""
+    return "".join(TEX.get(character, character) for character in harmless(" ".join(text.split()), EXPORTED))
 
 
 def markdown_tables(study: StudySummary) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
+from ...core.console import styled
 from ...core.grouping import grouped
 from ..entry_names import BASELINE, SEPARATOR, is_ceiling
 from ..summary import StudySummary
@@ -59,7 +60,7 @@ def warning(study: StudySummary) -> str:
 
 def styled_note(note: str) -> Text:
     """Style a note for a terminal: dim, but for the one that must not be missed."""
-    return Text(note, style="bold red" if note.startswith(ORACLE.upper()) else "dim")
+    return styled(note, "bold red" if note.startswith(ORACLE.upper()) else "dim")
 
 
 def intervals(study: StudySummary) -> Iterator[str]:

@@ -9,8 +9,13 @@ from typing import Any, TypeAlias
 
 from rich.cells import cell_len
 
+from ...core.terminal import harmless
+
 NARROW = 12
 """Characters: no name or heading of a terminal's table is folded to less."""
+
+EXPORTED = 10_000
+"""Characters of a cell or a note in an exported table; longer ones lose their middle."""
 
 Plain: TypeAlias = str | int | float | None
 """A value of the CSV file; None and nan are an empty cell."""
@@ -132,6 +137,7 @@ def escaped(text: str) -> str:
 
     Names are the user's: a bar would end the cell, a tag would be HTML, an underscore emphasis.
     """
+    text = harmless(" ".join(text.split()), EXPORTED)
     for mark in "\\|`*_[]":
         text = text.replace(mark, "\\" + mark)
-    return " ".join(text.replace("&", "&amp;").replace("<", "&lt;").split())
+    return text.replace("&", "&amp;").replace("<", "&lt;")

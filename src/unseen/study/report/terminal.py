@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ...core.console import Console, styled
 from ...evaluation.results import ImageResult
 from ..entry_names import INPUT, is_ceiling
 from ..runs import RunRecord
@@ -54,16 +54,15 @@ def pack_columns(groups: Iterable[list[Column]], free: int) -> list[list[Column]
 
 def text_table(title: str, entries: Sequence[str], columns: Sequence[Column], names_width: int) -> Table:
     """Lay out a table for a terminal, the entries' names folded to `names_width` characters."""
-    # Text and not str everywhere: rich would read markup into a method named "[b]".
-    table = Table(title=Text(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=styled(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("method", overflow="fold", width=names_width)
     for column in columns:
-        table.add_column(Text("\n".join(column.headings)), justify="right", no_wrap=True)
+        table.add_column(Text("\n").join(map(styled, column.headings)), justify="right", no_wrap=True)
     for name in entries:
         style = "dim" if name == INPUT else "italic" if is_ceiling(name) else ""
         cells = [column.cell(name) for column in columns]
-        numbers = [Text(cell.text, style="bold green" if cell.best else style) for cell in cells]
-        table.add_row(Text(short_name(name), style=style), *numbers)
+        numbers = [styled(cell.text, "bold green" if cell.best else style) for cell in cells]
+        table.add_row(styled(short_name(name), style), *numbers)
     return table
 
 
