@@ -19,9 +19,10 @@ from PIL import Image
 from unseen.core.errors import UserError
 from unseen.data import embedded as embedded_module
 from unseen.data.embedded import embedded_photos
+from unseen.data.finding import find_photos
 from unseen.data.loading import SMALLEST_WINDOW, load_photos
 from unseen.data.photo import Photo
-from unseen.data.reading import UnreadableImage, find_photos, read_photo
+from unseen.data.reading import UnreadableImage, read_photo
 
 Pixels = NDArray[np.uint8]
 
@@ -114,7 +115,7 @@ def test_missing_wrong_and_empty_folders_are_named(tmp_path: Path) -> None:
         find_photos(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"list\.txt: neither a folder nor a photograph"):
         find_photos(tmp_path / "list.txt")
-    with pytest.raises(UserError, match=r"empty: holds no photograph; counted are \.png \.jpg .*\.webp"):
+    with pytest.raises(UserError, match=r"empty: holds no photograph; counted is a photograph \(PNG, JPEG"):
         find_photos(tmp_path / "empty")
 
 
@@ -296,7 +297,7 @@ def test_broken_files_among_good_ones_are_skipped_and_named(tmp_path: Path) -> N
     )
     assert "truncated" in reasons["cut.jpg"]
     assert "bomb" in reasons["bomb.png"]
-    assert reasons["text.png"].startswith("not a PNG, JPEG, BMP, TIFF or WebP image")
+    assert reasons["text.png"].startswith("not a PNG, JPEG, TIFF, WebP or BMP image")
     assert reasons["zero.jpg"] == "the file is empty"
     assert not any("\n" in reason or str(tmp_path) in reason or reason == "" for reason in reasons.values())
 

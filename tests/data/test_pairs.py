@@ -76,7 +76,7 @@ def test_pairs_are_read_by_name_and_what_is_wrong_with_the_others_is_told(tmp_pa
         "c.png": "8×9 for a clean picture of 16×16",
         "d.png": "no target has this name",
         "e.png": "no input has this name",
-        "f.png": "not a PNG, JPEG, BMP, TIFF or WebP image, or broken",
+        "f.png": "not a PNG, JPEG, TIFF, WebP or BMP image, or broken",
     }
 
 
@@ -121,7 +121,7 @@ def test_inputs_that_share_a_target_share_what_was_read_of_it(tmp_path: Path) ->
         assert {found.pixels.shape[:2] for found in photos} == {sides}
         assert len({id(found.pixels) for found in photos}) == 2
         assert [int(found.recorded[0, 0, 0]) for found in photos if found.recorded is not None] == [0, 2, 0, 1, 2]
-        reason = "not a PNG, JPEG, BMP, TIFF or WebP image, or broken"
+        reason = "not a PNG, JPEG, TIFF, WebP or BMP image, or broken"
         assert [(s.name, s.reason) for s in skipped] == [("a_1.png", reason), ("c.png", f"its target: {reason}")]
 
 

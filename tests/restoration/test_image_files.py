@@ -266,15 +266,15 @@ def png_of(width: int, height: int, *chunks: bytes) -> bytes:
     [
         ("a.png", b"", "the file is empty"),
         ("a.png", b"no picture\n", "not a PNG, JPEG, TIFF, WebP or BMP image, or broken"),
-        ("a.gif", base64.b64decode("R0lGODlhAQABAAAAACw="), "not a PNG, JPEG, TIFF, WebP or BMP image"),
+        ("a.gif", base64.b64decode("R0lGODlhAQABAAAAACw="), "gif is not read; convert to PNG, JPEG or TIFF first"),
         ("a.png", png_of(60000, 60000), "claims 60000×60000 pixels, more than 1073741824"),
         ("a.png", png_of(8, 8)[:20], "broken, cut short"),
         ("a.jpg", b"\xff\xd8\xff\xe0", "broken, cut short"),
         ("a.tif", b"II*\0\xff\xff\xff\x7f", "broken, cut short"),
         ("a.tif", b"II*\0\x08\0\0\0", "broken, cut short"),
         ("a.webp", b"RIFF\xff\0\0\0WEBPVP8 ", "broken, cut short"),
-        ("a.bmp", b"BM" + bytes(60), "broken or cut short"),
-        ("a.bmp", b"BMW motorcycles", "broken or cut short"),
+        ("a.bmp", b"BM" + bytes(12) + b"(" + bytes(47), "broken or cut short"),
+        ("a.bmp", b"BMW motorcycles", "not a PNG, JPEG, TIFF, WebP or BMP image, or broken"),
     ],
 )
 def test_a_file_of_no_use_is_told_at_once(name: str, content: bytes, reason: str, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from argparse import Namespace
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from ..core.atomic import require_writable
 from ..core.config import Machine
@@ -14,6 +14,9 @@ from ..core.errors import UserError
 from ..core.terminal import show, tell
 from .exit_codes import ExitCode
 from .options import OVERWRITE, Argument, Command
+
+if TYPE_CHECKING:
+    from ..data.reading import SkippedFile
 
 
 def degrade(config: DegradeConfig, flags: Namespace) -> ExitCode:
@@ -31,6 +34,7 @@ def degrade(config: DegradeConfig, flags: Namespace) -> ExitCode:
     require_writable(out)
     config = config.resolved()
     torch.set_num_threads(config.threads)
+    left_out: list[SkippedFile] = []
     if config.replay:
         records = read_sidecar(Path(config.replay), config.distortion)
         jobs = copies.plan_replay(photos, records)
@@ -41,23 +45,23 @@ def degrade(config: DegradeConfig, flags: Namespace) -> ExitCode:
         levels = grid.levels_from(config.distortion, config.protocol)
         if config.protocol and (notice := grid.left_out(config.protocol)):
             tell(notice)
-        jobs = copies.plan_copies(photos, grid.ENDING)
+        jobs, left_out = copies.plan_copies(photos, grid.ENDING)
         work = partial(grid.make_grids, jobs, levels, seed=config.seed)
     else:
-        jobs = copies.plan_copies(photos)
+        jobs, left_out = copies.plan_copies(photos)
         work = partial(copies.make_copies, jobs, config.distortion[0], seed=config.seed)
     refuse_outputs(photos, jobs, out)
     if not flags.overwrite:
         refuse_existing(jobs, out)
     with interruptible() as stop, progress_bars():
         outcome = work(out=out, device=config.device, stop=stop)
-    for skipped in outcome.skipped:
+    for skipped in (*outcome.skipped, *left_out):
         tell(f"skipped {skipped.name}: {skipped.reason}")
     show(f"{out}: {outcome.written} of {outcome.wanted} {'grids' if flags.grid else 'copies'}")
     if stop.is_set():
         show("interrupted: the same command with --overwrite makes them all")
         return ExitCode.INTERRUPTED
-    return ExitCode.PARTLY if outcome.skipped else ExitCode.DONE
+    return ExitCode.PARTLY if outcome.skipped or left_out else ExitCode.DONE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
 
     from ..core.interruption import interruptible
     from ..core.progress import progress_bars
+    from ..data.finding import left_out_text
     from ..models.card import envelope, safety
     from ..models.loading import load_model
     from ..restoration.batch import RestoreOptions, restore_files
@@ -55,11 +56,13 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
     with interruptible() as stop, progress_bars():
         outcome = restore_files(planned.jobs, planned.folder, how, stop, overwrite=flags.overwrite)
     outcome.failed[:0] = planned.failed
+    if planned.left_out:
+        tell(left_out_text(planned.left_out))
     _print_report(outcome, config.out, hint=not flags.do_no_harm)
     if stop.is_set():
         show("interrupted: the same command goes on with the rest")
         return ExitCode.INTERRUPTED
-    if not outcome.failed:
+    if not outcome.failed and not planned.left_out:
         return ExitCode.DONE
     return ExitCode.PARTLY if outcome.restored or outcome.existing else ExitCode.REFUSED
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import UserError
-from .reading import find_photos
 
 
 @dataclass(frozen=True)
@@ -25,20 +24,6 @@ class FileJob:
     path: Path
     source: str
     file: str
-
-
-def photos_with_names(folder: Path, unlisted: Callable[[OSError], object] | None = None) -> list[tuple[Path, Path]]:
-    """Find the photographs of a folder, or the single one.
-
-    Args:
-        folder: a folder or a file.
-        unlisted: as for `find_photos`.
-
-    Returns:
-        Each photograph's path, and its name relative to the folder.
-    """
-    root = folder if folder.is_dir() else folder.parent
-    return [(path, path.relative_to(root)) for path in find_photos(folder, unlisted)]
 
 
 def jobs_for(photos: Sequence[tuple[Path, Path]], ending: str = "") -> list[FileJob]:

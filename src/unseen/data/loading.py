@@ -15,13 +15,13 @@ import numpy as np
 
 from ..core.errors import UserError
 from ..core.progress import track
+from .finding import list_folder
 from .photo import Photo
 from .reading import (
     PhotosAndSkipped,
     SkippedFile,
     UnreadableImage,
     decode,
-    find_photos,
     header_size,
     no_pillow_warnings,
 )
@@ -45,7 +45,7 @@ def numpy_generator(seed: int, name: str) -> np.random.Generator:
 
 
 def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> PhotosAndSkipped:
-    """Read all photographs of `folder` (see `find_photos`) into at most `memory` bytes of pixels.
+    """Read all photographs of `folder` (see `list_folder`) into at most `memory` bytes of pixels.
 
     If the whole photographs would take more than `memory` bytes, a window of each takes the photograph's place, at
     random but fixed by (seed, name): every photograph is used, and none is decoded a second time during training. All
@@ -58,26 +58,27 @@ def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> Phot
         seed: seed of the windows' places.
 
     Returns:
-        The photographs and the files that could not be read, both sorted by name.
+        The photographs and the files that could not be read, both sorted by name; thereafter, as one, the pictures of
+        kinds that are not read.
 
     Raises:
         UserError: if nothing can be read, or if windows would be narrower than `SMALLEST_WINDOW`.
     """
-    root = folder.parent if folder.is_file() else folder
+    contents = list_folder(folder)
 
     def read(path: Path) -> PhotosAndSkipped:
-        name = path.relative_to(root).as_posix()
+        name = path.relative_to(contents.folder).as_posix()
         try:
             return [Photo(name, decode(path))], []
         except UnreadableImage as error:
             return [], [SkippedFile(name, error.reason)]
 
-    photos, skipped = load_within_memory(dict.fromkeys(find_photos(folder), 1), read, root, memory, seed)
+    photos, skipped = load_within_memory(dict.fromkeys(contents.photos, 1), read, contents.folder, memory, seed)
     if not photos:
         first = skipped[0]
         count = f"none of {len(skipped)} photographs can be read"
         raise UserError(f"{folder}: {count}; the first, {first.name}: {first.reason}")
-    return photos, skipped
+    return photos, skipped + contents.skipped()
 
 
 def load_within_memory(

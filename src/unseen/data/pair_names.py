@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..core.errors import UserError
-from .reading import find_photos
+from .finding import FolderContents, list_folder
 
 # Words in names of public sets that tell a picture's role in its pair, and not its scene.
 _ROLE = re.compile(
@@ -38,13 +38,13 @@ def match_pairs(inputs: Path, targets: Path) -> tuple[list[tuple[Path, Path]], l
     Where the first two rules would give several files the same name, none of these files is matched.
 
     Args:
-        inputs: folder of distorted pictures (see `find_photos`).
+        inputs: folder of distorted pictures (see `list_folder`).
         targets: folder of clean pictures. One folder may lie in the other; the inner folder's photographs then do not
             count for the outer folder.
 
     Returns:
         Pairs of an input and its target, in the order of the inputs; and a message `NAME: what is wrong` for each file
-        without a partner, the name with its suffix.
+        without a partner, the name with its suffix, and for each folder with pictures of kinds that are not read.
 
     Raises:
         UserError: unless both are folders with photographs, and different ones; and where the folders' names show that
@@ -52,7 +52,8 @@ def match_pairs(inputs: Path, targets: Path) -> tuple[list[tuple[Path, Path]], l
     """
     _require_two_folders(inputs, targets)
     _refuse_swapped(inputs, targets)
-    left, right = _photos(inputs, targets), _photos(targets, inputs)
+    contents = [list_folder(folder) for folder in (inputs, targets)]
+    left, right = _photos(contents[0], targets), _photos(contents[1], inputs)
     pairs: dict[Path, Path] = {}
     ambiguous: set[Path] = set()
     for rule in (_without_suffix, scene_name):
@@ -72,6 +73,7 @@ def match_pairs(inputs: Path, targets: Path) -> tuple[list[tuple[Path, Path]], l
         for path, name in (left | right).items()
         if path in ambiguous
     ]
+    problems += [f"{skipped.name}: {skipped.reason}" for folder in contents for skipped in folder.skipped()]
     return [(path, pairs[path]) for path in left if path in pairs], problems
 
 
@@ -113,11 +115,11 @@ def _refuse_swapped(inputs: Path, targets: Path) -> None:
         )
 
 
-def _photos(folder: Path, other: Path) -> PhotoNames:
+def _photos(contents: FolderContents, other: Path) -> PhotoNames:
     """Map the photographs of a folder to their paths within it, without those of the other folder if that is inside."""
-    root, inner = folder.resolve(), other.resolve()
+    root, inner = contents.folder.resolve(), other.resolve()
     apart = inner.relative_to(root) if inner.is_relative_to(root) else None
-    names = {path: path.relative_to(folder) for path in find_photos(folder)}
+    names = dict(contents.named_photos())
     return {path: name.as_posix() for path, name in names.items() if apart is None or not name.is_relative_to(apart)}
 
 

@@ -1,10 +1,9 @@
-"""Find photographs in folders and read any of the usual formats as 8-bit RGB."""
+"""Read photographs of any of the usual formats as 8-bit RGB."""
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..core.errors import UserError
+from . import heif
+from .file_kinds import READ, START, advice, kind_of_file
 from .photo import Photo, Pixels
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 # Without this list Pillow would open any format that it supports, whatever the suffix says, and some of these formats
 # start other programs (EPS).
@@ -49,69 +48,6 @@ class SkippedFile:
 
 PhotosAndSkipped = tuple[list[Photo], list[SkippedFile]]
 
-# --------------------------------------------------------------------------------------------- finding
-
-
-def find_photos(folder: Path, unlisted: Callable[[OSError], object] | None = None) -> list[Path]:
-    """List all photographs in `folder` and below, sorted by relative path.
-
-    Photographs are files with a suffix in `SUFFIXES`, in upper or lower case. Hidden files and folders are left out.
-    Links to folders are followed, each folder once, so that a loop of links ends.
-
-    Args:
-        folder: a folder, or a single image file.
-        unlisted: a function to call with the error of a folder that cannot be listed; None to raise UserError.
-
-    Raises:
-        UserError: if `folder` is missing, is neither a folder nor an image file, or holds no photograph; and for a
-            folder that cannot be listed, if `unlisted` is None.
-    """
-    if folder.is_file():
-        if folder.suffix.lower() not in SUFFIXES:
-            raise UserError(f"{folder}: neither a folder nor a photograph ({_suffix_list()})")
-        return [folder]
-    if not folder.is_dir():
-        state = "is not a folder" if folder.exists() else "no such folder"
-        raise UserError(f"{folder}: {state}; give a folder of photographs ({_suffix_list()})")
-    photos = [
-        path for path in _walk(folder, unlisted or _refuse) if path.suffix.lower() in SUFFIXES and _may_be_file(path)
-    ]
-    if not photos:
-        raise UserError(f"{folder}: holds no photograph; counted are {_suffix_list()}, hidden files are not")
-    return sorted(photos, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def _suffix_list() -> str:
-    return " ".join(SUFFIXES)
-
-
-def _walk(folder: Path, unlisted: Callable[[OSError], object]) -> Iterator[Path]:
-    """Yield every file below `folder` that is not hidden; each folder once, by its real path if that is below, too."""
-    visited: set[str] = set()
-    for parent, folders, files in os.walk(folder, onerror=unlisted, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in visited:
-            folders.clear()
-            continue
-        visited.add(real)
-        # Links last: a folder that a link points to, too, keeps its own name, on every file system.
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        folders.sort(key=lambda name: (Path(parent, name).is_symlink(), name))
-        yield from (Path(parent, name) for name in files if not name.startswith("."))
-
-
-def _refuse(error: OSError) -> None:
-    """Raise UserError for a folder that cannot be listed: training on half the photographs unnoticed is worse."""
-    raise UserError(f"{error.filename}: cannot be listed ({error.strerror}); make it readable or move it away")
-
-
-def _may_be_file(path: Path) -> bool:
-    """Return False for pipes and devices, which would block; True for a dangling link, which is then reported."""
-    return path.is_file() or not path.exists()
-
-
-# --------------------------------------------------------------------------------------------- reading
-
 
 def read_photo(path: Path) -> Pixels:
     """Read one photograph as uint8 (H, W, 3) RGB, as a viewer would show it.
@@ -140,6 +76,8 @@ def no_pillow_warnings() -> Iterator[None]:
 def decode(path: Path) -> Pixels:
     """Read a photograph as `read_photo` does, but without silencing warnings: for threads, in `no_pillow_warnings`."""
     try:
+        if _is_heif(path):
+            return np.array(_to_rgb(heif.read_heif(path)), dtype=np.uint8)
         with Image.open(path, formats=_FORMATS) as image:
             image.load()
             return np.array(_to_rgb(_upright(image)), dtype=np.uint8)
@@ -154,20 +92,37 @@ def header_size(path: Path) -> tuple[int, int]:
         UnreadableImage: as `read_photo` does, as far as the header shows a fault.
     """
     try:
+        if _is_heif(path):
+            picture = heif.open_heif(path)
+            return picture.height, picture.width
         with Image.open(path, formats=_FORMATS) as image:
             return image.height, image.width
     except Exception as error:  # as in decode
         raise UnreadableImage(path, _reason(path, error)) from error
 
 
+def unread_reason(kind: str) -> str:
+    """Explain in one line why a file of a kind (`kind_of`) is not read."""
+    if kind and kind not in READ:
+        return f"{kind} is not read; {advice(kind)}"
+    return "not a PNG, JPEG, TIFF, WebP or BMP image, or broken"
+
+
+def _is_heif(path: Path) -> bool:
+    """Whether a file is AVIF or HEIC, of a kind that this machine decodes."""
+    kind = _kind(path)
+    return kind in heif.KINDS and heif.is_readable(kind)
+
+
+def _kind(path: Path) -> str:
+    with path.open("rb") as file:
+        return kind_of_file(path, file.read(START))
+
+
 def _reason(path: Path, error: Exception) -> str:
     """Explain an error in one line without the path, in plain words where Pillow's are unclear."""
     if isinstance(error, UnidentifiedImageError):
-        try:
-            empty = path.stat().st_size == 0
-        except OSError:
-            empty = False
-        return "the file is empty" if empty else "not a PNG, JPEG, BMP, TIFF or WebP image, or broken"
+        return "the file is empty" if path.stat().st_size == 0 else unread_reason(_kind(path))
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()) or type(error).__name__

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from ..core.errors import UserError
 from ..core.wording import did_you_mean
+from .finding import find_photos
 from .known_sets import Dataset, Size, known_datasets, size_text
 from .loading import map_in_threads
 from .pair_names import match_pairs, scene_name
-from .reading import UnreadableImage, decode, find_photos, no_pillow_warnings
+from .reading import UnreadableImage, decode, no_pillow_warnings
 from .sources import expand_path, parse_pairs_source
 
 SHOWN = 10

@@ -16,7 +16,8 @@ from ..core.atomic import replacing
 from ..core.progress import track
 from ..core.randomness import generator
 from ..core.version import __version__
-from ..data.file_jobs import FileJob, jobs_for, photos_with_names
+from ..data.file_jobs import FileJob, jobs_for
+from ..data.finding import list_folder
 from ..data.photo import Pixels
 from ..data.reading import SkippedFile, UnreadableImage, read_photo
 from ..data.tensors import to_pixels, to_tensor
@@ -109,9 +110,14 @@ def replay(pixels: Pixels, record: CopyRecord, device: str = "cpu") -> Pixels:
 # ------------------------------------------------------------------------------------------ many photographs
 
 
-def plan_copies(photos: Sequence[Path], ending: str = ".png") -> list[FileJob]:
-    """List a job for every photograph in folders and files, the tree kept; raises UserError as `jobs_for` does."""
-    return jobs_for([photo for folder in photos for photo in photos_with_names(folder)], ending)
+def plan_copies(photos: Sequence[Path], ending: str = ".png") -> tuple[list[FileJob], list[SkippedFile]]:
+    """List a job for every photograph in folders and files, the tree kept, and what the folders leave out.
+
+    Raises UserError as `jobs_for` and `list_folder` do.
+    """
+    contents = [list_folder(folder) for folder in photos]
+    jobs = jobs_for([photo for folder in contents for photo in folder.named_photos()], ending)
+    return jobs, [skipped for folder in contents for skipped in folder.skipped()]
 
 
 def make_copies(jobs: Sequence[FileJob], spec: str, out: Path, seed: int, device: str, stop: Event) -> DegradeReport:
@@ -179,7 +185,7 @@ def replay_copies(
 
 def plan_replay(photos: Sequence[Path], records: Mapping[str, CopyRecord]) -> list[FileJob]:
     """List a job for each record whose photograph is, by name, among the folders and files in `photos`."""
-    paths = {job.source: job.path for job in plan_copies(photos)}
+    paths = {job.source: job.path for job in plan_copies(photos)[0]}
     return [FileJob(paths[r.source], r.source, r.file) for r in records.values() if r.source in paths]
 
 

@@ -154,6 +154,8 @@ def tasks_of(job: FileJob, folder: Path, pages: bool) -> list[FileTask]:
     """The picture of a file; with `pages`, one picture for each page, under a name of its own: scan-p0001.tif."""
     target = folder / job.file
     first = open_image(job.path, page=0 if pages else None)
+    if first.output_format != first.format and target.name == Path(job.source).name:  # the name is of what was read
+        target = target.with_suffix(first.suffix)
     if first.pages == 1:
         return [FileTask(job.source, first, target)]
     numbered = [(i + 1, open_image(job.path, page=i)) for i in range(first.pages)]

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..data.file_jobs import FileJob, jobs_for, photos_with_names, refuse_outputs
-from ..data.reading import SUFFIXES, SkippedFile
+from ..data.file_jobs import FileJob, jobs_for, refuse_outputs
+from ..data.finding import list_folder, unread_kind
+from ..data.reading import SkippedFile
 from .config import Format
 from .imagefiles.decode import FileFormat
 
@@ -22,8 +23,12 @@ FORMATS: dict[str, FileFormat] = {
     ".bmp": "bmp",
     ".jpeg": "jpeg",
     ".tiff": "tiff",
+    ".jpe": "jpeg",
+    ".jfif": "jpeg",
+    ".pjpeg": "jpeg",
+    ".dib": "bmp",
 }
-"""Suffixes, the usual one of each format first."""
+"""The suffixes of files that can be written, the usual one of each format first."""
 
 NamedPhoto = tuple[Path, Path]
 """The path of a photograph, and its name below the output folder."""
@@ -38,12 +43,14 @@ class RestorePlan:
         folder: folder of the outputs.
         format: format of all outputs; None for the format of each input.
         failed: inputs that cannot be used, each with the reason.
+        left_out: pictures of kinds that are not read, each with its kind (`kind_of`).
     """
 
     jobs: list[FileJob]
     folder: Path
     format: FileFormat | None
     failed: list[SkippedFile] = field(default_factory=list)
+    left_out: list[tuple[Path, str]] = field(default_factory=list)
 
 
 def plan_restoration(inputs: Sequence[str], out: Path, format: Format) -> RestorePlan:
@@ -58,32 +65,32 @@ def plan_restoration(inputs: Sequence[str], out: Path, format: Format) -> Restor
     Raises:
         UserError: an output would replace an input, two outputs would be one file, or `format` contradicts `out`.
     """
-    failed: list[SkippedFile] = []
+    plan = RestorePlan([], out, None if format == "input" else format)
     several = sum(os.path.isdir(word) for word in inputs) > 1
-    named = [photo for word in inputs for photo in photos_of(word, several, failed)]
+    named = [photo for word in inputs for photo in photos_of(word, several, plan)]
     named = list({os.path.normpath(path.absolute()): (path, name) for path, name in named}.values())
     folders = [Path(word) for word in inputs if os.path.isdir(word)]
     single = len(inputs) == 1 and os.path.isfile(inputs[0])
-    if single and out.suffix.lower() in SUFFIXES and not os.path.isdir(out):
+    if single and out.suffix.lower() in FORMATS and not os.path.isdir(out):
         out_format = FORMATS[out.suffix.lower()]
         if format not in ("input", out_format):
             raise UserError(f"format: {format}, but --out ends in {out.suffix}; leave one of them out")
-        jobs = [FileJob(path, name.as_posix(), out.name) for path, name in named]
-        plan = RestorePlan(jobs, out.parent, out_format, failed)
+        plan.jobs = [FileJob(path, name.as_posix(), out.name) for path, name in named]
+        plan.folder, plan.format = out.parent, out_format
     else:
         ending = next((suffix for suffix, name in FORMATS.items() if name == format), "")
-        plan = RestorePlan(jobs_for(named, ending), out, None if format == "input" else format, failed)
+        plan.jobs = jobs_for(named, ending)
     refuse_outputs(folders, plan.jobs, plan.folder)
     return plan
 
 
-def photos_of(word: str, several: bool, failed: list[SkippedFile]) -> list[NamedPhoto]:
+def photos_of(word: str, several: bool, plan: RestorePlan) -> list[NamedPhoto]:
     """Find the photographs that one argument of the command line names.
 
     Args:
         word: a file, a folder or a pattern.
         several: whether several of the arguments are folders.
-        failed: list to which inputs that cannot be used are appended.
+        plan: the plan, to whose `failed` and `left_out` is appended what cannot be used.
 
     Raises:
         UserError: an empty word.
@@ -91,35 +98,39 @@ def photos_of(word: str, several: bool, failed: list[SkippedFile]) -> list[Named
     if not word:
         raise UserError("photo: an empty name; give a file, a folder or a pattern")
     if os.path.lexists(word) or not glob.has_magic(word):
-        return photos_below(Path(word), Path(word).parent if several else None, failed)
+        return photos_below(Path(word), Path(word).parent if several else None, plan)
     paths = [Path(name) for name in sorted(glob.glob(word, recursive=True))]  # noqa: PTH207 (absolute ones, too)
     if not paths:
-        failed.append(SkippedFile(word, "matches nothing"))
+        plan.failed.append(SkippedFile(word, "matches nothing"))
     base = fixed_folder(word)
-    return [photo for path in paths for photo in photos_below(path, base, failed)]
+    return [photo for path in paths for photo in photos_below(path, base, plan)]
 
 
-def photos_below(path: Path, base: Path | None, failed: list[SkippedFile]) -> list[NamedPhoto]:
+def photos_below(path: Path, base: Path | None, plan: RestorePlan) -> list[NamedPhoto]:
     """Find one photograph, or all photographs of a folder.
 
     Args:
         path: a file or a folder.
         base: folder that names are relative to; None for the folder `path`, or the folder of the file.
-        failed: list to which inputs that cannot be used are appended.
+        plan: the plan, as for `photos_of`.
     """
     try:
         if not os.path.lexists(path):
             raise UserError("no such file or folder")
-        photos = photos_with_names(
-            path, lambda error: failed.append(SkippedFile(str(error.filename), "cannot be listed"))
+        if kind := unread_kind(path):
+            plan.left_out.append((path, kind))
+            return []
+        contents = list_folder(
+            path, lambda error: plan.failed.append(SkippedFile(str(error.filename), "cannot be listed"))
         )
     except OSError as error:
-        failed.append(SkippedFile(str(path), error.strerror or str(error)))
+        plan.failed.append(SkippedFile(str(path), error.strerror or str(error)))
         return []
     except UserError as error:
-        failed.append(SkippedFile(str(path), str(error).removeprefix(f"{path}: ")))
+        plan.failed.append(SkippedFile(str(path), str(error).removeprefix(f"{path}: ")))
         return []
-    return [(photo, name if base is None else relative_name(photo, base)) for photo, name in photos]
+    plan.left_out += contents.left_out
+    return [(photo, name if base is None else relative_name(photo, base)) for photo, name in contents.named_photos()]
 
 
 def relative_name(photo: Path, base: Path) -> Path:

@@ -8,32 +8,37 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from PIL.BmpImagePlugin import BmpImageFile
 
-from ...data.reading import UnreadableImage
+from ...data import heif
+from ...data.file_kinds import kind_of_file
+from ...data.reading import UnreadableImage, unread_reason
 
 if TYPE_CHECKING:  # libvips takes a moment to load, and `unseen --help` has no need of it
     import pyvips
 
 FileFormat = Literal["png", "jpeg", "tiff", "webp", "bmp"]
+"""The formats that are read and written."""
+SourceFormat = FileFormat | Literal["heif"]
+"""The formats that are read; HEIF is AVIF or HEIC."""
 Depth = Literal["uint8", "uint16", "float32"]
 
 DEPTHS: dict[str, Depth] = {"uchar": "uint8", "ushort": "uint16", "float": "float32"}
 """The depth of a channel, by libvips's name for it."""
 GRAY_SPACES: tuple[str, ...] = ("b-w", "grey16")
 RGB_SPACES: tuple[str, ...] = ("srgb", "rgb16", "scrgb")
-_LOADERS: dict[FileFormat, str] = {
+_LOADERS: dict[SourceFormat, str] = {
     "png": "pngload_source",
     "jpeg": "jpegload_source",
     "tiff": "tiffload_source",
     "webp": "webpload_source",
 }
-_PAGED: tuple[FileFormat, ...] = ("tiff", "webp")
+_PAGED: tuple[SourceFormat, ...] = ("tiff", "webp")
 
 
 @contextmanager
@@ -51,29 +56,25 @@ def clear_read_errors(path: Path) -> Iterator[None]:
         raise UnreadableImage(path, error.strerror or " ".join(str(error).split())) from error
 
 
-def format_of(path: Path, start: bytes) -> FileFormat:
+def format_of(path: Path, start: bytes) -> SourceFormat:
     """Determine the format of an image file from its first bytes.
 
     Args:
         path: the file, for the message.
-        start: the first bytes, at least 12, or the whole of a shorter file.
+        start: the first `START` bytes, or the whole of a shorter file.
 
     Raises:
-        UnreadableImage: the file is empty, or has none of the five formats.
+        UnreadableImage: the file is empty, or of a kind that is not read on this machine.
     """
     if not start:
         raise UnreadableImage(path, "the file is empty")
-    if start.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if start.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return "tiff"
-    if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
-        return "webp"
-    if start.startswith(b"BM"):
-        return "bmp"
-    raise UnreadableImage(path, "not a PNG, JPEG, TIFF, WebP or BMP image, or broken")
+    kind = kind_of_file(path, start)
+    if kind in heif.KINDS and heif.is_readable(kind):
+        return "heif"
+    for format in get_args(FileFormat):
+        if kind == format:
+            return format  # type: ignore[no-any-return]
+    raise UnreadableImage(path, unread_reason(kind))
 
 
 def count_png_frames(file: BinaryIO) -> int:
@@ -101,7 +102,7 @@ def is_lossy_webp(file: BinaryIO) -> bool:
     return True
 
 
-def open_vips(path: Path, format: FileFormat, page: int, access: Literal["sequential", "random"]) -> pyvips.Image:
+def open_vips(path: Path, format: SourceFormat, page: int, access: Literal["sequential", "random"]) -> pyvips.Image:
     """Open a pipeline that decodes one page as the file holds it: not turned, not converted.
 
     Args:
@@ -117,6 +118,9 @@ def open_vips(path: Path, format: FileFormat, page: int, access: Literal["sequen
 
     if format == "bmp":
         return _open_bmp(path)
+    if format == "heif":
+        with clear_read_errors(path):
+            return heif.open_heif(path, access)
     pyvips.cache_set_max(0)  # else libvips would keep the files of its last hundred operations open
     options: dict[str, Any] = {"access": access, "fail_on": "error"}
     if format in _PAGED:
@@ -128,7 +132,7 @@ def open_vips(path: Path, format: FileFormat, page: int, access: Literal["sequen
     return image
 
 
-def open_header(path: Path, format: FileFormat, page: int) -> pyvips.Image:
+def open_header(path: Path, format: SourceFormat, page: int) -> pyvips.Image:
     """Open a page as `open_vips` does, for its metadata only: the pixels may be wrong."""
     return _open_bmp(path, header=True) if format == "bmp" else open_vips(path, format, page, "sequential")
 

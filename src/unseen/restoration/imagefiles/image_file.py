@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data import heif
+from ...data.file_kinds import START
 from ...data.reading import UnreadableImage
 from .decode import (
     DEPTHS,
     GRAY_SPACES,
     Depth,
     FileFormat,
+    SourceFormat,
     clear_read_errors,
     count_png_frames,
     format_of,
@@ -40,10 +43,10 @@ MOST_PIXELS = 2**30
 
 _SUFFIXES: dict[FileFormat, tuple[str, ...]] = {
     "png": (".png",),
-    "jpeg": (".jpg", ".jpeg"),
+    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg"),
     "tiff": (".tif", ".tiff"),
     "webp": (".webp",),
-    "bmp": (".bmp",),
+    "bmp": (".bmp", ".dib"),
 }
 _LAST_MIRRORED = 2
 """The EXIF orientations up to this one only mirror each row: the first rows need no row that comes after them."""
@@ -69,7 +72,7 @@ class ImageFile:
     """
 
     path: Path
-    format: FileFormat
+    format: SourceFormat
     width: int
     height: int
     depth: Depth
@@ -80,9 +83,15 @@ class ImageFile:
     lossless: bool
 
     @property
+    def output_format(self) -> FileFormat:
+        """The format of outputs where no other is asked for: the file's own; PNG for AVIF and HEIC."""
+        return "png" if self.format == "heif" else self.format
+
+    @property
     def suffix(self) -> str:
-        """A suffix for files of this format: the file's own if it fits the format."""
-        return self.path.suffix if self.path.suffix.lower() in _SUFFIXES[self.format] else _SUFFIXES[self.format][0]
+        """A suffix for files of the output format: the file's own if it fits the format."""
+        suffixes = _SUFFIXES[self.output_format]
+        return self.path.suffix if self.path.suffix.lower() in suffixes else suffixes[0]
 
     def decoded(self) -> pyvips.Image:
         """Open a pipeline that decodes the picture upright: gray or RGB, alpha last; rows from top to bottom only.
@@ -166,13 +175,17 @@ def open_image(path: Path, page: int | None = None, *, most_pixels: int = MOST_P
     if os.path.exists(path) and not os.path.isfile(path):  # unlike pathlib's functions, these never raise
         raise UnreadableImage(path, "not a file")
     with clear_read_errors(path), path.open("rb") as file:
-        format = format_of(path, file.read(16))
+        format = format_of(path, file.read(START))
         frames = count_png_frames(file) if format == "png" else 1
         lossless = format != "jpeg" and not (format == "webp" and is_lossy_webp(file))
+    if format == "heif" and heif.is_hdr(path):
+        raise UnreadableImage(path, "HDR (PQ or HLG), whose white is not known; save it as an ordinary picture")
     image = open_header(path, format, page or 0)
     pages = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
     if frames > 1:
         raise UnreadableImage(path, f"an animation of {frames} frames; save the frames as files of their own")
+    if format == "heif":
+        pages = 1  # of several pictures, the primary one
     if pages > 1 and page is None:
         kind = "pages" if format == "tiff" else "frames"
         raise UnreadableImage(path, f"holds {pages} {kind}; ask for them page by page (--pages), or save one alone")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from .decode import FileFormat, open_header, to_gray_or_rgb
+from .decode import FileFormat, SourceFormat, open_header, to_gray_or_rgb
 from .image_file import ImageFile
 from .tiff_exif import exif_of_tiff, without_thumbnail
 
@@ -71,7 +71,7 @@ def metadata_for(source: ImageFile, format: FileFormat) -> Metadata:
     return Metadata(blobs, texts | {"resolution-unit": unit}, without_thumbnail(exif), iptc, x, y)
 
 
-def _resolution(image: pyvips.Image, format: FileFormat) -> tuple[float, float]:
+def _resolution(image: pyvips.Image, format: SourceFormat) -> tuple[float, float]:
     """The horizontal and the vertical resolution, in pixels per millimetre."""
     names = set(image.get_fields())
     words = {name: str(image.get(f"exif-ifd0-{name}")) for name in _RESOLUTION if f"exif-ifd0-{name}" in names}

@@ -39,7 +39,7 @@ def save(
         source: the input.
         path: the output.
         strips: float32 (h, scale·W, 3) from top to bottom, scale·H rows in all.
-        format: format of the output; None for the input's.
+        format: format of the output; None for the input's (`ImageFile.output_format`).
         scale: factor by which the output is larger than the input.
         quality: quality of JPEG, and of WebP unless the input is lossless; 1 to 100.
         keep_times: whether the output gets the file times of the input.
@@ -48,7 +48,7 @@ def save(
         UserError: the file cannot be written, the format cannot hold the picture, or a value is not finite.
         Exception: any error that `strips` raises.
     """
-    format = format or source.format
+    format = format or source.output_format
     _require_holdable(source, path, format, scale)
     depth = source.depth if source.depth in HELD_DEPTHS[format] else HELD_DEPTHS[format][-1]
     bands = (1 if source.gray else 3) + source.alpha
