@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,3 +18,8 @@ def file_size_limit(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def without_locks(descriptor: int, operation: int) -> None:
+    """Stand for `fcntl.flock` on a file system that has no locks."""
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))

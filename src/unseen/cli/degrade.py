@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from ..core.atomic import require_writable
+from ..core.atomic import remove_leftovers
 from ..core.config import Machine
 from ..core.errors import UserError
+from ..core.folder_lock import sole_use
 from ..core.terminal import show, tell
 from .exit_codes import ExitCode
 from .options import OVERWRITE, Argument, Command
@@ -21,17 +22,21 @@ if TYPE_CHECKING:
 
 def degrade(config: DegradeConfig, flags: Namespace) -> ExitCode:
     """Make degraded copies, repeat them from their sidecar, or draw pictures of several degrees."""
+    config.check(flags.grid)
+    with sole_use(Path(config.out), "unseen degrade"):
+        return _degrade(config, flags)
+
+
+def _degrade(config: DegradeConfig, flags: Namespace) -> ExitCode:
     import torch
 
     from ..core.interruption import interruptible
     from ..core.progress import progress_bars
-    from ..data.file_jobs import refuse_existing, refuse_outputs
+    from ..data.file_jobs import output_folders, refuse_existing, refuse_outputs
     from ..distortions import copies
     from ..distortions.sidecar import read_sidecar
 
-    config.check(flags.grid)
     photos, out = [Path(name) for name in flags.photo], Path(config.out)
-    require_writable(out)
     config = config.resolved()
     torch.set_num_threads(config.threads)
     left_out: list[SkippedFile] = []
@@ -53,6 +58,8 @@ def degrade(config: DegradeConfig, flags: Namespace) -> ExitCode:
     refuse_outputs(photos, jobs, out)
     if not flags.overwrite:
         refuse_existing(jobs, out)
+    for folder in output_folders(jobs, out):
+        remove_leftovers(folder)
     with interruptible() as stop, progress_bars():
         outcome = work(out=out, device=config.device, stop=stop)
     for skipped in (*outcome.skipped, *left_out):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.atomic import require_writable
 from ..core.errors import UserError
+from ..core.folder_lock import WAIT, sole_use
 from ..core.terminal import show
 from ..core.units import Budget
 from ..evaluation.config import EvaluateConfig
@@ -17,13 +18,17 @@ from .options import OVERWRITE, Argument, Command
 from .study import print_results
 
 if TYPE_CHECKING:
-    from ..models.card import Card
+    from ..models.card import Card, Quality
     from ..protocols.protocol import Protocol
+
+COMMAND = "unseen evaluate"
 
 ANOTHER_PROTOCOL = (
     "Trained under another protocol, or another version of this one: what is called seen and unseen here may not "
     "be what this network saw."
 )
+
+HELD = "out: {out} holds an evaluation; give --overwrite, or another --out"
 
 UNCHECKED = "Whether a test image is among the photographs that this network was trained on was not checked: {reason}."
 
@@ -32,12 +37,21 @@ UNFINISHED = "The training was interrupted: {spent:g} of {amount:g} gradient eva
 
 def evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     """Test a checkpoint on photographs."""
+    out, run = Path(config.out), Path(flags.checkpoint)
+    run = run if run.is_dir() else run.parent
+    # The card would else be written into a checkpoint that a training has replaced.
+    holds_run = config.card and run.resolve() != out.resolve()
+    with sole_use(out, COMMAND), sole_use(run, COMMAND, WAIT) if holds_run else nullcontext():
+        return _evaluate(config, flags)
+
+
+def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     from ..core.interruption import interruptible
     from ..core.progress import progress_bars
     from ..evaluation.benchmark_sets import BenchmarkSets
-    from ..evaluation.evaluate import TestedNetwork, evaluate_network
+    from ..evaluation.evaluate import TestedNetwork, are_of_test, evaluate_network
     from ..evaluation.quality import noise_by_level, quality_of
-    from ..evaluation.results import RESULTS, write_results
+    from ..evaluation.results import RESULTS, read_results, write_results
     from ..models.checkpoint import load_checkpoint, with_quality
     from ..protocols.loading import load_protocol, protocol_names
     from ..study.report.html_page import REPORT
@@ -46,9 +60,8 @@ def evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
 
     config = config.resolved()
     out = Path(config.out)
-    require_writable(out)
-    if (out / RESULTS).exists() and not flags.overwrite:
-        raise UserError(f"out: {out} holds an evaluation; give --overwrite, or another --out")
+    if (out / REPORT).exists() and (out / RESULTS).exists() and not flags.overwrite:
+        raise UserError(HELD.format(out=out))
     network, card = load_checkpoint(Path(flags.checkpoint), config.backbone)
     if not config.protocol and card.config["protocol"] not in protocol_names():
         raise UserError(f"protocol: trained under a file, {card.config['protocol']}; confirm it with --protocol")
@@ -62,13 +75,20 @@ def evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     file = Path(flags.checkpoint).resolve()
     run = file.name if file.is_dir() else file.parent.name
     trained = TestedNetwork(network, card, run, card.config["method"])
+    begun = read_results(out / RESULTS) if (out / RESULTS).exists() and not flags.overwrite else []
+    if not are_of_test(begun, trained, protocol, tests):
+        raise UserError(HELD.format(out=out))
+    quality: list[Quality] = []
     with interruptible() as stop, progress_bars():
         results = evaluate_network(trained, protocol, tests, config, config.seed, stop)
         if config.card and not stop.is_set():
-            noise = noise_by_level(tests.photos, protocol, config.seed)
-            with_quality(Path(flags.checkpoint), quality_of(results, noise))
+            quality = quality_of(results, noise_by_level(tests.photos, protocol, config.seed))
     if results:
+        # The page comes last: its presence means that the rest is there. A test that was killed before is made again.
+        (out / REPORT).unlink(missing_ok=True)
         write_results(out / RESULTS, results)
+        if quality:
+            with_quality(Path(flags.checkpoint), quality)
         write_evaluation_page(results, trained, protocol, tests, config, notes)
     print_results(results, [], tests.skipped, protocol, notes)
     if results:

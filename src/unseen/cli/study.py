@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.atomic import require_writable
+from ..core.folder_lock import sole_use
 from ..core.terminal import show, tell
 from ..study.config import CompareConfig, DemoConfig
 from .exit_codes import ExitCode
@@ -23,13 +23,15 @@ def demo(config: DemoConfig, flags: Namespace) -> ExitCode:
     """Train and compare ERM, DIL_sf and the ceiling on embedded photographs."""
     from ..study.demo import NOTES, TITLE, study_config
 
-    return _compare(study_config(config), flags.overwrite, TITLE, NOTES)
+    with sole_use(Path(config.out), "unseen demo"):
+        return _compare(study_config(config), flags.overwrite, TITLE, NOTES)
 
 
 def compare(config: CompareConfig, flags: Namespace) -> ExitCode:
     """Compare methods under one protocol, each with several seeds."""
     names = ", ".join(config.methods)
-    return _compare(config, flags.overwrite, f"{names} under {Path(config.protocol).stem}", ())
+    with sole_use(Path(config.out), "unseen compare"):
+        return _compare(config, flags.overwrite, f"{names} under {Path(config.protocol).stem}", ())
 
 
 def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence[str]) -> ExitCode:
@@ -41,7 +43,6 @@ def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence
     from ..study.report.html_page import REPORT
     from ..study.report.study_page import write_study_page
 
-    require_writable(Path(config.out))
     with interruptible() as stop, progress_bars():
         outcome = run_study(config.resolved(), stop, overwrite=overwrite)
         write_study_page(outcome, title, notes)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from ..core.atomic import require_writable
 from ..core.errors import UserError
+from ..core.folder_lock import sole_use
+from ..core.launcher import ending_with_launcher
 from ..core.terminal import show
 from ..training.config import TrainConfig
 from .exit_codes import ExitCode
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
 
 def train(config: TrainConfig, flags: Namespace) -> ExitCode:
     """Train one network by one method."""
+    # Of several processes that train together, the first holds the folder for all.
+    held = sole_use(config.folder, "unseen train") if os.environ.get("RANK", "0") == "0" else nullcontext()
+    with ending_with_launcher(), held:
+        return _train(config, flags)
+
+
+def _train(config: TrainConfig, flags: Namespace) -> ExitCode:
     from ..core.interruption import interruptible
     from ..core.progress import progress_bars
     from ..training import loop
@@ -28,7 +37,6 @@ def train(config: TrainConfig, flags: Namespace) -> ExitCode:
 
     if flags.resume and flags.overwrite:
         raise UserError("give --resume or --overwrite, not both")
-    require_writable(config.folder)
     if flags.resume:
         config = _resumed(config.resolved(), flags.explicit)
     elif any(config.folder.glob("*/config.yaml")):

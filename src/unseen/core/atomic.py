@@ -1,37 +1,61 @@
-"""Atomic writing: a file appears whole or not at all."""
+"""Atomic writing: a file appears whole or not at all, and is on the disk before a command goes on."""
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
 from .errors import UserError
+from .file_lock import LockAttempt, is_at, try_lock
+
+TEMPORARY_NAME = re.compile(r"\..+\.unseen-[0-9a-f]{8}\.tmp", re.DOTALL)
+"""The names of temporary files, such as `.a.png.unseen-1f2e3d4c.tmp`. Their writer holds a lock on them."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; the file written there replaces `path` if the block raises nothing.
 
-    Missing folders are made.
+    Missing folders are made. The content is on the disk before it takes the name, and the name before the block ends:
+    after a power cut there is the former file or the new one, whole.
 
     Raises:
         UserError: naming the path, if the folder cannot be written or the disk is full.
     """
-    name = path.name if len(os.fsencode(path.name)) < 200 else sha256(os.fsencode(path.name)).hexdigest()
-    temporary = path.with_name(f".{name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        _make_folder(path.parent)
+        with _temporary_file(path) as temporary:
             yield temporary
+            _flush(temporary)
             temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+            _flush(path.parent)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes, whole or not at all. Raises UserError, naming the path, if it cannot be written."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text, whole or not at all.
+
+    Bytes of file names that are no text (lone surrogates) are written escaped.
+
+    Raises:
+        UserError: naming the path, if it cannot be written.
+    """
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 def require_writable(folder: Path) -> None:
@@ -48,16 +72,66 @@ def require_writable(folder: Path) -> None:
         raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text, whole or not at all: the text is on the disk before the file replaces an older one.
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder, but not in folders below it.
 
-    Bytes of file names that are no text are written escaped.
-
-    Raises:
-        UserError: naming the path, if it cannot be written.
+    Files of running processes stay, on whatever host or in whatever container, since they are locked. Where the file
+    system has no locks, all of them stay.
     """
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        # File names may hold bytes that are no text (lone surrogates): show them escaped.
-        file.write(text.encode("utf-8", errors="backslashreplace"))
-        file.flush()
-        os.fsync(file.fileno())
+    with suppress(OSError):  # a folder that is missing, or may not be listed
+        for entry in os.scandir(folder):
+            if TEMPORARY_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                _remove_unless_locked(Path(entry.path))
+
+
+@contextmanager
+def _temporary_file(path: Path) -> Iterator[Path]:
+    """Make an empty, locked temporary file beside `path`, and remove it in the end if it is still there."""
+    name = path.name if len(os.fsencode(path.name)) < 200 else sha256(os.fsencode(path.name)).hexdigest()
+    while True:
+        temporary = path.with_name(f".{name}.unseen-{secrets.token_hex(4)}.tmp")
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        attempt = try_lock(descriptor)
+        if attempt is not LockAttempt.BUSY and is_at(temporary, descriptor):
+            break
+        os.close(descriptor)  # before the file was locked, another process took it for a leftover
+    if attempt is LockAttempt.UNSUPPORTED:
+        os.close(descriptor)  # some systems rename no open file
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+        if attempt is LockAttempt.TAKEN:
+            os.close(descriptor)
+
+
+def _remove_unless_locked(path: Path) -> None:
+    with suppress(OSError):  # of another user, or on a read-only disk
+        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        try:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode) and try_lock(descriptor) is LockAttempt.TAKEN:
+                path.unlink()
+        finally:
+            os.close(descriptor)
+
+
+def _make_folder(folder: Path) -> None:
+    missing = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in reversed(missing):
+        _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk, as far as the file system can do that."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # a folder that may be written, but not listed
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(descriptor)

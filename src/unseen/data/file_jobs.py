@@ -71,6 +71,11 @@ def existing_outputs(jobs: Sequence[FileJob], out: Path) -> list[Path]:
     return [out / job.file for job in jobs if os.path.exists(out / job.file)]
 
 
+def output_folders(jobs: Sequence[FileJob], out: Path) -> list[Path]:
+    """List the folders that the outputs are written to, each once."""
+    return list(dict.fromkeys((out / job.file).parent for job in jobs))
+
+
 def refuse_existing(jobs: Sequence[FileJob], out: Path) -> None:
     """Raise UserError where any output file exists already."""
     if outputs := existing_outputs(jobs, out):

@@ -168,6 +168,18 @@ def evaluate_network(
     return results
 
 
+def are_of_test(
+    results: Iterable[ImageResult], trained: TestedNetwork, protocol: Protocol, tests: BenchmarkSets
+) -> bool:
+    """Whether all results are of this network under this protocol, on images of these test sets."""
+    images = {(dataset, photo.name) for dataset, photo in tests.photos}
+    identity = (trained.run, protocol.hash(), trained.card.data)
+    return all(
+        (result.run, result.protocol_hash, result.data) == identity and (result.dataset, result.image) in images
+        for result in results
+    )
+
+
 def invariance(restored: Sequence[Tensor], convention: Convention) -> list[float]:
     """Compute the similarity of the restorations of one content.
 

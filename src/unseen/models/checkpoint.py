@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..core.atomic import replacing
@@ -47,9 +47,7 @@ def with_quality(path: Path, quality: Sequence[Quality]) -> Card:
     path = _file_of(path)
     tensors, text = _read(path, "unseen")
     card = replace(read_card_json(text, path), quality=tuple(quality))
-    times = path.stat()
-    _write(path, tensors, "unseen", card.to_json())
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    _write(path, tensors, "unseen", card.to_json(), as_old_as=path.stat())
     return card
 
 
@@ -131,13 +129,15 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tenso
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor], key: str, text: str) -> None:
+def _write(
+    path: Path, tensors: Mapping[str, Tensor], key: str, text: str, as_old_as: os.stat_result | None = None
+) -> None:
     whole = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}
+    # Not by `save_file`: it goes through a temporary file of its own, and dies by SIGBUS where the disk is full.
     with replacing(path) as temporary:
-        try:
-            save_file(whole, temporary, metadata={key: text})
-        except SafetensorError as error:  # a full disk or a read-only folder, in the library's own words
-            raise UserError(f"{path}: cannot be written: {error}") from error
+        temporary.write_bytes(save(whole, {key: text}))
+        if as_old_as is not None:
+            os.utime(temporary, ns=(as_old_as.st_atime_ns, as_old_as.st_mtime_ns))
 
 
 def _read(path: Path, key: str, weights: bool = True) -> tuple[dict[str, Tensor], str]:

@@ -11,6 +11,7 @@ from torch import nn
 
 from ..core.config import CONFIG, Machine, load_config, save_config
 from ..core.errors import UserError
+from ..core.folder_lock import sole_use
 from ..core.progress import advance_collected, task
 from ..core.provenance import machine_line
 from ..core.registry import build
@@ -172,7 +173,7 @@ def _finish_all(
 
 
 def ensure_finished(plan: StudyPlan, run: StudyRun, ledger: Ledger, stop: Event) -> bool:
-    """Train and test a run and add it to the ledger, as far as that is not done.
+    """Train and test a run and add it to the ledger, as far as that is not done; its folder is locked meanwhile.
 
     Args:
         plan: the plan that all runs share.
@@ -185,8 +186,13 @@ def ensure_finished(plan: StudyPlan, run: StudyRun, ledger: Ledger, stop: Event)
 
     Raises:
         Diverged: if the training diverged.
-        UserError: if the folder holds another training.
+        UserError: if the folder holds another training, or another command works there.
     """
+    with sole_use(run.folder, "unseen compare"):
+        return _ensure_finished(plan, run, ledger, stop)
+
+
+def _ensure_finished(plan: StudyPlan, run: StudyRun, ledger: Ledger, stop: Event) -> bool:
     data = plan.data[run.entry.name]
     begun = is_of(run.training)
     trained_before = begun and is_finished(run.folder)

@@ -10,6 +10,7 @@ from threading import Event
 
 from ..core.config import slug
 from ..core.errors import UserError
+from ..core.folder_lock import sole_use
 from ..core.jsonl import Finite, Number, Whole, read_lines, write_lines
 from ..core.progress import advance_collected
 from ..core.randomness import generator
@@ -109,7 +110,8 @@ def tuned(config: CompareConfig, entries: Sequence[Entry], stop: Event) -> list[
             else:
                 folder = out / "tuning" / f"{slug(entry.name)}-{number}"
                 run = replace(config.run(candidate, seed), out=str(folder))
-                psnr = _held_out_psnr(run, stop)
+                with sole_use(run.folder, "unseen compare"):
+                    psnr = _held_out_psnr(run, stop)
                 if stop.is_set():
                     return chosen
                 trials[key] = Trial(entry.name, number, candidate.spec, candidate.lr, seed, psnr)

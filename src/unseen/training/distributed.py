@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
+from ..core.errors import UserError, one_line
 from ..methods import Params
 
 
@@ -34,7 +35,7 @@ class Ranks:
         if self.world == 1:
             return gradients
         flat = torch.cat([value.reshape(-1) for value in gradients.values()])
-        dist.all_reduce(flat)
+        self._reduce(flat)
         means = torch.split(flat / self.world, [value.numel() for value in gradients.values()])
         return {name: mean.view_as(gradients[name]) for name, mean in zip(gradients, means, strict=True)}
 
@@ -43,7 +44,7 @@ class Ranks:
         if self.world == 1:
             return flag
         total = torch.tensor(float(flag), device="cuda" if dist.get_backend() == "nccl" else "cpu")
-        dist.all_reduce(total)
+        self._reduce(total)
         return bool(total > 0)
 
     def min(self, value: int) -> int:
@@ -51,7 +52,7 @@ class Ranks:
         if self.world == 1:
             return value
         least = torch.tensor(value, device="cuda" if dist.get_backend() == "nccl" else "cpu")
-        dist.all_reduce(least, dist.ReduceOp.MIN)
+        self._reduce(least, dist.ReduceOp.MIN)
         return int(least)
 
     def max(self, value: float) -> float:
@@ -59,8 +60,19 @@ class Ranks:
         if self.world == 1:
             return value
         most = torch.tensor(value, dtype=torch.float64, device="cuda" if dist.get_backend() == "nccl" else "cpu")
-        dist.all_reduce(most, dist.ReduceOp.MAX)
+        self._reduce(most, dist.ReduceOp.MAX)
         return float(most)
+
+    def wait(self) -> None:
+        """Wait until all processes have come here."""
+        self.any(False)
+
+    def _reduce(self, tensor: torch.Tensor, operation: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> None:
+        """Replace a tensor by its sum, or another reduction, over all processes."""
+        try:
+            dist.all_reduce(tensor, operation)
+        except RuntimeError as error:
+            raise UserError(f"process {self.rank} of {self.world}: another one has ended: {one_line(error)}") from error
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from .diagnostics import diagnose
 from .distributed import Ranks
 from .run import TrainingRun, tested_network
 from .state import TrainingState, save_run, start_folder
-from .validation import write_quality
 
 
 class Observer:
@@ -49,12 +48,11 @@ class Observer:
         self._note_memory()
         if state.step == 0:
             start_folder(run, self.ranks)
-        state.finished = not state.affords_a_step(run.config)
-        if state.finished and (not state.log or state.log[-1]["step"] < state.step):
+        finished = not state.affords_a_step(run.config)
+        if finished and (not state.log or state.log[-1]["step"] < state.step):
             self.validate({})
+        state.finished = finished
         save_run(run, state, self.ranks, keep_weights=run.config.select == "last")
-        if state.finished and self.ranks.rank == 0:
-            write_quality(run.config.folder, run.validation, run.config.backbone, run.config.device)
 
     def _note_memory(self) -> None:
         self.state.memory = max(self.state.memory, self.memory.peak())

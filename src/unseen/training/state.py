@@ -21,6 +21,7 @@ from ..models.checkpoint import CHECKPOINT, load_optimiser, load_state, optimise
 from .config import TrainConfig
 from .distributed import Ranks
 from .run import TrainingRun, tested_network
+from .validation import write_quality
 
 LOG = "log.jsonl"
 """The learning curve of a training, one JSON object a validation."""
@@ -158,6 +159,8 @@ def load_run(run: TrainingRun, ranks: Ranks) -> TrainingState:
 def save_run(run: TrainingRun, state: TrainingState, ranks: Ranks, keep_weights: bool) -> None:
     """Save all files from which the training can go on: each process saves its own state, the first process the rest.
 
+    The weights that a finished training keeps are measured first, and the quality goes into their card.
+
     Args:
         run: the training.
         state: the state of the training.
@@ -176,6 +179,9 @@ def save_run(run: TrainingRun, state: TrainingState, ranks: Ranks, keep_weights:
             write_text(folder / DIAGNOSES, "".join(json.dumps(diagnosis) + "\n" for diagnosis in state.diagnoses))
         if keep_weights or not (folder / CHECKPOINT).exists():
             save_checkpoint(folder / CHECKPOINT, tested_network(run).state_dict(), card_of(run, state))
+        if state.finished:
+            write_quality(folder, run.validation, run.config.backbone, run.config.device)
+    ranks.wait()  # with states of different steps, which a kill between would leave, no training goes on
     save_state(state_file(folder, ranks.rank), groups, asdict(state))  # last: its presence means that the rest is saved
 
 
@@ -196,7 +202,8 @@ def start_folder(run: TrainingRun, ranks: Ranks) -> None:
     """Remove the files of an earlier training from the folder, and write the configuration of this one."""
     folder = run.config.folder
     of_all = [CHECKPOINT, LOG, DIAGNOSES] if ranks.rank == 0 else []
-    for name in [*of_all, state_file(folder, ranks.rank).name]:
+    # The state first: its presence means that the rest is there.
+    for name in [state_file(folder, ranks.rank).name, *of_all]:
         (folder / name).unlink(missing_ok=True)
     if ranks.rank == 0:
         save_config(folder / CONFIG, run.config)

@@ -57,9 +57,8 @@ def save(
     metadata = metadata_for(source, format)
     with replacing(path) as temporary, temporary.open("w+b") as file:
         encode(file, format, rows, layout, metadata, quality=quality, lossless=source.lossless)
-        file.flush()
-        os.fsync(file.fileno())
         if keep_times:
+            file.flush()
             times = source.path.stat()
             os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
 
