@@ -17,11 +17,11 @@ from torch.nn import functional as F
 from unseen.core.errors import UserError
 from unseen.core.statistics import estimate
 from unseen.data.embedded import embedded_photos
-from unseen.evaluation.noise import estimate_noise
+from unseen.evaluation.noise import estimate_noise, photo_noise
 from unseen.models.card import Envelope, Quality
 from unseen.models.loading import Model
 from unseen.models.receptive_field import ReceptiveField
-from unseen.restoration.self_check import envelope_warning, harmless_share
+from unseen.restoration.self_check import envelope_warning, harmless_share, self_check
 
 Image = NDArray[np.float32]
 QUALITY = Quality("seen", "gaussian_noise", 5.0, "set", 3, 30, 31, 1, 0.5, 1.5, 5)
@@ -113,14 +113,17 @@ def test_no_warning_inside_its_ends_included(reading: float) -> None:
 
 @pytest.mark.parametrize("reading", [0.0, 1.9, 50.1])
 def test_a_warning_outside_names_the_reading_and_the_envelope(reading: float) -> None:
-    told = envelope_warning(reading, SAFE)
-    assert told is not None
-    assert all(f"{value:.1f}" in told for value in (reading, 2, 50))
-    assert "\n" not in told
+    warning = envelope_warning(reading, SAFE)
+    assert warning is not None
+    assert all(f"{value:.1f}" in warning.text for value in (reading, 2, 50))
+    assert "\n" not in warning.text
+    assert ("texture that is gone" if reading < 2 else "noise that is left") in warning.summary
 
 
 def test_what_cannot_be_read_is_warned_of_and_what_is_not_known_is_not() -> None:
-    assert "cannot be estimated" in (envelope_warning(math.nan, SAFE) or "")
+    warning = envelope_warning(math.nan, SAFE)
+    assert warning is not None
+    assert "cannot be estimated" in warning.text
     assert envelope_warning(3.0, None) is None
     assert envelope_warning(math.nan, None) is None
 
@@ -184,8 +187,36 @@ def test_crops_of_different_sizes_are_judged_together_and_alike_each_time() -> N
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 30)])
-def test_where_nothing_can_be_read_all_is_kept(size: tuple[int, int]) -> None:
-    assert harmless_share(model(lambda x: x * 0), [gray(*size)]) == 1
+def test_where_nothing_can_be_read_the_input_is_kept(size: tuple[int, int]) -> None:
+    assert harmless_share(model(lambda x: x * 0), [gray(*size)]) == 0
+
+
+@pytest.mark.parametrize("paper", [1.0, 0.94, 0.12, 0.0], ids=["white", "gray", "dark", "black"])
+def test_what_is_drawn_is_not_judged_by_its_lines(paper: float) -> None:
+    """Text on even paper reads as noise, or not at all; either way it is left alone, and said."""
+    page = drawn(paper)
+    assert math.isnan(photo_noise([page]))
+    check = self_check([page], model(blur), SAFE, do_no_harm=True)
+    assert (check.kept, len(check.warnings)) == (0, 1)
+    assert "left as it is" in check.warnings[0].text
+    assert self_check([page], model(blur), SAFE, do_no_harm=False).kept == 1
+
+
+def drawn(paper: float) -> Image:
+    """Lines of letters, made up of random strokes with soft rims, on even paper."""
+    draws = np.random.default_rng(3)
+    page = gray(192, 192, paper)
+    for top in range(4, 180, 14):
+        ink = draws.random((8, 184)) < 0.35
+        strokes = np.where(ink, abs(paper - 0.9), paper) * 0.7 + np.where(np.roll(ink, 1, 1), 0.5, paper) * 0.3
+        page[top : top + 8, 4:188] = strokes[..., None]
+    return page
+
+
+@pytest.mark.parametrize("sigma", [2, 10, 40])
+def test_a_photograph_with_noise_is_no_drawing(sigma: float) -> None:
+    image = np.rint(noisy(photo(), sigma).clip(0, 1) * 255).astype(np.float32) / 255
+    assert photo_noise([image]) == estimate_noise([image])
 
 
 def test_a_model_that_enlarges_has_no_input_to_blend_with() -> None:

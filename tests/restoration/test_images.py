@@ -18,6 +18,7 @@ from support.programs import magick, program, set_tags, tags
 
 from unseen.core.errors import UserError
 from unseen.data.reading import UnreadableImage
+from unseen.evaluation.noise import sampled_crops
 from unseen.restoration.imagefiles.image_file import ImageFile, open_image
 from unseen.restoration.imagefiles.save import save
 
@@ -440,7 +441,8 @@ def test_windows_are_spread_over_the_picture(
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "in.png")
-    crops = open_image(tmp_path / "in.png").crops(count, side)
+    source = open_image(tmp_path / "in.png")
+    crops = sampled_crops(source.reader(), source.height, source.width, count, side)
     assert len(crops) == found
     height, width = min(side, size[0]), min(side, size[1])
     every = np.lib.stride_tricks.sliding_window_view(pixels, (height, width, 3))[:, :, 0]

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
@@ -30,6 +30,7 @@ from unseen.models.loading import Model, load_model
 from unseen.models.receptive_field import ReceptiveField
 from unseen.restoration.batch import RestoreOptions, restore_files
 from unseen.restoration.planning import plan_restoration
+from unseen.restoration.report import PhotoWarning, RestoredFile, warning_lines
 from unseen.restoration.tiles import Tiling
 
 RUN = [sys.executable, "-c", "import sys; from unseen.cli.main import main; sys.exit(main())", "restore"]
@@ -344,7 +345,7 @@ def test_a_network_that_fails_costs_the_photograph_alone(tmp_path: Path) -> None
     planned = plan_restoration([str(folder)], tmp_path / "out", "input")
     how = RestoreOptions(Model("mine", only_small, ReceptiveField(1)), Tiling(64, 1))
     outcome = restore_files(planned.jobs, planned.folder, how, Event())
-    assert outcome.restored == 2
+    assert len(outcome.restored) == 2
     assert [(failure.name, failure.reason) for failure in outcome.failed] == [
         ("wide/c.png", "mine fails on it: IndexError: too wide")
     ]
@@ -370,6 +371,45 @@ def test_a_photograph_outside_the_envelope_is_told(restore: Restore, tmp_path: P
     lines = [line for line in told.err.splitlines() if line.startswith("look at ")]
     assert [line.split(":")[0] for line in lines] == ["look at beyond.png", "look at clean.png"]
     assert "outside the 8.0 to 16.0" in lines[0]
+
+
+def test_many_warnings_alike_are_one_line_that_says_what_to_look_for() -> None:
+    fine = PhotoWarning("its noise level is 3", "noise level below 10; look for fine texture that is gone")
+    lost = PhotoWarning("its gain map is gone")
+    photos = [
+        RestoredFile(f"{i}.png", Path(f"{i}.png"), 0, Path("out"), 3.0, 1.0, i, (fine, lost) if i == 1 else (fine,))
+        for i in range(8)
+    ]
+    clean = [replace(photo, warnings=()) for photo in photos[:2]]
+    assert warning_lines(clean) == []
+    assert warning_lines([*clean, *photos[:2]]) == [
+        "look at 0.png: its noise level is 3",
+        "look at 1.png: its noise level is 3; its gain map is gone",
+    ]
+    assert warning_lines([*photos, *clean]) == [
+        "look at 8 of 10 (7.png, 6.png, 5.png, 4.png, 3.png and 3 more): noise level below 10; "
+        "look for fine texture that is gone",
+        "look at 1 of 10 (1.png): its gain map is gone",
+    ]
+
+
+def test_the_record_of_a_photograph_has_noise_share_and_mean_change(tmp_path: Path) -> None:
+    """A model that brightens by two levels; the second picture is too small to be judged."""
+    folder = photographs(tmp_path / "photos", "a.png", size=(40, 40))
+    Image.new("RGB", (9, 9), (200, 30, 30)).save(folder / "b.png")
+    planned = plan_restoration([str(folder)], tmp_path / "out", "input")
+    brighter = Model("brighter", lambda images: images + 2 / 255, ReceptiveField(0))
+    for do_no_harm in (False, True):
+        options = RestoreOptions(brighter, Tiling(16, 1), do_no_harm=do_no_harm)
+        first, second = restore_files(planned.jobs, planned.folder, options, Event(), overwrite=True).restored
+        assert (first.name, first.source, first.target) == ("a.png", folder / "a.png", tmp_path / "out" / "a.png")
+        assert first.noise_level > 0
+        assert math.isnan(second.noise_level)
+        assert first.mean_change == pytest.approx(2 * first.kept, abs=1e-3)
+        assert second.kept == (0 if do_no_harm else 1)
+    assert second.mean_change == 0
+    assert np.array_equal(pixels(second.target), pixels(second.source))
+    assert ["left as it is" in warning.text for warning in second.warnings] == [True]
 
 
 def test_without_a_known_envelope_it_is_said_once(restore: Restore, tree: Path, tmp_path: Path) -> None:
@@ -415,8 +455,8 @@ def told_equal(model: Model, folder: Path) -> bool:
     """Whether it is told of a photograph that its output equals its input."""
     planned = plan_restoration([str(photographs(folder / "photos", "a.png"))], folder / "out", "input")
     outcome = restore_files(planned.jobs, planned.folder, RestoreOptions(model, Tiling(64, 1)), Event())
-    assert outcome.restored == 1
-    return any("equals the input" in remark for _, remark in outcome.warnings)
+    (photo,) = outcome.restored
+    return any("equals the input" in warning.text for warning in photo.warnings)
 
 
 def test_do_no_harm_leaves_a_clean_flat_picture_as_it_is(restore: Restore, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from scipy.ndimage import uniform_filter
 from skimage.metrics import peak_signal_noise_ratio
 
 from unseen.core.errors import UserError
-from unseen.evaluation.noise import PLACES, SIDE, estimate_noise
+from unseen.evaluation.noise import estimate_noise
 from unseen.models.card import Card, Quality
 from unseen.models.loading import Model
 from unseen.models.receptive_field import ReceptiveField
@@ -489,7 +489,7 @@ def test_the_noise_is_read_where_restore_reads_it_and_told_once(tmp_path: Path) 
     pixels[200:700, 300:900] = 128
     path = tmp_path / "frame.png"
     Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
-    reading = estimate_noise(open_image(path).crops(PLACES, SIDE))
+    reading = estimate_noise(open_image(path).crops())
     levels = [
         Quality("seen", "gaussian_noise", float(noise), "set", 5, 20.0, 22.0, 2.0, 1.0, 3.0, noise)
         for noise in (reading + 1, reading + 2)

@@ -68,27 +68,30 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
 
 
 def _print_report(outcome: RestoreReport, out: str, hint: bool) -> None:
-    """Print a line for every photograph that needs attention, and one for all.
+    """Print what needs attention, and a line for all photographs.
 
     Args:
         outcome: the report on every photograph.
         out: the output folder or file.
         hint: whether to mention --do-no-harm where it would help.
     """
+    from ..restoration.report import warning_lines
+
     for note in outcome.model_notes:
         tell(note)
-    for name, warning in outcome.warnings:
-        tell(f"look at {name}: {warning}")
-    if hint and any("outside" in warning for _, warning in outcome.warnings):
+    for text in warning_lines(outcome.restored):
+        tell(text)
+    warnings = [warning.text for photo in outcome.restored for warning in photo.warnings]
+    if hint and any("outside" in text for text in warnings):
         tell("--do-no-harm keeps less of a restoration where a self-check says so")
     for failure in outcome.failed:
         tell(f"failed {failure.name}: {failure.reason}")
     existing = f", {outcome.existing} there already (--overwrite restores them again)" if outcome.existing else ""
-    count = len({name for name, _ in outcome.warnings})
+    count = sum(bool(photo.warnings) for photo in outcome.restored)
     warned = f", {count} of them to look at" if count else ""
     failed = f", {len(outcome.failed)} failed" if outcome.failed else ""
     untried = f", {outcome.untried} not tried" if outcome.untried else ""
-    show(f"{out}: {outcome.restored} restored{warned}{existing}{failed}{untried}")
+    show(f"{out}: {len(outcome.restored)} restored{warned}{existing}{failed}{untried}")
 
 
 def models(config: None, flags: Namespace) -> ExitCode:

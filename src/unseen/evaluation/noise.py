@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ SMALLEST = 16
 
 CLIPPED = 0.5
 """Share of black or white values (0 or 1) above which a block is left out: clipping hides the noise."""
+
+FLAT = 0.25
+"""Share of exactly flat pixels from which noise of a gray level or more is not believed: a camera's is nowhere flat."""
 
 PLACES, SIDE = 9, 256
 """Number of places of a photograph where its noise is estimated, and their side in pixels."""
@@ -66,6 +70,59 @@ def _blocks(crop: Crop) -> Iterator[Crop]:
             block = crop[top : top + BLOCK, left : left + BLOCK]
             if np.mean((block <= 0) | (block >= 1)) <= CLIPPED:
                 yield block
+
+
+def photo_noise(crops: Sequence[Crop]) -> float:
+    """Estimate the noise level of a photograph, unless it is a drawing.
+
+    Text and lines of drawings and screenshots read as noise (`estimate_noise`), and yet are exactly flat between them.
+
+    Args:
+        crops: crops of one image, as for `estimate_noise`.
+
+    Returns:
+        σ in gray levels of 255; nan where nothing can be estimated, and where an estimate of a gray level or more
+        contradicts a `FLAT` share of pixels that equal their neighbours.
+    """
+    sigma = estimate_noise(crops)
+    return math.nan if sigma >= 1 and flat_share(crops) >= FLAT else sigma
+
+
+def flat_share(crops: Iterable[Crop]) -> float:
+    """The share of pixels that equal their left and upper neighbours, in the blocks from which noise is estimated."""
+    shares = [_flat_share(block) for crop in crops for block in _blocks(crop)]
+    return fmean(shares) if shares else 0.0
+
+
+def _flat_share(block: Crop) -> float:
+    pixels, above, beside = block[1:, 1:], block[:-1, 1:], block[1:, :-1]
+    return float(np.mean(((pixels == above) & (pixels == beside)).all(axis=2)))
+
+
+def sampled_crops(
+    read: Callable[[int, int], Crop], height: int, width: int, count: int = PLACES, side: int = SIDE
+) -> list[Crop]:
+    """Read at most `count` squares spread over an image.
+
+    There are fewer crops where they would overlap, and smaller crops if a side of the image is shorter.
+
+    Args:
+        read: function from (top, bottom) to float32 (bottom - top, W, 3) in [0, 1], called with rows in order.
+        height: height of the image, pixels.
+        width: width of the image, pixels.
+        count: the largest number of crops.
+        side: side of a crop, pixels.
+    """
+    down = max(1, min(math.isqrt(count), height // side))
+    across = max(1, min(count // down, width // side))
+    side_y, side_x = min(side, height), min(side, width)
+    crops = []
+    for y in range(down):
+        top = (2 * y + 1) * height // (2 * down) - side_y // 2
+        strip = read(top, top + side_y)
+        lefts = ((2 * x + 1) * width // (2 * across) - side_x // 2 for x in range(across))
+        crops += [strip[:, left : left + side_x].copy() for left in lefts]
+    return crops
 
 
 def noise_level(image: Tensor) -> float:

@@ -18,12 +18,12 @@ from ..core.progress import task, track
 from ..data.file_jobs import FileJob, file_identity, output_folders
 from ..models.card import Envelope
 from ..models.loading import Model
-from .guarded_model import MonitoredModel, with_clear_errors
+from .guarded_model import Change, MonitoredModel, with_clear_errors
 from .imagefiles.decode import FileFormat
 from .imagefiles.image_file import ImageFile, open_image
 from .imagefiles.save import save
-from .report import DiskUnusable, RestoreReport
-from .self_check import self_check
+from .report import DiskUnusable, RestoredFile, RestoreReport
+from .self_check import SelfCheck, self_check, with_change
 from .tiles import Tiling, count_tiles, restore_tiled, restored_strips, tiling_effect
 
 MAX_BATCH = 32
@@ -117,7 +117,7 @@ def restore_files(
             except RunStopped:
                 break
             except DiskUnusable:
-                report.untried = len(file_tasks) - report.restored - (len(report.failed) - unreadable)
+                report.untried = len(file_tasks) - len(report.restored) - (len(report.failed) - unreadable)
                 break
             files.advance(len(batch))
     return report
@@ -201,16 +201,17 @@ def restore_together(file_tasks: Sequence[FileTask], options: RestoreOptions, re
     restored: list[Image] = []
     with report.collecting_failures([file_task.name for file_task, _ in images]):
         checks = [
-            self_check(file_task.source, options.model, options.envelope, options.do_no_harm) for file_task, _ in images
+            self_check(file_task.source.crops(), options.model, options.envelope, options.do_no_harm)
+            for file_task, _ in images
         ]
-        monitored = MonitoredModel(options.model, [check.share for check in checks])
+        monitored = MonitoredModel(options.model, [check.kept for check in checks])
         stacked = torch.from_numpy(np.stack([image for _, image in images])).permute(0, 3, 1, 2)
         restored = list(restore_tiled(monitored.model, stacked, options.tiling).permute(0, 2, 3, 1).numpy())
     for i, image in enumerate(restored):
         file_task, _ = images[i]
         with report.collecting_failures([file_task.name]):
             write_output(file_task, [image], options)
-            report.record_restored(file_task.name, checks[i].warnings, monitored.changes[i])
+            report.restored.append(record_of(file_task, checks[i], monitored.changes[i]))
 
 
 def restore_by_tiles(
@@ -230,13 +231,28 @@ def restore_by_tiles(
 
     source = file_task.source
     with report.collecting_failures([file_task.name]):
-        check = self_check(source, options.model, options.envelope, options.do_no_harm)
-        monitored = MonitoredModel(options.model, [check.share])
+        check = self_check(source.crops(), options.model, options.envelope, options.do_no_harm)
+        monitored = MonitoredModel(options.model, [check.kept])
         strips = restored_strips(
             monitored.model, source.reader(), source.height, source.width, options.tiling, tile_done
         )
         write_output(file_task, strips, options)
-        report.record_restored(file_task.name, check.warnings, monitored.changes[0])
+        report.restored.append(record_of(file_task, check, monitored.changes[0]))
+
+
+def record_of(file_task: FileTask, check: SelfCheck, change: Change) -> RestoredFile:
+    """The record of a restored picture, from the judgement before and the change after."""
+    source, judged = file_task.source, with_change(check, change)
+    return RestoredFile(
+        file_task.name,
+        source.path,
+        source.page,
+        file_task.target,
+        judged.noise_level,
+        judged.kept,
+        255 * change.mean,
+        judged.warnings,
+    )
 
 
 def write_output(file_task: FileTask, strips: Iterable[Image], options: RestoreOptions) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -30,33 +30,51 @@ def with_clear_errors(model: Model) -> Model:
     return replace(model, run=run)
 
 
+@dataclass
+class Change:
+    """The change of one image by a model, in units of the range; infinite for a model that enlarges.
+
+    Attributes:
+        mean: mean absolute change of a value, over all tiles.
+        largest: largest change of a value.
+    """
+
+    mean: float = math.inf
+    largest: float = math.inf
+
+
 class MonitoredModel:
     """A model that blends its output with its input, and measures its changes over the tiles of one batch.
 
     Attributes:
         model: the model to run.
-        changes: for each image of the batch, the largest change of a value so far, in units of the range; infinite for
-            a model that enlarges.
+        changes: for each image of the batch, its change so far.
     """
 
-    def __init__(self, model: Model, shares: Sequence[float]) -> None:
-        """Monitor `model` for a batch of as many images as `shares`.
+    def __init__(self, model: Model, kept: Sequence[float]) -> None:
+        """Monitor `model` for a batch of as many images as `kept`.
 
         Args:
             model: the model to monitor.
-            shares: for each image, the share of the restoration in the blend, in [0, 1]; the input makes up the rest.
+            kept: for each image, the share of the restoration in the blend, in [0, 1]; the input makes up the rest.
         """
         self.model = replace(model, run=self._run)
-        self.changes = [math.inf if model.receptive_field.scale > 1 else 0.0] * len(shares)
+        self.changes = [Change() if model.receptive_field.scale > 1 else Change(0.0, 0.0) for _ in kept]
+        self._values = 0
         self._unmonitored = model.run
-        self._shares = torch.tensor(shares).view(-1, 1, 1, 1)
+        self._kept = torch.tensor(kept).view(-1, 1, 1, 1)
 
     def _run(self, images: Tensor) -> Tensor:
+        if not self._kept.any():
+            return images  # to the bit, whatever the model would have made
         restored = self._unmonitored(images)
         if restored.shape != images.shape:
             return restored
-        if bool((self._shares < 1).any()):
-            restored = images + self._shares * (restored - images)
-        changes = (restored - images).abs().amax((1, 2, 3)).tolist()
-        self.changes = [max(pair) for pair in zip(self.changes, changes, strict=True)]
+        if bool((self._kept < 1).any()):
+            restored = torch.where(self._kept < 1, images + self._kept * (restored - images), restored)
+        moved, values = (restored - images).abs_().flatten(1), images[0].numel()
+        for change, mean, largest in zip(self.changes, moved.mean(1).tolist(), moved.amax(1).tolist(), strict=True):
+            change.mean += (mean - change.mean) * values / (self._values + values)
+            change.largest = max(change.largest, largest)
+        self._values += values
         return restored

@@ -7,12 +7,14 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..core.errors import UserError
+from ..core.grouping import grouped
 from ..data.reading import SkippedFile, UnreadableImage
 
-VISIBLE_CHANGE = 0.5 / 255
-"""The smallest change, in units of the range, that is visible in a file of 8 bits."""
+SINGLE_LINES = 5
+"""The largest number of photographs of which each has a line, or its name in a summary."""
 DISK_ERRORS = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)]
 """Messages of disk errors that every further photograph would cause, too. Messages, as libvips passes no numbers on."""
 
@@ -21,24 +23,66 @@ class DiskUnusable(Exception):  # noqa: N818 (a state of affairs)
     """The disk is full or read-only: the next photograph would fail for the same reason."""
 
 
+@dataclass(frozen=True)
+class PhotoWarning:
+    """A reason to look at a restored photograph.
+
+    Attributes:
+        text: the reason in one short sentence, without the photograph's name: `its gain map is gone`.
+        summary: the reason in words that hold for many photographs, with what to look for; empty where `text` holds
+            for all of them.
+    """
+
+    text: str
+    summary: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The words under which like warnings are counted."""
+        return self.summary or self.text
+
+
+@dataclass(frozen=True)
+class RestoredFile:
+    """The record of one restored photograph.
+
+    Attributes:
+        name: name of the photograph in messages.
+        source: the file of the photograph.
+        page: index of the photograph among the pages of `source`, from 0.
+        target: the restored file.
+        noise_level: estimated noise level of the photograph, gray levels of 255; nan where it cannot be estimated.
+        kept: share of the restoration in `target`, in [0, 1]; the photograph itself makes up the rest.
+        mean_change: mean absolute change of a value, gray levels of 255; infinite for a model that enlarges.
+        warnings: reasons to look at the result, about the restoration as well as the file.
+    """
+
+    name: str
+    source: Path
+    page: int
+    target: Path
+    noise_level: float
+    kept: float
+    mean_change: float
+    warnings: tuple[PhotoWarning, ...] = ()
+
+
 @dataclass
 class RestoreReport:
     """The outcome of a run.
 
     Attributes:
-        restored: number of photographs restored.
+        restored: the photographs restored, in the order of the run.
         existing: number of photographs left alone, since their output already exists.
         untried: number of photographs not tried after the disk proved full or read-only.
         failed: the photographs that could not be restored, each with the reason.
-        warnings: names of restored photographs that the user should check, each with the reason.
         model_notes: warnings about the model.
     """
 
-    restored: int = 0
+    restored: list[RestoredFile] = field(default_factory=list)
     existing: int = 0
     untried: int = 0
     failed: list[SkippedFile] = field(default_factory=list)
-    warnings: list[tuple[str, str]] = field(default_factory=list)
     model_notes: list[str] = field(default_factory=list)
 
     @contextmanager
@@ -62,15 +106,23 @@ class RestoreReport:
         if disk_unusable:
             raise DiskUnusable
 
-    def record_restored(self, name: str, warnings: Sequence[str], change: float) -> None:
-        """Count a restored photograph.
 
-        Args:
-            name: name of the photograph.
-            warnings: reasons to check the result.
-            change: the largest change of a value, in units of the range.
-        """
-        self.restored += 1
-        if change < VISIBLE_CHANGE:
-            self.warnings.append((name, "the output equals the input, the model changed nothing"))
-        self.warnings += [(name, warning) for warning in warnings]
+def warning_lines(restored: Sequence[RestoredFile]) -> list[str]:
+    """Word the warnings of a run in few lines.
+
+    Returns:
+        A line for each photograph to look at if these are at most `SINGLE_LINES`, else a line for each kind of warning,
+        with the number of photographs, what to look for, and the names of those that changed most.
+    """
+    warned = [photo for photo in restored if photo.warnings]
+    if len(warned) <= SINGLE_LINES:
+        return [f"look at {photo.name}: {'; '.join(w.text for w in photo.warnings)}" for photo in warned]
+    kinds = grouped(((w.kind, photo) for photo in warned for w in photo.warnings), lambda pair: pair[0])
+    return [_summary(kind, [photo for _, photo in pairs], len(restored)) for kind, pairs in kinds.items()]
+
+
+def _summary(kind: str, photos: Sequence[RestoredFile], total: int) -> str:
+    by_change = sorted(photos, key=lambda photo: -photo.mean_change)
+    names = ", ".join(photo.name for photo in by_change[:SINGLE_LINES])
+    more = f" and {len(photos) - SINGLE_LINES} more" if len(photos) > SINGLE_LINES else ""
+    return f"look at {len(photos)} of {total} ({names}{more}): {kind}"

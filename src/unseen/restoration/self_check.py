@@ -7,75 +7,109 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from ..core.errors import UserError
-from ..evaluation.noise import PLACES, SIDE, Crop, estimate_noise
+from ..evaluation.noise import Crop, photo_noise
 from ..models.card import Envelope
 from ..models.loading import Model
-from .imagefiles.image_file import ImageFile
+from .guarded_model import Change
+from .report import PhotoWarning
 
 PROBE_STEP = 1e-3
 """ε of Monte-Carlo SURE, in units of the range: small beside any noise, large beside the rounding of float32."""
 
+VISIBLE_CHANGE = 0.5 / 255
+"""The smallest change, in units of the range, that is visible in a file of 8 bits."""
+
+UNREADABLE = "its noise cannot be estimated (too small, clipped, or drawn as screenshots are)"
+UNREADABLE_SUMMARY = (
+    "noise that cannot be estimated (too small, clipped, or drawn as screenshots are); look for edges and text that "
+    "changed"
+)
+LEFT_ALONE = PhotoWarning(
+    f"{UNREADABLE}, so it is left as it is", "left as they are, since their noise cannot be estimated"
+)
+UNCHANGED = PhotoWarning("the output equals the input, the model changed nothing")
+
 
 @dataclass(frozen=True)
 class SelfCheck:
-    """The judgement on a photograph before it is restored.
+    """The judgement on a photograph.
 
     Attributes:
-        share: share of the restoration to keep, in [0, 1].
-        warnings: reasons to check the result.
+        noise_level: estimated noise level, gray levels of 255; nan where it cannot be estimated.
+        kept: share of the restoration to keep, in [0, 1].
+        warnings: reasons to look at the result.
     """
 
-    share: float = 1.0
-    warnings: tuple[str, ...] = ()
+    noise_level: float
+    kept: float = 1.0
+    warnings: tuple[PhotoWarning, ...] = ()
 
 
-def self_check(source: ImageFile, model: Model, envelope: Envelope | None, do_no_harm: bool) -> SelfCheck:
+def self_check(crops: Sequence[Crop], model: Model, envelope: Envelope | None, do_no_harm: bool) -> SelfCheck:
     """Judge a photograph by some of its crops, before restoration.
 
     Args:
-        source: the photograph.
+        crops: crops of the photograph (`sampled_crops`).
         model: the model that will restore it.
         envelope: the noise levels at which the model is known to be safe; None if nothing is known.
-        do_no_harm: whether to keep only as much of the restoration as Stein's estimate finds best.
+        do_no_harm: whether to keep only as much of the restoration as Stein's estimate finds best, and nothing where
+            the noise level cannot be estimated.
 
     Raises:
         UserError: `do_no_harm` with a model that enlarges.
-        UnreadableImage: the file is broken or cut short.
     """
-    if not (do_no_harm or envelope):
-        return SelfCheck()
-    crops = source.crops(PLACES, SIDE)
-    warning = envelope_warning(estimate_noise(crops), envelope) if envelope else None
-    share = harmless_share(model, crops) if do_no_harm else 1.0
-    blended = f"{share:.0%} of the restoration kept, so as to do no harm" if share < 1 else None
-    return SelfCheck(share, tuple(text for text in (warning, blended) if text))
+    noise_level = photo_noise(crops)
+    kept = harmless_share(model, crops) if do_no_harm else 1.0
+    if math.isnan(noise_level) and do_no_harm:
+        return SelfCheck(noise_level, kept, (LEFT_ALONE,))
+    warnings = [envelope_warning(noise_level, envelope), blend_warning(kept)]
+    return SelfCheck(noise_level, kept, tuple(warning for warning in warnings if warning))
 
 
-def envelope_warning(noise_level: float, envelope: Envelope | None) -> str | None:
-    """A warning of one line if a noise level is outside the safe envelope, whose ends are safe too; None if inside.
+def with_change(check: SelfCheck, change: Change) -> SelfCheck:
+    """Complete a judgement by warnings of what the restoration has changed."""
+    if check.kept and change.largest < VISIBLE_CHANGE:
+        return replace(check, warnings=(UNCHANGED, *check.warnings))
+    return check
+
+
+def envelope_warning(noise_level: float, envelope: Envelope | None) -> PhotoWarning | None:
+    """A warning if a noise level is outside the safe envelope, whose ends are safe too; None if inside.
 
     Without an envelope the result is None: then the caller warns once for the model (`card.safety`), not for each
     image.
 
     Args:
-        noise_level: σ in gray levels of 255, of `estimate_noise`; nan if it cannot be estimated.
+        noise_level: σ in gray levels of 255, of `photo_noise`; nan if it cannot be estimated.
         envelope: the noise levels at which the model is known to be safe.
     """
     if envelope is None:
         return None
     if math.isnan(noise_level):
-        return "its noise cannot be estimated (too small, flat or clipped), so it is not known whether this is safe"
+        return PhotoWarning(f"{UNREADABLE}, so it is not known whether this is safe", UNREADABLE_SUMMARY)
     if envelope.low <= noise_level <= envelope.high:
         return None
-    return (
-        f"its noise level is {noise_level:.1f} gray levels, outside the {envelope.low:.1f} to {envelope.high:.1f} "
-        "where this model is known to be safe"
+    where = f"the {envelope.low:.1f} to {envelope.high:.1f} where this model is known to be safe"
+    if noise_level < envelope.low:
+        summary = f"noise level below {where}; look for fine texture that is gone"
+    else:
+        summary = f"noise level above {where}; look for noise that is left, and for blotches"
+    return PhotoWarning(f"its noise level is {noise_level:.1f} gray levels, outside {where}", summary)
+
+
+def blend_warning(kept: float) -> PhotoWarning | None:
+    """A warning that only a share of the restoration is kept; None for all of it."""
+    if kept == 1:
+        return None
+    return PhotoWarning(
+        f"{kept:.0%} of the restoration kept, so as to do no harm",
+        "only a share of the restoration kept, so as to do no harm; look for noise that is left",
     )
 
 
@@ -90,7 +124,7 @@ def harmless_share(model: Model, crops: Sequence[Crop]) -> float:
 
     δ is estimated from one random probe b of ±1, as b · (f(y + ε b) - f(y)) / (ε N) (Ramani, Blu & Unser, Monte-Carlo
     SURE, IEEE Transactions on Image Processing 2008); the probe is always the same. σ is the noise level of
-    `estimate_noise`: an estimate that is too low, as for correlated noise, keeps too little of the restoration, and an
+    `photo_noise`: an estimate that is too low, as for correlated noise, keeps too little of the restoration, and an
     estimate that is too high keeps too much.
 
     Args:
@@ -98,16 +132,16 @@ def harmless_share(model: Model, crops: Sequence[Crop]) -> float:
         crops: y, as for `estimate_noise`.
 
     Returns:
-        t; 1, all of the restoration, where no noise level can be estimated.
+        t; 0, none of the restoration, where no noise level can be estimated (`photo_noise`).
 
     Raises:
         UserError: the model enlarges.
     """
     if model.receptive_field.scale != 1:
         raise UserError(f"{model.name}: enlarges, and only a model that keeps sizes can be blended with its input")
-    variance = (estimate_noise(crops) / 255) ** 2
+    variance = (photo_noise(crops) / 255) ** 2
     if math.isnan(variance):
-        return 1.0
+        return 0.0
     squared_change = divergence = 0.0
     for i, crop in enumerate(crops):
         image = torch.from_numpy(np.ascontiguousarray(crop)).permute(2, 0, 1)[None]

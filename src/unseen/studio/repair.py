@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..data.photo import Pixels
-from ..evaluation.noise import PLACES, SIDE, estimate_noise
+from ..evaluation.noise import photo_noise
 from ..models.card import envelope, safety
 from ..models.loading import Model
 from ..restoration.imagefiles.decode import FileFormat
@@ -141,11 +141,11 @@ def describe_input(source: ImageFile) -> str:
 
 def notes_on(model: Model, source: ImageFile, unchanged: bool) -> Iterator[str]:
     """Yield notes on the noise level of the input, the safety of the model at it, and a result without change."""
-    noise_level = estimate_noise(source.crops(PLACES, SIDE))
+    noise_level = photo_noise(source.crops())
     safe = None if model.card is None else envelope(model.card.quality)
     warning = envelope_warning(noise_level, safe)
     if warning:
-        yield f"Careful: {warning}."
+        yield f"Careful: {warning.text}."
     elif not math.isnan(noise_level):
         yield f"Its noise level is about {noise_level:.1f} gray levels of 255."
     if model.card is None:

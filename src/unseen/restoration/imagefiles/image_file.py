@@ -5,7 +5,6 @@ docs/files.md lists the files that are read, kept, converted and refused.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from ...data import heif
 from ...data.file_kinds import START
 from ...data.reading import UnreadableImage
+from ...evaluation.noise import Crop, sampled_crops
 from .decode import (
     DEPTHS,
     GRAY_SPACES,
@@ -121,23 +121,9 @@ class ImageFile:
 
         return read
 
-    def crops(self, count: int, side: int) -> list[NDArray[np.float32]]:
-        """Read at most `count` squares spread over the picture: float32 (side, side, 3) in [0, 1].
-
-        There are fewer crops where they would overlap, and smaller crops if a side of the picture is shorter. All rows
-        down to the lowest crop are decoded.
-        """
-        down = max(1, min(math.isqrt(count), self.height // side))
-        across = max(1, min(count // down, self.width // side))
-        side_y, side_x = min(side, self.height), min(side, self.width)
-        read = self.reader()
-        crops = []
-        for y in range(down):
-            top = (2 * y + 1) * self.height // (2 * down) - side_y // 2
-            strip = read(top, top + side_y)
-            lefts = ((2 * x + 1) * self.width // (2 * across) - side_x // 2 for x in range(across))
-            crops += [strip[:, left : left + side_x].copy() for left in lefts]
-        return crops
+    def crops(self) -> list[Crop]:
+        """Read crops for a judgement (`sampled_crops`). All rows down to the lowest crop are decoded."""
+        return sampled_crops(self.reader(), self.height, self.width)
 
     def alpha_reader(self, depth: Depth, scale: int = 1) -> Callable[[int, int], NDArray[Any]]:
         """Make a function that reads rows of the transparency, as `reader` does: (bottom - top, scale·W, 1) in `depth`.
