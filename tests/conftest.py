@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 from support.commandline import CommandLine, photographs
 from support.docs_tables import DocsTables
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as the package sets it, for tests that import ONNX Runtime first
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = [  # nothing is asked of the network but what a page asks for
     "--disable-gpu",

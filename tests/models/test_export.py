@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -132,3 +133,17 @@ def test_the_differences_are_told_by_size() -> None:
         "1 image of 9×8 pixels: differs from PyTorch by 1.2e-07 at most",
         "2 images of 23×16 pixels: differs from PyTorch by 0.0e+00 at most",
     ]
+
+
+@pytest.mark.slow
+def test_onnx_runtime_reports_to_nobody(tmp_path: Path) -> None:
+    script = (
+        "from unseen.models.onnx_file import onnx_runtime; onnx_runtime(); print(len(os.listdir('/proc/self/task')))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    threads = subprocess.run(
+        [sys.executable, "-c", f"import os; {script}"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert threads.stdout == "1\n"  # none that waits to send
+    assert not list(tmp_path.iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from support.commandline import json_lines
 
 from unseen.core.errors import UserError
 from unseen.methods import METHODS
-from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, load_state
+from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, load_state, read_card
 from unseen.training.config import Select, TrainConfig
 from unseen.training.distributed import Ranks
 from unseen.training.episodes import draw_episode
@@ -123,6 +124,21 @@ def test_resume_goes_on_choosing_weights(select: Select, tmp_path: Path) -> None
     whole = replace(TINY, method="dil_sf", select=select, out=str(tmp_path / "whole"))
     config = replace(whole, out=str(tmp_path / "stopped"))
     check_equal_runs(config, whole, (stopped_and_resumed(config, [1, 1, 0, 1]), trained(whole)))
+
+
+def test_a_run_that_ends_before_its_card_has_the_quality_is_not_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(TINY, out=str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr("unseen.training.observer.write_quality", lambda *_: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            trained(config)
+    assert not is_finished(tmp_path)
+    assert not read_card(tmp_path).quality
+    trained(config, resume=True)
+    assert is_finished(tmp_path)
+    assert read_card(tmp_path).quality
 
 
 def test_a_finished_run_that_is_resumed_stays_as_it_is(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ..core.version import __version__
 from .backbones.padded import Padded, next_multiple
 from .card import Card
 from .loading import load_network, model_of
-from .onnx_file import CARD, RECEPTIVE_FIELD, SMALLEST, open_onnx
+from .onnx_file import CARD, RECEPTIVE_FIELD, SMALLEST, onnx_runtime, open_onnx
 from .receptive_field import ReceptiveField
 
 Size = tuple[int, int, int]
@@ -59,8 +59,9 @@ def export_checkpoint(spec: str, path: Path, backbone: str = "") -> dict[Size, f
     if path.suffix.lower() != ".onnx":
         raise UserError(f"{path}: an ONNX file ends in .onnx")
     try:
-        import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
+
+        onnx_runtime()
     except ImportError as error:
         raise UserError(f"{path}: needs ONNX: pip install 'unseen[onnx]' ({error})") from error
     network, card = load_network(spec, backbone)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,9 +91,21 @@ def open_onnx(path: Path, device: str = "cpu") -> OnnxModel:
     return _ours(path, network, metadata) if RECEPTIVE_FIELD in metadata else OnnxModel(_padded(path, network))
 
 
+def onnx_runtime() -> Any:
+    """Import ONNX Runtime without its reports: from 1.32 on it sends its use to its makers, and keeps a number for it.
+
+    Raises:
+        ImportError: where it is not installed.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported
+    import onnxruntime
+
+    return onnxruntime
+
+
 def _session(path: Path, device: str) -> Any:
     try:
-        import onnxruntime
+        onnxruntime = onnx_runtime()
     except ImportError as error:
         raise UserError(f"{path}: needs ONNX Runtime: pip install 'unseen[onnx]' ({error})") from error
     provider: Any = "CPUExecutionProvider"
