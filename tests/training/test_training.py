@@ -131,7 +131,7 @@ def test_a_run_that_ends_before_its_card_has_the_quality_is_not_finished(
 ) -> None:
     config = replace(TINY, out=str(tmp_path))
     with monkeypatch.context() as patch:
-        patch.setattr("unseen.training.observer.write_quality", lambda *_: signal.raise_signal(signal.SIGINT))
+        patch.setattr("unseen.training.state.write_quality", lambda *_: signal.raise_signal(signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             trained(config)
     assert not is_finished(tmp_path)

@@ -14,12 +14,7 @@ from .config import CHOSEN_ON
 from .diagnostics import diagnose
 from .distributed import Ranks
 from .run import TrainingRun, tested_network
-<<<<<<< ours
 from .state import TrainingState, save_run, start_folder
-=======
-from .state import TrainingState, save_progress, save_run, start_folder
-from .validation import write_quality
->>>>>>> theirs
 
 
 class Observer:
@@ -54,23 +49,10 @@ class Observer:
         if state.step == 0:
             start_folder(run, self.ranks)
         finished = not state.affords_a_step(run.config)
-<<<<<<< ours
-=======
-        state.finished = False  # a run that is killed before its card has the quality is not finished
->>>>>>> theirs
         if finished and (not state.log or state.log[-1]["step"] < state.step):
             self.validate({})
         state.finished = finished
         save_run(run, state, self.ranks, keep_weights=run.config.select == "last")
-<<<<<<< ours
-=======
-        if not finished:
-            return
-        if self.ranks.rank == 0:
-            write_quality(run.config.folder, run.validation, run.config.backbone, run.config.device)
-        state.finished = True
-        save_progress(run, state, self.ranks)
->>>>>>> theirs
 
     def _note_memory(self) -> None:
         self.state.memory = max(self.state.memory, self.memory.peak())

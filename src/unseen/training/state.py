@@ -168,30 +168,21 @@ def save_run(run: TrainingRun, state: TrainingState, ranks: Ranks, keep_weights:
         keep_weights: whether to write the current weights into the checkpoint.
     """
     folder = run.config.folder
+    groups = {
+        "network": run.network.state_dict(),
+        "outer": optimiser_tensors(run.outer),
+        "method": run.method.state_dict(),
+    }
     if ranks.rank == 0:
         write_text(folder / LOG, "".join(json.dumps(point) + "\n" for point in state.log))
         if state.diagnoses:
             write_text(folder / DIAGNOSES, "".join(json.dumps(diagnosis) + "\n" for diagnosis in state.diagnoses))
         if keep_weights or not (folder / CHECKPOINT).exists():
             save_checkpoint(folder / CHECKPOINT, tested_network(run).state_dict(), card_of(run, state))
-<<<<<<< ours
         if state.finished:
             write_quality(folder, run.validation, run.config.backbone, run.config.device)
     ranks.wait()  # with states of different steps, which a kill between would leave, no training goes on
     save_state(state_file(folder, ranks.rank), groups, asdict(state))  # last: its presence means that the rest is saved
-=======
-    save_progress(run, state, ranks)  # last: its presence means that the rest is saved
-
-
-def save_progress(run: TrainingRun, state: TrainingState, ranks: Ranks) -> None:
-    """Save the state of this process alone: network, optimiser, method and `state`."""
-    groups = {
-        "network": run.network.state_dict(),
-        "outer": optimiser_tensors(run.outer),
-        "method": run.method.state_dict(),
-    }
-    save_state(state_file(run.config.folder, ranks.rank), groups, asdict(state))
->>>>>>> theirs
 
 
 def card_of(run: TrainingRun, state: TrainingState) -> Card:
