@@ -20,10 +20,15 @@ class Patches:
     Args:
         photos: the photographs, at least one; pixels uint8 (H, W, 3).
         size: side of a patch in pixels; of recorded pairs, a multiple of their scale.
+
+    Attributes:
+        size: side of a patch in pixels.
+        mirrored: the number of photographs that are padded.
     """
 
     def __init__(self, photos: Sequence[Photo], size: int):
         self.size = size
+        self.mirrored = sum(min(photo.pixels.shape[:2]) < size for photo in photos)
         self.clean = [_padded(photo.pixels, size) for photo in photos]
         self.recorded = [
             None if photo.recorded is None else _padded(photo.recorded, size // photo.scale) for photo in photos

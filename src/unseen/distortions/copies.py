@@ -192,7 +192,7 @@ def plan_replay(photos: Sequence[Path], records: Mapping[str, CopyRecord]) -> li
 def run_jobs(jobs: Sequence[FileJob], make: Callable[[FileJob], None], stop: Event) -> DegradeReport:
     """Do all jobs until `stop` is set; skip photographs for which UnreadableImage or ValueError is raised."""
     written, skipped = 0, []
-    for job in track(jobs, "degrading"):
+    for job in track(jobs, "degrading", len(jobs)):
         if stop.is_set():
             break
         try:

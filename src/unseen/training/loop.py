@@ -13,6 +13,7 @@ from ..methods import Episode, Params
 from .config import TrainConfig
 from .distributed import Ranks, process_group
 from .episodes import draw_episode
+from .journal import Journal
 from .observer import Observer
 from .run import TrainingRun, refuse_unsuitable
 from .state import TrainingState, load_run, new_state
@@ -44,8 +45,8 @@ def train(config: TrainConfig, stop: Event, *, resume: bool = False) -> Training
         state = load_run(run, ranks) if resume else new_state(run, ranks)
         if state.step == 0:
             refuse_unsuitable(run, next_episode(run, state, ranks).query)
-        observer = Observer(run, state, ranks)
-        bar.set(state.budget_spent(config))
+        observer = Observer(run, state, ranks, Journal(run, state, bar) if ranks.rank == 0 else None)
+        bar.skip(state.budget_spent(config))
         while not ranks.any(stop.is_set() or not state.affords_a_step(config)):
             with state.timed(ranks):
                 episode = next_episode(run, state, ranks)

@@ -13,15 +13,23 @@ from ..methods import Episode
 from .config import CHOSEN_ON
 from .diagnostics import diagnose
 from .distributed import Ranks
+from .journal import Journal
 from .run import TrainingRun, tested_network
 from .state import TrainingState, save_run, start_folder
 
 
 class Observer:
-    """The observer of one training; nothing that it does changes a step or is counted in the budget."""
+    """The observer of one training; nothing that it does changes a step or is counted in the budget.
 
-    def __init__(self, run: TrainingRun, state: TrainingState, ranks: Ranks) -> None:
-        self.run, self.state, self.ranks = run, state, ranks
+    Args:
+        run: the training.
+        state: the state of the training, which the loop carries on.
+        ranks: the processes of the training.
+        journal: what this process says of the training; None in all processes but the first.
+    """
+
+    def __init__(self, run: TrainingRun, state: TrainingState, ranks: Ranks, journal: Journal | None = None) -> None:
+        self.run, self.state, self.ranks, self.journal = run, state, ranks, journal
         self.memory = Memory(torch.device(run.config.device))
         for file in run.skipped:
             tell(f"skipped {file}")
@@ -31,6 +39,8 @@ class Observer:
         state, config = self.state, self.run.config
         if state.step == 1:  # not before: a refused training must leave an earlier one in the folder as it was
             start_folder(self.run, self.ranks)
+        if self.journal:
+            self.journal.after_step()
         diagnosis_due = config.diagnose > 0 and state.step % config.diagnose == 0
         validation_due = state.validation_due(config)
         if not (diagnosis_due or validation_due):
@@ -53,6 +63,8 @@ class Observer:
             self.validate({})
         state.finished = finished
         save_run(run, state, self.ranks, keep_weights=run.config.select == "last")
+        if self.journal:
+            self.journal.finish()
 
     def _note_memory(self) -> None:
         self.state.memory = max(self.state.memory, self.memory.peak())
@@ -83,6 +95,8 @@ class Observer:
                 **notes,
             }
         )
+        if self.journal:
+            self.journal.after_validation(state.log[-1])
         state.loss, state.calls = 0.0, 0
         chosen_on = CHOSEN_ON.get(run.config.select)
         better = chosen_on is None or psnr_by_split.get(chosen_on, -math.inf) > state.best

@@ -26,6 +26,9 @@ from .validation import write_quality
 LOG = "log.jsonl"
 """The learning curve of a training, one JSON object a validation."""
 
+TRAIN_LOG = "train.log"
+"""What a training said while it ran, for people."""
+
 DIAGNOSES = "diagnostics.jsonl"
 """The diagnoses of a training, one JSON object a diagnosis."""
 
@@ -201,7 +204,7 @@ def card_of(run: TrainingRun, state: TrainingState) -> Card:
 def start_folder(run: TrainingRun, ranks: Ranks) -> None:
     """Remove the files of an earlier training from the folder, and write the configuration of this one."""
     folder = run.config.folder
-    of_all = [CHECKPOINT, LOG, DIAGNOSES] if ranks.rank == 0 else []
+    of_all = [CHECKPOINT, LOG, TRAIN_LOG, DIAGNOSES] if ranks.rank == 0 else []
     # The state first: its presence means that the rest is there.
     for name in [state_file(folder, ranks.rank).name, *of_all]:
         (folder / name).unlink(missing_ok=True)
