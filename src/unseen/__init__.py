@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from .core.trust import trusting
 from .core.version import __version__
 
-__all__ = ["Restorer", "__version__"]
+__all__ = ["Restorer", "__version__", "trusting"]
 
 if TYPE_CHECKING:
     from .restoration.restorer import Restorer

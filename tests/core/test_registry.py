@@ -10,6 +10,7 @@ from annotated_types import Ge, Le, MinLen
 
 from unseen.core.errors import UserError
 from unseen.core.registry import build, signature, summary_line
+from unseen.core.trust import trusting
 from unseen.core.wording import did_you_mean
 from unseen.methods import DIL, METHODS, SGD, Adam, Method
 
@@ -62,14 +63,14 @@ def test_values_take_the_annotated_type(spec: str, made: object) -> None:
         ("two:1,first=2", "field: 'two:1,first=2': first is given twice, as 1 and as 2"),
         ("two:1,third=no,third=no", "third is given twice, as no and as no"),
         ("two:1,frist=2", "no setting 'frist' (did you mean 'first'?)"),
-        ("os.environ", "field: 'os.environ' cannot be imported as a class or function"),
-        ("..x", "field: '..x' cannot be imported"),
+        ("os.environ", "field: 'os.environ' is a _Environ, and no class of object"),
+        ("..x", "field: '..x' is none of two"),
         ("os.nothing", "field: 'os.nothing' cannot be imported"),
         ("no_such_module.Part", "field: 'no_such_module.Part' cannot be imported"),
     ],
 )
 def test_what_cannot_be_made_is_refused_by_field(spec: str, message: str) -> None:
-    with pytest.raises(UserError) as caught:
+    with trusting("os", "no_such_module"), pytest.raises(UserError) as caught:
         build(spec, {"two": two}, "field", object)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -107,8 +108,10 @@ def test_text_may_look_like_a_number_of_base_60() -> None:
 
 
 def test_a_component_of_another_kind_is_refused() -> None:
-    with pytest.raises(UserError, match=r"method: 'unseen.methods.SGD:0.1' makes a SGD, and no Method"):
+    with pytest.raises(UserError, match=r"method: 'unseen.methods.SGD' is the class SGD, and no class of Method"):
         build("unseen.methods.SGD:0.1", METHODS, "method", Method)
+    with pytest.raises(UserError, match=r"field: 'two:1' makes a tuple, and no Method"):
+        build("two:1", {"two": two}, "field", Method)  # type: ignore[dict-item]
 
 
 def test_lists_show_the_first_sentence_and_the_settings() -> None:

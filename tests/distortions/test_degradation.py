@@ -237,8 +237,7 @@ def test_a_replay_is_the_same_bit_for_bit_whatever_the_order(
     sidecar.write_text("".join(reversed(lines)) + "\n")
     photographs(tree / "another", "0.png")  # it was not there
     words = ["degrade", tree, "--replay", sidecar, "--out", tmp_path / "again"]
-    confirmed = ["--distortion", spec]
-    unseen(*words, *(confirmed if "unseen." in spec else []))
+    unseen(*words)
     first, again = contents(tmp_path / "out"), contents(tmp_path / "again")
     assert again.pop("degradation.jsonl").decode() == "".join(reversed(lines))
     first.pop("degradation.jsonl")
@@ -279,8 +278,8 @@ def test_a_replay_names_what_it_could_not_make_again(tree: Path, unseen: Command
     ("values", "line"),
     [
         ({"distortion": "nois:3"}, "line 2: distortion: 'nois' is none of gaussian_noise"),
-        ({"distortion": "os.system:'rm -rf x'"}, "would be imported; confirm it with --distortion"),
-        ({"distortion": "jpeg:30 > os.system:x"}, "would be imported; confirm it with --distortion"),
+        ({"distortion": "os.system:'rm -rf x'"}, "distortion: 'os.system' is code from outside of unseen"),
+        ({"distortion": "jpeg:30 > os.system:x"}, "distortion: 'os.system' is code from outside of unseen"),
         ({"distortion": 3}, "line 2: field 'distortion': expected text, got 3"),
         ({"parameters": [1]}, "line 2: field 'parameters': expected an object, got [1]"),
         ({"parameters": {"sigma": 30.0}}, "line 2: parameters: 'seed' is missing"),

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from unseen.core.errors import UserError
+from unseen.core.trust import trusting
 from unseen.methods import DIL, Batch, objective_for, second_order
 from unseen.methods.dil import DILpf, DILps, DILsf, DILss
 from unseen.methods.second_order import SecondOrderError, check_second_order
@@ -267,11 +268,18 @@ TINY = TrainConfig(
 
 
 def trained(config: TrainConfig) -> None:
-    train(config, Event())
+    with trusting(__name__):
+        train(config, Event())
 
 
-def forgetful() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(3, 4, 1), Cube(), nn.Conv2d(4, 3, 1))
+class Forgetful(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(3, 4, 1), Cube(), nn.Conv2d(4, 3, 1))
+
+
+class Smooth(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(3, 16, 3, padding=1), nn.GELU(), nn.Conv2d(16, 3, 3, padding=1))
 
 
 @pytest.mark.parametrize(
@@ -284,7 +292,7 @@ def forgetful() -> nn.Module:
     ],
 )
 def test_training_refuses_in_one_line(change: dict[str, Any], message: str, tmp_path: Path) -> None:
-    config = replace(replace(TINY, backbone=f"{__name__}.forgetful", out=str(tmp_path / "run")), **change)
+    config = replace(replace(TINY, backbone=f"{__name__}.Forgetful", out=str(tmp_path / "run")), **change)
     with pytest.raises(UserError, match=message) as caught:
         trained(config)
     assert str(caught.value).startswith(f"method: {config.method!r} with backbone {config.backbone!r}: ")
@@ -294,18 +302,14 @@ def test_training_refuses_in_one_line(change: dict[str, Any], message: str, tmp_
 
 @pytest.mark.parametrize("method", ["dil_sf", "erm", "dil_ss:hvp=finite-difference", "dil_ps:hvp=finite-difference"])
 def test_other_ways_train_what_cannot_be_differentiated_twice(method: str, tmp_path: Path) -> None:
-    trained(replace(TINY, method=method, backbone=f"{__name__}.forgetful", out=str(tmp_path)))
+    trained(replace(TINY, method=method, backbone=f"{__name__}.Forgetful", out=str(tmp_path)))
 
 
 def test_the_check_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = []
     monkeypatch.setattr(second_order, "check_second_order", lambda network, shape: shapes.append(shape))
     for method in ("dil_sf", "dil_ss", "dil_ps:hvp=finite-difference"):
-        trained(
-            replace(
-                TINY, method=method, backbone="support.networks.smooth_convolutions", out=str(tmp_path / method[:6])
-            )
-        )
+        trained(replace(TINY, method=method, backbone=f"{__name__}.Smooth", out=str(tmp_path / method[:6])))
     assert shapes == [(1, 3, 12, 12)]
 
 

@@ -27,12 +27,14 @@ from torch import Tensor, nn
 
 from unseen.core.errors import UserError
 from unseen.core.registry import build
+from unseen.core.trust import trusting
 from unseen.models import loading as models
 from unseen.models.backbones import BACKBONES, PlainCNN
 from unseen.models.card import Card
 from unseen.models.checkpoint import CHECKPOINT, save_checkpoint, save_state
 from unseen.models.loading import load_model, load_network, model_of
 from unseen.models.receptive_field import ReceptiveField
+from unseen.restoration.restorer import Restorer
 from unseen.training.config import TrainConfig
 
 ODD = [(1, 3, 33, 29), (2, 3, 7, 5), (1, 3, 1, 1)]
@@ -89,13 +91,27 @@ def test_shipped_models_are_files_with_a_card() -> None:
 
 def test_a_network_of_one_s_own_must_be_confirmed(tmp_path: Path) -> None:
     torch.manual_seed(0)
+    spec = "torch.nn.Conv2d:3,3,kernel_size=3,padding=1"
+    network = nn.Conv2d(3, 3, 3, padding=1)
+    save_checkpoint(
+        tmp_path / "a.safetensors", network.state_dict(), Card("0", asdict(TrainConfig(backbone=spec)), "h", 1)
+    )
+    for backbone in ("", spec):
+        with pytest.raises(UserError, match=r"a\.safetensors: backbone: 'torch\.nn\.Conv2d' .* add --trust torch\.nn "):
+            load_model(str(tmp_path / "a.safetensors"), backbone=backbone)
+    with trusting("torch.nn"):
+        assert load_model(str(tmp_path / "a.safetensors"), backbone=spec).receptive_field == ReceptiveField(1)
+        with pytest.raises(UserError, match=r"'torch\.nn\.Conv2d:.* was trained, and not 'torch\.nn\.Conv2d'"):
+            load_model(str(tmp_path / "a.safetensors"), backbone="torch.nn.Conv2d")
+    assert Restorer.load(str(tmp_path / "a.safetensors"), backbone=spec).model.receptive_field == ReceptiveField(1)
+
+
+def test_classes_of_unseen_itself_need_no_trust(tmp_path: Path) -> None:
     spec = "unseen.models.backbones.plain.PlainCNN"
     save_checkpoint(
         tmp_path / "a.safetensors", PlainCNN().state_dict(), Card("0", asdict(TrainConfig(backbone=spec)), "h", 1)
     )
-    with pytest.raises(UserError, match=r"--backbone unseen\.models\.backbones"):
-        load_model(str(tmp_path / "a.safetensors"))
-    assert load_model(str(tmp_path / "a.safetensors"), backbone=spec).receptive_field == ReceptiveField(6)
+    assert load_model(str(tmp_path / "a.safetensors")).receptive_field == ReceptiveField(6)
 
 
 @pytest.mark.parametrize("name", ["a.safetensors", "a.pth", "a.pt", "a.ckpt", "a.onnx", "a.txt"])

@@ -188,10 +188,13 @@ def test_code_that_a_checkpoint_names_runs_only_once_confirmed(
     mark.unlink()
     del sys.modules["own"]
     words = ["evaluate", run, "--threads", "1", "--test", f"q={tests}", "--out", tmp_path / "out"]
-    for confirmation in ([], ["--backbone", "own.Net"], ["--backbone", "plain"]):
+    for confirmation in ([], ["--trust", "owner"], ["--trust", "own.Ne"], ["--method", "own.Method"]):
         refusal = unseen.refusal(*words, *confirmation)
-        assert refusal.startswith(f"{run / CHECKPOINT}: backbone: 'own.Net:width=4' is code of your own")
+        assert refusal.startswith(f"{run / CHECKPOINT}: backbone: 'own.Net' is code from outside of unseen")
+        assert "add --trust own " in refusal
         assert not mark.exists()
+    for another in ("own.Net", "plain"):
+        assert "'own.Net:width=4' was trained, and not" in unseen.refusal(*words, "--backbone", another)
     unseen(*words, "--backbone", "own.Net:width=4")
     assert mark.exists()
 

@@ -66,7 +66,10 @@ def test_a_stopped_training_is_usable_and_goes_on_bit_for_bit(
     assert "10 gradient evaluations (budget: 16 gradient evaluations), 10 steps" in result.out
     assert leftovers(tmp_path) == []
     unseen("evaluate", run, "--threads", "1", "--test", f"q={tests}", "--out", tmp_path / "evaluation")
-    unseen("train", "--resume", "--out", run)
+    assert result.out.splitlines()[-1].endswith(
+        f"unseen train --resume --out {run} --trust {own_method} goes on from here"
+    )
+    unseen("train", "--resume", "--out", run, "--trust", own_method)
     unseen(*words, "--out", whole)
     assert equal_weights(run, whole)
     assert [line["loss"] for line in json_lines(run / "log.jsonl")] == [
@@ -84,7 +87,7 @@ def test_a_second_signal_stops_the_step_in_hand_and_loses_little(
     assert result.code == 130
     assert result.err == "unseen: interrupted\n"
     assert leftovers(tmp_path) == []
-    unseen("train", "--resume", "--out", run)
+    unseen("train", "--resume", "--out", run, "--trust", own_method)
     unseen(*words, "--out", whole)
     assert equal_weights(run, whole)
 

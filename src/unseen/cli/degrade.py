@@ -13,8 +13,9 @@ from ..core.config import Machine
 from ..core.errors import UserError
 from ..core.folder_lock import sole_use
 from ..core.terminal import show, tell
+from ..core.trust import Names
 from .exit_codes import ExitCode
-from .options import OVERWRITE, Argument, Command
+from .options import OVERWRITE, TRUST, Argument, Command
 
 if TYPE_CHECKING:
     from ..data.reading import SkippedFile
@@ -77,9 +78,9 @@ class DegradeConfig(Machine):
 
     device: Annotated[str, "cpu, cuda, cuda:1, mps, or auto; equal bits need an equal one"] = "cpu"
     threads: Annotated[int, "processor threads; 0 takes all; equal bits need equally many"] = 1
-    distortion: Annotated[list[str], "what to do, such as gaussian_noise:30, or 'gaussian_blur:2 > jpeg:40'"] = field(
-        default_factory=list
-    )
+    distortion: Annotated[
+        list[str], Names(), "what to do, such as gaussian_noise:30, or 'gaussian_blur:2 > jpeg:40'"
+    ] = field(default_factory=list)
     protocol: Annotated[str, "with --grid, in place of distortions: all that this protocol makes"] = ""
     replay: Annotated[str, "make the copies again that this degradation.jsonl describes"] = ""
     seed: Annotated[int, "seed of what is drawn"] = 0
@@ -113,6 +114,6 @@ DEGRADE = Command(
     degrade,
     "degraded copies of photos, with a sidecar that replays them bit for bit; or every degree in one picture",
     DegradeConfig,
-    arguments=[Argument("photo", "folders of photos, or single ones", list[str], "PHOTOS")],
+    arguments=[Argument("photo", "folders of photos, or single ones", list[str], "PHOTOS"), TRUST],
     switches={"grid": "draw one picture of each photo: clean, and under every one of the distortions", **OVERWRITE},
 )

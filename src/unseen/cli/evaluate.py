@@ -14,7 +14,7 @@ from ..core.terminal import show
 from ..core.units import Budget
 from ..evaluation.config import EvaluateConfig
 from .exit_codes import ExitCode
-from .options import OVERWRITE, Argument, Command
+from .options import OVERWRITE, TRUST, Argument, Command
 from .study import print_results
 
 if TYPE_CHECKING:
@@ -114,6 +114,6 @@ EVALUATE = Command(
     evaluate,
     "test a checkpoint under every level of a protocol",
     EvaluateConfig,
-    arguments=[Argument("checkpoint", "the folder of a run, or a checkpoint.safetensors")],
+    arguments=[Argument("checkpoint", "the folder of a run, or a checkpoint.safetensors"), TRUST],
     switches=OVERWRITE,
 )

@@ -11,7 +11,7 @@ from ..core.errors import UserError
 from ..core.terminal import harmless, show
 from ..core.wording import did_you_mean
 from .exit_codes import ExitCode
-from .options import Argument, Command
+from .options import TRUST, Argument, Command
 
 Kind: TypeAlias = Literal["methods", "distortions", "backbones", "protocols"]
 
@@ -88,7 +88,7 @@ DESCRIBE = Command(
     "describe",
     describe,
     "all of a protocol: its levels, its conventions, its tests, what was chosen and why, what was reported",
-    arguments=[Argument("protocol", "a protocol by name (see `unseen list protocols`) or a YAML file")],
+    arguments=[Argument("protocol", "a protocol by name (see `unseen list protocols`) or a YAML file"), TRUST],
 )
 
 CHECK_DATA = Command(

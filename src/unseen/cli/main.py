@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.errors import UserError
 from ..core.terminal import OutputLost, prepare_streams, tell
+from ..core.trust import trusting
 from ..core.version import __version__
 from ..core.wording import did_you_mean
 from .degrade import DEGRADE
@@ -95,10 +96,12 @@ def spelling(word: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; a traceback means a fault of ours."""
     prepare_streams()
-    sys.path.append("")  # a user's own components, by dotted path, are found where the command is given
     try:
         command, config, flags = parse(sys.argv[1:] if arguments is None else arguments)
-        return command.run(config, flags)
+        if flags.trusted:  # a user's own code is found where the command is given, but no other module is
+            sys.path.append("")
+        with trusting(*flags.trusted):
+            return command.run(config, flags)
     except UserError as error:
         tell(f"unseen: {error}")
         return ExitCode.REFUSED

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from argparse import SUPPRESS, ArgumentError, Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
@@ -17,6 +17,7 @@ from ..core.config import Machine, load_config
 from ..core.conversion import convert
 from ..core.errors import UserError
 from ..core.terminal import show
+from ..core.trust import Names, is_dotted, require_trusted, trusting
 from ..core.wording import bare_type, did_you_mean, format_value
 from .exit_codes import ExitCode
 
@@ -51,6 +52,16 @@ class Argument:
         return self.name.lstrip("-")
 
 
+TRUST = Argument(
+    "--trust",
+    "module or class of your own, such as my_parts, that a file may name; give the option again for another",
+    list[str],
+    "NAME",
+    default=[],
+)
+"""The option of every command that reads a file in which code may be named; no file of options can hold it."""
+
+
 @dataclass(frozen=True)
 class Command:
     """One word of the command line, and all that may follow it.
@@ -76,7 +87,8 @@ class Command:
 
         Returns:
             The configuration, None if the command has none; and the arguments and switches. `explicit` among the
-            latter is the set of the fields that an option or a file gave, be it the default.
+            latter is the set of the fields that an option or a file gave, be it the default; `trusted` are the dotted
+            paths that stand in these words themselves (`core.trust`), and not in a file.
 
         Raises:
             UserError: for words, files and values that do not fit.
@@ -89,18 +101,25 @@ class Command:
             raise UserError(self._refusal(error, parsed)) from error
         if rest:
             raise UserError(unknown_word(rest[0], parser))
-        values: dict[str, Any] = {}
-        if self.config:
-            for file in getattr(parsed, "config", ()):
-                values |= read_file(self.config, Path(file))
-            for name, annotation in annotations_of(self.config).items():
-                if name in parsed:
-                    values[name] = _converted(getattr(parsed, name), annotation, name)
-        flags = {name: name in parsed for name in self.switches}
+        flags: dict[str, Any] = {name: name in parsed for name in self.switches}
         for argument in self.arguments:
             word = getattr(parsed, argument.key, argument.default)
             flags[argument.key] = _converted(word, argument.annotation, argument.key)
-        return self.config and self.config(**values), Namespace(**flags, explicit=set(values))
+        odd = next((name for name in flags.get(TRUST.key, ()) if not is_dotted(f"{name}.Class")), None)
+        if odd is not None:
+            raise UserError(f"{TRUST.key}: {odd!r} is no module and no class, such as my_parts or my_parts.Hardest")
+        options = annotations_of(self.config) if self.config else {}
+        given = {name: _converted(getattr(parsed, name), options[name], name) for name in options if name in parsed}
+        annotations = options | {argument.key: argument.annotation for argument in self.arguments}
+        named = {name: value for name, value in (flags | given).items() if name in annotations}
+        trusted = [*flags.get(TRUST.key, ()), *(path for _, path in dotted_paths(named, annotations))]
+        values: dict[str, Any] = {}
+        if self.config:
+            with trusting(*trusted):
+                for file in getattr(parsed, "config", ()):
+                    values |= read_file(self.config, Path(file))
+        values |= given
+        return self.config and self.config(**values), Namespace(**flags, explicit=set(values), trusted=trusted)
 
     def _parser(self) -> Parser:
         """What argparse must know; values stay text, and a value that is left out is not among the parsed ones."""
@@ -116,6 +135,8 @@ class Command:
             parser.add_argument("--config", action="append", metavar="FILE", help=text)
         for argument in self.arguments:
             shape = _shape(argument.annotation)
+            if argument.name.startswith("-") and "nargs" in shape:
+                shape = {"action": "append"}
             if argument.metavar:
                 shape["metavar"] = argument.metavar
             if argument.default is not REQUIRED and not argument.name.startswith("-"):
@@ -173,6 +194,20 @@ def default_of(option: Field[Any]) -> Any:
     return option.default if option.default_factory is MISSING else option.default_factory()
 
 
+def dotted_paths(values: Mapping[str, Any], annotations: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the dotted paths that options name, each after its option.
+
+    Args:
+        values: values of options by name.
+        annotations: annotations of these options, and perhaps of others.
+    """
+    for name, value in values.items():
+        if any(isinstance(extra, Names) for extra in getattr(annotations[name], "__metadata__", ())):
+            for item in value if isinstance(value, list) else [value]:
+                for path in Names.dotted(item):
+                    yield name, path
+
+
 def with_default(description: str, default: Any) -> str:
     """Append the default value of an option to its line of help, if there is one."""
     shown = " ".join(default) if isinstance(default, list) else format_value(default)
@@ -192,7 +227,8 @@ def read_file(config: type[Machine], path: Path) -> dict[str, Any]:
     """Read a YAML file of options.
 
     Raises:
-        UserError: naming the file and the field, for a name that is no option and a value that does not fit.
+        UserError: naming the file and the field, for a name that is no option, a value that does not fit, and a dotted
+            path that is not trusted.
     """
     hints, values = annotations_of(config), load_config(path)
     for name, value in values.items():
@@ -204,6 +240,8 @@ def read_file(config: type[Machine], path: Path) -> dict[str, Any]:
             values[name] = _converted(value, hints[name], name)
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
+    for name, dotted in dotted_paths(values, hints):
+        require_trusted(dotted, f"{path}: {name}")
     return values
 
 

@@ -11,9 +11,10 @@ from ..core.atomic import remove_leftovers, require_writable
 from ..core.config import Machine
 from ..core.errors import UserError
 from ..core.terminal import show, tell
+from ..core.trust import Names
 from ..restoration.config import MODEL, RestoreConfig
 from .exit_codes import ExitCode
-from .options import OVERWRITE, Argument, Command
+from .options import OVERWRITE, TRUST, Argument, Command
 
 if TYPE_CHECKING:
     from ..restoration.report import RestoreReport
@@ -176,7 +177,7 @@ RESTORE = Command(
     restore,
     "restored copies of photos: files, folders, patterns; formats, depths and what the files say are kept",
     RestoreConfig,
-    arguments=[Argument("photo", "photos, folders of them, or patterns: '*.png'", list[str], "PHOTOS")],
+    arguments=[Argument("photo", "photos, folders of them, or patterns: '*.png'", list[str], "PHOTOS"), TRUST],
     switches={
         "do_no_harm": "blend back towards the input where a self-check (Stein's) says that less is better",
         "keep_times": "give every output the file times of its input",
@@ -190,6 +191,7 @@ STUDIO = Command(
     studio,
     "a page on this machine: a photo under a distortion of any degree, and what every model makes of it",
     StudioConfig,
+    arguments=[TRUST],
     switches={"no_browser": "do not open a browser"},
 )
 
@@ -209,7 +211,13 @@ EXPORT = Command(
     arguments=[
         CHECKPOINT,
         Argument("file", "the .onnx file to write"),
-        Argument("--backbone", "the network, needed only for one of your own: my.module.Net", default=""),
+        Argument(
+            "--backbone",
+            "the network, needed only for one of your own: my.module.Net",
+            Annotated[str, Names()],
+            default="",
+        ),
+        TRUST,
     ],
     switches=OVERWRITE,
 )

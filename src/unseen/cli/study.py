@@ -11,7 +11,7 @@ from ..core.folder_lock import sole_use
 from ..core.terminal import show, tell
 from ..study.config import CompareConfig, DemoConfig
 from .exit_codes import ExitCode
-from .options import OVERWRITE, Argument, Command
+from .options import OVERWRITE, TRUST, Argument, Command
 
 if TYPE_CHECKING:
     from ..evaluation.results import ImageResult
@@ -112,6 +112,7 @@ COMPARE = Command(
     compare,
     "several methods and seeds at an equal budget; given again, goes on",
     CompareConfig,
+    arguments=[TRUST],
     switches=OVERWRITE,
 )
 

@@ -15,7 +15,7 @@ from ..core.launcher import ending_with_launcher
 from ..core.terminal import show
 from ..training.config import TrainConfig
 from .exit_codes import ExitCode
-from .options import OVERWRITE, Command, read_file
+from .options import OVERWRITE, TRUST, Command, read_file
 
 if TYPE_CHECKING:
     from ..training.state import TrainingState
@@ -47,11 +47,11 @@ def _train(config: TrainConfig, flags: Namespace) -> ExitCode:
     with interruptible() as stop, progress_bars():
         state = loop.train(config, stop, resume=flags.resume)
     if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
-        _print_summary(config, state)
+        _print_summary(config, state, flags.trusted)
     return ExitCode.DONE if state.finished else ExitCode.INTERRUPTED
 
 
-def _print_summary(config: TrainConfig, state: TrainingState) -> None:
+def _print_summary(config: TrainConfig, state: TrainingState, trusted: Iterable[str]) -> None:
     """Print the cost of a run, its last validation, and how to go on if it was interrupted."""
     waiting = state.waiting / max(state.seconds, 1e-9)
     show(
@@ -62,7 +62,8 @@ def _print_summary(config: TrainConfig, state: TrainingState) -> None:
         last = state.log[-1]
         show(f"validation: seen {last['seen_psnr']:.2f} dB, held-out {last['held_out_psnr']:.2f} dB")
     if not state.finished:
-        show(f"interrupted: unseen train --resume --out {config.folder} goes on from here")
+        trust = "".join(f" --trust {name}" for name in trusted)
+        show(f"interrupted: unseen train --resume --out {config.folder}{trust} goes on from here")
 
 
 def _resumed(config: TrainConfig, explicit: Iterable[str]) -> TrainConfig:
@@ -92,6 +93,7 @@ TRAIN = Command(
     train,
     "train one network by one method under one protocol",
     TrainConfig,
+    arguments=[TRUST],
     switches={
         "resume": "go on where the run in the output folder stopped, bit for bit; options may be left out",
         **OVERWRITE,

@@ -4,7 +4,7 @@ dil_sf                              a known name
 dil_sf:inner_lr=1e-3                with settings
 gaussian_noise:30                   the first setting without its name
 gaussian_noise:[5,50],clip=false    a range, and a switch
-my.module.MyMethod:strength=2       a dotted path to a class or function of one's own
+my.module.MyMethod:strength=2       a dotted path to a class of one's own, which the user must trust (`core.trust`)
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from .conversion import convert
 from .errors import UserError, one_line
+from .trust import OWN, is_dotted, require_trusted
 from .wording import did_you_mean, format_value
 
 T = TypeVar("T")
@@ -27,28 +29,43 @@ def name_of(spec: str) -> str:
     return spec.partition(":")[0].strip()
 
 
-def resolve(name: str, components: Mapping[str, Callable[..., T]], field: str) -> Callable[..., T]:
-    """Find the class or function behind a known name or a dotted path.
+def resolve(name: str, components: Mapping[str, Callable[..., T]], field: str, kind: type[T]) -> Callable[..., T]:
+    """Find the component behind a known name, or the class behind a dotted path.
+
+    A dotted path is imported only if the user trusts it (`trusting`). Classes of unseen itself need no trust, since
+    nothing is imported for them: they are in a module that is loaded already.
 
     Args:
         name: the name or the path, without settings.
         components: the components of one kind by name.
         field: the option or the place in a file that the name comes from, for messages.
+        kind: the class that a class behind a dotted path must be, or derive from.
 
     Raises:
-        UserError: if there is no such component.
+        UserError: if there is no such component, the path is not trusted, or what it leads to is no class of the kind.
     """
     if name in components:
         return components[name]
+    if not is_dotted(name):
+        raise UserError(f"{field}: {name!r:.100} is none of {', '.join(components)}{did_you_mean(name, components)}")
     module, _, attribute = name.rpartition(".")
-    if not module:
-        raise UserError(f"{field}: {name!r} is none of {', '.join(components)}{did_you_mean(name, components)}")
+    own = name.startswith(OWN)
+    require_trusted(name, field)
     try:
-        component: Callable[..., T] = getattr(importlib.import_module(module), attribute)
-        inspect.signature(component)
+        component = getattr(sys.modules[module] if own else importlib.import_module(module), attribute)
     except Exception as error:  # a module of the user's may raise anything while it is imported
-        raise UserError(f"{field}: {name!r} cannot be imported as a class or function: {one_line(error)}") from error
+        reason = "no such module is loaded" if isinstance(error, KeyError) and own else one_line(error)
+        raise UserError(f"{field}: {name!r} cannot be imported: {reason}") from error
+    if not isinstance(component, type) or not issubclass(component, kind):
+        raise UserError(f"{field}: {name!r} is {_what(component)}, and no class of {kind.__name__}")
+    if own and not component.__module__.startswith(OWN):
+        raise UserError(f"{field}: {name!r} is {component.__module__}.{component.__name__}; name it so, and trust it")
     return component
+
+
+def _what(component: object) -> str:
+    """What a dotted path leads to, in words."""
+    return f"the class {component.__name__}" if isinstance(component, type) else f"a {type(component).__name__}"
 
 
 def build(spec: str, components: Mapping[str, Callable[..., T]], field: str, kind: type[T]) -> T:
@@ -58,35 +75,37 @@ def build(spec: str, components: Mapping[str, Callable[..., T]], field: str, kin
         spec: a name or a dotted path, with settings or without.
         components: the components of one kind by name.
         field: the option or the place in a file that the spec comes from, for messages.
-        kind: the class that the component must be an instance of.
+        kind: the class that the component must be an instance of; a class behind a dotted path is checked before it
+            is called.
 
     Raises:
-        UserError: for an unknown name or setting, a setting given twice, a value that does not fit the annotation in
-            the component's signature, settings that the component refuses, and a component of another kind.
+        UserError: for an unknown name or setting, a path that is not trusted, a setting given twice, a value that does
+            not fit the annotation in the component's signature, settings that the component refuses, and a component
+            of another kind.
     """
-    component = resolve(name_of(spec), components, field)
+    component = resolve(name_of(spec), components, field, kind)
     parameters = _parameters(component)
     settings = _settings(spec, list(parameters), field)
     missing = [name for name, p in parameters.items() if name not in settings and _is_required(p)]
     if missing:
-        raise UserError(f"{field}: {spec!r}: needs {', '.join(missing)}")
+        raise UserError(f"{field}: {spec!r:.100}: needs {', '.join(missing)}")
     try:
         instance = component(**{name: convert(text, _kind(parameters[name]), name) for name, text in settings.items()})
     except UserError:
         raise
     except (ValueError, TypeError) as error:
-        raise UserError(f"{field}: {spec!r}: {one_line(error)}") from error
+        raise UserError(f"{field}: {spec!r:.100}: {one_line(error)}") from error
     except Exception as error:  # other people's code: torch raises RuntimeError for shapes that do not fit
         reason = one_line(f"{type(error).__name__}: {error}")
-        raise UserError(f"{field}: {spec!r} cannot be made: {reason}") from error
+        raise UserError(f"{field}: {spec!r:.100} cannot be made: {reason}") from error
     if not isinstance(instance, kind):
-        raise UserError(f"{field}: {spec!r} makes a {type(instance).__name__}, and no {kind.__name__}")
+        raise UserError(f"{field}: {spec!r:.100} makes a {type(instance).__name__}, and no {kind.__name__}")
     return instance
 
 
-def settings_of(spec: str, components: Mapping[str, Callable[..., Any]], field: str) -> dict[str, str]:
+def settings_of(spec: str, components: Mapping[str, Callable[..., T]], field: str, kind: type[T]) -> dict[str, str]:
     """Return the settings that a spec gives, by name, as they are written. Raises UserError as `build` does."""
-    component = resolve(name_of(spec), components, field)
+    component = resolve(name_of(spec), components, field, kind)
     return _settings(spec, list(inspect.signature(component).parameters), field)
 
 
@@ -116,13 +135,17 @@ def _settings(spec: str, parameters: list[str], field: str) -> dict[str, str]:
         name, equals, value = item.strip().partition("=")
         if not equals:
             if i >= len(parameters):
-                raise UserError(f"{field}: {spec!r} gives more settings than there are ({len(parameters)})")
+                raise UserError(f"{field}: {spec!r:.100} gives more settings than there are ({len(parameters)})")
             name, value = parameters[i], name
         if name not in parameters:
             has = f"has {', '.join(parameters)}" if parameters else "has no settings"
-            raise UserError(f"{field}: {spec!r}: no setting {name!r}{did_you_mean(name, parameters)}; it {has}")
+            raise UserError(
+                f"{field}: {spec!r:.100}: no setting {name!r:.100}{did_you_mean(name, parameters)}; it {has}"
+            )
         if name in settings:
-            raise UserError(f"{field}: {spec!r}: {name} is given twice, as {settings[name]} and as {value}")
+            raise UserError(
+                f"{field}: {spec!r:.100}: {name} is given twice, as {settings[name]:.100} and as {value:.100}"
+            )
         settings[name] = value
     return settings
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,9 +14,8 @@ from torch import Tensor
 
 from ..core.errors import UserError
 from ..core.jsonl import read_lines, to_json
-from ..core.registry import name_of
 from . import Distortion, Parameters
-from .spec import COMPOSITIONS, parse_distortion
+from .spec import parse_distortion
 
 SIDECAR = "degradation.jsonl"
 
@@ -98,13 +96,13 @@ def read_sidecar(path: Path, confirmed: Collection[str]) -> dict[str, CopyRecord
 
     Args:
         path: the sidecar.
-        confirmed: distortions outside of unseen that may be imported. Code is never imported only because a file names
-            it.
+        confirmed: distortions that the user named, which must be in the sidecar. Code of the user's own must be
+            trusted (`core.trust`): it is never imported only because a file names it.
 
     Raises:
         UserError: naming the file, the line and the field.
     """
-    records = {r.file: r for r in read_lines(path, CopyRecord, check=lambda record: _check(record, confirmed))}
+    records = {r.file: r for r in read_lines(path, CopyRecord, check=_check)}
     if not records:
         raise UserError(f"{path}: holds no record")
     unused = next((spec for spec in confirmed if all(r.distortion != spec for r in records.values())), None)
@@ -113,13 +111,11 @@ def read_sidecar(path: Path, confirmed: Collection[str]) -> dict[str, CopyRecord
     return records
 
 
-def _check(record: CopyRecord, confirmed: Collection[str]) -> None:
+def _check(record: CopyRecord) -> None:
     """Raise ValueError or UserError for a record that cannot be replayed or could write or import anything."""
     file = Path(record.file)
     if file.is_absolute() or file.drive or ".." in file.parts or file.suffix != ".png":
         raise ValueError(f"file: {record.file!r} is no .png below the sidecar's folder")
-    if _imports(record.distortion) and record.distortion not in confirmed:
-        raise ValueError(f"distortion: {record.distortion!r} would be imported; confirm it with --distortion")
     to_parameters(record.parameters, recorded_distortion(record.distortion))
 
 
@@ -130,9 +126,3 @@ def recorded_distortion(spec: str) -> Distortion:
     Most records have the same spec, and parsing it may take longer than applying the distortion.
     """
     return parse_distortion(spec, "distortion")
-
-
-def _imports(spec: str) -> bool:
-    """Return whether a spec names code by a dotted path, which would be imported."""
-    signs = "|".join(map(re.escape, COMPOSITIONS))
-    return any("." in name_of(component) for component in re.split(signs, spec))

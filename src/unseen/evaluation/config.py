@@ -8,6 +8,7 @@ from typing import Annotated
 from annotated_types import Ge, MinLen
 
 from ..core.config import Machine
+from ..core.trust import Names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +29,8 @@ class EvaluateConfig(Machine, EvaluationOptions):
     """Configuration of `unseen evaluate`: a checkpoint tested on photographs."""
 
     protocol: Annotated[str, "a protocol by name or file; the checkpoint's own if left out"] = ""
-    backbone: Annotated[str, "the network, needed only for one of your own: my.module.Net"] = ""
-    method: Annotated[str, "the method, needed only for one of your own, to find the training photos"] = ""
+    backbone: Annotated[str, Names(), "the network, needed only for one of your own: my.module.Net"] = ""
+    method: Annotated[str, Names(), "the method, needed only for one of your own, to find the training photos"] = ""
     seed: Annotated[int, "seed of the test distortions"] = 0
     card: Annotated[bool, "write the measured quality into the checkpoint's card, in place of the former one"] = False
     out: Annotated[str, "folder for results.jsonl and report.html"] = "runs/evaluation"

@@ -56,24 +56,24 @@ def load_checkpoint(path: Path, backbone: str = "") -> tuple[nn.Module, Card]:
 
     Args:
         path: the checkpoint, or the folder of a run.
-        backbone: the dotted path of a network of the user's own code, else empty: code is never imported only because
-            a file names it.
+        backbone: the network of the user's own code that the card must name, with its settings; empty for any. The
+            code must be trusted (`core.trust`): it is never imported only because a file names it.
 
     Raises:
-        UserError: for anything that is not an intact checkpoint of this package.
+        UserError: for anything that is not an intact checkpoint of this package, and a network that is not trusted.
     """
     path = _file_of(path)
     tensors, text = _read(path, "unseen")
     card = read_card_json(text, path)
     spec = card.config["backbone"]
-    if name_of(spec) not in BACKBONES and backbone != spec:
-        raise UserError(f"{path}: backbone: {spec!r} is code of your own; confirm it with --backbone {spec}")
+    if name_of(spec) not in BACKBONES and backbone not in ("", spec):
+        raise UserError(f"{path}: backbone: {spec!r:.100} was trained, and not {backbone!r}")
     network = build(spec, BACKBONES, f"{path}: backbone", nn.Module)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         reason = shorten(str(error).splitlines()[1], 200)
-        raise UserError(f"{path}: the weights do not fit {spec!r}: {reason}") from error
+        raise UserError(f"{path}: the weights do not fit {spec!r:.100}: {reason}") from error
     return network.eval(), card
 
 

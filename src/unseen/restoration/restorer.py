@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from ..core.config import Machine
 from ..core.errors import UserError
+from ..core.trust import Names, trusting
 from ..core.units import parse_bytes
 from ..models.loading import DEFAULT, Model, load_model
 from .tiles import Tiling, restore_tiled, tiling_for
@@ -52,12 +53,14 @@ class Restorer:
             device: the device by its name in PyTorch, or `auto` for the best available.
             memory: largest memory of the tiles of one call, beside the loaded program: 512MiB, 2GiB.
             tile: side of a tile in pixels; 0 for the largest that memory allows.
-            backbone: dotted path of the network, only for a checkpoint of the user's own network: my.module.Net.
+            backbone: dotted path of the network, only for a checkpoint of the user's own network: my.module.Net. The
+                path is trusted here (`unseen.trusting`), and must come from no file.
 
         Raises:
             UserError: the model, the device or the amount of memory cannot be used.
         """
-        loaded = load_model(model, Machine(device=device, threads=1).resolved().device, backbone)
+        with trusting(*Names.dotted(backbone)):
+            loaded = load_model(model, Machine(device=device, threads=1).resolved().device, backbone)
         return cls(loaded, tiling_for(loaded, parse_bytes(memory, "memory"), tile))
 
     def restore(self, image: AnyImage) -> AnyImage:

@@ -9,6 +9,7 @@ from annotated_types import Ge, MinLen
 
 from ..core.config import Machine, slug
 from ..core.errors import UserError
+from ..core.trust import Names
 from ..evaluation.config import EvaluationOptions
 from ..training.config import TrainConfig, TrainingOptions
 from .entry_names import SEPARATOR, entry_name
@@ -38,7 +39,7 @@ class CompareConfig(TrainingOptions, EvaluationOptions):
     """Options of a study: several methods and seeds under one protocol, at one budget."""
 
     methods: Annotated[
-        list[str], MinLen(1), "methods, each with settings if need be; on a backbone of its own: 'erm @ unet'"
+        list[str], MinLen(1), Names(), "methods, each with settings if need be; on a backbone of its own: 'erm @ unet'"
     ] = field(default_factory=lambda: ["erm", "dil_sf", "ceiling"])
     gap: Annotated[bool, "report gap closed: erm and ceiling compete too, listed or not"] = False
     seeds: Annotated[int, Ge(1), "how many seeds a method"] = 1

@@ -70,7 +70,7 @@ def candidates(entry: Entry, count: int, seed: int) -> list[Entry]:
             f"methods: {entry.method}: ranges: {odd[0]} is neither LogUniform nor Uniform "
             "of unseen.methods.search_space"
         )
-    free = {name: ranges[name] for name in ranges if name not in settings_of(entry.method, METHODS, "methods")}
+    free = {name: ranges[name] for name in ranges if name not in settings_of(entry.method, METHODS, "methods", Method)}
     settings = [entry]
     for number in range(1, count):
         draws = generator(seed, "tuning", entry.name, number)

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Predicate
 
 from ..core.config import Machine, check_values, slug
 from ..core.errors import UserError
+from ..core.trust import Names
 from ..core.units import Budget
 from ..protocols.levels import Split
 
@@ -21,7 +22,7 @@ class TrainingOptions(Machine):
     """The options of training that hold for every method."""
 
     protocol: Annotated[str, "a protocol by name (see `unseen list protocols`) or a YAML file"] = "denoise"
-    backbone: Annotated[str, "network, with settings: rrdb_small:features=24,blocks=3"] = "rrdb_small"
+    backbone: Annotated[str, Names(), "network, with settings: rrdb_small:features=24,blocks=3"] = "rrdb_small"
     data: Annotated[list[str], "folders of clean photos; or embedded, dead_leaves, dead_leaves:500"] = field(
         default_factory=lambda: ["embedded"]
     )
@@ -70,7 +71,7 @@ class TrainingOptions(Machine):
 class TrainConfig(TrainingOptions):
     """Options of the training of one network by one method."""
 
-    method: Annotated[str, "training method, with settings: dil_sf:inner_lr=1e-4"] = "dil_sf"
+    method: Annotated[str, Names(), "training method, with settings: dil_sf:inner_lr=1e-4"] = "dil_sf"
     seed: Annotated[int, "seed of everything random"] = 0
     out: Annotated[str, "folder of the run; runs/PROTOCOL-METHOD-SEED if left out"] = ""
 

@@ -94,21 +94,21 @@ def training_data_by_view(
 def trained_on(card: Card, protocol_confirmed: str, method_confirmed: str) -> list[Photo] | str:
     """The photographs that a network was trained on, or the reason why they cannot be determined.
 
-    Code is not imported because a card names it: a method of the user's own, or a protocol file, must be one that the
-    user has confirmed.
+    Nothing is opened or imported because a card names it: a protocol file must be the one that the user named, and a
+    method of the user's own must be trusted (`core.trust`).
 
     Args:
         card: the card of the network.
         protocol_confirmed: the protocol that the user named; empty if none.
-        method_confirmed: the method that the user named; empty if none.
+        method_confirmed: the method that the user named, with its settings; empty if none.
 
     Returns:
         The photographs; or a reason in words where they are not at hand, have changed, or need a confirmation.
     """
     options = {f.name: card.config[f.name] for f in fields(TrainingOptions) if f.name in card.config}
     named = card.config["method"]
-    if name_of(named) not in METHODS and named != method_confirmed:
-        return f"{named} is code of your own; confirm it with --method {named}"
+    if name_of(named) not in METHODS and method_confirmed not in ("", named):
+        return f"it was trained by {named}, and not by {method_confirmed}"
     if options["protocol"] not in (*protocol_names(), protocol_confirmed):
         return f"it was trained under a file, {options['protocol']}; confirm it with --protocol"
     try:
