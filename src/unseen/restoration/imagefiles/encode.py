@@ -17,8 +17,12 @@ from numpy.typing import NDArray
 
 from ...core.errors import UserError
 from .decode import Depth, FileFormat
+from .jpeg_segments import add_to_jpeg
 from .metadata import Metadata
+from .png_chunks import add_to_png
+from .resolution import Resolution
 from .tiff_exif import add_to_tiff
+from .webp_chunks import add_to_webp
 
 if TYPE_CHECKING:
     import pyvips
@@ -82,7 +86,7 @@ def encode(
         format: the format to write.
         rows: strips (h, width, bands) in the layout's depth, from top to bottom.
         layout: shape and type of all rows together.
-        metadata: the metadata to write, as far as the format can hold it.
+        metadata: the metadata to write.
         quality: quality of JPEG and of lossy WebP, 1 to 100.
         lossless: whether WebP is compressed without loss.
 
@@ -97,11 +101,10 @@ def encode(
         raw.flush()
         if format == "bmp":
             pixels = np.memmap(raw, np.uint8, "r", shape=(layout.height, layout.width, layout.bands))
-            _write_bmp(file, pixels, metadata)
+            _write_bmp(file, pixels)
         else:
-            _write_by_libvips(file, format, f"/dev/fd/{raw.fileno()}", layout, metadata, quality, lossless)
-    if format == "tiff" and (metadata.exif or metadata.iptc):
-        add_to_tiff(file, metadata.exif, metadata.iptc)
+            _write_by_libvips(file, format, f"/dev/fd/{raw.fileno()}", layout, quality, lossless)
+    _add_metadata(file, format, layout, metadata)
 
 
 def _write_by_libvips(
@@ -109,7 +112,6 @@ def _write_by_libvips(
     format: FileFormat,
     raw: str,
     layout: PixelLayout,
-    metadata: Metadata,
     quality: int,
     lossless: bool,
 ) -> None:
@@ -118,16 +120,16 @@ def _write_by_libvips(
     pyvips.cache_set_max(0)  # the files of its last hundred operations would stay open
     detail = None
     try:
-        image = _with_metadata(_raw_image(raw, layout), metadata, format)
+        image = _raw_image(raw, layout)
         target = pyvips.Target.new_to_descriptor(file.fileno())
         match format:
             case "png":
                 # Level 3 takes a third of the time of libvips's 6, and files are some 6 % larger.
-                image.pngsave_target(target, compression=3, filter="all")
+                image.pngsave_target(target, compression=3, filter="all", keep="none")
             case "jpeg":
-                image.jpegsave_target(target, Q=quality, subsample_mode="off")
+                image.jpegsave_target(target, Q=quality, subsample_mode="off", keep="none")
             case "webp":
-                image.webpsave_target(target, Q=quality, lossless=lossless, exact=True)
+                image.webpsave_target(target, Q=quality, lossless=lossless, exact=True, keep="none")
             case "tiff":
                 image.tiffsave_target(
                     target,
@@ -135,6 +137,7 @@ def _write_by_libvips(
                     # The predictor of floating point gains little, and not every reader knows it.
                     predictor="none" if layout.depth == "float32" else "horizontal",
                     bigtiff=layout.bytes > _CLASSIC_TIFF,
+                    keep="none",
                 )
     except pyvips.Error as error:
         # Only the message is kept: the error's traceback would keep the file open.
@@ -163,22 +166,46 @@ def _raw_image(path: str, layout: PixelLayout) -> pyvips.Image:
     )
 
 
-def _with_metadata(image: pyvips.Image, metadata: Metadata, format: FileFormat) -> pyvips.Image:
-    import pyvips
+def _add_metadata(file: BinaryIO, format: FileFormat, layout: PixelLayout, metadata: Metadata) -> None:
+    """Put metadata into a file of nothing but pixels: libvips would write a part of it, and that in its own way."""
+    match format:
+        case "png":
+            add_to_png(file, metadata.chunks)
+        case "jpeg":
+            add_to_jpeg(
+                file,
+                profile=metadata.profile,
+                exif=metadata.exif,
+                xmp=metadata.xmp,
+                photoshop=metadata.resources,
+                comments=metadata.comments,
+                resolution=metadata.resolution,
+            )
+        case "webp":
+            add_to_webp(
+                file,
+                (layout.width, layout.height),
+                alpha=layout.bands in (2, 4),
+                profile=metadata.profile,
+                exif=metadata.exif,
+                xmp=metadata.xmp,
+            )
+        case "tiff":
+            add_to_tiff(
+                file,
+                exif=metadata.exif,
+                profile=metadata.profile,
+                xmp=metadata.xmp,
+                iptc=metadata.iptc,
+                photoshop=metadata.resources,
+                geography=metadata.geography,
+                resolution=metadata.resolution,
+            )
+        case "bmp":
+            _add_to_bmp(file, metadata.resolution)
 
-    image = image.copy()
-    # libvips writes no EXIF into TIFF, and only the first quarter of IPTC: add_to_tiff writes both.
-    ours = {} if format == "tiff" else {"exif-data": metadata.exif, "iptc-data": metadata.iptc}
-    for name, blob in {**metadata.blobs, **ours}.items():
-        if blob:
-            image.set_type(pyvips.GValue.blob_type, name, blob)
-    for name, text in metadata.texts.items():
-        image.set_type(pyvips.GValue.gstr_type, name, text)
-    image.set_type(pyvips.GValue.gint_type, "orientation", 1)
-    return image.copy(xres=metadata.x_resolution, yres=metadata.y_resolution)  # last: `exif-data` sets them, too
 
-
-def _write_bmp(file: BinaryIO, pixels: NDArray[np.uint8], metadata: Metadata) -> None:
+def _write_bmp(file: BinaryIO, pixels: NDArray[np.uint8]) -> None:
     """Write a BMP row by row; gray and alpha become RGB and alpha (Microsoft, BITMAPINFOHEADER and BITMAPV4HEADER).
 
     Not by Pillow: it writes no alpha, takes the whole picture into memory, and does not notice a last write that the
@@ -191,9 +218,16 @@ def _write_bmp(file: BinaryIO, pixels: NDArray[np.uint8], metadata: Metadata) ->
     palette = np.arange(256, dtype="<u4") * 0x010101 if bands == 1 else np.empty(0, "<u4")
     masks = struct.pack("<4I4s48x", 0xFF0000, 0xFF00, 0xFF, 0xFF000000, b"BGRs") if bands == 4 else b""
     start = 14 + 40 + len(masks) + palette.nbytes
-    x, y = round(metadata.x_resolution * 1000), round(metadata.y_resolution * 1000)
     file.write(struct.pack("<2sIII", b"BM", start + stride * height, 0, start))
-    sizes = (40 + len(masks), width, height, 1, 8 * bands, 3 if bands == 4 else 0, stride * height, x, y)
+    sizes = (40 + len(masks), width, height, 1, 8 * bands, 3 if bands == 4 else 0, stride * height, 0, 0)
     file.write(struct.pack("<IiiHHIIiiII", *sizes, len(palette), 0) + masks + palette.tobytes())
     for row in pixels[::-1]:
         file.write(row[:, order].tobytes().ljust(stride, b"\0"))
+
+
+def _add_to_bmp(file: BinaryIO, resolution: Resolution | None) -> None:
+    """Write a resolution into the header of a BMP."""
+    if resolution and resolution.unit != "none":
+        inner = resolution.per("metre")
+        file.seek(38)
+        file.write(struct.pack("<ii", *(min(round(value), 2**31 - 1) for value in (inner.x, inner.y))))

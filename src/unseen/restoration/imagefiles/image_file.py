@@ -34,6 +34,9 @@ from .decode import (
     row_reader,
     to_gray_or_rgb,
 )
+from .icc import is_hdr_profile
+from .png_chunks import read_chunks
+from .png_colours import refuse_hdr_chunks
 
 if TYPE_CHECKING:
     import pyvips
@@ -163,10 +166,14 @@ def open_image(path: Path, page: int | None = None, *, most_pixels: int = MOST_P
     with clear_read_errors(path), path.open("rb") as file:
         format = format_of(path, file.read(START))
         frames = count_png_frames(file) if format == "png" else 1
+        if format == "png":
+            refuse_hdr_chunks(path, read_chunks(file)[0])
         lossless = format != "jpeg" and not (format == "webp" and is_lossy_webp(file))
     if format == "heif" and heif.is_hdr(path):
         raise UnreadableImage(path, "HDR (PQ or HLG), whose white is not known; save it as an ordinary picture")
     image = open_header(path, format, page or 0)
+    if image.get_typeof("icc-profile-data") and is_hdr_profile(image.get("icc-profile-data")):
+        raise UnreadableImage(path, "is HDR (PQ or HLG, says its profile); convert it to an ordinary range first")
     pages = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
     if frames > 1:
         raise UnreadableImage(path, f"an animation of {frames} frames; save the frames as files of their own")

@@ -1,89 +1,200 @@
-"""The content of an image file beside its pixels, as far as another file can hold it."""
+"""The content of an image file beside its pixels, made true of a restored picture and fit for its format."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
-from .decode import FileFormat, SourceFormat, open_header, to_gray_or_rgb
+from .decode import FileFormat
+from .exif import USER_COMMENT, comment_entry, has_comment, mended_exif, text_entry, tree_of, with_entries
+from .geotiff import geo_entries
+from .icc import colour_space
+from .ifd import Directory
 from .image_file import ImageFile
-from .tiff_exif import exif_of_tiff, without_thumbnail
+from .jpeg_segments import fits_jpeg
+from .photoshop import write_resources
+from .png_chunks import Chunk, Text, profile_chunk, raw_profile_chunk, resolution_chunk, text_chunk, xmp_chunk
+from .png_colours import profile_of_chunks
+from .resolution import X_RESOLUTION, Resolution, entries_of_resolution
+from .source_metadata import SourceMetadata, read_metadata
+from .xmp import XmpTarget, mended_xmp
 
-if TYPE_CHECKING:
-    import pyvips
+_TAGS_OF_KEYWORDS = {"Title": 269, "Description": 270, "Software": 305, "Author": 315, "Copyright": 33432}
+"""The tags of TIFF and EXIF for what PNG's keywords mean."""
+_COMMENT = "Comment"
+"""PNG's keyword for what a JPEG has as its comment."""
+_COPIES = ("date:", "exif:", "icc:", "jpeg:", "tiff:")
+"""How keywords begin under which ImageMagick repeats what it read elsewhere: file times, EXIF and the like."""
+_MEDIA_TYPES: dict[FileFormat, str] = {
+    "png": "image/png", "jpeg": "image/jpeg", "tiff": "image/tiff", "webp": "image/webp", "bmp": "image/bmp",
+}  # fmt: skip
 
-_XMP_ORIENTATION = re.compile(rb"""(<tiff:Orientation\b[^<>]*>\s*|\btiff:Orientation\s*=\s*["']\s*)\d+""")
-"""The orientation in XMP, as an element or as an attribute (Adobe, XMP Specification Part 1, 2012, section 7)."""
-_RESOLUTION = ("XResolution", "YResolution", "ResolutionUnit")
-_MILLIMETRES = {"2": 25.4, "3": 10.0}
-"""The lengths of EXIF's units of resolution, inch and centimetre."""
 
-
-@dataclass(frozen=True)
+@dataclass
 class Metadata:
-    """The content of an image file beside its pixels.
+    """The content of an image file beside its pixels, all of which its format can hold.
 
     Attributes:
-        blobs: binary metadata by libvips's names (`icc-profile-data`, `xmp-data`, ...).
-        texts: texts by libvips's names.
-        exif: a TIFF structure, with or without the `Exif` mark before it; empty if the file has no EXIF.
-        iptc: IPTC as the format holds it; empty if the file has none.
-        x_resolution: pixels per millimetre, across.
-        y_resolution: pixels per millimetre, down.
+        profile: an ICC profile of the pixels; empty for none.
+        exif: EXIF without its mark; empty for none.
+        xmp: a packet of XMP; empty for none.
+        iptc: records of IPTC; empty for none.
+        resources: Photoshop's image resources, in JPEG with IPTC among them; empty for none.
+        comments: comments of a JPEG.
+        chunks: chunks of a PNG, of which everything above is written, too.
+        geography: entries of a TIFF that say where the picture lies, in little-endian order.
+        resolution: the resolution; None if it is not known.
+        remarks: what the input has and the output has not, each in a short sentence.
     """
 
-    blobs: Mapping[str, bytes]
-    texts: Mapping[str, str]
-    exif: bytes
-    iptc: bytes
-    x_resolution: float
-    y_resolution: float
+    profile: bytes = b""
+    exif: bytes = b""
+    xmp: bytes = b""
+    iptc: bytes = b""
+    resources: bytes = b""
+    comments: list[bytes] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+    geography: Directory = field(default_factory=dict)
+    resolution: Resolution | None = None
+    remarks: list[str] = field(default_factory=list)
 
 
-def metadata_for(source: ImageFile, format: FileFormat) -> Metadata:
-    """Read the metadata of an image file that a file of `format` can hold, for upright pixels of the same content.
+def metadata_for(source: ImageFile, format: FileFormat, scale: int = 1) -> Metadata:
+    """Read the content of an image file beside its pixels that is true of the restored picture, which is upright.
 
-    The orientation becomes 1 in XMP, and the thumbnail is left out of EXIF. Raises UnreadableImage.
+    Args:
+        source: the input.
+        format: the format of the output.
+        scale: factor by which the output is larger than the input.
+
+    Raises:
+        UnreadableImage: the file is missing or broken.
     """
-    image = to_gray_or_rgb(source.path, open_header(source.path, source.format, source.page))
-    names = set(image.get_fields())
-    # WebP has no gray, so that a profile of gray would be wrong there.
-    profile = [] if source.gray and format == "webp" else ["icc-profile-data"]
-    blobs = {name: bytes(image.get(name)) for name in [*profile, "xmp-data"] if name in names}
-    if "xmp-data" in blobs:
-        blobs["xmp-data"] = _XMP_ORIENTATION.sub(rb"\g<1>1", blobs["xmp-data"])
-    texts = {
-        name: str(image.get(name)) for name in names if name.startswith("png-comment-") and "Raw profile" not in name
+    original = read_metadata(source)
+    metadata = Metadata(resolution=original.resolution, remarks=list(original.remarks))
+    width, height = scale * source.width, scale * source.height
+    moved = original.turned or scale > 1
+    metadata.profile, colour_remark = _profile_for(source, original, format)
+    metadata.exif, exif_remark = mended_exif(original.exif, width, height, moved=moved)
+    target = XmpTarget(width, height, scale, original.turned, _MEDIA_TYPES[format])
+    metadata.xmp, xmp_remarks = mended_xmp(original.xmp, target, original.extended_xmp)
+    metadata.remarks += [remark for remark in (colour_remark, exif_remark, *xmp_remarks) if remark]
+    metadata.iptc = original.iptc
+    # JPEG has IPTC among these resources, and TIFF and PNG beside them.
+    metadata.resources = write_resources(original.resources, original.iptc if format == "jpeg" else b"")
+    homeless = _place(original, metadata, format, scale)
+    if homeless:
+        name = "WebP" if format == "webp" else format.upper()
+        metadata.remarks.append(f"{name} has no place for {_listed(homeless)}")
+    metadata.remarks = list(dict.fromkeys(metadata.remarks))
+    return metadata
+
+
+def _profile_for(source: ImageFile, original: SourceMetadata, format: FileFormat) -> tuple[bytes, str]:
+    """The profile of the output's pixels, and a remark if the input's colours cannot be stated."""
+    gray = source.gray and format != "webp"  # WebP has no gray
+    wanted = "GRAY" if gray else "RGB"
+    profile = original.profile
+    if profile and (format == "bmp" or colour_space(profile) == wanted):
+        return profile, ""
+    if profile:
+        return b"", f"its profile is not one of {'gray' if gray else 'RGB'} pixels, and is left out"
+    # In PNG the chunks themselves go along.
+    return profile_of_chunks(original.colours, gray=gray) if format != "png" else (b"", "")
+
+
+def _place(original: SourceMetadata, metadata: Metadata, format: FileFormat, scale: int) -> list[str]:
+    """Put what has no place of its own in `format` where it is understood, and name what has none."""
+    homeless = []
+    geography = geo_entries(original.page.entries, original.layout, scale)
+    if geography and format == "tiff" and not original.turned:
+        metadata.geography = geography
+    elif geography:
+        homeless.append("its place on the earth (GeoTIFF)")
+    match format:
+        case "png":
+            _place_in_png(original, metadata)
+        case "bmp":
+            homeless += _nothing_but_pixels(original, metadata)
+        case _:
+            homeless += _place_texts(original, metadata, format)
+            if original.chunks:
+                homeless.append("chunks of its PNG")
+            if format == "webp":
+                homeless += _place_in_webp(metadata)
+            elif format == "jpeg" and not fits_jpeg(metadata.exif):
+                metadata.exif = b""
+                homeless.append("its EXIF of over 64 kilobytes")
+    return homeless
+
+
+def _place_in_png(original: SourceMetadata, metadata: Metadata) -> None:
+    """Make chunks of everything."""
+    fits = metadata.profile or b"iCCP" not in {chunk.type for chunk in original.colours}
+    chunks = [chunk for chunk in original.colours if fits or chunk.type != b"iCCP"]
+    if metadata.profile and b"iCCP" not in {chunk.type for chunk in chunks}:
+        chunks.append(profile_chunk(metadata.profile))
+    if metadata.resolution:
+        chunks.append(resolution_chunk(metadata.resolution))
+    chunks += original.chunks + [chunk for chunk, _ in original.texts]
+    chunks += [text_chunk(Text(_COMMENT, comment)) for comment in original.comments]
+    if metadata.exif:
+        chunks.append(Chunk(b"eXIf", metadata.exif))
+    if metadata.xmp:
+        chunks.append(xmp_chunk(metadata.xmp))
+    if metadata.iptc:
+        chunks.append(raw_profile_chunk("iptc", metadata.iptc))
+    if metadata.resources:
+        chunks.append(raw_profile_chunk("8bim", metadata.resources))
+    metadata.chunks = chunks
+
+
+def _place_texts(original: SourceMetadata, metadata: Metadata, format: FileFormat) -> list[str]:
+    """Put PNG's texts into EXIF, and comments where the format has them; returned are those without a place."""
+    comments, keywords, homeless = list(original.comments), list[str](), list[str]()
+    _, layout = tree_of(metadata.exif)
+    first: Directory = {}
+    detail: Directory = {}
+    for _, text in original.texts:
+        tag = _TAGS_OF_KEYWORDS.get(text.keyword)
+        if text.keyword == _COMMENT:
+            comments.append(text.text)
+        elif tag and tag not in first:
+            first[tag] = text_entry(text.text)
+        elif not text.keyword.startswith(_COPIES):
+            keywords.append(f"“{text.keyword}”")
+    if format == "jpeg":
+        metadata.comments = [comment.encode() for comment in comments]
+    elif comments and not has_comment(metadata.exif):
+        detail[USER_COMMENT] = comment_entry("\n".join(comments), layout)
+    elif comments:
+        homeless.append("its comment")
+    metadata.exif = with_entries(metadata.exif, first, detail)
+    return homeless + ([f"its text{'s' * (len(keywords) > 1)} {_listed(keywords)}"] if keywords else [])
+
+
+def _place_in_webp(metadata: Metadata) -> list[str]:
+    """Put the resolution into EXIF; returned is what WebP has no place for."""
+    tree, layout = tree_of(metadata.exif)
+    if metadata.resolution and metadata.resolution.unit != "none" and X_RESOLUTION not in tree.entries:
+        metadata.exif = with_entries(metadata.exif, entries_of_resolution(metadata.resolution, layout), {})
+    names = [("its IPTC", metadata.iptc), ("its Photoshop resources", metadata.resources)]
+    return [name for name, content in names if content]
+
+
+def _nothing_but_pixels(original: SourceMetadata, metadata: Metadata) -> list[str]:
+    """Everything that BMP has no place for."""
+    names = {
+        "its profile": metadata.profile,
+        "its EXIF": metadata.exif,
+        "its XMP": metadata.xmp,
+        "its IPTC": metadata.iptc,
+        "its Photoshop resources": original.resources,
+        "its texts": original.comments or original.texts,
     }
-    # JPEG and TIFF wrap IPTC differently, and the others have none.
-    iptc = bytes(image.get("iptc-data")) if "iptc-data" in names and format == source.format else b""
-    if source.format == "tiff":
-        with source.path.open("rb") as file:
-            exif = exif_of_tiff(file, source.page)
-    else:
-        exif = bytes(image.get("exif-data")) if "exif-data" in names else b""
-    x, y = _resolution(image, source.format)
-    unit = str(image.get("resolution-unit")) if "resolution-unit" in names else "in"
-    return Metadata(blobs, texts | {"resolution-unit": unit}, without_thumbnail(exif), iptc, x, y)
+    return [name for name, content in names.items() if content]
 
 
-def _resolution(image: pyvips.Image, format: SourceFormat) -> tuple[float, float]:
-    """The horizontal and the vertical resolution, in pixels per millimetre."""
-    names = set(image.get_fields())
-    words = {name: str(image.get(f"exif-ifd0-{name}")) for name in _RESOLUTION if f"exif-ifd0-{name}" in names}
-    unit = words.get("ResolutionUnit", "")[:1]
-    x, y = image.xres, image.yres
-    if format == "webp" and len(words) == 3 and unit in _MILLIMETRES:  # libvips ignores EXIF's resolution in WebP
-        with suppress(ValueError, ZeroDivisionError):
-            x, y = (float(Fraction(words[name].split()[0])) / _MILLIMETRES[unit] for name in _RESOLUTION[:2])
-    # Without a unit, the two numbers give only the shape of pixels: in JPEG, in TIFF, and in EXIF of unit 1, "none".
-    shape_only = unit == "1" or (format in ("jpeg", "tiff") and "resolution-unit" not in names)
-    if shape_only or (x == y == 1 and "resolution-unit" not in names) or min(x, y) <= 0:
-        # EXIF 2.3 on resolution: "When the image resolution is unknown, 72 [dpi] shall be designated."
-        # libvips would say one pixel per millimetre.
-        x = y = 72 / 25.4
-    return x, y
+def _listed(names: list[str]) -> str:
+    """Names in one line; of many the first four, and the number of the others."""
+    *some, last = names if len(names) <= 5 else [*names[:4], f"{len(names) - 4} more"]
+    return f"{', '.join(some)} and {last}" if some else last

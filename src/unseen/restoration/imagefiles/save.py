@@ -27,13 +27,13 @@ def save(
     scale: int = 1,
     quality: int = 95,
     keep_times: bool = False,
-) -> None:
+) -> list[str]:
     """Write a restored picture strip by strip, as the strips come. A file at `path` is replaced once all is written.
 
     Values are clipped to [0, 1] and rounded to the depth of the input, or to the deepest that the format has. A gray
     output is the mean of the three channels, since these are equally good estimates of one value. Alpha is the input's,
-    enlarged bilinearly by `scale`. Profile, EXIF (orientation 1, no thumbnail), XMP (orientation 1), IPTC and
-    resolution are the input's, too.
+    enlarged bilinearly by `scale`. What the file holds beside its pixels is the input's, too, as far as it is true of
+    the output and the format has a place for it (docs/files.md).
 
     Args:
         source: the input.
@@ -43,6 +43,9 @@ def save(
         scale: factor by which the output is larger than the input.
         quality: quality of JPEG, and of WebP unless the input is lossless; 1 to 100.
         keep_times: whether the output gets the file times of the input.
+
+    Returns:
+        What the input has and the output has not, each in a short sentence.
 
     Raises:
         UserError: the file cannot be written, the format cannot hold the picture, or a value is not finite.
@@ -54,13 +57,14 @@ def save(
     bands = (1 if source.gray else 3) + source.alpha
     layout = PixelLayout(source.width * scale, source.height * scale, bands, depth)
     rows = _file_rows(source, strips, layout, scale)
-    metadata = metadata_for(source, format)
+    metadata = metadata_for(source, format, scale)
     with replacing(path) as temporary, temporary.open("w+b") as file:
         encode(file, format, rows, layout, metadata, quality=quality, lossless=source.lossless)
         if keep_times:
             file.flush()
             times = source.path.stat()
             os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return metadata.remarks
 
 
 def _require_holdable(source: ImageFile, path: Path, format: FileFormat, scale: int) -> None:

@@ -1,0 +1,188 @@
+"""The segments of a JPEG beside its pixels (ITU-T T.81, 1992; JFIF 1.02; Adobe, XMP Specification Part 3, 2020)."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import BinaryIO
+
+from .exif import MARK
+from .resolution import Resolution, Unit
+from .splice import splice
+from .xmp import CONTAINER_GONE, HDR_GONE, MOST_BYTES, reference_to_extension
+
+XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
+"""What begins XMP in JPEG, before the packet."""
+_EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+_PHOTOSHOP = b"Photoshop 3.0\0"
+_PROFILE = b"ICC_PROFILE\0"
+_GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
+_LARGEST = 65533
+"""Bytes that a segment holds beside its length."""
+_MOST_BYTES = 2**26
+"""Bytes of all segments together above which the rest is not read."""
+_UNITS: dict[int, Unit] = {0: "none", 1: "inch", 2: "centimetre"}
+_APP0, _APP1, _APP2, _APP13, _COMMENT, _SCAN, _END = 0xE0, 0xE1, 0xE2, 0xED, 0xFE, 0xDA, 0xD9
+_SILENT = (b"JFIF\0", b"JFXX\0", b"Adobe", _PROFILE, b"Ducky")
+"""How segments begin that tell of the old encoding alone, or that are kept in another way."""
+
+
+@dataclass
+class JpegSegments:
+    """What a JPEG holds beside its pixels, up to its first scan.
+
+    Attributes:
+        exif: EXIF with its mark; empty if there is none.
+        xmp: the packet of XMP.
+        extended_xmp: the parts of extended XMP that are complete, by their digests.
+        photoshop: Photoshop's image resources.
+        comments: the comments.
+        resolution: the resolution that JFIF states.
+        remarks: remarks on what no output holds.
+    """
+
+    exif: bytes = b""
+    xmp: bytes = b""
+    extended_xmp: dict[str, bytes] = field(default_factory=dict)
+    photoshop: bytes = b""
+    comments: list[bytes] = field(default_factory=list)
+    resolution: Resolution | None = None
+    remarks: list[str] = field(default_factory=list)
+
+
+def read_segments(file: BinaryIO) -> JpegSegments:
+    """Read the segments of a JPEG before its first scan; those that come after a broken one are not read."""
+    result, parts, others = JpegSegments(), _ExtendedParts(), dict[str, None]()
+    for marker, data in _walk(file):
+        if marker == _COMMENT:
+            result.comments.append(data)
+        elif marker == _APP0 and data.startswith(b"JFIF\0") and len(data) >= 12:
+            unit, x, y = struct.unpack_from(">BHH", data, 7)
+            if x and y and unit in _UNITS and (unit or x != y):  # else nothing is stated
+                result.resolution = Resolution(Fraction(x), Fraction(y), _UNITS[unit])
+        elif marker == _APP1 and data.startswith(MARK):
+            result.exif = result.exif or data
+        elif marker == _APP1 and data.startswith(XMP_MARK):
+            result.xmp = result.xmp or data.removeprefix(XMP_MARK)
+        elif marker == _APP1 and data.startswith(_EXTENDED_XMP):
+            parts.add(data.removeprefix(_EXTENDED_XMP))
+        elif marker == _APP13 and data.startswith(_PHOTOSHOP):
+            result.photoshop += data.removeprefix(_PHOTOSHOP)
+        elif marker == _APP2 and data.startswith(b"MPF\0"):
+            others[CONTAINER_GONE] = None
+        elif marker == _APP2 and data.startswith(_GAIN_MAP):
+            others[HDR_GONE] = None
+        elif _APP0 <= marker <= _APP0 + 15 and not data.startswith(_SILENT):
+            others[f"segment APP{marker - _APP0} of its JPEG is left out"] = None
+    result.extended_xmp = parts.complete()
+    result.remarks = list(others)
+    return result
+
+
+def add_to_jpeg(
+    file: BinaryIO,
+    *,
+    profile: bytes,
+    exif: bytes,
+    xmp: bytes,
+    photoshop: bytes,
+    comments: list[bytes],
+    resolution: Resolution | None,
+) -> None:
+    """Add segments to a JPEG that has none beside those of its pixels.
+
+    Args:
+        file: the JPEG, open for reading and writing.
+        profile: an ICC profile, or empty.
+        exif: EXIF without its mark, or empty; see `fits_jpeg`.
+        xmp: a packet of any length, or empty.
+        photoshop: Photoshop's image resources, or empty.
+        comments: comments; what is too long for a segment goes on in another.
+        resolution: the resolution; None for square pixels of unknown size.
+    """
+    jfif = (resolution or Resolution(Fraction(1), Fraction(1), "none")).per("inch", "centimetre")
+    unit = next(number for number, unit in _UNITS.items() if unit == jfif.unit)
+    x, y = (min(max(round(value), 1), 65535) for value in (jfif.x, jfif.y))
+    segments = [(_APP0, b"JFIF\0" + struct.pack(">HBHHBB", 0x0102, unit, x, y, 0, 0))]
+    if exif:
+        segments.append((_APP1, MARK + exif))
+    segments += [(_APP1, segment) for segment in _xmp_segments(xmp)]
+    pieces = _pieces(profile, _LARGEST - len(_PROFILE) - 2)
+    segments += [(_APP2, _PROFILE + bytes([i + 1, len(pieces)]) + piece) for i, piece in enumerate(pieces)]
+    segments += [(_APP13, _PHOTOSHOP + piece) for piece in _pieces(photoshop, _LARGEST - len(_PHOTOSHOP))]
+    segments += [(_COMMENT, piece) for comment in comments for piece in _pieces(comment, _LARGEST)]
+    splice(file, 2, 2, b"".join(struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data for marker, data in segments))
+
+
+def fits_jpeg(exif: bytes) -> bool:
+    """Whether EXIF fits into the one segment that a JPEG has for it."""
+    return len(MARK) + len(exif) <= _LARGEST
+
+
+def _walk(file: BinaryIO) -> list[tuple[int, bytes]]:
+    """The segments up to the first scan, each as its marker and its data."""
+    segments: list[tuple[int, bytes]] = []
+    file.seek(2)
+    while file.tell() < _MOST_BYTES:
+        byte = file.read(1)
+        marker = file.read(1)
+        while marker == b"\xff":  # fill bytes
+            marker = file.read(1)
+        if byte != b"\xff" or not marker or marker[0] in (_SCAN, _END):
+            break
+        if marker[0] == 1 or 0xD0 <= marker[0] <= 0xD7:  # markers without a segment
+            continue
+        head = file.read(2)
+        length = int.from_bytes(head, "big") - 2
+        data = file.read(max(length, 0))
+        if len(head) < 2 or length < 0 or len(data) < length:
+            break
+        if marker[0] >= _APP0:
+            segments.append((marker[0], data))
+    return segments
+
+
+class _ExtendedParts:
+    """The parts of extended XMP, which may come in any order."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, dict[int, bytes]] = {}
+        self.sizes: dict[str, int] = {}
+
+    def add(self, data: bytes) -> None:
+        """Add a part: digest, length of the whole, offset, content."""
+        if len(data) >= 40:
+            digest = data[:32].decode("latin-1")
+            size, offset = struct.unpack_from(">II", data, 32)
+            self.sizes[digest] = size
+            self.parts.setdefault(digest, {})[offset] = data[40:]
+
+    def complete(self) -> dict[str, bytes]:
+        """The wholes of which no part is missing, by digest."""
+        wholes = {}
+        for digest, parts in self.parts.items():
+            at = 0
+            for offset in sorted(parts):
+                at = at + len(parts[offset]) if offset == at else MOST_BYTES + 1
+            if at == self.sizes[digest] <= MOST_BYTES:
+                wholes[digest] = b"".join(parts[offset] for offset in sorted(parts))
+        return wholes
+
+
+def _xmp_segments(xmp: bytes) -> list[bytes]:
+    """The contents of the segments for a packet: one, or if it is too large one that refers to extended parts."""
+    if not xmp:
+        return []
+    if len(XMP_MARK) + len(xmp) <= _LARGEST:
+        return [XMP_MARK + xmp]
+    digest = hashlib.md5(xmp, usedforsecurity=False).hexdigest().upper()
+    size = 65400 - len(_EXTENDED_XMP) - 40  # somewhat below the limit, as the specification advises
+    head = _EXTENDED_XMP + digest.encode()
+    parts = [head + struct.pack(">II", len(xmp), i * size) + part for i, part in enumerate(_pieces(xmp, size))]
+    return [XMP_MARK + reference_to_extension(digest), *parts]
+
+
+def _pieces(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
