@@ -22,7 +22,7 @@ from .guarded_model import Change, MonitoredModel, with_clear_errors
 from .imagefiles.decode import FileFormat
 from .imagefiles.image_file import ImageFile, open_image
 from .imagefiles.save import save
-from .report import DiskUnusable, RestoredFile, RestoreReport
+from .report import DiskUnusable, PhotoWarning, RestoredFile, RestoreReport
 from .self_check import SelfCheck, self_check, with_change
 from .tiles import Tiling, count_tiles, restore_tiled, restored_strips, tiling_effect
 
@@ -210,8 +210,8 @@ def restore_together(file_tasks: Sequence[FileTask], options: RestoreOptions, re
     for i, image in enumerate(restored):
         file_task, _ = images[i]
         with report.collecting_failures([file_task.name]):
-            write_output(file_task, [image], options)
-            report.restored.append(record_of(file_task, checks[i], monitored.changes[i]))
+            remarks = write_output(file_task, [image], options)
+            report.restored.append(record_of(file_task, checks[i], monitored.changes[i], remarks))
 
 
 def restore_by_tiles(
@@ -236,12 +236,12 @@ def restore_by_tiles(
         strips = restored_strips(
             monitored.model, source.reader(), source.height, source.width, options.tiling, tile_done
         )
-        write_output(file_task, strips, options)
-        report.restored.append(record_of(file_task, check, monitored.changes[0]))
+        remarks = write_output(file_task, strips, options)
+        report.restored.append(record_of(file_task, check, monitored.changes[0], remarks))
 
 
-def record_of(file_task: FileTask, check: SelfCheck, change: Change) -> RestoredFile:
-    """The record of a restored picture, from the judgement before and the change after."""
+def record_of(file_task: FileTask, check: SelfCheck, change: Change, remarks: Sequence[str]) -> RestoredFile:
+    """The record of a restored picture, from the judgement before, the change after, and remarks on its file."""
     source, judged = file_task.source, with_change(check, change)
     return RestoredFile(
         file_task.name,
@@ -251,11 +251,11 @@ def record_of(file_task: FileTask, check: SelfCheck, change: Change) -> Restored
         judged.noise_level,
         judged.kept,
         255 * change.mean,
-        judged.warnings,
+        (*judged.warnings, *map(PhotoWarning, remarks)),
     )
 
 
-def write_output(file_task: FileTask, strips: Iterable[Image], options: RestoreOptions) -> None:
-    """Write the output of a task, strip by strip."""
-    scale = options.model.receptive_field.scale
-    save(file_task.source, file_task.target, strips, format=options.format, scale=scale, keep_times=options.keep_times)
+def write_output(file_task: FileTask, strips: Iterable[Image], options: RestoreOptions) -> list[str]:
+    """Write the output of a task, strip by strip; returned is what the input has and the output has not."""
+    scale, times = options.model.receptive_field.scale, options.keep_times
+    return save(file_task.source, file_task.target, strips, format=options.format, scale=scale, keep_times=times)

@@ -100,7 +100,7 @@ def restore_to_file(
     format: FileFormat = "tiff" if source.depth == "float32" else "png"
     file = Path(tempfile.mkdtemp(dir=folder)) / f"{path.stem}-restored.{format}"
     strips = restored_strips(model, read, source.height, source.width, tiling, advance)
-    save(source, file, copied(strips, after), format=format, scale=model.receptive_field.scale)
+    remarks = save(source, file, copied(strips, after), format=format, scale=model.receptive_field.scale)
     first, second = np.concatenate(before), np.concatenate(after)
     first = first.repeat(model.receptive_field.scale, axis=0).repeat(model.receptive_field.scale, axis=1)
     return RestoredPhoto(
@@ -108,7 +108,7 @@ def restore_to_file(
         (shrunk_for_preview(first), shrunk_for_preview(second)),
         (central_crop(first, MIDDLE_SIDE), central_crop(second, MIDDLE_SIDE)),
         describe_input(source),
-        tuple(notes_on(model, source, np.array_equal(first, second))),
+        (*notes_on(model, source, np.array_equal(first, second)), *remarks),
     )
 
 
