@@ -34,7 +34,7 @@ def lab(profile: bytes, colours: NDArray[np.uint8]) -> NDArray[np.float64]:
         source, ImageCms.createProfile("LAB"), mode, "LAB", ImageCms.Intent.RELATIVE_COLORIMETRIC
     )
     image = Image.fromarray(colours[None])
-    values = np.asarray(ImageCms.applyTransform(image, to_lab)).astype(np.float64)[0]  # type: ignore[arg-type]
+    values = np.asarray(ImageCms.applyTransform(image, to_lab)).astype(np.float64)[0]
     signed = np.where(values[:, 1:] > 127, values[:, 1:] - 256, values[:, 1:])
     return np.concatenate([values[:, :1] * 100 / 255, signed], axis=1)
 
@@ -185,3 +185,16 @@ def test_no_bytes_of_a_profile_stop_the_search_for_hdr() -> None:
     for end in range(len(profile)):
         is_hdr_profile(profile[:end])
     assert not is_hdr_profile(profile[:128] + b"\xff" * 40)
+
+
+@pytest.mark.parametrize(("primaries", "transfer"), [(12, 13), (1, 13), (12, 1), (9, 8)])
+def test_the_colours_of_avif_are_stated_in_the_output(primaries: int, transfer: int, tmp_path: Path) -> None:
+    PHOTO.save(tmp_path / "in.avif", icc_profile=b"")
+    content = (tmp_path / "in.avif").read_bytes()
+    at = content.index(b"colrnclx") + 8
+    stated = struct.pack(">HH", primaries, transfer)
+    (tmp_path / "in.avif").write_bytes(content[:at] + stated + content[at + 4 :])
+    assert copied(tmp_path / "in.avif", tmp_path / "out.png") == []
+    curve = 13 if transfer == 1 else transfer
+    expected = [] if primaries == 1 else [(b"cICP", bytes([primaries, curve, 0, 1]))]
+    assert [chunk for chunk in chunks_of(tmp_path / "out.png") if chunk[0] != b"eXIf"] == expected

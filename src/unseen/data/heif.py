@@ -67,10 +67,15 @@ def open_heif(path: Path, access: Literal["sequential", "random"] = "sequential"
 
 def is_hdr(path: Path) -> bool:
     """Whether an AVIF or HEIC file says that its values follow a curve for HDR, PQ or HLG (ITU-T H.273: 16, 18)."""
+    return colour_codes(path)[1] in (16, 18)
+
+
+def colour_codes(path: Path) -> tuple[int, int]:
+    """The numbers of primaries and of transfer (ITU-T H.273) that an AVIF or HEIC file states; 2, unknown, for none."""
     with path.open("rb") as file:
         boxes = file.read(2**16)
-    _, mark, colours = boxes.partition(b"colrnclx")
-    return bool(mark) and int.from_bytes(colours[2:4], "big") in (16, 18)
+    _, _, colours = boxes.partition(b"colrnclx")
+    return (colours[0] << 8 | colours[1], colours[2] << 8 | colours[3]) if len(colours) >= 4 else (2, 2)
 
 
 def read_heif(path: Path) -> Image.Image:

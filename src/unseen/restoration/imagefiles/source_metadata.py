@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import BinaryIO
 
-from .decode import FileFormat, open_header, orientation_of, to_gray_or_rgb
+from ...data import heif
+from .decode import SourceFormat, open_header, orientation_of, to_gray_or_rgb
 from .exif import MARK, tree_of
 from .geotiff import GEO_TAGS
 from .ifd import BrokenStructure, Layout, Tree
@@ -90,6 +91,8 @@ def read_metadata(source: ImageFile) -> SourceMetadata:
                     metadata.resolution = Resolution(per_metre[0], per_metre[1], "metre")
             case _:
                 metadata.exif, metadata.xmp = exif, xmp
+    if source.format == "heif" and not profile:
+        metadata.colours = _colours_of_heif(*heif.colour_codes(source.path))
     _read_resolution_of_exif(metadata, source.format)
     return metadata
 
@@ -157,6 +160,17 @@ def _read_tiff(metadata: SourceMetadata, file: BinaryIO, page: int) -> None:
         metadata.remarks.append(f"tags of its TIFF that only its maker knows are left out: {', '.join(others[:5])}")
 
 
+def _colours_of_heif(primaries: int, transfer: int) -> list[Chunk]:
+    """The colours that AVIF or HEIC states in numbers, as a PNG would; none for those of sRGB, and for unknown ones.
+
+    Video's curve is shown as sRGB's by most programs, and is taken for it.
+    """
+    ordinary = transfer in (1, 2, 6, 13, 14, 15)
+    if primaries in (1, 2) and ordinary:
+        return []
+    return [Chunk(b"cICP", bytes([primaries & 255, 13 if ordinary else transfer & 255, 0, 1]))]
+
+
 def _read_photoshop(metadata: SourceMetadata, data: bytes) -> None:
     resources, iptc, whole = read_resources(data)
     metadata.resources += resources
@@ -165,7 +179,7 @@ def _read_photoshop(metadata: SourceMetadata, data: bytes) -> None:
         metadata.remarks.append("some of its Photoshop resources are broken, and left out")
 
 
-def _read_resolution_of_exif(metadata: SourceMetadata, format: FileFormat) -> None:
+def _read_resolution_of_exif(metadata: SourceMetadata, format: SourceFormat) -> None:
     """Take the resolution from EXIF where the format has no better place, and where that place states only a shape."""
     if format == "tiff" or not metadata.exif:
         return
