@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,7 +158,7 @@ def studio(config: StudioConfig, flags: Namespace) -> ExitCode:
     config = config.resolved()
     torch.set_num_threads(config.threads)
     serve({name: load_model(name, config.device) for name in config.models}, config.port, not flags.no_browser)
-    return ExitCode.DONE
+    os._exit(ExitCode.DONE)  # else Python would wait for networks at work, and clear away all modules for seconds
 
 
 @dataclass(frozen=True, kw_only=True)

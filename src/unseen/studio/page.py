@@ -19,8 +19,6 @@ from .specimen import CURVE_SIDE, MAX_MEGAPIXELS, example_specimen
 PAGE_TITLE = "unseen studio"
 FIRST_NETWORK = "denoiser"
 """The network that is chosen at first, if it is on the page."""
-CACHE_LIFETIME = (60, 3600)
-"""Seconds between deletions of old files, and the age in seconds from which a file is old."""
 INTRODUCTION = (
     "A network that cleans photographs has learnt the damage that it was shown. Turn the damage up, from strengths it "
     'has <em class="seen">seen</em> in training to ones it has <em class="unseen">not seen</em>, and watch what is '
@@ -36,6 +34,17 @@ ABOUT_REPAIR = (
     "when the program ends. In a terminal, <code>unseen restore</code> does whole folders of any size, and keeps "
     "formats and metadata."
 )
+
+
+class Page(gr.Blocks):
+    """A page of gradio that shows an error instead of printing a traceback where a request does not fit its fields."""
+
+    async def preprocess_data(self, *arguments: Any, **named: Any) -> Any:
+        """Convert the inputs of an action as gradio does. Raises gr.Error, as the page itself sends only what fits."""
+        try:
+            return await super().preprocess_data(*arguments, **named)
+        except Exception as error:
+            raise gr.Error("This page did not ask for that.", print_exception=False) from error
 
 
 def build_page(
@@ -54,7 +63,7 @@ def build_page(
         for name, model in models.items()
         if model.receptive_field.scale == 1
     ]
-    page = gr.Blocks(title=PAGE_TITLE, analytics_enabled=False, delete_cache=CACHE_LIFETIME)
+    page = Page(title=PAGE_TITLE, analytics_enabled=False)
     with page:
         gr.HTML(f"<h1>{PAGE_TITLE}</h1>")
         with gr.Tab("Seen to unseen"):

@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import os
 import socket
-import tempfile
 import threading
 import webbrowser
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from ..core.errors import UserError
 from ..core.interruption import interruptible
 from ..core.terminal import show
 from ..models.loading import Model
 from ..restoration.tiles import Tiling, tiling_for
-
-AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
-"""A web application by the ASGI specification."""
+from .folder import delete_old_files, private_folder
+from .gate import MAX_UPLOAD, AsgiApp, Gate
 
 HOST = "127.0.0.1"
 FIRST_PORT, PORTS, LAST_PORT = 7860, 100, 65535
-MAX_UPLOAD = 200 * 2**20
-"""The largest number of bytes of an upload."""
 TILE_SIDE = 256
 """Side of a tile in pixels."""
-SHUTDOWN_TIMEOUT = 1
-"""Seconds that the browser's connections may take to end."""
+SHUTDOWN_TIMEOUT, ENDING_TIMEOUT = 1, 1.2
+"""Seconds that the browser's connections may take to end, and the whole server."""
+MAX_VISITORS = 50
+"""The number of visitors whose photographs are kept in memory; the one who came first is forgotten for the next."""
 FONTS = ("Segoe UI", "Helvetica Neue", "Arial", "sans-serif")
 """Fonts of the visitor's computer, so that none is fetched."""
 GRADIO_MISSING = "studio: needs gradio; pip install 'unseen[studio]'"
@@ -47,7 +43,9 @@ def serve(
     open_browser: bool = True,
     tiling_of: Callable[[Model], Tiling] = in_small_tiles,
 ) -> None:
-    """Serve the page until Ctrl-C or SIGTERM; then delete uploads and results, and return.
+    """Serve the page until Ctrl-C or SIGTERM; then delete uploads and results, and return within two seconds.
+
+    A network that is still at work then ends at its next tile; its thread keeps the process alive until then.
 
     Args:
         models: the models by the names to show, at least one.
@@ -58,10 +56,7 @@ def serve(
     Raises:
         UserError: gradio is missing, or the port is taken or out of range.
     """
-    stop = threading.Event()
-    # The server raises its signal once more when it has ended: `interruptible` handles this second one.
-    with listening(port) as listener, private_folder() as folder, interruptible():
-        app = application(models, tiling_of, folder, stop)
+    with listening(port) as listener, interruptible() as stop, private_folder() as folder:
         url = f"http://{HOST}:{listener.getsockname()[1]}"
 
         def ready() -> None:
@@ -69,7 +64,38 @@ def serve(
             if open_browser:
                 threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # a text browser would block
 
-        run(app, listener, stop, ready)
+        threading.Thread(target=delete_old_files, args=(folder, stop), daemon=True).start()
+
+        def work() -> None:
+            run(application(models, tiling_of, folder, stop), listener, ready, stop)
+
+        try:
+            in_background(work, stop)
+        finally:
+            stop.set()
+
+
+def in_background(work: Callable[[], None], stop: threading.Event) -> None:
+    """Run a function in a thread, so that a signal is obeyed whatever runs; return soon after `stop` is set.
+
+    Raises:
+        Exception: the exception of `work`.
+    """
+    errors: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            work()
+        except BaseException as error:  # raised again below
+            errors.append(error)
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    while thread.is_alive() and not stop.wait(0.1):
+        pass
+    thread.join(ENDING_TIMEOUT if stop.is_set() else None)
+    if errors and not stop.is_set():
+        raise errors[0]
 
 
 @contextmanager
@@ -102,21 +128,6 @@ def listening(port: int) -> Iterator[socket.socket]:
     raise UserError(f"port: {HOST}, {which}: {reason.strerror}; give another --port") from reason
 
 
-@contextmanager
-def private_folder() -> Iterator[Path]:
-    """Yield a temporary folder that only this user can open, for all temporary files, and delete it afterwards."""
-    before = {name: os.environ.get(name) for name in ("GRADIO_TEMP_DIR", "TMPDIR")}
-    with tempfile.TemporaryDirectory(prefix="unseen-studio-", ignore_cleanup_errors=True) as folder:
-        os.environ.update(dict.fromkeys(before, folder))
-        try:
-            yield Path(folder)
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name)
-                if value is not None:
-                    os.environ[name] = value
-
-
 def application(
     models: Mapping[str, Model], tiling_of: Callable[[Model], Tiling], folder: Path, stop: threading.Event
 ) -> AsgiApp:
@@ -132,9 +143,11 @@ def application(
     results = folder / "results"
     results.mkdir()
     fonts = [gr.themes.Font(name) for name in FONTS]
+    page = build_page(models, tiling_of, results, stop)
+    page.state_session_capacity = MAX_VISITORS
     app = gr.mount_gradio_app(
         FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
-        build_page(models, tiling_of, results, stop),
+        page,
         path="/",
         server_name=HOST,
         footer_links=[],
@@ -147,48 +160,17 @@ def application(
         theme=gr.themes.Default(primary_hue="blue", font=fonts, font_mono=fonts),
         css=resources.files(__package__).joinpath("style.css").read_text("utf-8"),
     )
-    return LocalOnly(app)
+    return Gate(app, folder, results)
 
 
-class LocalOnly:
-    """A web application that answers only requests from this machine's own pages.
-
-    A foreign page that is open in the browser can send requests to 127.0.0.1, and can read the answers if the page's
-    host name resolves to 127.0.0.1 (DNS rebinding): such requests carry another host, or another origin.
-    """
-
-    def __init__(self, app: AsgiApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request, by the ASGI specification."""
-        if scope["type"] == "http" and not is_local_request(dict(scope["headers"]), scope["server"][1]):
-            await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
-            await send({"type": "http.response.body", "body": b"for pages of this machine only\n"})
-        elif scope["type"] != "websocket":  # the page needs none
-            await self.app(scope, receive, send)
-
-
-def is_local_request(headers: Mapping[bytes, bytes], port: int) -> bool:
-    """Whether a request is for one of this machine's names, and from no other page than ours.
-
-    Args:
-        headers: headers of the request, names in lower case.
-        port: port of the server.
-    """
-    host, origin = headers.get(b"host", b""), headers.get(b"origin")
-    own = [f"{name}:{port}".encode() for name in (HOST, "localhost")]
-    return host in own and origin in (None, b"http://" + host)
-
-
-def run(app: AsgiApp, listener: socket.socket, stop: threading.Event, ready: Callable[[], None]) -> None:
-    """Serve until a signal, which sets `stop`; raise the signal again when everything has ended.
+def run(app: AsgiApp, listener: socket.socket, ready: Callable[[], None], stop: threading.Event) -> None:
+    """Serve until `stop` is set.
 
     Args:
         app: the page.
         listener: the socket to serve on.
-        stop: event that the signal sets.
         ready: function called once the page can be visited.
+        stop: event that ends the server.
     """
     import uvicorn
 
@@ -198,10 +180,9 @@ def run(app: AsgiApp, listener: socket.socket, stop: threading.Event, ready: Cal
             await super().startup(sockets)
             ready()
 
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            """Set `stop`, so that all work ends, then exit as usual."""
-            stop.set()
-            super().handle_exit(sig, frame)
+        async def on_tick(self, counter: int) -> bool:
+            """Whether the server is to end; asked ten times a second."""
+            return await super().on_tick(counter) or stop.is_set()
 
     config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=SHUTDOWN_TIMEOUT)
     Server(config).run(sockets=[listener])
