@@ -27,7 +27,10 @@ from support.commandline import (
 
 from unseen import __version__
 from unseen.cli.listing import Kind
-from unseen.cli.main import COMMANDS, main, spelling
+from unseen.cli.main import COMMANDS, main, parse, spelling
+from unseen.cli.options import REQUIRED
+from unseen.core.outputs import names_a_file
+from unseen.core.wording import did_you_mean
 from unseen.core.yaml12 import dump
 from unseen.distortions import DISTORTIONS
 from unseen.methods import METHODS
@@ -328,3 +331,92 @@ def test_the_embedded_photographs_train(unseen: CommandLine, tmp_path: Path) -> 
         "train.log",
     }
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("command", [name for name, command in COMMANDS.items() if name != "train"])
+def test_under_torchrun_all_but_train_is_refused_at_once_by_one_voice(
+    command: str, unseen: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    required = [argument for argument in COMMANDS[command].arguments if argument.default is REQUIRED]
+    words = [command, *("methods" if argument.key == "kind" else "word" for argument in required)]
+    monkeypatch.setenv("RANK", "0")
+    assert unseen.refusal(*words) == f"{command}: is for one process; torchrun shares the work of `unseen train` alone"
+    monkeypatch.setenv("RANK", "1")
+    assert unseen(*words, code=2).err == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("restore a.png b.png -o out.png", "out: out.png is the name of one file; several photographs need a folder"),
+        ("restore photos -o out.jpg", "out: out.jpg is the name of one file; several photographs need a folder"),
+        ("restore a.png -o out.jp2", "out: out.jp2: no .jp2 can be written; give .png, .jpg, .tif, .webp, .bmp"),
+        ("restore a.png -o out.heic", "out: out.heic: no .heic can be written"),
+        ("restore a.png -o out.xyz", "out: out.xyz: no .xyz can be written"),
+        ("restore a.png b.png -o out.jp2", "out: out.jp2 is the name of one file"),
+        (
+            "degrade photos --distortion jpeg:40 -o out.png",
+            "out: out.png is the name of a file, and a folder for copies",
+        ),
+        ("evaluate run -o report.html", "out: report.html is the name of a file"),
+        ("compare -o results.jsonl", "out: results.jsonl is the name of a file"),
+        ("demo -o report.html", "out: report.html is the name of a file"),
+        ("train -o checkpoint.safetensors", "out: checkpoint.safetensors is the name of a file"),
+        ("export denoiser photos", "file: photos: is no name of an ONNX file, such as photos.onnx"),
+        ("export denoiser net.pth", "file: net.pth: is no name of an ONNX file, such as net.onnx"),
+    ],
+)
+def test_a_file_is_no_folder_and_a_folder_no_file(
+    words: str, line: str, unseen: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photographs(tmp_path / "photos", "a.png")
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes((tmp_path / "photos" / "a.png").read_bytes())
+    before = sorted(tmp_path.iterdir())
+    assert unseen.refusal(*words.split()).startswith(line)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["runs/lr-0.001", "v1.2", "holiday.2024", "clean", "out.png/"])
+def test_a_folder_may_be_called_like_that(name: str) -> None:
+    assert not names_a_file(name, any_suffix=True)
+
+
+def test_a_folder_that_is_there_may_have_any_name(unseen: CommandLine, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.png").mkdir()
+    unseen("degrade", photos, "--distortion", "gaussian_noise:9", "-o", tmp_path / "out.png")
+    unseen("degrade", photos, "--distortion", "gaussian_noise:9", "-o", f"{tmp_path / 'new.png'}/")
+    assert (tmp_path / "out.png" / "a.png").exists()
+    assert (tmp_path / "new.png" / "a.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "gap"),
+    [("", False), ("--gap", True), ("--gap true", True), ("--gap false", False), ("--gap=false", False)],
+)
+def test_a_truth_value_may_stand_alone(words: str, gap: bool) -> None:
+    for placed in (f"compare {words} --seeds 2", f"compare --seeds 2 {words}"):
+        assert parse(placed.split())[1].gap is gap
+    assert parse(["evaluate", "--card", "runs/mine", "--crop", "8"])[1].card is True
+
+
+@pytest.mark.parametrize("words", ["train", "compare", "demo", "evaluate run", "degrade p --distortion jpeg:40"])
+def test_seeds_are_not_negative(words: str, unseen: CommandLine) -> None:
+    assert unseen.refusal(*words.split(), "--seed", "-1", "--out", "x") == "seed: -1 is below 0"
+
+
+def test_hints_name_up_to_three_words_that_are_about_equally_near() -> None:
+    assert did_you_mean("sed", ["seed", "seeds", "lr"]) == " (did you mean 'seed'?)"
+    assert did_you_mean("dil_xx", ["dil_sf", "dil_ss", "dil_pf", "dil_ps", "erm"]).count("dil_") == 3
+    assert did_you_mean("dil_xf", ["dil_sf", "dil_ss", "dil_pf"]) == " (did you mean 'dil_sf' or 'dil_pf'?)"
+    assert did_you_mean("nothing", ["erm"]) == ""
+    assert did_you_mean("x" * 10**7, ["erm"]) == ""
+
+
+def test_too_little_memory_is_echoed_as_it_was_given(unseen: CommandLine, photos: Path, tmp_path: Path) -> None:
+    refusal = unseen.refusal("restore", photos, "-o", tmp_path / "out", "--memory", "1KiB", "--device", "cpu")
+    assert refusal.startswith("memory: 1KiB is too little")

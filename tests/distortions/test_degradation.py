@@ -182,7 +182,10 @@ def test_the_last_line_of_a_copy_that_was_replaced_counts(tree: Path, unseen: Co
         ("{photos} --out {photos}/new --distortion jpeg:30 --overwrite", "{photos}/new is among the photographs"),
         ("{photos}/a.png --out {photos} --distortion jpeg:30 --overwrite", "a.png is a photograph itself"),
         ("{photos}/a.png {photos} --out new --distortion jpeg:30", "photos/a.png and {photos}/a.png would both be"),
-        ("{photos} --out {photos}/a.png --distortion jpeg:30", "photos/a.png: cannot be written: Not a directory"),
+        (
+            "{photos} --out {photos}/a.png --distortion jpeg:30",
+            "photos/a.png is the name of a file, and a folder for copies is wanted",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(

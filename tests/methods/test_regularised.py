@@ -321,7 +321,7 @@ def test_no_batch_is_made_in_vain(name: str) -> None:
     ("method", "settings", "message"),
     [
         (SAM, {"rho": 0.0}, "not above zero"),
-        (SAM, {"rho": math.nan}, "not above zero"),
+        (SAM, {"rho": math.nan}, "not finite"),
         (SAM, {"rho": math.inf}, "not finite"),
         (EMA, {"decay": 1.0}, "decay"),
         (EMA, {"decay": -0.1}, "decay"),

@@ -8,10 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from annotated_types import Ge
+
 from ..core.atomic import remove_leftovers
 from ..core.config import Machine
 from ..core.errors import UserError
 from ..core.folder_lock import sole_use
+from ..core.outputs import require_folder_name
 from ..core.terminal import show, tell
 from ..core.trust import Names
 from .exit_codes import ExitCode
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 def degrade(config: DegradeConfig, flags: Namespace) -> ExitCode:
     """Make degraded copies, repeat them from their sidecar, or draw pictures of several degrees."""
     config.check(flags.grid)
+    require_folder_name(config.out, "grids" if flags.grid else "copies")
     with sole_use(Path(config.out), "unseen degrade"):
         return _degrade(config, flags)
 
@@ -83,7 +87,7 @@ class DegradeConfig(Machine):
     ] = field(default_factory=list)
     protocol: Annotated[str, "with --grid, in place of distortions: all that this protocol makes"] = ""
     replay: Annotated[str, "make the copies again that this degradation.jsonl describes"] = ""
-    seed: Annotated[int, "seed of what is drawn"] = 0
+    seed: Annotated[int, Ge(0), "seed of what is drawn"] = 0
     out: Annotated[str, "folder for the copies and degradation.jsonl, or for the grids"] = ""
 
     def check(self, grid: bool) -> None:

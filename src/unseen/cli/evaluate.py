@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import UserError
 from ..core.folder_lock import WAIT, sole_use
+from ..core.outputs import require_folder_name
 from ..core.terminal import show
 from ..core.units import Budget
 from ..evaluation.config import EvaluateConfig
@@ -37,6 +38,7 @@ UNFINISHED = "The training was interrupted: {spent:g} of {amount:g} gradient eva
 
 def evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     """Test a checkpoint on photographs."""
+    require_folder_name(config.out, "the report and its numbers")
     out, run = Path(config.out), Path(flags.checkpoint)
     run = run if run.is_dir() else run.parent
     # The card would else be written into a checkpoint that a training has replaced.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentError, Namespace
 from collections.abc import Sequence
@@ -98,6 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_streams()
     try:
         command, config, flags = parse(sys.argv[1:] if arguments is None else arguments)
+        if os.environ.get("WORLD_SIZE", "1") != "1" and not command.processes:
+            if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+                tell(f"unseen: {command.name}: is for one process; torchrun shares the work of `unseen train` alone")
+            return ExitCode.REFUSED
         if flags.trusted:  # a user's own code is found where the command is given, but no other module is
             sys.path.append("")
         with trusting(*flags.trusted):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from argparse import SUPPRESS, ArgumentError, Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
@@ -23,6 +23,9 @@ from .exit_codes import ExitCode
 
 OVERWRITE = {"overwrite": "replace what the output folder holds"}
 """The switch of every command that refuses to replace files."""
+
+TRUTHS = ("true", "false", "yes", "no", "on", "off")
+"""Truth values as YAML writes them, in small letters."""
 
 REQUIRED = object()
 """The default of an argument that must be given."""
@@ -73,6 +76,7 @@ class Command:
         config: the configuration whose fields are the options.
         arguments: words beside these options.
         switches: options without a value, each with its line in `--help`.
+        processes: whether several processes that torchrun started share the work.
     """
 
     name: str
@@ -81,6 +85,7 @@ class Command:
     config: type[Machine] | None = None
     arguments: Sequence[Argument] = ()
     switches: Mapping[str, str] = field(default_factory=dict)
+    processes: bool = False
 
     def parse(self, words: Sequence[str]) -> tuple[Any, Namespace]:
         """Read the words after the command.
@@ -95,6 +100,8 @@ class Command:
             SystemExit: after `--help`.
         """
         parser, parsed = self._parser(), Namespace()
+        words_follow = any(not argument.name.startswith("-") for argument in self.arguments)
+        words = with_truth(words, self._truth_options(), words_follow)
         try:
             _, rest = parser.parse_known_args(words, parsed)
         except ArgumentError as error:
@@ -120,6 +127,11 @@ class Command:
                     values |= read_file(self.config, Path(file))
         values |= given
         return self.config and self.config(**values), Namespace(**flags, explicit=set(values), trusted=trusted)
+
+    def _truth_options(self) -> set[str]:
+        """The options of truth values, which may stand without one."""
+        hints = annotations_of(self.config) if self.config else {}
+        return {f"--{name}" for name, annotation in hints.items() if bare_type(annotation) is bool}
 
     def _parser(self) -> Parser:
         """What argparse must know; values stay text, and a value that is left out is not among the parsed ones."""
@@ -172,6 +184,23 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise ArgumentError for a fault that belongs to no single argument."""
         raise ArgumentError(None, message)
+
+
+def with_truth(words: Sequence[str], options: Collection[str], words_follow: bool) -> list[str]:
+    """Put `true` behind each truth value that stands alone, so that `--gap` is `--gap true`.
+
+    Args:
+        words: the words of the command line.
+        options: the options that are truth values.
+        words_follow: whether the command takes words that are no options: then only a truth value belongs to the
+            option before it, else every word does, and is refused by its name.
+    """
+    complete = []
+    for i, word in enumerate(words):
+        after = words[i + 1] if i + 1 < len(words) else "--"
+        alone = after.startswith("--") or (words_follow and after.lower() not in TRUTHS)
+        complete.append(f"{word}=true" if word in options and alone else word)
+    return complete
 
 
 def unknown_word(word: str, parser: argparse.ArgumentParser) -> str:

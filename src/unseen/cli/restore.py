@@ -35,7 +35,7 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
     from ..restoration.tiles import tiling_for
 
     config.check()
-    planned = plan_restoration(flags.photo, Path(config.out), config.format)
+    planned = plan_restoration(flags.photo, config.out, config.format)
     require_writable(planned.folder)
     config = config.resolved()
     torch.set_num_threads(config.threads)
@@ -138,6 +138,8 @@ def export(config: None, flags: Namespace) -> ExitCode:
     from ..models.onnx_export import export_checkpoint, lines
 
     path = Path(flags.file)
+    if path.suffix.lower() != ".onnx" or path.is_dir():
+        raise UserError(f"file: {path}: is no name of an ONNX file, such as {path.with_suffix('.onnx')}")
     if path.exists() and not flags.overwrite:
         raise UserError(f"{path}: is there already; give --overwrite, or another name")
     require_writable(path.parent)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.folder_lock import sole_use
+from ..core.outputs import require_folder_name
 from ..core.terminal import show, tell
 from ..study.config import CompareConfig, DemoConfig
 from .exit_codes import ExitCode
@@ -23,6 +24,7 @@ def demo(config: DemoConfig, flags: Namespace) -> ExitCode:
     """Train and compare ERM, DIL_sf and the ceiling on embedded photographs."""
     from ..study.demo import NOTES, TITLE, study_config
 
+    require_folder_name(config.out, "the study")
     with sole_use(Path(config.out), "unseen demo"):
         return _compare(study_config(config), flags.overwrite, TITLE, NOTES)
 
@@ -30,6 +32,7 @@ def demo(config: DemoConfig, flags: Namespace) -> ExitCode:
 def compare(config: CompareConfig, flags: Namespace) -> ExitCode:
     """Compare methods under one protocol, each with several seeds."""
     names = ", ".join(config.methods)
+    require_folder_name(config.out, "the study")
     with sole_use(Path(config.out), "unseen compare"):
         return _compare(config, flags.overwrite, f"{names} under {Path(config.protocol).stem}", ())
 
@@ -49,13 +52,16 @@ def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence
     if outcome.refusal is not None:
         raise outcome.refusal
     skipped = outcome.plan.tests.skipped
+    if outcome.left:
+        show(f"interrupted: the same command{' without --overwrite' * overwrite} goes on from here")
+        if outcome.finished:
+            show(f"{outcome.left} runs are yet to come; the tables are of the {len(outcome.finished)} finished ones:")
     print_results(outcome.results, outcome.records, skipped, load_protocol(config.protocol), notes)
     if outcome.results:
         show(f"{config.out}/{REPORT}, {config.out}/{RESULTS}")
     for failure in outcome.failed:
         tell(f"left out {failure}")
     if outcome.left:
-        show(f"interrupted: the same command{' without --overwrite' * overwrite} goes on from here")
         return ExitCode.INTERRUPTED
     return ExitCode.PARTLY if skipped or outcome.failed else ExitCode.DONE
 

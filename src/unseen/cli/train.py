@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..core.errors import UserError
 from ..core.folder_lock import sole_use
 from ..core.launcher import ending_with_launcher
+from ..core.outputs import require_folder_name
 from ..core.terminal import show
 from ..training.config import TrainConfig
 from .exit_codes import ExitCode
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 def train(config: TrainConfig, flags: Namespace) -> ExitCode:
     """Train one network by one method."""
+    require_folder_name(config.out, "the run")
     # Of several processes that train together, the first holds the folder for all.
     held = sole_use(config.folder, "unseen train") if os.environ.get("RANK", "0") == "0" else nullcontext()
     with ending_with_launcher(), held:
@@ -98,4 +100,5 @@ TRAIN = Command(
         "resume": "go on where the run in the output folder stopped, bit for bit; options may be left out",
         **OVERWRITE,
     },
+    processes=True,
 )

@@ -31,6 +31,12 @@ def parse_bytes(text: str, name: str) -> int:
     return amount
 
 
+def bytes_in_words(amount: int) -> str:
+    """Write an amount of memory as `parse_bytes` reads it: in the largest unit that leaves 1 or more, as 1.5GiB."""
+    unit = next((unit for unit in ("GiB", "MiB", "KiB") if amount >= UNITS[unit.upper()]), "B")
+    return f"{amount / UNITS[unit.upper()]:.4g}{unit}"
+
+
 @dataclass(frozen=True)
 class Budget:
     """The budget of a training run: a number of gradient evaluations, or of seconds of training.

@@ -9,9 +9,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """A hint such as ` (did you mean 'seed'?)`, or nothing where none of `words` is near."""
-    close = difflib.get_close_matches(word, list(words), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    """A hint such as ` (did you mean 'seed'?)`: up to three words that are about equally near; nothing if none is."""
+    word = word[:100]
+    near = difflib.get_close_matches(word, list(words), n=3)
+    likeness = [difflib.SequenceMatcher(None, candidate, word).ratio() for candidate in near]
+    close = [repr(name) for name, ratio in zip(near, likeness, strict=True) if ratio > likeness[0] - 0.05]
+    listed = " or ".join(filter(None, [", ".join(close[:-1]), *close[-1:]]))
+    return f" (did you mean {listed}?)" if close else ""
 
 
 def format_value(value: Any) -> str:

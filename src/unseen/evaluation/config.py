@@ -31,6 +31,6 @@ class EvaluateConfig(Machine, EvaluationOptions):
     protocol: Annotated[str, "a protocol by name or file; the checkpoint's own if left out"] = ""
     backbone: Annotated[str, Names(), "the network, needed only for one of your own: my.module.Net"] = ""
     method: Annotated[str, Names(), "the method, needed only for one of your own, to find the training photos"] = ""
-    seed: Annotated[int, "seed of the test distortions"] = 0
+    seed: Annotated[int, Ge(0), "seed of the test distortions"] = 0
     card: Annotated[bool, "write the measured quality into the checkpoint's card, in place of the former one"] = False
     out: Annotated[str, "folder for results.jsonl and report.html"] = "runs/evaluation"

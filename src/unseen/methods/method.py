@@ -74,14 +74,16 @@ def require_nonnegative(owner: str, **settings: float) -> None:
     """Raise ValueError, naming the owner of the settings, for one that is below zero or not finite."""
     for name, value in settings.items():
         if not 0 <= value < math.inf:
-            raise ValueError(f"{owner}: {name} {value!r} is below zero, or not finite")
+            reason = "below zero" if value < 0 else "not finite"
+            raise ValueError(f"{owner}: {name} {value!r} is {reason}")
 
 
 def require_positive(owner: str, **settings: float) -> None:
     """Raise ValueError, naming the owner of the settings, for one that is not above zero, or not finite."""
     for name, value in settings.items():
         if not 0 < value < math.inf:
-            raise ValueError(f"{owner}: {name} {value!r} is not above zero, or not finite")
+            reason = "not above zero" if value <= 0 else "not finite"
+            raise ValueError(f"{owner}: {name} {value!r} is {reason}")
 
 
 def require_share(owner: str, **settings: float) -> None:

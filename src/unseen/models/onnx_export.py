@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..core.atomic import replacing
 from ..core.errors import UserError
+from ..core.installation import install_command
 from ..core.version import __version__
 from .backbones.padded import Padded, next_multiple
 from .card import Card
@@ -63,7 +64,7 @@ def export_checkpoint(spec: str, path: Path, backbone: str = "") -> dict[Size, f
 
         onnx_runtime()
     except ImportError as error:
-        raise UserError(f"{path}: needs ONNX: pip install 'unseen[onnx]' ({error})") from error
+        raise UserError(f"{path}: needs ONNX: {install_command('onnx')} ({error})") from error
     network, card = load_network(spec, backbone)
     return export_network(network, path, model_of(network, spec).receptive_field, card)
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import UserError
+from ..core.installation import install_command
 from .backbones.padded import Padded
 from .card import Card, read_card_json
 from .receptive_field import ReceptiveField
@@ -107,7 +108,7 @@ def _session(path: Path, device: str) -> Any:
     try:
         onnxruntime = onnx_runtime()
     except ImportError as error:
-        raise UserError(f"{path}: needs ONNX Runtime: pip install 'unseen[onnx]' ({error})") from error
+        raise UserError(f"{path}: needs ONNX Runtime: {install_command('onnx')} ({error})") from error
     provider: Any = "CPUExecutionProvider"
     kind, _, number = device.partition(":")
     if kind != "cpu":

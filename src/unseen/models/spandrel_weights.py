@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..core.errors import UserError
+from ..core.installation import install_command
 from .backbones.padded import Padded
 
 WEIGHTS = (".pth", ".pt", ".ckpt", ".safetensors")
@@ -101,7 +102,7 @@ def load_weights(path: Path) -> nn.Module:
     try:
         import spandrel
     except ImportError as error:
-        raise UserError(f"{path}: needs spandrel: pip install 'unseen[zoo]' ({error})") from error
+        raise UserError(f"{path}: needs spandrel: {install_command('zoo')} ({error})") from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch's, of coming changes of names

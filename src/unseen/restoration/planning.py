@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.errors import UserError
+from ..core.outputs import names_a_file
 from ..data.file_jobs import FileJob, jobs_for, refuse_outputs
 from ..data.finding import list_folder, unread_kind
 from ..data.reading import SkippedFile
@@ -53,25 +54,31 @@ class RestorePlan:
     left_out: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def plan_restoration(inputs: Sequence[str], out: Path, format: Format) -> RestorePlan:
+def plan_restoration(inputs: Sequence[str], out: str | Path, format: Format) -> RestorePlan:
     """Decide for every photograph into which file it is restored.
 
     Args:
         inputs: files; folders, whose tree is kept, below the folder's name if there are several folders; and patterns,
             whose tree is kept from the first component with a wildcard on.
-        out: a folder; or, if the input is a single file, the name of a file, whose suffix then decides the format.
+        out: a folder; or, if the input is a single file, the name of a file, whose suffix then decides the format. A
+            slash at the end of a text makes a folder of what looks like a file.
         format: format of the outputs; `input` for the format of each input.
 
     Raises:
-        UserError: an output would replace an input, two outputs would be one file, or `format` contradicts `out`.
+        UserError: an output would replace an input, two outputs would be one file, `format` contradicts `out`, or
+            `out` is the name of a file that cannot be written, or cannot hold several photographs.
     """
+    single = len(inputs) == 1 and os.path.isfile(inputs[0])
+    to_file = names_a_file(os.fspath(out), any_suffix=single)
+    out = Path(out)
+    if to_file:
+        _require_writable_name(out, single)
     plan = RestorePlan([], out, None if format == "input" else format)
     several = sum(os.path.isdir(word) for word in inputs) > 1
     named = [photo for word in inputs for photo in photos_of(word, several, plan)]
     named = list({os.path.normpath(path.absolute()): (path, name) for path, name in named}.values())
     folders = [Path(word) for word in inputs if os.path.isdir(word)]
-    single = len(inputs) == 1 and os.path.isfile(inputs[0])
-    if single and out.suffix.lower() in FORMATS and not os.path.isdir(out):
+    if to_file:
         out_format = FORMATS[out.suffix.lower()]
         if format not in ("input", out_format):
             raise UserError(f"format: {format}, but --out ends in {out.suffix}; leave one of them out")
@@ -82,6 +89,16 @@ def plan_restoration(inputs: Sequence[str], out: Path, format: Format) -> Restor
         plan.jobs = jobs_for(named, ending)
     refuse_outputs(folders, plan.jobs, plan.folder)
     return plan
+
+
+def _require_writable_name(out: Path, single: bool) -> None:
+    """Refuse the name of a file of a kind that cannot be written, and that of one file for several photographs."""
+    if not single:
+        raise UserError(f"out: {out} is the name of one file; several photographs need a folder, or a slash at its end")
+    if out.suffix.lower() not in FORMATS:
+        raise UserError(
+            f"out: {out}: no {out.suffix} can be written; give {', '.join(list(FORMATS)[:5])}, or a slash for a folder"
+        )
 
 
 def photos_of(word: str, several: bool, plan: RestorePlan) -> list[NamedPhoto]:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..core.errors import UserError
 from ..core.memory import MIB, Memory
+from ..core.units import bytes_in_words
 from ..data.embedded import embedded_photos
 from ..data.tensors import to_tensor
 from ..models.backbones.padded import next_multiple
@@ -238,8 +239,8 @@ def tiling_for(model: Model, memory: int, tile: int = 0) -> Tiling:
     if fitting < smallest:
         needed = SPARE + per_pixel * (smallest + 2 * overlap) ** 2
         raise UserError(
-            f"memory: {memory // MIB}MiB is too little for tiles of {model.name}, which overlap by {overlap} pixels: "
-            f"give {math.ceil(needed / MIB)}MiB or more, or set the tile by hand, which may take long"
+            f"memory: {bytes_in_words(memory)} is too little for tiles of {model.name}, which overlap by {overlap} "
+            f"pixels: give {math.ceil(needed / MIB)}MiB or more, or set the tile by hand, which may take long"
         )
     return Tiling(min(largest, fitting // field.stride * field.stride), overlap)
 

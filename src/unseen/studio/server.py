@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 
 from ..core.errors import UserError
+from ..core.installation import install_command
 from ..core.interruption import interruptible
 from ..core.terminal import show
 from ..models.loading import Model
@@ -29,7 +30,6 @@ MAX_VISITORS = 50
 """The number of visitors whose photographs are kept in memory; the one who came first is forgotten for the next."""
 FONTS = ("Segoe UI", "Helvetica Neue", "Arial", "sans-serif")
 """Fonts of the visitor's computer, so that none is fetched."""
-GRADIO_MISSING = "studio: needs gradio; pip install 'unseen[studio]'"
 
 
 def in_small_tiles(model: Model) -> Tiling:
@@ -137,7 +137,7 @@ def application(
         import gradio as gr
         from fastapi import FastAPI
     except ImportError as error:
-        raise UserError(GRADIO_MISSING) from error
+        raise UserError(f"studio: needs gradio: {install_command('studio')} ({error})") from error
     from .page import build_page
 
     results = folder / "results"

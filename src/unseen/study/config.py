@@ -43,7 +43,7 @@ class CompareConfig(TrainingOptions, EvaluationOptions):
     ] = field(default_factory=lambda: ["erm", "dil_sf", "ceiling"])
     gap: Annotated[bool, "report gap closed: erm and ceiling compete too, listed or not"] = False
     seeds: Annotated[int, Ge(1), "how many seeds a method"] = 1
-    seed: Annotated[int, "the first of the seeds"] = 0
+    seed: Annotated[int, Ge(0), "the first of the seeds"] = 0
     tune: Annotated[
         int, Ge(0), "first try N settings of every method, and keep the best on held-out levels; 0 tries none"
     ] = 0
@@ -90,5 +90,5 @@ class CompareConfig(TrainingOptions, EvaluationOptions):
 class DemoConfig(Machine):
     """Options of the demonstration, in which all but the machine, the seed and the folder is settled."""
 
-    seed: Annotated[int, "seed of everything random"] = 0
+    seed: Annotated[int, Ge(0), "seed of everything random"] = 0
     out: Annotated[str, "folder for report.html and results.jsonl"] = "demo"

@@ -72,7 +72,7 @@ class TrainConfig(TrainingOptions):
     """Options of the training of one network by one method."""
 
     method: Annotated[str, Names(), "training method, with settings: dil_sf:inner_lr=1e-4"] = "dil_sf"
-    seed: Annotated[int, "seed of everything random"] = 0
+    seed: Annotated[int, Ge(0), "seed of everything random"] = 0
     out: Annotated[str, "folder of the run; runs/PROTOCOL-METHOD-SEED if left out"] = ""
 
     @property

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from torch import nn
 
 from ....core.errors import UserError
+from ....core.installation import install_command
 from ..padded import Padded
 
 Scale = Literal[1, 2, 3, 4]
@@ -66,7 +67,7 @@ def spandrel(path: str, **settings: Any) -> nn.Module:
     try:
         module = importlib.import_module(f"spandrel.architectures.{architecture}")
     except ImportError as error:
-        raise UserError(f"backbone: {name} is spandrel's: pip install '.[zoo]' in its repository ({error})") from error
+        raise UserError(f"backbone: {name} is spandrel's: {install_command('zoo')} ({error})") from error
     embed_dim, num_heads = settings.get("embed_dim", 0), settings.get("num_heads", ())
     uneven = [n for n in ([num_heads] if isinstance(num_heads, int) else num_heads) if n > 0 and embed_dim % n]
     if uneven and name != "Uformer":  # whose inner widths are multiples of embed_dim, and would fail later than here
