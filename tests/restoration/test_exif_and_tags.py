@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageCms
 from support.image_files import PHOTO, PIXELS, chunks_of, copied, jpeg
 from support.programs import exiftool, program, set_tags, tags
 
@@ -138,6 +138,10 @@ def test_where_the_subject_was_is_left_out_of_a_turned_picture(tmp_path: Path) -
     assert tags(tmp_path / "larger.jpg", "SubjectArea", "ISO") == {"ExifIFD:ISO": 400}
 
 
+def srgb() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
 # ------------------------------------------------------------------------------------------ comments
 
 
@@ -250,9 +254,57 @@ def test_an_enlarged_pixel_lies_where_it_lay(raster_type: int) -> None:
         assert new == pytest.approx(old)
 
 
-def test_a_bigtiff_of_tags_is_read(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "in.tif", PIXELS, photometric="rgb", metadata=None, bigtiff=True, description="told")
-    assert copied(tmp_path / "in.tif", tmp_path / "out.jpg", "jpeg") == []
-    buffer = io.BytesIO((tmp_path / "out.jpg").read_bytes())
-    assert Image.open(buffer).getexif()[270] == "told"
-    assert PHOTO.size == Image.open(buffer).size
+@pytest.mark.programs
+def test_exif_of_a_bigtiff_is_read_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tifffile.imwrite(tmp_path / "in.tif", PIXELS, photometric="rgb", metadata=None, description="told")
+    set_tags(tmp_path / "in.tif", "-ISO=400")
+    monkeypatch.setattr("unseen.restoration.imagefiles.encode._CLASSIC_TIFF", 0)
+    assert copied(tmp_path / "in.tif", tmp_path / "big.tif") == []
+    assert (tmp_path / "big.tif").read_bytes()[:4] == b"II+\0"
+    assert copied(tmp_path / "big.tif", tmp_path / "out.jpg", "jpeg") == []
+    for out in (tmp_path / "big.tif", tmp_path / "out.jpg"):
+        # In a BigTIFF, exiftool calls the directory by its pointer.
+        assert list(tags(out, "ISO", "ImageDescription").values()) in ([400, "told"], ["told", 400])
+    program("tiffinfo", tmp_path / "big.tif")
+
+
+def test_entries_that_all_claim_the_whole_file_cost_little_memory() -> None:
+    rows = b"".join(struct.pack("<HHII", tag, 7, 2**22, 0) for tag in range(300, 4300))
+    hostile = struct.pack("<2sHIH", b"II", 42, 8, 4000) + rows + bytes(2**22)
+    tracemalloc.start()
+    mended_exif(hostile, 9, 9, moved=False)
+    assert tracemalloc.get_traced_memory()[1] < 2**29
+    tracemalloc.stop()
+
+
+def test_what_is_too_large_for_jpeg_is_named(tmp_path: Path) -> None:
+    large = srgb() + bytes(2**24)
+    large = struct.pack(">I", len(large)) + large[4:]
+    description = "x" * 70_000
+    tag: Any = (34675, "B", len(large), large, True)
+    tifffile.imwrite(
+        tmp_path / "in.tif", PIXELS, photometric="rgb", metadata=None, description=description, extratags=[tag]
+    )
+    assert copied(tmp_path / "in.tif", tmp_path / "out.jpg", "jpeg") == [
+        "JPEG has no place for its EXIF of over 64 kilobytes and its profile of over 16 megabytes"
+    ]
+    assert copied(tmp_path / "in.tif", tmp_path / "out.webp", "webp") == []
+    with Image.open(tmp_path / "out.webp") as image:
+        assert (image.getexif()[270], image.info["icc_profile"]) == (description, large)
+
+
+def test_a_profile_in_bmp_goes_along(tmp_path: Path) -> None:
+    PHOTO.save(tmp_path / "in.bmp")
+    content = (tmp_path / "in.bmp").read_bytes()
+    pixels, profile = content[54:], srgb()
+    header = bytearray(124)
+    header[:40] = struct.pack("<I", 124) + content[18:54]
+    header[56:60] = b"DEBM"
+    header[112:120] = struct.pack("<II", 124 + len(pixels), len(profile))
+    start = struct.pack("<2sIII", b"BM", 138 + len(pixels) + len(profile), 0, 138)
+    (tmp_path / "in.bmp").write_bytes(start + header + pixels + profile)
+    assert copied(tmp_path / "in.bmp", tmp_path / "out.png", "png") == []
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.info["icc_profile"] == profile
+        assert np.array_equal(np.asarray(image), PIXELS)
+    assert copied(tmp_path / "in.bmp", tmp_path / "out.bmp") == ["BMP has no place for its profile"]

@@ -16,7 +16,7 @@ from support.image_files import chunks_of, copied, jpeg, png
 from support.programs import magick, program, set_tags, tags
 
 import unseen
-from unseen.restoration.imagefiles.xmp import XmpTarget, mended_xmp
+from unseen.restoration.imagefiles.xmp import CONTAINER_GONE, FILM_GONE, HDR_GONE, XmpTarget, mended_xmp
 
 FORMATS = ("png", "jpeg", "tiff", "webp", "bmp")
 XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
@@ -38,6 +38,7 @@ TEXTS = [
     (b"zTXt", b"Disclaimer\0\0" + zlib.compress("größer".encode("latin-1"))),
     (b"iTXt", "Description\0\0\0ja\0説明\0日本語の説明".encode()),
     (b"iTXt", b"Long\0\1\0de\0lang\0" + zlib.compress("☃".encode() * 1000)),
+    (b"tEXt", "clé\0valeur".encode("latin-1")),
     (b"tEXt", b"Comment\0told"),
     (b"tEXt", b"Comment\0twice"),
 ]
@@ -57,7 +58,7 @@ def test_texts_of_png_go_where_other_formats_have_a_place(format: str, tmp_path:
         "IFD0:Artist": "Ærø", "IFD0:ImageDescription": "日本語の説明"
     }  # fmt: skip
     name = {"jpeg": "JPEG", "tiff": "TIFF", "webp": "WebP"}[format]
-    assert remarks == [f"{name} has no place for its texts “a key with spaces”, “Disclaimer” and “Long”"]
+    assert remarks == [f"{name} has no place for its texts “a key with spaces”, “Disclaimer”, “Long” and “clé”"]
     if format == "jpeg":
         assert {b"told", b"twice"} <= {data for app, data in Image.open(out).applist if app == "COM"}  # type: ignore[attr-defined]
     else:
@@ -80,6 +81,15 @@ def test_a_broken_text_is_left_out_and_remarked_on(broken: tuple[bytes, bytes], 
     remarks = copied(png(tmp_path / "in.png", broken, TEXTS[0]), tmp_path / "out.png")
     assert remarks == ["1 of its PNG's texts are broken, and left out"]
     assert chunks_of(tmp_path / "out.png") == [TEXTS[0]]
+
+
+def test_a_text_with_a_wrong_checksum_is_left_out(tmp_path: Path) -> None:
+    content = png(tmp_path / "in.png", *TEXTS).read_bytes()
+    (tmp_path / "in.png").write_bytes(content.replace(b"told", b"t0ld"))
+    assert copied(tmp_path / "in.png", tmp_path / "out.png") == [
+        "some chunks of its PNG are broken or too large, and left out"
+    ]
+    assert chunks_of(tmp_path / "out.png") == [chunk for chunk in TEXTS if b"told" not in chunk[1]]
 
 
 @pytest.mark.programs
@@ -161,6 +171,7 @@ def test_what_xmp_tells_of_the_rest_of_the_file_is_taken_out(format: str, tmp_pa
     remarks = copied(jpeg(tmp_path / "hdr.jpg", (0xE1, XMP_MARK + GAIN_MAP), trailer=b"gain map"), out, format)
     assert remarks == ["its HDR gain map is left out: the output is the picture that ordinary screens show"]
     assert tags(out, "XMP:all") == {"XMP-dc:Format": f"image/{format}"}
+    assert not any(word in out.read_bytes() for word in (b"gain-map", b"container"))
     remarks = copied(jpeg(tmp_path / "film.jpg", (0xE1, XMP_MARK + FILM), trailer=b"film"), out, format)
     assert remarks == ["its film (motion photo) is left out"]
     assert tags(out, "XMP:all") == {"XMP-GCamera:BurstID": "kept"}
@@ -169,12 +180,26 @@ def test_what_xmp_tells_of_the_rest_of_the_file_is_taken_out(format: str, tmp_pa
 def test_what_only_segments_tell_of_the_rest_of_the_file_is_remarked_on(tmp_path: Path) -> None:
     segments = [(0xE2, b"MPF\0II*\0\x08\0\0\0"), (0xE2, b"urn:iso:std:iso:ts:21496:-1\0\0\0\0\0"), (0xEB, b"JP jumb")]
     assert copied(jpeg(tmp_path / "in.jpg", *segments), tmp_path / "out.jpg") == [
-        "pictures behind the first are left out",
-        "its HDR gain map is left out: the output is the picture that ordinary screens show",
-        "segment APP11 of its JPEG is left out",
-    ]
+        HDR_GONE, CONTAINER_GONE, "segment APP11 of its JPEG is left out"
+    ]  # fmt: skip
     content = (tmp_path / "out.jpg").read_bytes()
     assert not any(mark in content for mark in (b"MPF", b"21496", b"jumb"))
+    assert copied(tmp_path / "out.jpg", tmp_path / "again.jpg") == []
+
+
+@pytest.mark.parametrize(
+    ("trailer", "remarks"),
+    [
+        (b"urn:com:apple:photo:2020:aux:hdrgainmap", [HDR_GONE]),
+        (b"\0\0\0\x18ftypmp42" + bytes(99), [FILM_GONE]),
+        (b"SEFH MotionPhoto_Data", [FILM_GONE]),
+        (b"padding", []),
+    ],
+    ids=["Apple", "film", "Samsung", "nothing"],
+)
+def test_what_follows_the_picture_is_remarked_on(trailer: bytes, remarks: list[str], tmp_path: Path) -> None:
+    assert copied(jpeg(tmp_path / "in.jpg", trailer=trailer), tmp_path / "out.jpg") == remarks
+    assert trailer not in (tmp_path / "out.jpg").read_bytes()
 
 
 def extended(text: bytes, size: int = 100, missing: int = -1) -> list[tuple[int, bytes]]:

@@ -10,15 +10,16 @@ from typing import BinaryIO, Literal
 import numpy as np
 
 EXIF_POINTER, GPS_POINTER, INTEROPERABILITY_POINTER = 34665, 34853, 40965
-BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, DOUBLE, IFD = 1, 2, 3, 4, 5, 7, 12, 13
+BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, DOUBLE, IFD, LONG8, IFD8 = 1, 2, 3, 4, 5, 7, 12, 13, 16, 18
 """Types of entries."""
 _POINTERS = (EXIF_POINTER, GPS_POINTER, INTEROPERABILITY_POINTER)
 _WORD_SIZES = (0, 1, 1, 2, 4, 4, 1, 1, 2, 4, 4, 4, 8, 4, 0, 0, 8, 8, 8)
 """Bytes of a word whose byte order matters, by type of entry; a rational consists of two such words."""
 _RATIONALS = (RATIONAL, 10)
 _MOST_ENTRIES = 4096
-MOST_ENTRY_BYTES = 2**24
-"""Largest number of bytes of an entry's value; an entry with a larger value is left out as broken."""
+_MOST_BYTES = 2**26
+"""Bytes of a directory's values together, above which the rest is left out: each of many entries might claim the whole
+file."""
 
 
 class BrokenStructure(Exception):  # noqa: N818 (a state of affairs)
@@ -116,11 +117,14 @@ def read_directory(file: BinaryIO, layout: Layout, at: int) -> tuple[Directory, 
     if len(rows) < count * layout.entry.size:
         raise BrokenStructure
     directory: Directory = {}
+    left = _MOST_BYTES
+    types = len(_WORD_SIZES) if layout.big else IFD + 1
     for tag, type_, n, value in layout.entry.iter_unpack(rows):
-        size = n * _WORD_SIZES[type_] * (2 if type_ in _RATIONALS else 1) if type_ < len(_WORD_SIZES) else 0
-        if size > len(value):
+        size = n * _WORD_SIZES[type_] * (2 if type_ in _RATIONALS else 1) if type_ < types else 0
+        if len(value) < size <= left:
             _seek(file, layout.offset.unpack(value)[0])
-            value = file.read(min(size, MOST_ENTRY_BYTES))
+            value = file.read(size)
+            left -= len(value)
         if 0 < size <= len(value) and tag not in directory:
             directory[tag] = Entry(type_, value[:size])
     next_at = layout.offset.unpack(following)[0] if len(following) == layout.offset.size else 0
@@ -136,9 +140,10 @@ def read_tree(file: BinaryIO, layout: Layout, at: int, depth: int = 3) -> Tree:
         if pointer is None:
             continue
         try:
-            if depth == 1 or pointer.type not in (LONG, IFD) or len(pointer.data) != 4:
+            if depth == 1 or pointer.type not in (LONG, IFD, LONG8, IFD8) or len(pointer.data) not in (4, 8):
                 raise BrokenStructure
-            tree.below[tag] = read_tree(file, layout, struct.unpack(f"{layout.order}I", pointer.data)[0], depth - 1)
+            start = int.from_bytes(pointer.data, "little" if layout.order == "<" else "big")
+            tree.below[tag] = read_tree(file, layout, start, depth - 1)
             tree.whole &= tree.below[tag].whole
         except BrokenStructure:
             tree.whole = False
@@ -152,7 +157,10 @@ def laid_out(tree: Tree, layout: Layout, at: int) -> tuple[bytes, int]:
     for tag, below in tree.below.items():
         written, start = laid_out(below, layout, at + len(data))
         data += written
-        pointers[tag] = Entry(LONG, struct.pack(f"{layout.order}I", start))
+        # Not every program follows a long one.
+        pointers[tag] = (
+            Entry(LONG, layout.numbers("I", start)) if start < 2**32 else Entry(IFD8, layout.offset.pack(start))
+        )
     return data + _serialised(tree.entries | pointers, layout, at + len(data)), at + len(data)
 
 

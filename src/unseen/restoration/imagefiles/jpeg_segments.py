@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
+import re
 import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -11,21 +13,26 @@ from typing import BinaryIO
 from .exif import MARK
 from .resolution import Resolution, Unit
 from .splice import splice
-from .xmp import CONTAINER_GONE, HDR_GONE, MOST_BYTES, reference_to_extension
+from .xmp import CONTAINER_GONE, FILM_GONE, HDR_GONE, MOST_BYTES, reference_to_extension
 
 XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
 """What begins XMP in JPEG, before the packet."""
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _PROFILE = b"ICC_PROFILE\0"
-_GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
 _LARGEST = 65533
 """Bytes that a segment holds beside its length."""
+_PROFILE_PIECE = _LARGEST - len(_PROFILE) - 2
 _MOST_BYTES = 2**26
 """Bytes of all segments together above which the rest is not read."""
 _UNITS: dict[int, Unit] = {0: "none", 1: "inch", 2: "centimetre"}
 _APP0, _APP1, _APP2, _APP13, _COMMENT, _SCAN, _END = 0xE0, 0xE1, 0xE2, 0xED, 0xFE, 0xDA, 0xD9
-_SILENT = (b"JFIF\0", b"JFXX\0", b"Adobe", _PROFILE, b"Ducky")
+_FILM = rb"\0\0\0[\x08-\x40]ftyp(?:mp4|isom|qt  |3gp)|MotionPhoto_Data"
+_GAIN_MAPS = (
+    rb"urn:com:apple:photo:2020:aux:hdrgainmap|http://ns\.adobe\.com/hdr-gain-map/1\.0/|urn:iso:std:iso:ts:21496:-1"
+)
+"""Names by which the second picture of a file says that it is a gain map: Apple's, Adobe's and the standard's."""
+_SILENT = (b"JFIF\0", b"JFXX\0", b"Adobe", _PROFILE, b"Ducky", b"urn:iso:std:iso:ts:21496:-1\0")
 """How segments begin that tell of the old encoding alone, or that are kept in another way."""
 
 
@@ -72,13 +79,20 @@ def read_segments(file: BinaryIO) -> JpegSegments:
             result.photoshop += data.removeprefix(_PHOTOSHOP)
         elif marker == _APP2 and data.startswith(b"MPF\0"):
             others[CONTAINER_GONE] = None
-        elif marker == _APP2 and data.startswith(_GAIN_MAP):
-            others[HDR_GONE] = None
         elif _APP0 <= marker <= _APP0 + 15 and not data.startswith(_SILENT):
             others[f"segment APP{marker - _APP0} of its JPEG is left out"] = None
     result.extended_xmp = parts.complete()
-    result.remarks = list(others)
+    result.remarks = _remarks_on_file(file) + list(others)
     return result
+
+
+def _remarks_on_file(file: BinaryIO) -> list[str]:
+    """Remarks on a film or a gain map that stands anywhere in a JPEG's file, found by what begins such a thing."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        marks = {match[0] for match in re.finditer(_FILM + rb"|" + _GAIN_MAPS, content)}
+    film = any(re.fullmatch(_FILM, mark) for mark in marks)
+    gain_map = any(re.fullmatch(_GAIN_MAPS, mark) for mark in marks)
+    return [remark for remark, met in ((HDR_GONE, gain_map), (FILM_GONE, film)) if met]
 
 
 def add_to_jpeg(
@@ -95,8 +109,8 @@ def add_to_jpeg(
 
     Args:
         file: the JPEG, open for reading and writing.
-        profile: an ICC profile, or empty.
-        exif: EXIF without its mark, or empty; see `fits_jpeg`.
+        profile: an ICC profile, or empty; see `profile_fits`.
+        exif: EXIF without its mark, or empty; see `exif_fits`.
         xmp: a packet of any length, or empty.
         photoshop: Photoshop's image resources, or empty.
         comments: comments; what is too long for a segment goes on in another.
@@ -109,16 +123,21 @@ def add_to_jpeg(
     if exif:
         segments.append((_APP1, MARK + exif))
     segments += [(_APP1, segment) for segment in _xmp_segments(xmp)]
-    pieces = _pieces(profile, _LARGEST - len(_PROFILE) - 2)
+    pieces = _pieces(profile, _PROFILE_PIECE)
     segments += [(_APP2, _PROFILE + bytes([i + 1, len(pieces)]) + piece) for i, piece in enumerate(pieces)]
     segments += [(_APP13, _PHOTOSHOP + piece) for piece in _pieces(photoshop, _LARGEST - len(_PHOTOSHOP))]
     segments += [(_COMMENT, piece) for comment in comments for piece in _pieces(comment, _LARGEST)]
     splice(file, 2, 2, b"".join(struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data for marker, data in segments))
 
 
-def fits_jpeg(exif: bytes) -> bool:
+def exif_fits(exif: bytes) -> bool:
     """Whether EXIF fits into the one segment that a JPEG has for it."""
     return len(MARK) + len(exif) <= _LARGEST
+
+
+def profile_fits(profile: bytes) -> bool:
+    """Whether a profile fits into the 255 segments that a JPEG has for it."""
+    return len(profile) <= 255 * _PROFILE_PIECE
 
 
 def _walk(file: BinaryIO) -> list[tuple[int, bytes]]:

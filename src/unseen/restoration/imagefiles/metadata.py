@@ -10,7 +10,7 @@ from .geotiff import geo_entries
 from .icc import colour_space
 from .ifd import Directory
 from .image_file import ImageFile
-from .jpeg_segments import fits_jpeg
+from .jpeg_segments import exif_fits, profile_fits
 from .photoshop import write_resources
 from .png_chunks import Chunk, Text, profile_chunk, raw_profile_chunk, resolution_chunk, text_chunk, xmp_chunk
 from .png_colours import profile_of_chunks
@@ -121,9 +121,8 @@ def _place(original: SourceMetadata, metadata: Metadata, format: FileFormat, sca
                 homeless.append("chunks of its PNG")
             if format == "webp":
                 homeless += _place_in_webp(metadata)
-            elif format == "jpeg" and not fits_jpeg(metadata.exif):
-                metadata.exif = b""
-                homeless.append("its EXIF of over 64 kilobytes")
+            elif format == "jpeg":
+                homeless += _shed_excess_of_jpeg(metadata)
     return homeless
 
 
@@ -170,6 +169,18 @@ def _place_texts(original: SourceMetadata, metadata: Metadata, format: FileForma
         homeless.append("its comment")
     metadata.exif = with_entries(metadata.exif, first, detail)
     return homeless + ([f"its text{'s' * (len(keywords) > 1)} {_listed(keywords)}"] if keywords else [])
+
+
+def _shed_excess_of_jpeg(metadata: Metadata) -> list[str]:
+    """Drop what is too large for the segments of JPEG, and name it."""
+    names = []
+    if not exif_fits(metadata.exif):
+        metadata.exif = b""
+        names.append("its EXIF of over 64 kilobytes")
+    if not profile_fits(metadata.profile):
+        metadata.profile = b""
+        names.append("its profile of over 16 megabytes")
+    return names
 
 
 def _place_in_webp(metadata: Metadata) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import BinaryIO
@@ -27,6 +28,8 @@ from .png_chunks import (
 )
 from .resolution import Resolution, resolution_of_entries
 from .tiff_exif import IPTC, PHOTOSHOP, XMP, bytes_of, exif_of_tree, other_tags, tree_of_tiff
+
+_MOST_PROFILE = 2**24
 
 
 @dataclass
@@ -72,9 +75,10 @@ def read_metadata(source: ImageFile) -> SourceMetadata:
     """Read the content of an image file beside its pixels. Raises UnreadableImage."""
     header = open_header(source.path, source.format, source.page)
     image = to_gray_or_rgb(source.path, header)
-    names = set(image.get_fields())
+    # Not by the list of fields: a keyword of PNG need not be UTF-8, and the list could not be had.
     profile, exif, xmp = (
-        bytes(image.get(name)) if name in names else b"" for name in ("icc-profile-data", "exif-data", "xmp-data")
+        bytes(image.get(name)) if image.get_typeof(name) else b""
+        for name in ("icc-profile-data", "exif-data", "xmp-data")
     )
     metadata = SourceMetadata(turned=orientation_of(header) != 1, profile=profile)
     with source.path.open("rb") as file:
@@ -86,6 +90,7 @@ def read_metadata(source: ImageFile) -> SourceMetadata:
             case "tiff":
                 _read_tiff(metadata, file, source.page)
             case "bmp":
+                metadata.profile = _profile_of_bmp(file)
                 if image.xres != 1:  # libvips's number for an unknown resolution
                     per_metre = [Fraction(round(value * 1000)) for value in (image.xres, image.yres)]
                     metadata.resolution = Resolution(per_metre[0], per_metre[1], "metre")
@@ -158,6 +163,17 @@ def _read_tiff(metadata: SourceMetadata, file: BinaryIO, page: int) -> None:
         metadata.remarks.append("some tags of its TIFF are broken, and left out")
     if others := [str(tag) for tag in other_tags(tree) if tag not in GEO_TAGS]:
         metadata.remarks.append(f"tags of its TIFF that only its maker knows are left out: {', '.join(others[:5])}")
+
+
+def _profile_of_bmp(file: BinaryIO) -> bytes:
+    """The profile that a BMP with a header of version 5 embeds (Microsoft, BITMAPV5HEADER); empty if there is none."""
+    file.seek(14)
+    header = file.read(124)
+    if len(header) < 124 or header[:4] != struct.pack("<I", 124) or header[56:60] != b"DEBM":
+        return b""
+    start, size = struct.unpack_from("<II", header, 112)
+    file.seek(14 + start)
+    return file.read(min(size, _MOST_PROFILE))
 
 
 def _colours_of_heif(primaries: int, transfer: int) -> list[Chunk]:

@@ -111,6 +111,7 @@ def mended_xmp(
         _mend(node, target, findings)
     if not findings.changed:
         return packet, list(findings.remarks)
+    _forget_namespaces(document)
     return "".join(node.toxml() for node in document.childNodes).encode(), list(findings.remarks)
 
 
@@ -278,6 +279,14 @@ def _join(document: minidom.Document, extensions: Mapping[str, bytes], findings:
             if description.parentNode is not None and description.parentNode.localName == "RDF":
                 _declare_namespaces(description)
                 rdf.appendChild(document.importNode(description, True))
+
+
+def _forget_namespaces(document: minidom.Document) -> None:
+    """Take out the declarations of namespaces of which nothing is left: programs look for them to find a gain map."""
+    for element in document.getElementsByTagName("*"):
+        for attribute in list(element.attributes.values()):
+            if attribute.namespaceURI == _XMLNS and attribute.value.startswith((*_GAIN_MAPS, *_CONTAINERS)):
+                element.removeAttributeNode(attribute)
 
 
 def _declare_namespaces(element: minidom.Element) -> None:
