@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
@@ -13,6 +14,7 @@ from PIL import Image
 from support.commandline import MACHINE, TINY, CommandLine, leftovers
 from support.limits import file_size_limit
 
+from unseen.cli.main import main
 from unseen.models.checkpoint import CHECKPOINT
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("empty_page")]
@@ -32,6 +34,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
+def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished training, to be copied."""
+    run = tmp_path_factory.mktemp("trained") / "run"
+    assert main(["train", *TINY, "--data", str(photos), "--out", str(run)]) == 0
+    return run
+
+
+@pytest.fixture(scope="module")
 def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of a photograph that no format makes small."""
     folder = tmp_path_factory.mktemp("noise")
@@ -47,7 +57,14 @@ def fill(disk: Path) -> None:
             pass
 
 
-@pytest.mark.parametrize("limit", ["disk", "file size"])
+MESSAGES = {
+    "disk": "No space left on device",
+    "file size": "File too large",
+    "read-only": "Read-only file system",
+}
+
+
+@pytest.mark.parametrize("limit", MESSAGES)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_cannot_be_written_costs_a_line_and_nothing_that_was_there(
     command: str,
@@ -56,13 +73,14 @@ def test_what_cannot_be_written_costs_a_line_and_nothing_that_was_there(
     photos: Path,
     tests: Path,
     noise: Path,
+    trained: Path,
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> None:
-    place: Path = request.getfixturevalue("small_disk") if limit == "disk" else tmp_path
+    place: Path = tmp_path if limit == "file size" else request.getfixturevalue("small_disk")
     run, out = place / "run", place / "out"
     train = ["train", *TINY, "--data", photos, "--out", run]
-    unseen(*train)
+    shutil.copytree(trained, run)
     words = {
         "train": [*train, "--overwrite"],
         "compare": ["compare", *TINY, "--data", photos, "--test", f"q={tests}", "--methods", "erm", "--out", out],
@@ -78,10 +96,12 @@ def test_what_cannot_be_written_costs_a_line_and_nothing_that_was_there(
     weights = (run / CHECKPOINT).read_bytes()
     if limit == "disk":
         fill(place)
+    if limit == "read-only":
+        subprocess.run(["mount", "-o", "remount,ro", place], check=True)
     with file_size_limit(512) if limit == "file size" else nullcontext():
         result = unseen(*words, code=2)
     (line,) = [line for line in result.err.splitlines() if "cannot be written" in line]
-    assert ("File too large" if limit == "file size" else "No space left on device") in line
+    assert MESSAGES[limit] in line
     assert "Traceback" not in result.err
     assert leftovers(place) == []
     assert (out / "precious").read_bytes() == b"precious"

@@ -56,6 +56,16 @@ def test_the_file_of_a_writer_that_still_runs_stays(tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
+def test_of_two_writers_of_one_file_the_last_one_stays_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with replacing(path) as first, replacing(path) as second:
+        first.write_text("of the first")
+        second.write_text("of the second, and longer")
+        remove_leftovers(tmp_path)
+    assert path.read_text() == "of the first"  # which ended last
+    assert leftovers(tmp_path) == []
+
+
 def test_what_looks_like_a_temporary_file_and_is_none_stays(tmp_path: Path) -> None:
     names = [".a.png.123.tmp", "a.unseen-0123abcd.tmp", ".a.unseen-0123abcd.tmp.png", ".a.unseen-0123abc.tmp", "b.tmp"]
     for name in names:

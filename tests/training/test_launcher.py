@@ -89,7 +89,7 @@ def test_a_process_whose_fellow_is_killed_ends_in_one_line(two: tuple[Forked, li
     os.kill(pids[1], signal.SIGKILL)
     assert seconds_until(lambda: not is_running(pids[0])) < 5
     (line,) = (tmp_path / "log-0" / "err").read_text().splitlines()
-    assert line.startswith("unseen: process 0 of 2: another one has ended: ")
+    assert line.startswith("unseen: process 0 of 2: the others do not answer, one has probably ended: ")
 
 
 def test_a_process_that_cannot_finish_its_step_is_ended_all_the_same(tmp_path: Path) -> None:

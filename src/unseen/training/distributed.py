@@ -72,7 +72,8 @@ class Ranks:
         try:
             dist.all_reduce(tensor, operation)
         except RuntimeError as error:
-            raise UserError(f"process {self.rank} of {self.world}: another one has ended: {one_line(error)}") from error
+            reason = f"the others do not answer, one has probably ended: {one_line(error)}"
+            raise UserError(f"process {self.rank} of {self.world}: {reason}") from error
 
 
 @contextmanager
