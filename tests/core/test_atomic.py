@@ -14,7 +14,7 @@ from support.forked import Forked, killed, wait_for
 from support.limits import without_locks
 
 from unseen.core import atomic
-from unseen.core.atomic import remove_leftovers, replacing, write_text
+from unseen.core.atomic import flush_names, remove_leftovers, replacing, write_text
 from unseen.core.errors import UserError
 from unseen.core.file_lock import LockAttempt
 
@@ -126,6 +126,12 @@ def test_content_then_name_then_folder_reach_the_disk(tmp_path: Path, monkeypatc
     write_text(tmp_path / "new" / "a", "four")
     above, folder = tmp_path.stat().st_ino, (tmp_path / "new").stat().st_ino
     assert calls == [("folder", above), ("file", 4), ("name", "a"), ("folder", folder)]
+    del calls[:]
+    with replacing(tmp_path / "b", flush_name=False) as temporary:  # of many files
+        temporary.write_text("three")
+    assert calls == [("file", 5), ("name", "b")]
+    flush_names([tmp_path, tmp_path / "missing"])
+    assert calls[2:] == [("folder", above)]
 
 
 def test_a_new_file_has_the_mode_that_the_user_gives_to_files(tmp_path: Path) -> None:

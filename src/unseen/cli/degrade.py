@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from ..core.atomic import remove_leftovers
+from ..core.atomic import flush_names, remove_leftovers
 from ..core.config import Machine
 from ..core.errors import UserError
 from ..core.folder_lock import sole_use
@@ -63,10 +63,12 @@ def _degrade(config: DegradeConfig, flags: Namespace) -> ExitCode:
     refuse_outputs(photos, jobs, out)
     if not flags.overwrite:
         refuse_existing(jobs, out)
-    for folder in output_folders(jobs, out):
+    folders = output_folders(jobs, out)
+    for folder in folders:
         remove_leftovers(folder)
     with interruptible() as stop, progress_bars():
         outcome = work(out=out, device=config.device, stop=stop)
+    flush_names(folders)
     for skipped in (*outcome.skipped, *left_out):
         tell(f"skipped {skipped.name}: {skipped.reason}")
     show(f"{out}: {outcome.written} of {outcome.wanted} {'grids' if flags.grid else 'copies'}")

@@ -8,7 +8,7 @@ import re
 import secrets
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -21,11 +21,16 @@ TEMPORARY_NAME = re.compile(r"\..+\.unseen-[0-9a-f]{8}\.tmp", re.DOTALL)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, flush_name: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; the file written there replaces `path` if the block raises nothing.
 
     Missing folders are made. The content is on the disk before it takes the name, and the name before the block ends:
     after a power cut there is the former file or the new one, whole.
+
+    Args:
+        path: the file.
+        flush_name: whether the name shall be on the disk at once. A command that writes many files calls `flush_names`
+            once instead: for a small picture, this flush takes as long as the writing.
 
     Raises:
         UserError: naming the path, if the folder cannot be written or the disk is full.
@@ -36,9 +41,25 @@ def replacing(path: Path) -> Iterator[Path]:
             yield temporary
             _flush(temporary)
             temporary.replace(path)
-            _flush(path.parent)
+            if flush_name:
+                _flush(path.parent)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def flush_names(folders: Iterable[Path]) -> None:
+    """Wait until the names of the files in these folders are on the disk; missing folders are passed over.
+
+    Raises:
+        UserError: naming the folder, if the disk fails.
+    """
+    for folder in folders:
+        try:
+            _flush(folder)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:

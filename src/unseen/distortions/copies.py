@@ -209,6 +209,6 @@ def run_jobs(jobs: Sequence[FileJob], make: Callable[[FileJob], None], stop: Eve
 def _write(out: Path, record: CopyRecord, copy: Pixels) -> None:
     """Write the copy, then its line of the sidecar, so that every copy with a line exists."""
     path = out / record.file
-    with replacing(path) as temporary:
+    with replacing(path, flush_name=False) as temporary:
         Image.fromarray(copy).save(temporary, format="PNG")
     append_record(out / SIDECAR, record)

@@ -114,7 +114,7 @@ def make_grids(
     def make(job: FileJob) -> None:
         photo = Photo(job.source, read_photo(job.path))
         panels = [clean_panel(photo), *(level_panel(photo, level, seed, device) for level in levels)]
-        with replacing(out / job.file) as temporary:
+        with replacing(out / job.file, flush_name=False) as temporary:
             draw(panels).savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
 
     return run_jobs(jobs, make, stop)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..core.atomic import remove_leftovers
+from ..core.atomic import flush_names, remove_leftovers
 from ..core.errors import UserError
 from ..core.progress import task, track
 from ..data.file_jobs import FileJob, file_identity, output_folders
@@ -96,7 +96,8 @@ def restore_files(
     """
     report, options = RestoreReport(), replace(options, model=with_clear_errors(options.model))
     model, tiling = options.model, options.tiling
-    for output_folder in output_folders(jobs, folder):
+    outputs = output_folders(jobs, folder)
+    for output_folder in outputs:
         remove_leftovers(output_folder)
     file_tasks = list(pending_tasks(jobs, folder, options.pages, overwrite, report, stop))
     unreadable = len(report.failed)
@@ -120,6 +121,7 @@ def restore_files(
                 report.untried = len(file_tasks) - len(report.restored) - (len(report.failed) - unreadable)
                 break
             files.advance(len(batch))
+    flush_names(outputs)
     return report
 
 

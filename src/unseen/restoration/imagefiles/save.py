@@ -58,7 +58,7 @@ def save(
     layout = PixelLayout(source.width * scale, source.height * scale, bands, depth)
     rows = _file_rows(source, strips, layout, scale)
     metadata = metadata_for(source, format, scale)
-    with replacing(path) as temporary, temporary.open("w+b") as file:
+    with replacing(path, flush_name=False) as temporary, temporary.open("w+b") as file:
         encode(file, format, rows, layout, metadata, quality=quality, lossless=source.lossless)
         if keep_times:
             file.flush()
