@@ -6,6 +6,8 @@ import os
 import struct
 import subprocess
 import sys
+import threading
+import time
 import warnings
 import zlib
 from pathlib import Path
@@ -20,7 +22,7 @@ from unseen.core.errors import UserError
 from unseen.data import embedded as embedded_module
 from unseen.data.embedded import embedded_photos
 from unseen.data.finding import find_photos
-from unseen.data.loading import SMALLEST_WINDOW, load_photos
+from unseen.data.loading import SMALLEST_WINDOW, load_photos, map_in_threads
 from unseen.data.photo import Photo
 from unseen.data.reading import UnreadableImage, read_photo
 
@@ -490,3 +492,32 @@ def test_photos_are_compared_without_error() -> None:
     assert photo == photo
     assert photo != Photo("a", noise())
     assert len({photo, photo}) == 1
+
+
+def test_the_larger_photographs_are_the_fewer_are_decoded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 15)
+    at_once, most, lock = 0, 0, threading.Lock()
+
+    def work(item: int) -> None:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.01)
+        with lock:
+            at_once -= 1
+
+    for size, limit in (((1000, 1000), 16), ((6000, 4000), 5), ((13000, 13000), 1)):
+        most = 0
+        map_in_threads(work, range(40), "", [size, (10, 10), UnreadableImage(Path("a"), "broken")])
+        assert most <= limit
+        assert most == limit or limit == 16
+
+
+def test_photographs_that_must_stay_whole_and_do_not_fit_are_refused(tmp_path: Path, monkeypatch: Any) -> None:
+    save(tmp_path / "a.png", scene())
+    monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 100, "SC_PHYS_PAGES": 71}.__getitem__)
+    with pytest.raises(UserError, match=r"its photographs take 0\.0 GiB of memory together, and this machine has"):
+        load_photos(tmp_path, memory=None)
+    monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 100, "SC_PHYS_PAGES": 72}.__getitem__)
+    assert len(load_photos(tmp_path, memory=None)[0]) == 1

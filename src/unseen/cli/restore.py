@@ -54,6 +54,7 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
         do_no_harm=flags.do_no_harm,
         keep_times=flags.keep_times,
         pages=flags.pages,
+        memory=config.bytes,
     )
     with interruptible() as stop, progress_bars():
         outcome = restore_files(planned.jobs, planned.folder, how, stop, overwrite=flags.overwrite)

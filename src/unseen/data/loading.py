@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 R = TypeVar("R")
 
+MOST_DECODED = 2**27
+"""Pixels that are decoded at a time: Pillow takes up to 16 bytes for each while it converts, two gibibytes in all."""
 SMALLEST_WINDOW = 64
 """Side in pixels below which windows are refused: the usual training patch would no longer fit in one."""
 
@@ -44,7 +46,7 @@ def numpy_generator(seed: int, name: str) -> np.random.Generator:
 # --------------------------------------------------------------------------------------------- loading
 
 
-def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> PhotosAndSkipped:
+def load_photos(folder: Path, *, memory: int | None = 2 * 2**30, seed: int = 0) -> PhotosAndSkipped:
     """Read all photographs of `folder` (see `list_folder`) into at most `memory` bytes of pixels.
 
     If the whole photographs would take more than `memory` bytes, a window of each takes the photograph's place, at
@@ -54,7 +56,7 @@ def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> Phot
 
     Args:
         folder: a folder, or a single photograph.
-        memory: the largest number of bytes of all pixels together.
+        memory: the largest number of bytes of all pixels together; None to read all photographs whole.
         seed: seed of the windows' places.
 
     Returns:
@@ -62,7 +64,8 @@ def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> Phot
         kinds that are not read.
 
     Raises:
-        UserError: if nothing can be read, or if windows would be narrower than `SMALLEST_WINDOW`.
+        UserError: if nothing can be read, if windows would be narrower than `SMALLEST_WINDOW`, and if the whole
+            photographs would not fit into the memory of this machine.
     """
     contents = list_folder(folder)
 
@@ -82,7 +85,7 @@ def load_photos(folder: Path, *, memory: int = 2 * 2**30, seed: int = 0) -> Phot
 
 
 def load_within_memory(
-    pictures: Mapping[Path, int], read: Callable[[Path], PhotosAndSkipped], folder: Path, memory: int, seed: int
+    pictures: Mapping[Path, int], read: Callable[[Path], PhotosAndSkipped], folder: Path, memory: int | None, seed: int
 ) -> PhotosAndSkipped:
     """Read photographs whole, or one window of each where the whole would not fit into `memory`.
 
@@ -91,7 +94,7 @@ def load_within_memory(
         read: a function that returns the photographs that share a clean picture, and the files to leave out. All these
             photographs get the same window.
         folder: the common folder of the pictures.
-        memory: the largest number of bytes of all pixels together.
+        memory: the largest number of bytes of all pixels together; None to read all photographs whole.
         seed: seed of the windows' places.
 
     Returns:
@@ -102,9 +105,12 @@ def load_within_memory(
     """
     paths = list(pictures)
     with no_pillow_warnings():
-        sizes = map_in_threads(_size_or_error, paths, "measuring photographs")
+        sizes = map_in_threads(size_or_error, paths, "measuring photographs")
         counts = zip(sizes, pictures.values(), strict=True)  # unreadable files are reported below
-        side = _window_side([size for size, n in counts if isinstance(size, tuple) for _ in range(n)], memory, folder)
+        arrays = [size for size, n in counts if isinstance(size, tuple) for _ in range(n)]
+        if memory is None:
+            _require_machine_memory(arrays, folder)
+        side = None if memory is None else _window_side(arrays, memory, folder)
 
         def read_windows(path: Path) -> PhotosAndSkipped:
             photos, skipped = read(path)
@@ -112,17 +118,31 @@ def load_within_memory(
                 photos = _windows(photos, side, numpy_generator(seed, path.relative_to(folder).as_posix()))
             return photos, skipped
 
-        results = map_in_threads(read_windows, paths, "reading photographs")
+        results = map_in_threads(read_windows, paths, "reading photographs", sizes)
     photos = [photo for batch, _ in results for photo in batch]
     return sorted(photos, key=lambda photo: photo.name), [one for _, skipped in results for one in skipped]
 
 
-def map_in_threads(work: Callable[[T], R], items: Sequence[T], description: str) -> list[R]:
+def map_in_threads(
+    work: Callable[[T], R],
+    items: Sequence[T],
+    description: str,
+    sizes: Sequence[tuple[int, int] | UnreadableImage] = (),
+) -> list[R]:
     """Apply `work` to every item in threads, in order, with a progress bar.
 
     Threads help since Pillow's decoders release the interpreter lock.
+
+    Args:
+        work: the function.
+        items: arguments of the function.
+        description: what is done, for the bar.
+        sizes: height and width of the pictures that the function decodes. The larger they are, the fewer at a time, for
+            a thread keeps memory that it has once had.
     """
-    pool = ThreadPoolExecutor(max_workers=min(16, (os.cpu_count() or 1) + 1))
+    largest = max((size[0] * size[1] for size in sizes if isinstance(size, tuple)), default=1)
+    workers = max(1, min(16, (os.cpu_count() or 1) + 1, MOST_DECODED // max(largest, 1)))
+    pool = ThreadPoolExecutor(max_workers=workers)
     try:
         return list(track(pool.map(work, items), description, total=len(items)))
     finally:
@@ -130,7 +150,8 @@ def map_in_threads(work: Callable[[T], R], items: Sequence[T], description: str)
         pool.shutdown(cancel_futures=True)
 
 
-def _size_or_error(path: Path) -> tuple[int, int] | UnreadableImage:
+def size_or_error(path: Path) -> tuple[int, int] | UnreadableImage:
+    """Read height and width from a header, as `header_size` does; the error of a file without one."""
     try:
         return header_size(path)
     except UnreadableImage as error:
@@ -149,6 +170,17 @@ def _windows(photos: Sequence[Photo], side: int, generator: np.random.Generator)
         replace(window, pixels=clean, recorded=None if window.recorded is None else window.recorded.copy())
         for window in windows
     ]
+
+
+def _require_machine_memory(sizes: Sequence[tuple[int, int]], folder: Path) -> None:
+    """Raise UserError where whole photographs take more than the memory of this machine."""
+    needed = sum(3 * height * width for height, width in sizes)
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else needed
+    if needed > available:
+        raise UserError(
+            f"{folder}: its photographs take {needed / 2**30:.1f} GiB of memory together, and this machine has "
+            f"{available / 2**30:.1f} GiB; give fewer"
+        )
 
 
 def _window_side(sizes: Sequence[tuple[int, int]], memory: int, folder: Path) -> int | None:

@@ -15,14 +15,14 @@ from .reading import PhotosAndSkipped, SkippedFile, UnreadableImage, decode
 
 
 def load_pairs(
-    inputs: Path, targets: Path, *, memory: int = 2 * 2**30, enlarge: int = 1, seed: int = 0
+    inputs: Path, targets: Path, *, memory: int | None = 2 * 2**30, enlarge: int = 1, seed: int = 0
 ) -> tuple[list[Photo], list[SkippedFile]]:
     """Read pairs whose names match (see `match_pairs`) into at most `memory` bytes, as `load_photos` does.
 
     Args:
         inputs: folder of distorted pictures.
         targets: folder of clean pictures.
-        memory: the largest number of bytes of all pixels together.
+        memory: the largest number of bytes of all pixels together; None to read all photographs whole.
         enlarge: factor of the bicubic enlargement of inputs that are smaller by just this factor; 1 for none.
         seed: seed of the windows' places.
 

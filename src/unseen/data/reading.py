@@ -13,12 +13,16 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..core.errors import UserError
 from . import heif
+from .claims import impossible_claim
 from .file_kinds import READ, START, advice, kind_of_file
 from .photo import Photo, Pixels
 
 # Without this list Pillow would open any format that it supports, whatever the suffix says, and some of these formats
 # start other programs (EPS).
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+
+_MOST_PIXELS = 178956970
+"""The number of pixels above which a photograph is refused: twice Pillow's `MAX_IMAGE_PIXELS`, where Pillow refuses."""
 
 
 class UnreadableImage(UserError):  # noqa: N818 (it says what is wrong, as UserError says whose it is)
@@ -77,8 +81,10 @@ def decode(path: Path) -> Pixels:
     """Read a photograph as `read_photo` does, but without silencing warnings: for threads, in `no_pillow_warnings`."""
     try:
         if _is_heif(path):
+            header_size(path)
             return np.array(_to_rgb(heif.read_heif(path)), dtype=np.uint8)
         with Image.open(path, formats=_FORMATS) as image:
+            _refuse_impossible(path, image)
             image.load()
             return np.array(_to_rgb(_upright(image)), dtype=np.uint8)
     except Exception as error:  # a broken file makes Pillow's parsers raise nearly anything
@@ -94,8 +100,11 @@ def header_size(path: Path) -> tuple[int, int]:
     try:
         if _is_heif(path):
             picture = heif.open_heif(path)
+            if picture.width * picture.height > _MOST_PIXELS:
+                raise ValueError(_bomb_text(f"{picture.width}×{picture.height}"))
             return picture.height, picture.width
         with Image.open(path, formats=_FORMATS) as image:
+            _refuse_impossible(path, image)
             return image.height, image.width
     except Exception as error:  # as in decode
         raise UnreadableImage(path, _reason(path, error)) from error
@@ -108,10 +117,22 @@ def unread_reason(kind: str) -> str:
     return "not a PNG, JPEG, TIFF, WebP or BMP image, or broken"
 
 
+def _bomb_text(size: str) -> str:
+    return f"claims {size} pixels, more than {_MOST_PIXELS}: a decompression bomb, or to be cut into parts"
+
+
 def _is_heif(path: Path) -> bool:
     """Whether a file is AVIF or HEIC, of a kind that this machine decodes."""
     kind = _kind(path)
     return kind in heif.KINDS and heif.is_readable(kind)
+
+
+def _refuse_impossible(path: Path, image: Image.Image) -> None:
+    """Raise ValueError for a file that cannot hold the pixels that it claims."""
+    with path.open("rb") as file:
+        start = file.read(START)
+    if reason := impossible_claim(path, kind_of_file(path, start), start, image.width, image.height):
+        raise ValueError(reason)
 
 
 def _kind(path: Path) -> str:
@@ -123,6 +144,8 @@ def _reason(path: Path, error: Exception) -> str:
     """Explain an error in one line without the path, in plain words where Pillow's are unclear."""
     if isinstance(error, UnidentifiedImageError):
         return "the file is empty" if path.stat().st_size == 0 else unread_reason(_kind(path))
+    if isinstance(error, Image.DecompressionBombError):
+        return _bomb_text("too many")
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()) or type(error).__name__

@@ -11,7 +11,7 @@ from ..core.errors import UserError
 from ..core.wording import did_you_mean
 from .finding import find_photos
 from .known_sets import Dataset, Size, known_datasets, size_text
-from .loading import map_in_threads
+from .loading import map_in_threads, size_or_error
 from .pair_names import match_pairs, scene_name
 from .reading import UnreadableImage, decode, no_pillow_warnings
 from .sources import expand_path, parse_pairs_source
@@ -112,13 +112,14 @@ def _check_pairs(dataset: Dataset, inputs: Path, targets: Path) -> SetCheck:
 def _decode_all(paths: Sequence[Path]) -> tuple[dict[Path, Size], list[str]]:
     """Return width and height of all pictures that can be read to the last pixel, and one problem for the others."""
     with no_pillow_warnings():
-        results = dict(zip(paths, map_in_threads(_size_or_error, paths, "reading pictures"), strict=True))
+        headers = map_in_threads(size_or_error, paths, "measuring pictures")
+        results = dict(zip(paths, map_in_threads(_decoded_size, paths, "reading pictures", headers), strict=True))
     sizes = {path: size for path, size in results.items() if not isinstance(size, UnreadableImage)}
     broken = [str(error) for error in results.values() if isinstance(error, UnreadableImage)]
     return sizes, [f"cannot be read: {_first_few(broken)}"] if broken else []
 
 
-def _size_or_error(path: Path) -> Size | UnreadableImage:
+def _decoded_size(path: Path) -> Size | UnreadableImage:
     try:
         height, width, _ = decode(path).shape
     except UnreadableImage as error:

@@ -154,7 +154,7 @@ def load_test_set(source: str, step: int = 1, enlarge: int = 1) -> tuple[str, li
     name, folder = _name_and_folder(source)
     if name and ":" in folder and not Path(folder).exists():
         name, inputs, targets = parse_pairs_source(source, "test")
-        photos, skipped = load_pairs(inputs, targets, memory=2**40, enlarge=enlarge)
+        photos, skipped = load_pairs(inputs, targets, memory=None, enlarge=enlarge)
         _require_scale(photos, step // enlarge, enlarge, f"test: {name}")
         return name, photos, skipped
     if source == "embedded":
@@ -162,7 +162,7 @@ def load_test_set(source: str, step: int = 1, enlarge: int = 1) -> tuple[str, li
     else:
         path = Path(expand_path(folder, "test"))
         name = name or path.resolve().name
-        photos, skipped = load_photos(path, memory=2**40)  # test images are never cut
+        photos, skipped = load_photos(path, memory=None)  # test images are never cut
     lost = [photo for photo in photos if not _is_large_enough(photo, step)]
     if len(lost) == len(photos):
         raise UserError(

@@ -26,6 +26,8 @@ CLIPPED = 0.5
 FLAT = 0.25
 """Share of exactly flat pixels from which noise of a gray level or more is not believed: a camera's is nowhere flat."""
 
+READ_ROWS = 16
+"""Rows that are read at a time: they may be wide."""
 PLACES, SIDE = 9, 256
 """Number of places of a photograph where its noise is estimated, and their side in pixels."""
 
@@ -119,9 +121,13 @@ def sampled_crops(
     crops = []
     for y in range(down):
         top = (2 * y + 1) * height // (2 * down) - side_y // 2
-        strip = read(top, top + side_y)
-        lefts = ((2 * x + 1) * width // (2 * across) - side_x // 2 for x in range(across))
-        crops += [strip[:, left : left + side_x].copy() for left in lefts]
+        lefts = [(2 * x + 1) * width // (2 * across) - side_x // 2 for x in range(across)]
+        places = [np.empty((side_y, side_x, 3), np.float32) for _ in lefts]
+        for begin in range(top, top + side_y, READ_ROWS):
+            rows = read(begin, min(begin + READ_ROWS, top + side_y))
+            for place, left in zip(places, lefts, strict=True):
+                place[begin - top : begin - top + len(rows)] = rows[:, left : left + side_x]
+        crops += places
     return crops
 
 

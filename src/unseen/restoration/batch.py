@@ -18,6 +18,7 @@ from ..core.progress import task, track
 from ..data.file_jobs import FileJob, file_identity, output_folders
 from ..models.card import Envelope
 from ..models.loading import Model
+from .file_memory import tiling_within
 from .guarded_model import Change, MonitoredModel, with_clear_errors
 from .imagefiles.decode import FileFormat
 from .imagefiles.image_file import ImageFile, open_image
@@ -49,6 +50,7 @@ class RestoreOptions:
         do_no_harm: whether to blend the result with the input where the self-check advises it.
         keep_times: whether outputs get the file times of their inputs.
         pages: whether to restore each page of a file into a file of its own.
+        memory: bytes that the rows of one picture, its decoder and its encoder may take, beside the tiles.
     """
 
     model: Model
@@ -58,6 +60,7 @@ class RestoreOptions:
     do_no_harm: bool = False
     keep_times: bool = False
     pages: bool = False
+    memory: int = 2**30
 
 
 @dataclass(frozen=True)
@@ -68,15 +71,18 @@ class FileTask:
         name: name of the picture in messages.
         source: the picture, of which only the header has been read.
         target: the file to write.
+        tiling: the tiles into which the picture is cut.
     """
 
     name: str
     source: ImageFile
     target: Path
+    tiling: Tiling
 
-    def tiles(self, tiling: Tiling) -> int:
+    @property
+    def tiles(self) -> int:
         """The number of tiles into which the picture is cut."""
-        return count_tiles(self.source.height, self.source.width, tiling)
+        return count_tiles(self.source.height, self.source.width, self.tiling)
 
 
 def restore_files(
@@ -99,18 +105,18 @@ def restore_files(
     outputs = output_folders(jobs, folder)
     for output_folder in outputs:
         remove_leftovers(output_folder)
-    file_tasks = list(pending_tasks(jobs, folder, options.pages, overwrite, report, stop))
+    file_tasks = list(pending_tasks(jobs, folder, options, overwrite, report, stop))
     unreadable = len(report.failed)
-    if model.receptive_field.radius is None and any(file_task.tiles(tiling) > 1 for file_task in file_tasks):
+    if model.receptive_field.radius is None and any(file_task.tiles > 1 for file_task in file_tasks):
         report.model_notes.append(tiles_note(model, tiling))
-    count = sum(file_task.tiles(tiling) for file_task in file_tasks)
+    count = sum(file_task.tiles for file_task in file_tasks)
     with task("photographs", len(file_tasks)) as files, task("tiles", count) as tiles:
         for batch in batches_of(file_tasks, tiling):
             if stop.is_set():
                 break
             files.describe(batch[0].name)
             try:
-                if batch[0].tiles(tiling) == 1:
+                if batch[0].tiles == 1:
                     restore_together(batch, options, report)
                     tiles.advance(len(batch))
                 else:
@@ -128,7 +134,7 @@ def restore_files(
 def pending_tasks(
     jobs: Sequence[FileJob],
     folder: Path,
-    pages: bool,
+    options: RestoreOptions,
     overwrite: bool,
     report: RestoreReport,
     stop: Event,
@@ -142,7 +148,7 @@ def pending_tasks(
         if stop.is_set():
             break
         with report.collecting_failures([job.source]):
-            for file_task in tasks_of(job, folder, pages):
+            for file_task in tasks_of(job, folder, options):
                 target = file_task.target
                 if str(target).casefold() in taken:
                     raise UserError(f"another photograph is written to {target}")
@@ -155,18 +161,24 @@ def pending_tasks(
                     yield file_task
 
 
-def tasks_of(job: FileJob, folder: Path, pages: bool) -> list[FileTask]:
-    """The picture of a file; with `pages`, one picture for each page, under a name of its own: scan-p0001.tif."""
+def tasks_of(job: FileJob, folder: Path, options: RestoreOptions) -> list[FileTask]:
+    """The picture of a file; on request, one picture for each page, under a name of its own: scan-p0001.tif."""
     target = folder / job.file
-    first = open_image(job.path, page=0 if pages else None)
+    first = open_image(job.path, page=0 if options.pages else None)
     if first.output_format != first.format and target.name == Path(job.source).name:  # the name is of what was read
         target = target.with_suffix(first.suffix)
     if first.pages == 1:
-        return [FileTask(job.source, first, target)]
+        return [FileTask(job.source, first, target, tiling_of(first, options))]
     numbered = [(i + 1, open_image(job.path, page=i)) for i in range(first.pages)]
     return [
-        FileTask(f"{job.source}, page {i}", page, target.with_stem(f"{target.stem}-p{i:04}")) for i, page in numbered
+        FileTask(f"{job.source}, page {i}", page, target.with_stem(f"{target.stem}-p{i:04}"), tiling_of(page, options))
+        for i, page in numbered
     ]
+
+
+def tiling_of(source: ImageFile, options: RestoreOptions) -> Tiling:
+    """The tiles of a picture, lower where it is wide; raises UnreadableImage where the memory is too little."""
+    return tiling_within(options.memory, source, options.tiling, options.model.receptive_field, options.format)
 
 
 def tiles_note(model: Model, tiling: Tiling) -> str:
@@ -236,7 +248,7 @@ def restore_by_tiles(
         check = self_check(source.crops(), options.model, options.envelope, options.do_no_harm)
         monitored = MonitoredModel(options.model, [check.kept])
         strips = restored_strips(
-            monitored.model, source.reader(), source.height, source.width, options.tiling, tile_done
+            monitored.model, source.reader(), source.height, source.width, file_task.tiling, tile_done
         )
         remarks = write_output(file_task, strips, options)
         report.restored.append(record_of(file_task, check, monitored.changes[0], remarks))

@@ -39,21 +39,25 @@ SPARE = 16 * MIB
 """Bytes of the memory that are reserved for everything that does not grow with the tile."""
 MEMORY_MARGIN = 1.5
 """Safety factor from the measured bytes per pixel of a small run to those of a larger run."""
+READ_ROWS = 32
+"""Rows that are read from a file at a time."""
 GLOBAL_OVERLAP = 64
 """Smallest overlap in pixels for networks that see the whole image: the local effect of a cut ends within it."""
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """The size and overlap of tiles, in pixels of the input; both are multiples of the network's stride.
+    """The size and overlap of tiles, in pixels of the input; all are multiples of the network's stride.
 
     Attributes:
-        tile: side of a tile.
+        tile: width of a tile, and its height unless `height` is set.
         overlap: pixels around the tile, on every side, that the network gets as well.
+        height: height of a tile of a picture so wide that strips have to be lower; 0 for that of `tile`.
     """
 
     tile: int
     overlap: int
+    height: int = 0
 
     @property
     def window(self) -> int:
@@ -110,9 +114,14 @@ def spans(length: int, tiling: Tiling) -> list[Span]:
     return [Span(*span) for span in zip(begins, ends, cuts[:-1], cuts[1:], strict=True)]
 
 
+def row_spans(height: int, tiling: Tiling) -> list[Span]:
+    """Cut the height of an image into windows, as `spans` does with its width."""
+    return spans(height, Tiling(tiling.height or tiling.tile, tiling.overlap))
+
+
 def count_tiles(height: int, width: int, tiling: Tiling) -> int:
     """The number of tiles into which an image is cut."""
-    return len(spans(height, tiling)) * len(spans(width, tiling))
+    return len(row_spans(height, tiling)) * len(spans(width, tiling))
 
 
 def restored_strips(
@@ -143,11 +152,14 @@ def restored_strips(
     """
     scale = model.receptive_field.scale
     columns = spans(width, tiling)
-    buffer = np.empty((min(tiling.window, height), width, 3), np.float32)
+    rows_of_tiles = row_spans(height, tiling)
+    buffer = np.empty((max(rows.size for rows in rows_of_tiles), width, 3), np.float32)
     begin = end = 0  # the rows in `buffer`
-    for rows in spans(height, tiling):
+    for rows in rows_of_tiles:
         buffer[: end - rows.begin] = buffer[rows.begin - begin : end - begin]
-        buffer[end - rows.begin : rows.size] = read(end, rows.end)
+        for top in range(end, rows.end, READ_ROWS):
+            bottom = min(top + READ_ROWS, rows.end)
+            buffer[top - rows.begin : bottom - rows.begin] = read(top, bottom)
         begin, end = rows.begin, rows.end
         strip = np.empty((scale * (rows.last - rows.first), scale * width, 3), np.float32)
         for span in columns:
@@ -192,7 +204,7 @@ def restore_tiled(model: Model, images: Tensor, tiling: Tiling) -> Tensor:
         UserError: the model's result is not `scale` times as large as its input.
     """
     (count, _, height, width), scale = images.shape, model.receptive_field.scale
-    columns, rows = spans(width, tiling), spans(height, tiling)
+    columns, rows = spans(width, tiling), row_spans(height, tiling)
     at_once = max(1, tiling.window**2 // (rows[0].size * columns[0].size))
     if len(rows) == len(columns) == 1 and count <= at_once:
         return _run_checked(model, images)

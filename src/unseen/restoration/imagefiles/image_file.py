@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data import heif
-from ...data.file_kinds import START
+from ...data.claims import impossible_claim
 from ...data.reading import UnreadableImage
 from ...evaluation.noise import Crop, sampled_crops
 from .decode import (
@@ -25,9 +24,6 @@ from .decode import (
     FileFormat,
     SourceFormat,
     clear_read_errors,
-    count_png_frames,
-    format_of,
-    is_lossy_webp,
     open_header,
     open_vips,
     orientation_of,
@@ -35,8 +31,7 @@ from .decode import (
     to_gray_or_rgb,
 )
 from .icc import is_hdr_profile
-from .png_chunks import read_chunks
-from .png_colours import refuse_hdr_chunks
+from .structure import read_structure
 
 if TYPE_CHECKING:
     import pyvips
@@ -72,6 +67,8 @@ class ImageFile:
         page: index of the picture among the file's pages, from 0.
         pages: number of pages in the file.
         lossless: whether the file was written without loss; always true for TIFF, whose compression is not checked.
+        decoder_bytes: memory that a decoder takes beside the rows that it is asked for: for the whole picture, where
+            the format does not come row by row, or for a strip or a row of tiles of a TIFF.
     """
 
     path: Path
@@ -84,6 +81,7 @@ class ImageFile:
     page: int
     pages: int
     lossless: bool
+    decoder_bytes: int
 
     @property
     def output_format(self) -> FileFormat:
@@ -163,35 +161,33 @@ def open_image(path: Path, page: int | None = None, *, most_pixels: int = MOST_P
     """
     if os.path.exists(path) and not os.path.isfile(path):  # unlike pathlib's functions, these never raise
         raise UnreadableImage(path, "not a file")
-    with clear_read_errors(path), path.open("rb") as file:
-        format = format_of(path, file.read(START))
-        frames = count_png_frames(file) if format == "png" else 1
-        if format == "png":
-            refuse_hdr_chunks(path, read_chunks(file)[0])
-        lossless = format != "jpeg" and not (format == "webp" and is_lossy_webp(file))
-    if format == "heif" and heif.is_hdr(path):
-        raise UnreadableImage(path, "HDR (PQ or HLG), whose white is not known; save it as an ordinary picture")
-    image = open_header(path, format, page or 0)
+    structure = read_structure(path)
+    format = structure.format
+    image = open_header(path, format, 0)
+    indices = structure.page_indices(image)
+    if len(indices) > 1 and page is None:
+        kind = "pages" if format == "tiff" else "frames"
+        raise UnreadableImage(
+            path, f"holds {len(indices)} {kind}; ask for them page by page (--pages), or save one alone"
+        )
+    index = indices[page or 0] if (page or 0) < len(indices) else page or 0
+    image = open_header(path, format, index) if index else image
     if image.get_typeof("icc-profile-data") and is_hdr_profile(image.get("icc-profile-data")):
         raise UnreadableImage(path, "is HDR (PQ or HLG, says its profile); convert it to an ordinary range first")
-    pages = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
-    if frames > 1:
-        raise UnreadableImage(path, f"an animation of {frames} frames; save the frames as files of their own")
-    if format == "heif":
-        pages = 1  # of several pictures, the primary one
-    if pages > 1 and page is None:
-        kind = "pages" if format == "tiff" else "frames"
-        raise UnreadableImage(path, f"holds {pages} {kind}; ask for them page by page (--pages), or save one alone")
     if image.width * image.height > most_pixels:
         size = f"{image.width}×{image.height} pixels"
         raise UnreadableImage(path, f"claims {size}, more than {most_pixels}: a decompression bomb, or for other tools")
+    if reason := impossible_claim(path, format, structure.start, image.width, image.height):
+        raise UnreadableImage(path, reason)
     turned = orientation_of(image) > _LAST_UPRIGHT
     width, height = (image.height, image.width) if turned else (image.width, image.height)
+    decoder = structure.decoder_bytes(image, index)
     image = to_gray_or_rgb(path, image)
-    gray = image.interpretation in GRAY_SPACES
+    alpha = image.bands in (2, 4)
     return ImageFile(
-        path, format, width, height, DEPTHS[image.format], gray, image.bands in (2, 4), page or 0, pages, lossless
-    )
+        path, format, width, height, DEPTHS[image.format], image.interpretation in GRAY_SPACES, alpha, index,
+        len(indices), structure.lossless, 2 * decoder if alpha else decoder,  # transparency is read apart
+    )  # fmt: skip
 
 
 def _enlarge(image: pyvips.Image, scale: int) -> pyvips.Image:

@@ -17,6 +17,9 @@ from .encode import HELD_DEPTHS, LONGEST_SIDE, PixelLayout, encode
 from .image_file import ImageFile, to_depth
 from .metadata import metadata_for
 
+CHUNK_ROWS = 32
+"""Rows that are converted to the file's depth at a time."""
+
 
 def save(
     source: ImageFile,
@@ -84,7 +87,7 @@ def _file_rows(
     """Yield the strips as the file holds them: (h, width, bands) in the layout's depth."""
     alpha = source.alpha_reader(layout.depth, scale) if source.alpha else None
     top = 0
-    for strip in strips:
+    for strip in (high[at : at + CHUNK_ROWS] for high in strips for at in range(0, len(high), CHUNK_ROWS)):
         if not np.isfinite(strip).all():
             raise UserError(f"{source.path}: the model gave values that are not finite; nothing was written")
         # In float64, so that the mean of three equal values is that value.
