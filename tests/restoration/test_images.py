@@ -521,3 +521,22 @@ def test_many_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         outs = list(pool.map(copy, range(24)))
     assert len({out.read_bytes() for out in outs}) == 1
+
+
+@pytest.mark.parametrize("tag", [(254, 1), (255, 2), (254, 5)], ids=["reduced", "old tag", "mask of a reduced one"])
+def test_a_preview_beside_the_picture_is_no_page(tag: tuple[int, int], tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+    mark = [(tag[0], 4 if tag[0] == 254 else 3, 1, tag[1], True)]
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(pixels[::4, ::4], photometric="rgb", metadata=None, extratags=mark)
+        file.write(pixels, photometric="rgb", metadata=None)
+        file.write(pixels[::8, ::8], photometric="rgb", metadata=None, extratags=mark)
+        file.write(pixels[::-1], photometric="rgb", metadata=None, subifds=1)
+        file.write(pixels[::2, ::2], photometric="rgb", metadata=None)
+    assert open_image(tmp_path / "a.tif", page=0).pages == 2
+    for page, expected in ((0, pixels), (1, pixels[::-1])):
+        source = open_image(tmp_path / "a.tif", page=page)
+        read = source.reader()(0, source.height)
+        assert np.array_equal(np.rint(read * 255).astype(np.uint8), expected)
+    with pytest.raises(UnreadableImage, match="holds 2 pages"):
+        open_image(tmp_path / "a.tif")
