@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,8 @@ from torch.nn import functional as F
 from unseen.core.errors import UserError
 from unseen.models.backbones import UNet
 from unseen.models.loading import model_of
+from unseen.restoration.batch import RestoreOptions, restore_files
+from unseen.restoration.planning import plan_restoration
 from unseen.restoration.restorer import Restorer
 from unseen.restoration.tiles import Tiling
 
@@ -296,3 +300,46 @@ def test_importing_the_package_alone_loads_no_pytorch() -> None:
 
     with pytest.raises(AttributeError, match="module 'unseen' has no attribute 'Restore'"):
         partial(getattr, unseen)("Restore")
+
+
+# ------------------------------------------------------------------------------------------ judged
+
+
+def grainy(*size: int) -> NDArray[np.uint8]:
+    noise = np.random.default_rng(0).normal(128, 20, (*size, 3))
+    return noise.clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("do_no_harm", [False, True])
+def test_checked_images_have_what_the_command_tells_of_files(do_no_harm: bool, tmp_path: Path) -> None:
+    restorer, image = Restorer.load("denoiser", device="cpu", tile=64), grainy(80, 70)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    options = RestoreOptions(restorer.model, restorer.tiling, envelope=restorer.envelope, do_no_harm=do_no_harm)
+    planned = plan_restoration([str(tmp_path / "a.png")], tmp_path / "out", "input")
+    (record,) = restore_files(planned.jobs, planned.folder, options, Event()).restored
+    checked = restorer.restore_checked(image, do_no_harm=do_no_harm)
+    assert np.array_equal(np.asarray(Image.open(record.target)), checked.image)
+    assert (record.noise_level, record.kept) == (checked.noise_level, checked.kept)
+    assert tuple(warning.text for warning in record.warnings) == checked.warnings
+    assert checked.noise_level == pytest.approx(20, rel=0.1)
+    if not do_no_harm:
+        assert np.array_equal(checked.image, restorer.restore(image))
+    assert restorer.safety.startswith("Safe where the noise level is")
+
+
+def test_what_cannot_be_judged_comes_back_as_it_was_and_says_so(negative: Restorer) -> None:
+    icon = grainy(9, 9)
+    left = negative.restore_checked(Image.fromarray(icon), do_no_harm=True)
+    assert np.array_equal(np.asarray(left.image), icon)
+    assert left.kept == 0
+    assert math.isnan(left.noise_level)
+    assert [("left as it is" in text) for text in left.warnings] == [True]
+    assert np.array_equal(negative.restore_checked(icon).image, 255 - icon)
+    assert negative.envelope is None
+
+
+def test_images_are_judged_one_at_a_time(negative: Restorer) -> None:
+    with pytest.raises(ValueError, match="2 images; give one at a time"):
+        negative.restore_checked(torch.rand(2, 3, 20, 20))
+    single = torch.rand(1, 3, 20, 20)
+    assert torch.equal(negative.restore_checked(single).image, negative.restore(single))

@@ -84,9 +84,8 @@ def _print_report(outcome: RestoreReport, out: str, hint: bool) -> None:
         tell(note)
     for text in warning_lines(outcome.restored):
         tell(text)
-    warnings = [warning.text for photo in outcome.restored for warning in photo.warnings]
-    if hint and any("outside" in text for text in warnings):
-        tell("--do-no-harm keeps less of a restoration where a self-check says so")
+    if hint and any(warning.guarded for photo in outcome.restored for warning in photo.warnings):
+        tell("--do-no-harm keeps colours, and less of a restoration where a self-check says so")
     for failure in outcome.failed:
         tell(f"failed {failure.name}: {failure.reason}")
     existing = f", {outcome.existing} there already (--overwrite restores them again)" if outcome.existing else ""
@@ -183,7 +182,7 @@ RESTORE = Command(
     RestoreConfig,
     arguments=[Argument("photo", "photos, folders of them, or patterns: '*.png'", list[str], "PHOTOS"), TRUST],
     switches={
-        "do_no_harm": "blend back towards the input where a self-check (Stein's) says that less is better",
+        "do_no_harm": "keep colours, and blend back towards the input where a self-check (Stein's) says so",
         "keep_times": "give every output the file times of its input",
         "pages": "restore every page of a file of several, each into a file of its own",
         "overwrite": "replace outputs that are there already; otherwise they are left alone",

@@ -18,6 +18,7 @@ from ..core.progress import task, track
 from ..data.file_jobs import FileJob, file_identity, output_folders
 from ..models.card import Envelope
 from ..models.loading import Model
+from .colour import REACH
 from .file_memory import tiling_within
 from .guarded_model import Change, MonitoredModel, with_clear_errors
 from .imagefiles.decode import FileFormat
@@ -101,6 +102,8 @@ def restore_files(
         overwrite: whether to replace outputs that exist; otherwise they are left alone.
     """
     report, options = RestoreReport(), replace(options, model=with_clear_errors(options.model))
+    if options.do_no_harm:
+        options = replace(options, tiling=options.tiling.widened(REACH, options.model.receptive_field.stride))
     model, tiling = options.model, options.tiling
     outputs = output_folders(jobs, folder)
     for output_folder in outputs:
@@ -218,7 +221,7 @@ def restore_together(file_tasks: Sequence[FileTask], options: RestoreOptions, re
             self_check(file_task.source.crops(), options.model, options.envelope, options.do_no_harm)
             for file_task, _ in images
         ]
-        monitored = MonitoredModel(options.model, [check.kept for check in checks])
+        monitored = monitored_model(options, checks)
         stacked = torch.from_numpy(np.stack([image for _, image in images])).permute(0, 3, 1, 2)
         restored = list(restore_tiled(monitored.model, stacked, options.tiling).permute(0, 2, 3, 1).numpy())
     for i, image in enumerate(restored):
@@ -246,12 +249,18 @@ def restore_by_tiles(
     source = file_task.source
     with report.collecting_failures([file_task.name]):
         check = self_check(source.crops(), options.model, options.envelope, options.do_no_harm)
-        monitored = MonitoredModel(options.model, [check.kept])
+        monitored = monitored_model(options, [check])
         strips = restored_strips(
             monitored.model, source.reader(), source.height, source.width, file_task.tiling, tile_done
         )
         remarks = write_output(file_task, strips, options)
         report.restored.append(record_of(file_task, check, monitored.changes[0], remarks))
+
+
+def monitored_model(options: RestoreOptions, checks: Sequence[SelfCheck]) -> MonitoredModel:
+    """The model of a run, for a batch of judged pictures."""
+    kept, noise_levels = [check.kept for check in checks], [check.noise_level for check in checks]
+    return MonitoredModel(options.model, kept, noise_levels, options.do_no_harm)
 
 
 def record_of(file_task: FileTask, check: SelfCheck, change: Change, remarks: Sequence[str]) -> RestoredFile:

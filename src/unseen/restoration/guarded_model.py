@@ -8,9 +8,14 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..core.errors import UserError
 from ..models.loading import Model
+from .colour import colour_shift
+
+MONITORED_STEP = 4
+"""Pixels between the places where shifts of colour are measured: far less than the squares that are averaged."""
 
 
 def with_clear_errors(model: Model) -> Model:
@@ -30,17 +35,35 @@ def with_clear_errors(model: Model) -> Model:
     return replace(model, run=run)
 
 
+def with_colours_kept(model: Model, noise_level: float) -> Model:
+    """A model that keeps sizes, for images of one noise level, without its shifts of colour (`colour_shift`).
+
+    Args:
+        model: the model.
+        noise_level: σ of the images, gray levels of 255; nan where it cannot be estimated.
+    """
+    sigma = _tensor_of([noise_level])
+
+    def run(images: Tensor) -> Tensor:
+        restored = model.run(images)
+        return restored - colour_shift(images, restored, sigma)
+
+    return replace(model, run=run)
+
+
 @dataclass
 class Change:
-    """The change of one image by a model, in units of the range; infinite for a model that enlarges.
+    """The change of one image by a model, in units of the range.
 
     Attributes:
-        mean: mean absolute change of a value, over all tiles.
-        largest: largest change of a value.
+        mean: mean absolute change of a value, over all tiles; infinite for a model that enlarges.
+        largest: largest change of a value; infinite for a model that enlarges.
+        colour: largest shift of a colour (`colour_shift`); of the output made small again for a model that enlarges.
     """
 
     mean: float = math.inf
     largest: float = math.inf
+    colour: float = 0.0
 
 
 class MonitoredModel:
@@ -51,30 +74,52 @@ class MonitoredModel:
         changes: for each image of the batch, its change so far.
     """
 
-    def __init__(self, model: Model, kept: Sequence[float]) -> None:
+    def __init__(self, model: Model, kept: Sequence[float], noise_levels: Sequence[float], keep_colours: bool) -> None:
         """Monitor `model` for a batch of as many images as `kept`.
 
         Args:
             model: the model to monitor.
             kept: for each image, the share of the restoration in the blend, in [0, 1]; the input makes up the rest.
+            noise_levels: for each image, σ in gray levels of 255; nan where it cannot be estimated.
+            keep_colours: whether to take shifts of colour back before the blend; the model must keep sizes then.
         """
         self.model = replace(model, run=self._run)
         self.changes = [Change() if model.receptive_field.scale > 1 else Change(0.0, 0.0) for _ in kept]
         self._values = 0
         self._unmonitored = model.run
-        self._kept = torch.tensor(kept).view(-1, 1, 1, 1)
+        self._scale = model.receptive_field.scale
+        self._kept = _tensor_of(kept)
+        self._noise_levels = _tensor_of(noise_levels)
+        self._keep_colours = keep_colours
 
     def _run(self, images: Tensor) -> Tensor:
         if not self._kept.any():
             return images  # to the bit, whatever the model would have made
         restored = self._unmonitored(images)
-        if restored.shape != images.shape:
-            return restored
-        if bool((self._kept < 1).any()):
-            restored = torch.where(self._kept < 1, images + self._kept * (restored - images), restored)
-        moved, values = (restored - images).abs_().flatten(1), images[0].numel()
+        if restored.shape[-2:] != tuple(self._scale * side for side in images.shape[-2:]):
+            return restored  # to be refused
+        if self._keep_colours:
+            restored = restored - colour_shift(images, restored, self._noise_levels)
+        else:
+            same_size = F.avg_pool2d(restored, self._scale) if self._scale > 1 else restored
+            shift = colour_shift(images, same_size, self._noise_levels, MONITORED_STEP)
+            for change, largest in zip(self.changes, shift.abs().amax((1, 2, 3)).tolist(), strict=True):
+                change.colour = max(change.colour, largest)
+        if self._scale == 1:
+            if bool((self._kept < 1).any()):
+                restored = torch.where(self._kept < 1, images + self._kept * (restored - images), restored)
+            self._measure((restored - images).abs_().flatten(1))
+        return restored
+
+    def _measure(self, moved: Tensor) -> None:
+        """Count absolute changes, (B, values)."""
+        values = moved.shape[1]
         for change, mean, largest in zip(self.changes, moved.mean(1).tolist(), moved.amax(1).tolist(), strict=True):
             change.mean += (mean - change.mean) * values / (self._values + values)
             change.largest = max(change.largest, largest)
         self._values += values
-        return restored
+
+
+def _tensor_of(values: Sequence[float]) -> Tensor:
+    """One value an image, (B, 1, 1, 1); 0 for nan."""
+    return torch.tensor(values).nan_to_num().view(-1, 1, 1, 1)

@@ -31,10 +31,12 @@ class PhotoWarning:
         text: the reason in one short sentence, without the photograph's name: `its gain map is gone`.
         summary: the reason in words that hold for many photographs, with what to look for; empty where `text` holds
             for all of them.
+        guarded: whether `do_no_harm` guards against it.
     """
 
     text: str
     summary: str = ""
+    guarded: bool = False
 
     @property
     def kind(self) -> str:

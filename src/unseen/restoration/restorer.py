@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -16,10 +17,18 @@ from ..core.config import Machine
 from ..core.errors import UserError
 from ..core.trust import Names, trusting
 from ..core.units import parse_bytes
+from ..evaluation.noise import sampled_crops
+from ..models.card import Envelope, envelope, safety
 from ..models.loading import DEFAULT, Model, load_model
+from .colour import REACH
+from .guarded_model import MonitoredModel
+from .self_check import SelfCheck, self_check, with_change
 from .tiles import Tiling, restore_tiled, tiling_for
 
 AnyImage = TypeVar("AnyImage", NDArray[Any], Tensor, Image.Image)
+
+Run = Callable[[Tensor], Tensor]
+"""A function from float32 (B, 3, H, W) in [0, 1] to the restored images, not clipped."""
 
 WHITE = {"uint8": 255, "uint16": 65535}
 """The largest value of each integer dtype, which stands for 1."""
@@ -28,6 +37,23 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 ARRAY_SHAPES = "(H, W) or (H, W, C) with C from 1 to 4"
 TENSOR_SHAPES = "(C, H, W) or (B, C, H, W) with C from 1 to 4"
 MODES = ("L", "LA", "RGB", "RGBA", "P", "I;16", "I;16L", "I;16B")
+
+
+@dataclass(frozen=True, eq=False)
+class Restoration(Generic[AnyImage]):
+    """A restored image with the judgement on it.
+
+    Attributes:
+        image: the restored image, as of `Restorer.restore`.
+        noise_level: estimated noise level of the input, σ in gray levels of 255; nan where it cannot be estimated.
+        kept: share of the restoration in `image`, in [0, 1]; the input makes up the rest.
+        warnings: reasons to look at `image`, each a short sentence.
+    """
+
+    image: AnyImage
+    noise_level: float
+    kept: float
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -90,15 +116,62 @@ class Restorer:
             ValueError: another shape, an empty image, NaN, or floating-point values outside [0, 1].
             UserError: the model makes values that are not finite.
         """
+        return self._converted(image, lambda values: restore_tiled(self.model, values, self.tiling))
+
+    def restore_checked(self, image: AnyImage, *, do_no_harm: bool = False) -> Restoration[AnyImage]:
+        """Restore an image and judge the result, as `unseen restore` does.
+
+        Args:
+            image: one image, of the kinds that `restore` takes.
+            do_no_harm: whether to keep the colours of large areas, and only as much of the restoration as Stein's
+                estimate finds best; nothing where the noise level cannot be estimated.
+
+        Raises:
+            TypeError: as `restore`.
+            ValueError: as `restore`, and a tensor of several images.
+            UserError: as `restore`, and `do_no_harm` with a model that enlarges.
+        """
+        checks: list[SelfCheck] = []
+
+        def restored(values: Tensor) -> Tensor:
+            if len(values) != 1:
+                raise ValueError(f"restore_checked: {len(values)} images; give one at a time")
+            pixels = values[0].permute(1, 2, 0).numpy()
+            crops = sampled_crops(lambda top, bottom: pixels[top:bottom], *pixels.shape[:2])
+            check = self_check(crops, self.model, self.envelope, do_no_harm)
+            monitored = MonitoredModel(self.model, [check.kept], [check.noise_level], do_no_harm)
+            stride = self.model.receptive_field.stride
+            tiling = self.tiling.widened(REACH, stride) if do_no_harm else self.tiling
+            result = restore_tiled(monitored.model, values, tiling)
+            checks.append(with_change(check, monitored.changes[0]))
+            return result
+
+        result = self._converted(image, restored)
+        (check,) = checks
+        texts = tuple(warning.text for warning in check.warnings)
+        return Restoration(result, check.noise_level, check.kept, texts)
+
+    @property
+    def envelope(self) -> Envelope | None:
+        """The noise levels at which the model is known to be safe; None if nothing is known."""
+        return envelope(self.model.card.quality if self.model.card else ())
+
+    @property
+    def safety(self) -> str:
+        """One sentence on where the model is safe."""
+        return safety(self.model.card.quality if self.model.card else ())
+
+    def _converted(self, image: AnyImage, run: Run) -> AnyImage:
+        """Restore an image of any kind by a function of (B, 3, H, W) in [0, 1]."""
         if isinstance(image, np.ndarray):
-            return self._array(image)
+            return self._array(image, run)
         if isinstance(image, Tensor):
-            return self._tensor(image)
+            return self._tensor(image, run)
         if isinstance(image, Image.Image):
-            return self._pillow(image)
+            return self._pillow(image, run)
         raise TypeError(f"restore: {type(image).__name__} is no NumPy array, PyTorch tensor or Pillow image")
 
-    def _pillow(self, image: Image.Image) -> Image.Image:
+    def _pillow(self, image: Image.Image, run: Run) -> Image.Image:
         if image.mode not in MODES:
             raise TypeError(f"restore: mode {image.mode} is none of {', '.join(MODES)}; convert it to one of them")
         info = dict(image.info)
@@ -107,34 +180,34 @@ class Restorer:
         elif "transparency" in info and image.mode in ("L", "RGB"):
             image = image.convert(f"{image.mode}A")
         info.pop("transparency", None)  # an alpha channel by now
-        restored = Image.fromarray(self._array(np.asarray(image)))
+        restored = Image.fromarray(self._array(np.asarray(image), run))
         restored.info = info
         return restored
 
-    def _array(self, array: NDArray[Any]) -> NDArray[Any]:
+    def _array(self, array: NDArray[Any], run: Run) -> NDArray[Any]:
         if array.ndim not in (2, 3):
             raise ValueError(f"restore: an array of shape {array.shape} is no image; give {ARRAY_SHAPES}")
         _refuse_dtype(array.dtype.name, "an array")
         channels = array.shape[2] if array.ndim == 3 else 1
         _refuse_shape(channels, array.shape, ARRAY_SHAPES)
         native = np.array(array.reshape(*array.shape[:2], channels), array.dtype.newbyteorder("="), order="C")
-        restored = self._images(torch.from_numpy(native).permute(2, 0, 1)[None])
+        restored = self._images(torch.from_numpy(native).permute(2, 0, 1)[None], run)
         pixels = restored[0].permute(1, 2, 0).contiguous().numpy().astype(array.dtype, copy=False)
         return pixels if array.ndim == 3 else pixels[..., 0]
 
-    def _tensor(self, tensor: Tensor) -> Tensor:
+    def _tensor(self, tensor: Tensor, run: Run) -> Tensor:
         if tensor.ndim not in (3, 4):
             raise ValueError(f"restore: a tensor of shape {tuple(tensor.shape)} is no image; give {TENSOR_SHAPES}")
         _refuse_dtype(str(tensor.dtype).removeprefix("torch."), "a tensor")
         _refuse_shape(tensor.shape[-3], tuple(tensor.shape), TENSOR_SHAPES)
-        restored = self._images(tensor.detach().cpu().reshape(-1, *tensor.shape[-3:])).to(tensor.device)
+        restored = self._images(tensor.detach().cpu().reshape(-1, *tensor.shape[-3:]), run).to(tensor.device)
         return restored if tensor.ndim == 4 else restored[0]
 
-    def _images(self, images: Tensor) -> Tensor:
+    def _images(self, images: Tensor, run: Run) -> Tensor:
         """Restore (B, C, H, W) on the CPU, of an allowed dtype and number of channels, to the same dtype."""
         colours = images.shape[1] - 1 if images.shape[1] in (2, 4) else images.shape[1]
         values = to_unit(images)
-        restored = restore_tiled(self.model, values[:, :colours].expand(-1, 3, -1, -1).contiguous(), self.tiling)
+        restored = run(values[:, :colours].expand(-1, 3, -1, -1).contiguous())
         if not restored.isfinite().all():
             raise UserError(f"{self.model.name}: makes values of this image that are not finite")
         if colours == 1:  # in float64, so that the mean of three equal values is that value

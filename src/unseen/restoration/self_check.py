@@ -16,7 +16,7 @@ from ..core.errors import UserError
 from ..evaluation.noise import Crop, photo_noise
 from ..models.card import Envelope
 from ..models.loading import Model
-from .guarded_model import Change
+from .guarded_model import Change, with_colours_kept
 from .report import PhotoWarning
 
 PROBE_STEP = 1e-3
@@ -24,6 +24,8 @@ PROBE_STEP = 1e-3
 
 VISIBLE_CHANGE = 0.5 / 255
 """The smallest change, in units of the range, that is visible in a file of 8 bits."""
+WARNED_SHIFT = 5 / 255
+"""The largest shift of a colour that is not warned of, in units of the range."""
 
 UNREADABLE = "its noise cannot be estimated (too small, clipped, or drawn as screenshots are)"
 UNREADABLE_SUMMARY = (
@@ -34,6 +36,8 @@ LEFT_ALONE = PhotoWarning(
     f"{UNREADABLE}, so it is left as it is", "left as they are, since their noise cannot be estimated"
 )
 UNCHANGED = PhotoWarning("the output equals the input, the model changed nothing")
+
+MOVED_SUMMARY = "colours of large areas moved; look for saturated areas, such as lamps and flowers, of another tone"
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,14 @@ def self_check(crops: Sequence[Crop], model: Model, envelope: Envelope | None, d
         crops: crops of the photograph (`sampled_crops`).
         model: the model that will restore it.
         envelope: the noise levels at which the model is known to be safe; None if nothing is known.
-        do_no_harm: whether to keep only as much of the restoration as Stein's estimate finds best, and nothing where
-            the noise level cannot be estimated.
+        do_no_harm: whether to keep only as much of the restoration, its colours kept, as Stein's estimate finds best,
+            and nothing where the noise level cannot be estimated.
 
     Raises:
         UserError: `do_no_harm` with a model that enlarges.
     """
     noise_level = photo_noise(crops)
-    kept = harmless_share(model, crops) if do_no_harm else 1.0
+    kept = harmless_share(with_colours_kept(model, noise_level), crops) if do_no_harm else 1.0
     if math.isnan(noise_level) and do_no_harm:
         return SelfCheck(noise_level, kept, (LEFT_ALONE,))
     warnings = [envelope_warning(noise_level, envelope), blend_warning(kept)]
@@ -74,9 +78,13 @@ def self_check(crops: Sequence[Crop], model: Model, envelope: Envelope | None, d
 
 def with_change(check: SelfCheck, change: Change) -> SelfCheck:
     """Complete a judgement by warnings of what the restoration has changed."""
+    warnings = check.warnings
     if check.kept and change.largest < VISIBLE_CHANGE:
-        return replace(check, warnings=(UNCHANGED, *check.warnings))
-    return check
+        warnings = (UNCHANGED, *warnings)
+    if change.colour > WARNED_SHIFT:
+        text = f"colours of large areas moved by up to {255 * change.colour:.0f} gray levels"
+        warnings = (*warnings, PhotoWarning(text, MOVED_SUMMARY, guarded=True))
+    return replace(check, warnings=warnings)
 
 
 def envelope_warning(noise_level: float, envelope: Envelope | None) -> PhotoWarning | None:
@@ -92,7 +100,7 @@ def envelope_warning(noise_level: float, envelope: Envelope | None) -> PhotoWarn
     if envelope is None:
         return None
     if math.isnan(noise_level):
-        return PhotoWarning(f"{UNREADABLE}, so it is not known whether this is safe", UNREADABLE_SUMMARY)
+        return PhotoWarning(f"{UNREADABLE}, so it is not known whether this is safe", UNREADABLE_SUMMARY, guarded=True)
     if envelope.low <= noise_level <= envelope.high:
         return None
     where = f"the {envelope.low:.1f} to {envelope.high:.1f} where this model is known to be safe"
@@ -100,7 +108,7 @@ def envelope_warning(noise_level: float, envelope: Envelope | None) -> PhotoWarn
         summary = f"noise level below {where}; look for fine texture that is gone"
     else:
         summary = f"noise level above {where}; look for noise that is left, and for blotches"
-    return PhotoWarning(f"its noise level is {noise_level:.1f} gray levels, outside {where}", summary)
+    return PhotoWarning(f"its noise level is {noise_level:.1f} gray levels, outside {where}", summary, guarded=True)
 
 
 def blend_warning(kept: float) -> PhotoWarning | None:

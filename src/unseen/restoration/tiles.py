@@ -64,6 +64,11 @@ class Tiling:
         """Side of the largest window of the network, in pixels."""
         return self.tile + 2 * self.overlap
 
+    def widened(self, margin: int, stride: int) -> Tiling:
+        """Tiles that overlap by `margin` pixels more in the same windows, unless the tiles would be halved."""
+        margin = next_multiple(margin, stride)
+        return Tiling(max(self.tile - 2 * margin, next_multiple(self.tile // 2, stride)), self.overlap + margin)
+
 
 @dataclass(frozen=True)
 class Span:
