@@ -34,11 +34,12 @@ from unseen.data.tensors import to_tensor
 from unseen.evaluation.benchmark_sets import spread
 from unseen.evaluation.inputs import distort
 from unseen.evaluation.metrics import psnr
-from unseen.evaluation.noise import Crop, estimate_noise
+from unseen.evaluation.noise import Crop, photo_noise
 from unseen.models.card import Envelope, envelope
 from unseen.models.loading import Model, load_model
 from unseen.protocols.confounder import Confounder, parse_confounder
 from unseen.protocols.convention import Convention
+from unseen.restoration.guarded_model import with_colours_kept
 from unseen.restoration.self_check import envelope_warning, harmless_share
 
 PAGE, ROWS = RESULTS / "do-no-harm.md", RESULTS / "do-no-harm.jsonl"
@@ -70,7 +71,7 @@ class Trial:
         reading: the estimated noise level of the input, gray levels of 255; nan where nothing can be estimated.
         warned: whether the noise level lies outside the envelope of the model's card.
         share: the share of the restoration that the self-check keeps.
-        given, plain, harmless: PSNR of the input, the restoration and the blend, dB, at most `LARGEST`.
+        given, plain, harmless: PSNR of input, restoration, and blend (colours kept), dB, at most `LARGEST`.
     """
 
     dataset: str
@@ -131,13 +132,14 @@ def try_out(model: Model, safe: Envelope, dataset: str, photo: Photo, confounder
     crop = photo.centre(SIDE)
     top, left = ((side - SIDE) // 2 for side in whole.shape[-2:])
     noisy = whole[..., top : top + SIDE, left : left + SIDE]
-    reading = estimate_noise([array_of(whole)])
+    reading = photo_noise([array_of(whole)])
     restored = model.run(noisy)
     known = replace(model, run=lambda image: restored if torch.equal(image, noisy) else model.run(image))
-    share = harmless_share(known, [array_of(noisy)])
+    guarded = with_colours_kept(known, photo_noise([array_of(noisy)]))
+    share = harmless_share(guarded, [array_of(noisy)])
     given, plain, harmless = (
         min(LARGEST, float(psnr(image, to_tensor(crop.pixels), CONVENTION)))
-        for image in (noisy, restored, noisy + share * (restored - noisy))
+        for image in (noisy, restored, noisy + share * (guarded.run(noisy) - noisy))
     )
     warned = envelope_warning(reading, safe) is not None
     return Trial(dataset, photo.name, confounder.name, reading, warned, share, given, plain, harmless)

@@ -39,7 +39,7 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
     require_writable(planned.folder)
     config = config.resolved()
     torch.set_num_threads(config.threads)
-    model = load_model(config.model, config.device, config.backbone)
+    model = load_model(config.model, config.device, config.backbone, config.range)
     if flags.do_no_harm and model.receptive_field.scale > 1:
         raise UserError(f"do_no_harm: {model.name} enlarges, and its output cannot be blended with the input")
     qualities = model.card.quality if model.card else ()

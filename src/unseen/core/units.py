@@ -1,10 +1,10 @@
-"""Amounts that a user writes with a unit: memory, and the budget of a training run."""
+"""Amounts that a user writes with a unit, memory and the budget of a training run, and ranges of pixel values."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, Self, TypeAlias
 
 from .errors import UserError
 
@@ -13,6 +13,9 @@ UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**
 
 SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
 """Seconds in a unit of time."""
+
+ValueRange: TypeAlias = Literal["auto", "0-1", "0-255", "-1-1"]
+"""Black and white of the images that a network takes and makes; `auto` where they are to be found by trials."""
 
 
 def parse_bytes(text: str, name: str) -> int:

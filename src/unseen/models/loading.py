@@ -12,6 +12,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ..core.errors import UserError
+from ..core.units import ValueRange
 from ..core.wording import did_you_mean
 from .card import Card
 from .checkpoint import load_checkpoint
@@ -19,6 +20,7 @@ from .inference import on_device, restore_batch
 from .onnx_file import open_onnx
 from .receptive_field import ReceptiveField, receptive_field_of
 from .spandrel_weights import WEIGHTS, is_ours, load_weights
+from .value_range import in_unit_range
 
 DEFAULT = "denoiser"
 """The shipped model for users who name no model."""
@@ -48,7 +50,7 @@ def shipped() -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob("*.safetensors"))}
 
 
-def load_model(spec: str, device: str = "cpu", backbone: str = "") -> Model:
+def load_model(spec: str, device: str = "cpu", backbone: str = "", value_range: ValueRange = "auto") -> Model:
     """Load a model by the name of a shipped one or by a path. No pickle is executed, whatever the file holds.
 
     Args:
@@ -56,16 +58,20 @@ def load_model(spec: str, device: str = "cpu", backbone: str = "") -> Model:
             spandrel recognises, .pth, .pt, .ckpt or .safetensors (extra `zoo`). A name goes before a file of that name.
         device: the device by its name in PyTorch; ONNX files run on `cpu` and on `cuda`.
         backbone: as for `load_checkpoint`.
+        value_range: range of values of another program's network; `auto` to find it (`in_unit_range`).
 
     Raises:
-        UserError: for any other file, for a model that does not restore colour images, and for an extra that is not
-            installed.
+        UserError: for any other file, for a model that does not restore colour images, for a range of values that is
+            not found or not the model's, and for an extra that is not installed.
     """
     path = located(spec)
     if path.suffix.lower() == ".onnx":
         opened = open_onnx(path, device)
+        if opened.receptive_field is None:
+            return model_of(in_unit_range(opened.network, spec, value_range), spec)
+        _require_unit_range(spec, value_range)
         return model_of(opened.network, spec, opened.card, receptive_field=opened.receptive_field)
-    network, card = load_network(spec, backbone)
+    network, card = load_network(spec, backbone, value_range)
     return model_of(network, spec, card, device)
 
 
@@ -102,7 +108,7 @@ def model_of(
     return Model(name, partial(restore_batch, on_device(network, device), device=device), receptive_field, card)
 
 
-def load_network(spec: str, backbone: str = "") -> tuple[nn.Module, Card | None]:
+def load_network(spec: str, backbone: str = "", value_range: ValueRange = "auto") -> tuple[nn.Module, Card | None]:
     """Load the network that a spec of `load_model` names, on the CPU in evaluation mode, and its card if it has one.
 
     Raises:
@@ -112,8 +118,15 @@ def load_network(spec: str, backbone: str = "") -> tuple[nn.Module, Card | None]
     if path.suffix.lower() == ".onnx":
         raise UserError(f"{path}: is ONNX already; give the model that it was exported from")
     if path.suffix.lower() in WEIGHTS and path.is_file() and not is_ours(path):
-        return load_weights(path), None
+        return in_unit_range(load_weights(path), spec, value_range), None
+    _require_unit_range(spec, value_range)
     return load_checkpoint(path, backbone)
+
+
+def _require_unit_range(spec: str, value_range: ValueRange) -> None:
+    """Raise UserError where a model of this package is said to work in another range."""
+    if value_range not in ("auto", "0-1"):
+        raise UserError(f"range: {spec} is a model of unseen, which works in 0-1, not in {value_range}")
 
 
 def located(spec: str) -> Path:

@@ -39,7 +39,7 @@ class OnnxModel:
         card: card of the exported checkpoint, if the file holds one.
     """
 
-    network: nn.Module
+    network: Padded
     receptive_field: ReceptiveField | None = None
     card: Card | None = None
 

@@ -83,7 +83,7 @@ def is_ours(path: Path) -> bool:
         return False
 
 
-def load_weights(path: Path) -> nn.Module:
+def load_weights(path: Path) -> Padded:
     """Load the network of a file of weights, which spandrel recognises by their names and shapes.
 
     The network is in evaluation mode on the CPU: float (B, 3, H, W) in [0, 1] → (B, 3, scale·H, scale·W), any size from

@@ -18,7 +18,7 @@ from ..core.progress import task, track
 from ..data.file_jobs import FileJob, file_identity, output_folders
 from ..models.card import Envelope
 from ..models.loading import Model
-from .colour import REACH
+from .colour import MARGIN
 from .file_memory import tiling_within
 from .guarded_model import Change, MonitoredModel, with_clear_errors
 from .imagefiles.decode import FileFormat
@@ -103,7 +103,7 @@ def restore_files(
     """
     report, options = RestoreReport(), replace(options, model=with_clear_errors(options.model))
     if options.do_no_harm:
-        options = replace(options, tiling=options.tiling.widened(REACH, options.model.receptive_field.stride))
+        options = replace(options, tiling=options.tiling.widened(MARGIN, options.model.receptive_field.stride))
     model, tiling = options.model, options.tiling
     outputs = output_folders(jobs, folder)
     for output_folder in outputs:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ..core.errors import UserError
 from ..models.loading import Model
-from .colour import colour_shift
+from .colour import colour_shift, with_colours_of
 
 MONITORED_STEP = 4
 """Pixels between the places where shifts of colour are measured: far less than the squares that are averaged."""
@@ -36,7 +36,7 @@ def with_clear_errors(model: Model) -> Model:
 
 
 def with_colours_kept(model: Model, noise_level: float) -> Model:
-    """A model that keeps sizes, for images of one noise level, without its shifts of colour (`colour_shift`).
+    """A model that keeps sizes, for images of one noise level, without its shifts of colour (`with_colours_of`).
 
     Args:
         model: the model.
@@ -45,8 +45,7 @@ def with_colours_kept(model: Model, noise_level: float) -> Model:
     sigma = _tensor_of([noise_level])
 
     def run(images: Tensor) -> Tensor:
-        restored = model.run(images)
-        return restored - colour_shift(images, restored, sigma)
+        return with_colours_of(images, model.run(images), sigma)
 
     return replace(model, run=run)
 
@@ -99,10 +98,10 @@ class MonitoredModel:
         if restored.shape[-2:] != tuple(self._scale * side for side in images.shape[-2:]):
             return restored  # to be refused
         if self._keep_colours:
-            restored = restored - colour_shift(images, restored, self._noise_levels)
+            restored = with_colours_of(images, restored, self._noise_levels)
         else:
             same_size = F.avg_pool2d(restored, self._scale) if self._scale > 1 else restored
-            shift = colour_shift(images, same_size, self._noise_levels, MONITORED_STEP)
+            shift = colour_shift(images, same_size, self._noise_levels, step=MONITORED_STEP)
             for change, largest in zip(self.changes, shift.abs().amax((1, 2, 3)).tolist(), strict=True):
                 change.colour = max(change.colour, largest)
         if self._scale == 1:

@@ -16,11 +16,11 @@ from torch.nn import functional as F
 from ..core.config import Machine
 from ..core.errors import UserError
 from ..core.trust import Names, trusting
-from ..core.units import parse_bytes
+from ..core.units import ValueRange, parse_bytes
 from ..evaluation.noise import sampled_crops
 from ..models.card import Envelope, envelope, safety
 from ..models.loading import DEFAULT, Model, load_model
-from .colour import REACH
+from .colour import MARGIN
 from .guarded_model import MonitoredModel
 from .self_check import SelfCheck, self_check, with_change
 from .tiles import Tiling, restore_tiled, tiling_for
@@ -70,7 +70,14 @@ class Restorer:
 
     @classmethod
     def load(
-        cls, model: str = DEFAULT, *, device: str = "auto", memory: str = "1GiB", tile: int = 0, backbone: str = ""
+        cls,
+        model: str = DEFAULT,
+        *,
+        device: str = "auto",
+        memory: str = "1GiB",
+        tile: int = 0,
+        backbone: str = "",
+        value_range: ValueRange = "auto",
     ) -> Self:
         """Load a model and choose its tiles.
 
@@ -81,12 +88,13 @@ class Restorer:
             tile: side of a tile in pixels; 0 for the largest that memory allows.
             backbone: dotted path of the network, only for a checkpoint of the user's own network: my.module.Net. The
                 path is trusted here (`unseen.trusting`), and must come from no file.
+            value_range: range of values of another program's model; `auto` to find it by trials.
 
         Raises:
             UserError: the model, the device or the amount of memory cannot be used.
         """
         with trusting(*Names.dotted(backbone)):
-            loaded = load_model(model, Machine(device=device, threads=1).resolved().device, backbone)
+            loaded = load_model(model, Machine(device=device, threads=1).resolved().device, backbone, value_range)
         return cls(loaded, tiling_for(loaded, parse_bytes(memory, "memory"), tile))
 
     def restore(self, image: AnyImage) -> AnyImage:
@@ -141,7 +149,7 @@ class Restorer:
             check = self_check(crops, self.model, self.envelope, do_no_harm)
             monitored = MonitoredModel(self.model, [check.kept], [check.noise_level], do_no_harm)
             stride = self.model.receptive_field.stride
-            tiling = self.tiling.widened(REACH, stride) if do_no_harm else self.tiling
+            tiling = self.tiling.widened(MARGIN, stride) if do_no_harm else self.tiling
             result = restore_tiled(monitored.model, values, tiling)
             checks.append(with_change(check, monitored.changes[0]))
             return result
