@@ -7,6 +7,8 @@ import json
 import os
 import platform
 import re
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,31 @@ def test_a_folder_that_is_removed_under_a_command_and_made_by_another_stays_the_
         folder.mkdir()
         (folder / LOCK).write_text("of another command")
     assert files(folder) == [LOCK]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only an administrator can be another user")
+def test_the_lock_file_that_another_user_left_in_a_shared_folder_keeps_nobody_out(tmp_path: Path) -> None:
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+
+    def another_user() -> int:
+        os.setuid(65534)
+        with sole_use(folder, "unseen train"):
+            (folder / "results.jsonl").touch()
+        return 0
+
+    try:
+        (folder / LOCK).write_text("left")
+        result = Forked(tmp_path / "log", another_user).ended()
+        assert result.code == 0, result.err
+        assert files(folder) == ["results.jsonl"]
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        result = Forked(tmp_path / "log", another_user).ended()
+        assert "in use by another process" in result.err
+        os.close(descriptor)
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_a_lock_file_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def _locked(folder: Path, command: str, advice: str) -> int:
         if not os.path.exists(folder):
             folder.mkdir(parents=True, exist_ok=True)
         try:
-            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+            descriptor = _opened(folder / LOCK)
         except FileNotFoundError:  # the former holder has just removed the empty folder
             continue
         attempt = try_lock(descriptor)
@@ -111,6 +111,16 @@ def _locked(folder: Path, command: str, advice: str) -> int:
             _write_holder(descriptor, command)
             return descriptor
         os.close(descriptor)  # the former holder has just removed this file
+
+
+def _opened(path: Path) -> int:
+    no_link = getattr(os, "O_NOFOLLOW", 0)
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | no_link, 0o666)
+    except PermissionError:
+        if not os.path.exists(path):
+            raise
+        return os.open(path, os.O_RDONLY | no_link)  # another user's, whose command was killed
 
 
 def _holder(descriptor: int) -> Holder | None:

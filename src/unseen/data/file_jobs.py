@@ -72,8 +72,8 @@ def existing_outputs(jobs: Sequence[FileJob], out: Path) -> list[Path]:
 
 
 def output_folders(jobs: Sequence[FileJob], out: Path) -> list[Path]:
-    """List the folders that the outputs are written to, each once."""
-    return list(dict.fromkeys((out / job.file).parent for job in jobs))
+    """List the output folder and those below it that outputs are written to, each once."""
+    return list(dict.fromkeys([out, *((out / job.file).parent for job in jobs)]))
 
 
 def refuse_existing(jobs: Sequence[FileJob], out: Path) -> None:
