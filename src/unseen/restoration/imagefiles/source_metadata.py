@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import BinaryIO
 
 from ...data import heif
-from .decode import SourceFormat, open_header, orientation_of, to_gray_or_rgb
+from .decode import SourceFormat, clear_read_errors, open_header, orientation_of, to_gray_or_rgb
 from .exif import MARK, tree_of
 from .geotiff import GEO_TAGS
 from .ifd import BrokenStructure, Layout, Tree
@@ -81,7 +81,7 @@ def read_metadata(source: ImageFile) -> SourceMetadata:
         for name in ("icc-profile-data", "exif-data", "xmp-data")
     )
     metadata = SourceMetadata(turned=orientation_of(header) != 1, profile=profile)
-    with source.path.open("rb") as file:
+    with clear_read_errors(source.path), source.path.open("rb") as file:
         match source.format:
             case "png":
                 _read_png(metadata, file)

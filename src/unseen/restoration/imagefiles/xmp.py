@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from xml.dom import minidom
 from xml.parsers import expat
 
-MOST_BYTES = 2**25
+MOST_BYTES = 2**24
 """Bytes of XMP above which it counts as broken."""
 _MOST_NODES, _DEEPEST = 50_000, 100
 """Elements with attributes, and nested elements, above which XMP counts as broken: its tree would fill the memory."""
