@@ -16,16 +16,19 @@ from safetensors.torch import load_file, save_file
 from scipy import stats
 from support.commandline import TINY, CommandLine, json_lines
 from support.results import result
+from torch import nn
 
 from unseen.cli.card_text import card_text
 from unseen.core.console import Console
 from unseen.core.errors import UserError
 from unseen.core.jsonl import from_json, to_json
+from unseen.data.tensors import to_tensor
 from unseen.evaluation import benchmark_sets as testing
 from unseen.evaluation.config import EvaluateConfig
 from unseen.evaluation.inputs import distort
+from unseen.evaluation.metrics import psnr
 from unseen.evaluation.noise import estimate_noise
-from unseen.evaluation.quality import noise_by_level, quality_of
+from unseen.evaluation.quality import JudgedImage, measured_quality, quality_of
 from unseen.models.card import VALIDATION, Quality, envelope, safety
 from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, read_card, with_quality
 from unseen.protocols.levels import UNDISTORTED, Level
@@ -121,18 +124,25 @@ def test_what_is_no_quality_is_refused(change: dict[str, Any]) -> None:
         from_json(json.dumps(to_json(quality(5)) | change), Quality)
 
 
-def test_results_become_quality_by_set_and_level() -> None:
-    rows = [
-        result(image=image, dataset=dataset, degree=degree, psnr=psnr)
-        for image, dataset, degree, psnr in [("a", "one", 5.0, 12), ("b", "one", 5.0, 13), ("a", "two", 5.0, 9)]
+def test_judged_images_become_quality_by_set_and_level() -> None:
+    level = Level("seen", "gaussian_noise", 5.0)
+    judged = [
+        JudgedImage("one", UNDISTORTED, (math.inf, 33.0), 1.0),
+        JudgedImage("one", level, (10.0, 12.0), 6.0),
+        JudgedImage("two", level, (10.0, 9.0), math.nan),
+        JudgedImage("one", UNDISTORTED, (math.inf, 34.0), 2.0),
+        JudgedImage("one", level, (10.0, 13.0), 7.0),
     ]
-    level = rows[0].level
-    qualities = quality_of(rows, {("one", level): 6.5, ("one", UNDISTORTED): 1.5})
-    assert [(q.dataset, q.images, q.gain) for q in qualities if q.level == level] == [("one", 2, 2.5), ("two", 1, -1)]
+    qualities = quality_of(judged)
+    assert [(q.dataset, q.level, q.images, q.gain) for q in qualities] == [
+        ("one", level, 2, 2.5),
+        ("one", UNDISTORTED, 2, -math.inf),
+        ("two", level, 1, -1),
+    ]
     assert qualities[0].noise == 6.5
-    assert math.isnan(qualities[1].noise)
-    (clean,) = [q for q in qualities if q.level == UNDISTORTED]
-    assert (clean.dataset, clean.images, clean.input_psnr, clean.noise, clean.safe) == ("one", 2, math.inf, 1.5, False)
+    assert math.isnan(qualities[2].noise)
+    clean = qualities[1]
+    assert (clean.input_psnr, clean.psnr, clean.noise, clean.safe) == (math.inf, 33.5, 1.5, False)
 
 
 # ------------------------------------------------------------------------------------------------ envelope
@@ -208,7 +218,7 @@ def test_its_quality_agrees_with_what_it_validated_by(run: Path) -> None:
         means = [q.psnr for q in qualities if q.split == split]
         assert np.mean(means) == pytest.approx(last[f"{split.replace('-', '_')}_psnr"])
     protocol = load_protocol("denoise")
-    assert [q.level for q in qualities] == [UNDISTORTED, *(level for level, _ in protocol.levels())]
+    assert [q.level for q in qualities] == [*(level for level, _ in protocol.levels()), UNDISTORTED]
     assert {(q.dataset, q.images, q.safe) for q in qualities} == {(VALIDATION, 1, False)}
 
 
@@ -332,25 +342,54 @@ def test_the_card_in_words_tells_good_and_bad_and_untested(run: Path) -> None:
     card = read_card(run)
     split, kind, degree = card.levels[0]
     safe = quality(5, split=split, distortion=kind, degree=degree, gain=1.234, low=1.1, high=1.37)
-    text = " ".join(printed(replace(card, quality=(safe, quality(6, -0.5, distortion="jpeg")))).split())
+    measured = (safe, quality(6), quality(7, -0.5, distortion="jpeg"), quality(8, distortion="salt_and_pepper"))
+    text = " ".join(printed(replace(card, quality=measured)).split())
     assert "+1.23" in text
     assert "[+1.10, +1.37]" in text
-    assert text.count(" yes") == 1
     assert f"Never tested on {card.levels[1][1].replace('_', ' ')} {card.levels[1][2]:g}" in text
     assert all(word in text for word in (card.config["backbone"], card.data, card.protocol_hash, "3 photographs"))
+
+
+def test_a_level_that_reads_outside_of_the_safe_range_is_not_marked_safe(run: Path) -> None:
+    """Its gain is sure, and yet another level that reads alike does harm: who restores cannot tell them apart."""
+    levels = [quality(5), quality(6), quality(3, -0.5, distortion="jpeg"), quality(2, distortion="salt_and_pepper")]
+    assert levels[3].safe
+    lines = printed(replace(read_card(run), quality=tuple(levels))).splitlines()
+    assert ["yes" in line for line in lines if "[" in line] == [True, True, False, False]
+    assert "yes" not in printed(replace(read_card(run), quality=tuple(levels[:1])))  # one level is no range
+
+
+def test_undistorted_photographs_have_their_output_and_loss(run: Path) -> None:
+    clean = Quality.of(UNDISTORTED, "set", [(math.inf, 33.0), (math.inf, 33.2)], 0.5)
+    text = " ".join(printed(replace(read_card(run), quality=(quality(5), clean))).split())
+    assert "∞ 33.10 loss" in text
+    assert "lossless input; output 33.1 dB (undistorted, set)" in text
+    assert "−∞" not in text
+    (measured,) = [q for q in read_card(run).quality if q.level == UNDISTORTED]
+    assert math.isfinite(measured.psnr)
 
 
 # ------------------------------------------------------------------------------------------------ readings
 
 
-def test_noise_levels_are_of_the_images_that_are_restored(tests: Path) -> None:
+def test_the_quality_is_of_the_images_that_are_restored_and_results_stand_for_them(tests: Path) -> None:
     protocol = load_protocol("denoise")
     benchmark = testing.BenchmarkSets.load(EvaluateConfig(test=[f"mine={tests}"]), protocol, [])
-    noise = noise_by_level(benchmark.photos, protocol, 7)
-    assert set(noise) == {("mine", UNDISTORTED)} | {("mine", level) for level, _ in protocol.levels()}
+    network = nn.AvgPool2d(3, 1, 1, count_include_pad=False)
+    qualities = measured_quality(network, benchmark.photos, protocol, "cpu", seed=7)
+    assert [q.level for q in qualities] == [*(level for level, _ in protocol.levels()), UNDISTORTED]
     level, confounder = protocol.levels()[-1]
-    each = []
+    noise, gains = [], []
     for dataset, photo in benchmark.photos:
-        image = distort(photo, confounder, protocol.convention, 7, dataset)
-        each.append(estimate_noise([image[0].permute(1, 2, 0).numpy()]))
-    assert noise["mine", level] == pytest.approx(np.mean(each))
+        image, clean = distort(photo, confounder, protocol.convention, 7, dataset), to_tensor(photo.pixels)
+        noise.append(estimate_noise([image[0].permute(1, 2, 0).numpy()]))
+        gains.append(float(psnr(network(image), clean, protocol.convention) - psnr(image, clean, protocol.convention)))
+    assert qualities[-2].noise == pytest.approx(np.mean(noise))
+    assert qualities[-2].gain == pytest.approx(np.mean(gains), abs=1e-4)
+    rows = [
+        result(dataset="mine", image=photo.name, psnr=99.0, input_psnr=9.0, **level._asdict())
+        for _, photo in benchmark.photos
+    ]
+    known = measured_quality(network, benchmark.photos, protocol, "cpu", seed=7, results=rows)
+    assert known[-2].gain == 90
+    assert known[:-2] == qualities[:-2]

@@ -13,7 +13,7 @@ from rich.table import Table
 from ..core.console import styled
 from ..core.grouping import grouped
 from ..core.number_text import number
-from ..models.card import VALIDATION, Quality, safety
+from ..models.card import VALIDATION, Quality, envelope, safety
 from ..protocols.levels import SPLITS, UNDISTORTED
 from ..study.entry_names import is_ceiling
 
@@ -53,7 +53,8 @@ def _facts(card: Card) -> Iterable[tuple[str, str]]:
 
 
 def _quality_tables(qualities: Sequence[Quality]) -> Iterable[Table]:
-    """One table for each data set, narrow enough for a terminal."""
+    """One table for each data set, narrow enough for a terminal; safe is what reads within the envelope."""
+    safe = envelope(qualities)
     for dataset, tested in grouped(qualities, lambda quality: quality.dataset).items():
         counts = sorted({quality.images for quality in tested})
         images = (
@@ -72,14 +73,18 @@ def _quality_tables(qualities: Sequence[Quality]) -> Iterable[Table]:
             table.add_column(heading, justify="right", no_wrap=True)
         for q in tested:
             interval = "" if math.isnan(q.low) else f"[{number(q.low, '+.2f')}, {number(q.high, '+.2f')}]"
-            measured = (number(q.input_psnr, ".2f"), number(q.psnr, ".2f"), number(q.gain, "+.2f"), interval)
+            gain = "loss" if q.gain == -math.inf else number(q.gain, "+.2f")
+            measured = (number(q.input_psnr, ".2f"), number(q.psnr, ".2f"), gain, interval)
             cells = (q.level.name, "" if q.level == UNDISTORTED else q.split, *measured, number(q.noise, ".1f"))
-            table.add_row(*map(styled, cells), styled("yes" if q.safe else "", "bold green"))
+            table.add_row(*map(styled, cells), styled("yes" if safe and safe.holds(q.noise) else "", "bold green"))
         yield table
 
 
 def _notes(card: Card) -> Iterable[str]:
     yield safety(card.quality)
+    for q in card.quality:
+        if q.level == UNDISTORTED and math.isfinite(q.psnr):
+            yield f"Nothing to restore, and harm: lossless input; output {q.psnr:.1f} dB (undistorted, {q.dataset})."
     if any(q.dataset == VALIDATION for q in card.quality):
         chosen = card.config.get("select", "last")
         also = "" if chosen == "last" else f" The weights were chosen on some of them (select: {chosen})."

@@ -52,7 +52,7 @@ def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     from ..core.progress import progress_bars
     from ..evaluation.benchmark_sets import BenchmarkSets
     from ..evaluation.evaluate import TestedNetwork, are_of_test, evaluate_network
-    from ..evaluation.quality import noise_by_level, quality_of
+    from ..evaluation.quality import measured_quality
     from ..evaluation.results import RESULTS, read_results, write_results
     from ..models.checkpoint import load_checkpoint, with_quality
     from ..protocols.loading import load_protocol, protocol_names
@@ -84,7 +84,8 @@ def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     with interruptible() as stop, progress_bars():
         results = evaluate_network(trained, protocol, tests, config, config.seed, stop)
         if config.card and not stop.is_set():
-            quality = quality_of(results, noise_by_level(tests.photos, protocol, config.seed))
+            device, seed = config.device, config.seed
+            quality = measured_quality(network, tests.photos, protocol, device, seed=seed, results=results)
     if results:
         # The page comes last: its presence means that the rest is there. A test that was killed before is made again.
         (out / REPORT).unlink(missing_ok=True)

@@ -3,67 +3,91 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from statistics import fmean
+
+from torch import nn
 
 from ..core.grouping import grouped
 from ..core.progress import track
 from ..data.photo import Photo
+from ..data.tensors import to_tensor
 from ..models.card import Quality
+from ..models.inference import restore_batch
 from ..protocols.levels import UNDISTORTED, Level
 from ..protocols.protocol import Protocol
-from .inputs import inputs_of
+from .inputs import at_size_of, inputs_of
+from .metrics import psnr
 from .noise import noise_level
 from .results import ImageResult
 
 
-def noise_by_level(
-    photos: Sequence[tuple[str, Photo]], protocol: Protocol, seed: int
-) -> dict[tuple[str, Level], float]:
-    """Estimate the mean noise level of distorted photographs.
+@dataclass(frozen=True)
+class JudgedImage:
+    """One image under one level.
+
+    Attributes:
+        dataset: name of the image's data set.
+        level: the level.
+        psnrs: PSNR before and after restoration, dB.
+        noise: estimated noise level of the distorted image, gray levels of 255; nan where there is no estimate.
+    """
+
+    dataset: str
+    level: Level
+    psnrs: tuple[float, float]
+    noise: float
+
+
+def measured_quality(
+    network: nn.Module,
+    photos: Sequence[tuple[str, Photo]],
+    protocol: Protocol,
+    device: str,
+    *,
+    seed: int = 0,
+    results: Iterable[ImageResult] = (),
+    dataset: str = "",
+) -> list[Quality]:
+    """Measure the quality of a network under every level that can be made, and on the undistorted photographs.
 
     Args:
-        photos: pairs of the name of a test set and one of its photographs (`BenchmarkSets.photos`).
+        network: the network, on `device`.
+        photos: pairs of the name of a data set and one of its photographs (`BenchmarkSets.photos`).
         protocol: the protocol whose levels distort the photographs.
+        device: the device by its name in PyTorch.
         seed: seed of the test distortions, as for `evaluate_network`.
+        results: results of the network under the same seed; these images are not restored again.
+        dataset: name of the data set in the qualities; empty for the names in `photos`.
 
     Returns:
-        (name of the set, level) → mean noise level in gray levels of 255; nan where no image has an estimate.
+        One quality for each data set and level; in each set the undistorted photographs come last.
     """
-    noise_levels: dict[tuple[str, Level], list[float]] = {}
-    for dataset, photo in track(photos, "estimating the noise", len(photos)):
-        for level, image in inputs_of(photo, dataset, protocol, seed).items():
-            noise_levels.setdefault((dataset, level), []).append(noise_level(image))
-    return {key: mean_noise(values) for key, values in noise_levels.items()}
+    known = {(r.dataset, r.image, r.level): (r.input_psnr, r.psnr) for r in results}
+    judged: list[JudgedImage] = []
+    for name, photo in track(photos, "judging for the card", len(photos)):
+        clean = to_tensor(photo.pixels)
+        for level, image in inputs_of(photo, name, protocol, seed).items():
+            psnrs = known.get((name, photo.name, level))
+            if psnrs is None:
+                images = (at_size_of(clean, image), restore_batch(network, image, device))
+                before, after = (float(psnr(shown, clean, protocol.convention)) for shown in images)
+                psnrs = before, after
+            judged.append(JudgedImage(dataset or name, level, psnrs, noise_level(image)))
+    return quality_of(judged)
 
 
-def quality_of(results: Iterable[ImageResult], noise: Mapping[tuple[str, Level], float]) -> list[Quality]:
-    """Summarise the results of one network by test set and level.
-
-    Args:
-        results: image results of one network.
-        noise: the result of `noise_by_level` for the same test sets.
-
-    Returns:
-        One quality for each set and level of `results`, then one for the undistorted photographs of each set whose
-        noise level is known; their PSNR after restoration was not measured, and is nan.
-    """
-    qualities = [
-        Quality.of(
-            level,
-            dataset,
-            [(result.input_psnr, result.psnr) for result in group],
-            noise.get((dataset, level), math.nan),
-        )
-        for (dataset, level), group in grouped(results, lambda result: (result.dataset, result.level)).items()
+def quality_of(images: Iterable[JudgedImage]) -> list[Quality]:
+    """Summarise judged images by data set and level; in each set the undistorted photographs come last."""
+    by_set = grouped(images, lambda image: image.dataset)
+    return [
+        Quality.of(level, dataset, [image.psnrs for image in group], mean_noise(image.noise for image in group))
+        for dataset, members in by_set.items()
+        for level, group in grouped(
+            sorted(members, key=lambda image: image.level == UNDISTORTED), lambda image: image.level
+        ).items()
     ]
-    sets = {quality.dataset: quality.images for quality in qualities}
-    clean = [
-        Quality.of(UNDISTORTED, name, [(math.inf, math.nan)] * images, noise[name, UNDISTORTED])
-        for name, images in sets.items()
-        if (name, UNDISTORTED) in noise
-    ]
-    return qualities + clean
 
 
 def mean_noise(noise_levels: Iterable[float]) -> float:

@@ -31,7 +31,8 @@ class Quality:
         dataset: name of the data set.
         images: number of images measured.
         input_psnr: mean PSNR of the distorted images, dB; infinite where an image is exact.
-        psnr: mean PSNR of the restored images, dB; infinite where an image is exact, nan where it was not measured.
+        psnr: mean PSNR of the restored images, dB; infinite where an image is exact; nan in older cards for undistorted
+            photographs, which were not restored then.
         gain: mean over images of PSNR after restoration minus PSNR before, dB.
         low: lower end of the 95 % interval of `gain` over images (Student's t, of one training); nan for one image, or
             a gain that is not finite.
@@ -76,7 +77,7 @@ class Quality:
 
     @property
     def safe(self) -> bool:
-        """Whether the gain is above zero beyond chance; false where `low` is nan."""
+        """Whether the gain is above zero beyond chance; false where `low` is nan. By itself: see `envelope`."""
         return self.low > 0
 
 
@@ -95,6 +96,10 @@ class Envelope:
     high: float
     lowest: Quality
     highest: Quality
+
+    def holds(self, noise_level: float) -> bool:
+        """Whether a noise level is within the range; false for nan."""
+        return self.low <= noise_level <= self.high
 
 
 def envelope(qualities: Iterable[Quality]) -> Envelope | None:
@@ -127,7 +132,7 @@ def safety(qualities: Sequence[Quality]) -> str:
     if safe is None:
         few = " One image gives no interval." if all(q.images < 2 for q in qualities) else ""
         return f"Where it is safe is not known: there are no two neighbouring levels where the gain is sure.{few}"
-    least = min(q.images for q in qualities if safe.low <= q.noise <= safe.high)
+    least = min(q.images for q in qualities if safe.holds(q.noise))
     return (
         f"Safe where the noise level is {safe.low:.1f} to {safe.high:.1f} gray levels of 255, from "
         f"{safe.lowest.level.name} to {safe.highest.level.name}: the gain over the input is above zero, by "

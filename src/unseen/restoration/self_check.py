@@ -101,7 +101,7 @@ def envelope_warning(noise_level: float, envelope: Envelope | None) -> PhotoWarn
         return None
     if math.isnan(noise_level):
         return PhotoWarning(f"{UNREADABLE}, so it is not known whether this is safe", UNREADABLE_SUMMARY, guarded=True)
-    if envelope.low <= noise_level <= envelope.high:
+    if envelope.holds(noise_level):
         return None
     where = f"the {envelope.low:.1f} to {envelope.high:.1f} where this model is known to be safe"
     if noise_level < envelope.low:

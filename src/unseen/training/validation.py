@@ -11,14 +11,13 @@ from torch import nn
 from ..data.photo import Photo
 from ..data.sources import trimmed
 from ..data.tensors import to_tensor
-from ..evaluation.inputs import at_size_of, distort, inputs_of, levels_of
+from ..evaluation.inputs import distort, levels_of
 from ..evaluation.metrics import psnr
-from ..evaluation.noise import noise_level
-from ..evaluation.quality import mean_noise
+from ..evaluation.quality import measured_quality
 from ..models.card import VALIDATION, Quality
 from ..models.checkpoint import load_checkpoint, with_quality
 from ..models.inference import on_device, restore_batch
-from ..protocols.levels import Level, Split
+from ..protocols.levels import Split
 from ..protocols.protocol import Protocol
 
 
@@ -81,18 +80,7 @@ class Validation:
         Meant for a card, at the end of a training, when no choice is left that could depend on unseen levels. With one
         photograph there is no interval, and no level is called safe: crops of one photograph would not be independent.
         """
-        psnr_pairs: dict[Level, list[tuple[float, float]]] = {}
-        noise_levels: dict[Level, list[float]] = {}
-        for dataset, crop in self.crops:
-            clean = to_tensor(crop.pixels)
-            for level, image in inputs_of(crop, dataset, self.protocol, 0).items():
-                images = (at_size_of(clean, image), restore_batch(network, image, device))
-                before, after = (float(psnr(shown, clean, self.protocol.convention)) for shown in images)
-                psnr_pairs.setdefault(level, []).append((before, after))
-                noise_levels.setdefault(level, []).append(noise_level(image))
-        return [
-            Quality.of(level, VALIDATION, psnr_pairs[level], mean_noise(noise_levels[level])) for level in psnr_pairs
-        ]
+        return measured_quality(network, self.crops, self.protocol, device, dataset=VALIDATION)
 
 
 def write_quality(folder: Path, validation: Validation, backbone: str, device: str) -> None:
