@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -110,7 +109,7 @@ def _temporary_file(path: Path) -> Iterator[Path]:
     """Make an empty, locked temporary file beside `path`, and remove it in the end if it is still there."""
     name = path.name if len(os.fsencode(path.name)) < 200 else sha256(os.fsencode(path.name)).hexdigest()
     while True:
-        temporary = path.with_name(f".{name}.unseen-{secrets.token_hex(4)}.tmp")
+        temporary = path.with_name(f".{name}.unseen-{os.urandom(4).hex()}.tmp")
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         attempt = try_lock(descriptor)
         if attempt is not LockAttempt.BUSY and is_at(temporary, descriptor):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -41,7 +40,7 @@ class Holder:
 
     def is_running(self) -> bool:
         """Whether the process may still run; on another computer, nobody can tell, and the answer is yes."""
-        if self.host != platform.node():
+        if self.host != _host():
             return True
         try:
             os.kill(self.pid, 0)
@@ -53,7 +52,7 @@ class Holder:
 
     def description(self) -> str:
         """Describe the command for a message, such as "process 12 (unseen compare) since 12:03"."""
-        host = "" if self.host == platform.node() else f" on {self.host}"
+        host = "" if self.host == _host() else f" on {self.host}"
         return f"process {self.pid}{host} ({self.command}) since {self.since.removeprefix(time.strftime('%Y-%m-%d '))}"
 
 
@@ -113,6 +112,12 @@ def _locked(folder: Path, command: str, advice: str) -> int:
         os.close(descriptor)  # the former holder has just removed this file
 
 
+def _host() -> str:
+    import platform  # not needed for --help
+
+    return platform.node()
+
+
 def _opened(path: Path) -> int:
     no_link = getattr(os, "O_NOFOLLOW", 0)
     try:
@@ -132,7 +137,7 @@ def _holder(descriptor: int) -> Holder | None:
 
 
 def _write_holder(descriptor: int, command: str) -> None:
-    holder = Holder(os.getpid(), platform.node(), command, time.strftime("%Y-%m-%d %H:%M"))
+    holder = Holder(os.getpid(), _host(), command, time.strftime("%Y-%m-%d %H:%M"))
     with suppress(OSError):  # a full disk: the lock holds all the same, and only the message to others says less
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(to_json(holder)).encode(), 0)
