@@ -172,7 +172,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
         definitions={rows[0].level: evil},
     )
     page = Page(html)
-    assert [script.get("type") for script in page.all("script")] == ["application/json", *["module"] * 3]
+    assert [script.get("type") for script in page.all("script")] == ["application/json", *["module"] * 4]
     assert "<script>alert" in page.text
     printed(rows)
 

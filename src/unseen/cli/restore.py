@@ -18,6 +18,10 @@ from .exit_codes import ExitCode
 from .options import OVERWRITE, TRUST, Argument, Command
 
 if TYPE_CHECKING:
+    from threading import Event
+
+    from ..restoration.batch import RestoreOptions
+    from ..restoration.planning import RestorePlan
     from ..restoration.report import RestoreReport
 
 
@@ -32,6 +36,7 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
     from ..models.loading import load_model
     from ..restoration.batch import RestoreOptions, restore_files
     from ..restoration.planning import plan_restoration
+    from ..restoration.report_page import REPORT
     from ..restoration.tiles import tiling_for
 
     config.check()
@@ -58,16 +63,44 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
     )
     with interruptible() as stop, progress_bars():
         outcome = restore_files(planned.jobs, planned.folder, how, stop, overwrite=flags.overwrite)
-    outcome.failed[:0] = planned.failed
+        outcome.failed[:0] = planned.failed
+        page = flags.report and not stop.is_set() and _write_page(planned, outcome, how, config, stop)
     if planned.left_out:
         tell(left_out_text(planned.left_out))
     _print_report(outcome, config.out, hint=not flags.do_no_harm)
+    if page:
+        show(str(planned.folder / REPORT))
     if stop.is_set():
         show("interrupted: the same command goes on with the rest")
         return ExitCode.INTERRUPTED
     if not outcome.failed and not planned.left_out:
         return ExitCode.DONE
     return ExitCode.PARTLY if outcome.restored or outcome.existing else ExitCode.REFUSED
+
+
+def _write_page(
+    planned: RestorePlan, outcome: RestoreReport, how: RestoreOptions, config: RestoreConfig, stop: Event
+) -> bool:
+    """Write the page of all photographs, also of those that were restored before; return whether it is complete."""
+    from ..core.provenance import command_line, machine_line
+    from ..models.card import safety
+    from ..restoration.batch import RunStopped
+    from ..restoration.report_page import REPORT, records_of_existing, write_report_page
+
+    existing = records_of_existing(planned.jobs, planned.folder, how, outcome.restored) if outcome.existing else []
+    try:
+        write_report_page(
+            planned.folder / REPORT,
+            [*outcome.restored, *existing],
+            outcome.failed,
+            safety=f"{how.model.name}: {safety(how.model.card.quality if how.model.card else ())}",
+            command=command_line(),
+            provenance=[("model", config.model), ("machine", machine_line(config))],
+            stop=stop,
+        )
+    except RunStopped:
+        return False
+    return True
 
 
 def _print_report(outcome: RestoreReport, out: str, hint: bool) -> None:
@@ -184,6 +217,7 @@ RESTORE = Command(
     switches={
         "do_no_harm": "keep colours, and blend back towards the input where a self-check (Stein's) says so",
         "keep_times": "give every output the file times of its input",
+        "report": "write report.html beside the outputs: every photograph before and after, the worst first",
         "pages": "restore every page of a file of several, each into a file of its own",
         "overwrite": "replace outputs that are there already; otherwise they are left alone",
     },

@@ -84,3 +84,15 @@ class Photo:
         """Cut out the middle, at most `size` pixels a side."""
         top, left = (max(0, (side - size) // 2) for side in self.pixels.shape[:2])
         return self.window(top, left, size, size)
+
+
+def central_crop(pixels: Pixels, side: int) -> Pixels:
+    """Cut out the middle of a picture, at most `side` a side."""
+    top, left = (max(0, (length - side) // 2) for length in pixels.shape[:2])
+    return pixels[top : top + side, left : left + side]
+
+
+def to_8_bits(values: NDArray[np.float32]) -> Pixels:
+    """Clip to [0, 1] and round to 8 bits."""
+    levels: Pixels = np.rint(values.clip(0, 1) * 255).astype(np.uint8)
+    return levels

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.photo import Pixels
+from ..data.photo import Pixels, central_crop, to_8_bits
 from ..evaluation.noise import photo_noise
 from ..models.card import envelope, safety
 from ..models.loading import Model
@@ -22,7 +22,7 @@ from ..restoration.imagefiles.image_file import ImageFile, open_image
 from ..restoration.imagefiles.save import save
 from ..restoration.self_check import envelope_warning
 from ..restoration.tiles import Tiling, count_tiles, restored_strips
-from .specimen import central_crop, require_page_size
+from .specimen import require_page_size
 
 PREVIEW_SIDE = 1024
 """The longest side of a whole photograph on the page, in pixels."""
@@ -117,12 +117,6 @@ def copied(strips: Iterable[NDArray[np.float32]], copies: list[Pixels]) -> Itera
     for strip in strips:
         copies.append(to_8_bits(strip))
         yield strip
-
-
-def to_8_bits(strip: NDArray[np.float32]) -> Pixels:
-    """Clip to [0, 1] and round to 8 bits."""
-    levels: Pixels = np.rint(strip.clip(0, 1) * 255).astype(np.uint8)
-    return levels
 
 
 def shrunk_for_preview(pixels: Pixels) -> Pixels:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..core.randomness import generator
 from ..data.embedded import embedded_photos
-from ..data.photo import Pixels
+from ..data.photo import Pixels, central_crop
 from ..data.reading import UnreadableImage, header_size, read_photo
 from ..data.tensors import as_levels, to_pixels, to_tensor
 from ..evaluation.metrics import psnr
@@ -112,12 +112,6 @@ def shrunk_specimen(name: str, pixels: Pixels) -> Specimen:
     original_size = image.size
     image.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.LANCZOS)
     return Specimen(name, np.array(image), original_size)
-
-
-def central_crop(pixels: Pixels, side: int) -> Pixels:
-    """Cut out the middle of a picture, at most `side` a side."""
-    top, left = (max(0, (length - side) // 2) for length in pixels.shape[:2])
-    return pixels[top : top + side, left : left + side]
 
 
 def distort(clean: Tensor, kind: SliderKind, strength: float) -> Tensor:

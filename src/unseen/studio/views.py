@@ -10,11 +10,11 @@ from io import BytesIO
 from markupsafe import Markup
 from PIL import Image
 
-from ..data.photo import Pixels
+from ..data.photo import Pixels, central_crop
 from ..study.report.drawing import printable
 from .kinds import Candidate, SliderKind
 from .repair import RestoredPhoto
-from .specimen import Specimen, SpecimenPanel, central_crop
+from .specimen import Specimen, SpecimenPanel
 
 THUMBNAIL_SIDE = 176
 """The longest side of the small pictures, in pixels: the middle, pixel by pixel."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -12,10 +10,10 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ...core.grouping import grouped
 from ...core.statistics import Estimate
+from ...data.data_uri import data_uri
 from ...evaluation.results import ImageResult
 from ...protocols.levels import Level, Split, plain_words
 from ..entry_names import BASELINE, is_ceiling
@@ -220,7 +218,7 @@ def _stored(pictures: Sequence[NDArray[np.uint8]]) -> tuple[int | None, list[str
         for pixels in pictures:
             key = repr(pixels.shape).encode() + pixels.tobytes()
             if key not in uris:
-                uris[key] = _data_uri(pixels, quality)
+                uris[key] = data_uri(pixels, quality)
                 size += len(uris[key])
             if size > ROOM and quality != QUALITIES[-1]:
                 break
@@ -228,13 +226,3 @@ def _stored(pictures: Sequence[NDArray[np.uint8]]) -> tuple[int | None, list[str
         else:
             return quality, stored
     raise AssertionError("the last quality is taken, whatever it needs")
-
-
-def _data_uri(pixels: NDArray[np.uint8], quality: int | None) -> str:
-    file, image = io.BytesIO(), Image.fromarray(pixels)
-    kind = "png" if quality is None else "jpeg"
-    if quality is None:
-        image.save(file, "PNG", optimize=True)
-    else:
-        image.save(file, "JPEG", quality=quality, subsampling=0, optimize=True)
-    return f"data:image/{kind};base64," + base64.b64encode(file.getvalue()).decode("ascii")

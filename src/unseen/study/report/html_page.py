@@ -1,20 +1,17 @@
 """One HTML page of a study: tables, charts, pictures to compare, and how it was made.
 
-The page is a single file that fetches nothing: styles, scripts, charts (SVG) and pictures are inside it, and it
-forbids the browser to load anything else, or to run any other script. Equal arguments give an equal file, byte for
-byte. Without scripts everything but the gallery and the sorting of tables works.
+The page is a single file (`core.html_page`), with charts as SVG. Equal arguments give an equal file, byte for byte.
+Without scripts everything but the gallery and the sorting of tables works.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...core.atomic import write_text
+from ...core.html_page import shared_text, write_page
 from ...protocols.levels import Level
 from ..summary import StudySummary
 from .gallery import GalleryPicture
@@ -59,10 +56,7 @@ def write_report(
     Raises:
         UserError: if the file cannot be written.
     """
-    # Late: these take a second to import, and most commands write no page.
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    from .page_builder import build_page
+    from .page_builder import build_page  # late: it loads matplotlib, and most commands write no page
 
     content = build_page(
         study,
@@ -75,21 +69,14 @@ def write_report(
         reported=reported,
         definitions=definitions or {},
     )
-    jinja = Environment(
-        loader=PackageLoader("unseen.study.report", "templates"), autoescape=True, undefined=StrictUndefined
+    static = files(__package__) / "static"
+    scripts = [(static / name).read_text("utf-8") for name in SCRIPTS if pictures or name != "gallery.js"]
+    write_page(
+        path,
+        __package__,
+        "templates",
+        "report.html.jinja",
+        content,
+        style=(static / "style.css").read_text("utf-8"),
+        scripts=[shared_text("divider.js"), *scripts] if pictures else scripts,
     )
-    jinja.trim_blocks = jinja.lstrip_blocks = True
-    folder = files(__package__) / "static"
-    scripts = [(folder / name).read_text("utf-8") for name in SCRIPTS if pictures or name != "gallery.js"]
-    page = jinja.get_template("report.html.jinja").render(
-        page=content,
-        style=(folder / "style.css").read_text("utf-8"),
-        scripts=scripts,
-        script_sources=[_source(script) for script in scripts],
-    )
-    write_text(path, page)
-
-
-def _source(script: str) -> str:
-    """The expression by which the page allows this one script (Content Security Policy, level 2)."""
-    return "'sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii") + "'"

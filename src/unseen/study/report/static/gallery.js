@@ -74,10 +74,10 @@ function show() {
   putAll();
 }
 
-/** The left picture up to the divider, the right one beyond it. */
+/** Tell the divider what is on its sides. */
 function divide() {
-  part("frame").style.setProperty("--at", `${divider.value}%`);
-  divider.setAttribute("aria-valuetext", `${Math.round(divider.value)} % ${left.value}, the rest ${right.value}`);
+  Object.assign(part("frame").dataset, { left: left.value, right: right.value });
+  divider.dispatchEvent(new Event("input"));
 }
 
 image.replaceChildren(...options(images.map(({ name, note }) => name + note), [...images.keys()]));
@@ -94,7 +94,6 @@ severity.addEventListener("input", () => {
   level = stops()[severity.value];
   show();
 });
-divider.addEventListener("input", divide);
 part("swap").addEventListener("click", () => {
   [left.value, right.value] = [right.value, left.value];
   show();
