@@ -82,9 +82,10 @@ def _quality_tables(qualities: Sequence[Quality]) -> Iterable[Table]:
 
 def _notes(card: Card) -> Iterable[str]:
     yield safety(card.quality)
-    for q in card.quality:
-        if q.level == UNDISTORTED and math.isfinite(q.psnr):
-            yield f"Nothing to restore, and harm: lossless input; output {q.psnr:.1f} dB (undistorted, {q.dataset})."
+    clean = [q for q in card.quality if q.level == UNDISTORTED and math.isfinite(q.psnr)]
+    if clean:
+        outputs = ", ".join(f"{q.psnr:.1f} dB ({q.dataset})" for q in clean)
+        yield f"What needs no restoration is harmed: lossless input; output {outputs}."
     if any(q.dataset == VALIDATION for q in card.quality):
         chosen = card.config.get("select", "last")
         also = "" if chosen == "last" else f" The weights were chosen on some of them (select: {chosen})."
