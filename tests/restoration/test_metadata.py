@@ -105,8 +105,29 @@ def test_raw_profiles_of_imagemagick_become_what_they_are(tmp_path: Path) -> Non
         assert tags(out, "IFD0:Make", "ExifIFD:ISO", "IPTC:Keywords", "XMP-dc:Title") == {
             "IFD0:Make": "M", "ExifIFD:ISO": 400, "IPTC:Keywords": "word", "XMP-dc:Title": "hi"
         }  # fmt: skip
-    assert b"Profile-iptc" in program("identify-im6.q16", "-verbose", tmp_path / "out.png")
+    seen = program("identify-im6.q16", "-verbose", tmp_path / "out.png")
+    assert b"Profile-iptc" in seen
+    assert b"Profile-xmp" in seen
     assert copied(tmp_path / "in.png", tmp_path / "out.webp", "webp") == ["WebP has no place for its IPTC"]
+
+
+@pytest.mark.programs
+def test_exif_of_a_raw_profile_stays_one_in_png(tmp_path: Path) -> None:
+    """As ImageMagick wrote it before PNG had a chunk for EXIF."""
+    buffer = Image.Exif()
+    buffer[271], buffer[274] = "M", 6
+    data = buffer.tobytes()
+    text = f"\nexif\n{len(data):8}\n" + "\n".join(data.hex()[at : at + 72] for at in range(0, 2 * len(data), 72)) + "\n"
+    raw = (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text.encode()))
+    assert copied(png(tmp_path / "in.png", raw), tmp_path / "out.png") == []
+    assert [name for name, _ in chunks_of(tmp_path / "out.png")] == [b"zTXt"]
+    copied(tmp_path / "in.png", tmp_path / "out.jpg", "jpeg")
+    for out in (tmp_path / "out.png", tmp_path / "out.jpg"):
+        assert tags(out, "IFD0:Make", "IFD0:Orientation") == {"IFD0:Make": "M", "IFD0:Orientation": 1}
+    broken = (b"tEXt", b"Raw profile type exif\0\nexif\n   99\n00")
+    assert copied(png(tmp_path / "in.png", broken), tmp_path / "out.png") == [
+        "its PNG's raw profile of type exif is broken, and left out"
+    ]
 
 
 def test_chunks_that_are_safe_to_copy_are_copied(tmp_path: Path) -> None:

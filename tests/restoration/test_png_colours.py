@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,17 @@ def test_elsewhere_they_become_a_profile(
     # Lab of 8 bits is rounded to 0.2 and 0.5, and clipped to ±127: vivid primaries of BT.2020 are beyond.
     linear = (COLOURS / 255) ** exponent
     assert lab(profile, COLOURS) == pytest.approx(expected_lab(linear, primaries).clip(-128, 127), abs=1.0)
+
+
+def test_numbers_of_h_273_count_before_a_profile(tmp_path: Path) -> None:
+    named = b"p\0\0" + zlib.compress(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    chunks = [(b"cICP", bytes([12, 8, 0, 1])), (b"iCCP", named)]
+    assert copied(png(tmp_path / "in.png", *chunks), tmp_path / "out.png") == []
+    assert chunks_of(tmp_path / "out.png") == chunks
+    copied(tmp_path / "in.png", tmp_path / "out.jpg", "jpeg")
+    with Image.open(tmp_path / "out.jpg") as image:
+        found = lab(image.info["icc_profile"], COLOURS)
+    assert found == pytest.approx(expected_lab(COLOURS / 255, ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))), abs=1.0)
 
 
 def test_gray_becomes_a_profile_of_gray(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .decode import FileFormat
-from .exif import USER_COMMENT, comment_entry, has_comment, mended_exif, text_entry, tree_of, with_entries
+from .exif import MARK, USER_COMMENT, comment_entry, has_comment, mended_exif, text_entry, tree_of, with_entries
 from .geotiff import geo_entries
 from .icc import colour_space
 from .ifd import Directory
@@ -92,6 +92,10 @@ def metadata_for(source: ImageFile, format: FileFormat, scale: int = 1) -> Metad
 def _profile_for(source: ImageFile, original: SourceMetadata, format: FileFormat) -> tuple[bytes, str]:
     """The profile of the output's pixels, and a remark if the input's colours cannot be stated."""
     gray = source.gray and format != "webp"  # WebP has no gray
+    if format != "png" and any(chunk.type == b"cICP" for chunk in original.colours):
+        stated, remark = profile_of_chunks(original.colours, gray=gray)
+        if not remark:  # cICP counts before iCCP
+            return stated, ""
     wanted = "GRAY" if gray else "RGB"
     profile = original.profile
     if profile and (format == "bmp" or colour_space(profile) == wanted):
@@ -137,9 +141,11 @@ def _place_in_png(original: SourceMetadata, metadata: Metadata) -> None:
     chunks += original.chunks + [chunk for chunk, _ in original.texts]
     chunks += [text_chunk(Text(_COMMENT, comment)) for comment in original.comments]
     if metadata.exif:
-        chunks.append(Chunk(b"eXIf", metadata.exif))
+        raw = next((type for type in original.raw_profiles if type != "xmp"), "")
+        chunks.append(raw_profile_chunk(raw, MARK + metadata.exif) if raw else Chunk(b"eXIf", metadata.exif))
     if metadata.xmp:
-        chunks.append(xmp_chunk(metadata.xmp))
+        as_raw = "xmp" in original.raw_profiles
+        chunks.append(raw_profile_chunk("xmp", metadata.xmp) if as_raw else xmp_chunk(metadata.xmp))
     if metadata.iptc:
         chunks.append(raw_profile_chunk("iptc", metadata.iptc))
     if metadata.resources:

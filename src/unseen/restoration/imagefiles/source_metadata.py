@@ -45,6 +45,7 @@ class SourceMetadata:
         iptc: the records of IPTC; empty if there are none.
         resources: Photoshop's image resources, IPTC apart.
         comments: the comments of a JPEG.
+        raw_profiles: the types of "raw profiles" from which EXIF and XMP of a PNG were taken, such as APP1 and xmp.
         texts: the texts of a PNG beside those that hold XMP, EXIF or IPTC, each with its chunk.
         colours: the chunks of a PNG that say what its pixels mean.
         chunks: the other chunks of a PNG that may be copied.
@@ -62,6 +63,7 @@ class SourceMetadata:
     iptc: bytes = b""
     resources: list[Resource] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
+    raw_profiles: list[str] = field(default_factory=list)
     texts: list[tuple[Chunk, Text]] = field(default_factory=list)
     colours: list[Chunk] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
@@ -127,9 +129,13 @@ def _read_raw_profile(metadata: SourceMetadata, text: Text) -> bool:
     type, data = raw_profile_of(text) or ("", b"")
     match type.lower():
         case "exif" | "app1" if data.startswith(MARK) or type.lower() == "exif":
-            metadata.exif = metadata.exif or data
+            if not metadata.exif:
+                metadata.exif = data
+                metadata.raw_profiles.append(type)
         case "app1" | "xmp":
-            metadata.xmp = metadata.xmp or data.removeprefix(XMP_MARK)
+            if not metadata.xmp:
+                metadata.xmp = data.removeprefix(XMP_MARK)
+                metadata.raw_profiles.append("xmp")
         case "iptc" | "8bim" if data.startswith(b"8BIM"):
             _read_photoshop(metadata, data)
         case "iptc":
