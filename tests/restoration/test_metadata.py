@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import canonicalize
 
+import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageOps
 from support.image_files import chunks_of, copied, jpeg, png
 from support.programs import magick, program, set_tags, tags
 
@@ -111,6 +112,18 @@ def test_raw_profiles_of_imagemagick_become_what_they_are(tmp_path: Path) -> Non
     assert copied(tmp_path / "in.png", tmp_path / "out.webp", "webp") == ["WebP has no place for its IPTC"]
 
 
+def test_exif_with_the_mark_of_jpeg_turns_a_png(tmp_path: Path) -> None:
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[274] = orientation
+        path = png(tmp_path / "in.png", (b"eXIf", exif.tobytes()))
+        assert exif.tobytes().startswith(b"Exif\0\0")
+        copied(path, tmp_path / "out.png")
+        with Image.open(path) as image, Image.open(tmp_path / "out.png") as out:
+            assert np.array_equal(np.asarray(ImageOps.exif_transpose(image)), np.asarray(out))
+            assert out.getexif()[274] == 1
+
+
 @pytest.mark.programs
 def test_exif_of_a_raw_profile_stays_one_in_png(tmp_path: Path) -> None:
     """As ImageMagick wrote it before PNG had a chunk for EXIF."""
@@ -124,6 +137,9 @@ def test_exif_of_a_raw_profile_stays_one_in_png(tmp_path: Path) -> None:
     copied(tmp_path / "in.png", tmp_path / "out.jpg", "jpeg")
     for out in (tmp_path / "out.png", tmp_path / "out.jpg"):
         assert tags(out, "IFD0:Make", "IFD0:Orientation") == {"IFD0:Make": "M", "IFD0:Orientation": 1}
+        with Image.open(tmp_path / "in.png") as image, Image.open(out) as upright:
+            image.load()
+            assert ImageOps.exif_transpose(image).size == upright.size == (48, 64)
     broken = (b"tEXt", b"Raw profile type exif\0\nexif\n   99\n00")
     assert copied(png(tmp_path / "in.png", broken), tmp_path / "out.png") == [
         "its PNG's raw profile of type exif is broken, and left out"

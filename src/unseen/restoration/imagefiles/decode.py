@@ -18,6 +18,7 @@ from PIL.BmpImagePlugin import BmpImageFile
 from ...data import heif
 from ...data.file_kinds import kind_of_file
 from ...data.reading import UnreadableImage, unread_reason
+from .png_exif import orientation_in_png
 
 if TYPE_CHECKING:  # libvips takes a moment to load, and `unseen --help` has no need of it
     import pyvips
@@ -127,8 +128,13 @@ def open_vips(path: Path, format: SourceFormat, page: int, access: Literal["sequ
         options["page"] = page
     # By descriptor: a name need not be UTF-8, and nobody can exchange an opened file for another.
     with clear_read_errors(path), path.open("rb") as file:
+        orientation = orientation_in_png(file) if format == "png" else 1
+        file.seek(0)
         source = pyvips.Source.new_from_descriptor(file.fileno())
         image: pyvips.Image = pyvips.Operation.call(_LOADERS[format], source, **options)
+    if orientation != 1:
+        image = image.copy()
+        image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
     return image
 
 

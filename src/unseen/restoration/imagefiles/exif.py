@@ -118,6 +118,19 @@ def comment_entry(text: str, layout: Layout) -> Entry:
     return Entry(UNDEFINED, b"UNICODE\0" + text.encode("utf-16-le" if layout.order == "<" else "utf-16-be"))
 
 
+def stated_orientation(exif: bytes) -> int:
+    """The orientation that EXIF states, 1 to 8; 1, upright, where it states none."""
+    try:
+        tree, layout = tree_of(exif.removeprefix(MARK))
+    except BrokenStructure:
+        return 1
+    entry = tree.entries.get(_ORIENTATION)
+    if entry is None or entry.type not in (SHORT, LONG):
+        return 1
+    number = int.from_bytes(entry.data[: 2 if entry.type == SHORT else 4], "little" if layout.order == "<" else "big")
+    return number if 1 <= number <= 8 else 1
+
+
 def has_comment(exif: bytes) -> bool:
     """Whether EXIF has a comment of the user that is not blank."""
     comment = _entries_below(tree_of(exif)[0], EXIF_POINTER).get(USER_COMMENT)

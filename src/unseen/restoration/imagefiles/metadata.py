@@ -14,6 +14,7 @@ from .jpeg_segments import exif_fits, profile_fits
 from .photoshop import write_resources
 from .png_chunks import Chunk, Text, profile_chunk, raw_profile_chunk, resolution_chunk, text_chunk, xmp_chunk
 from .png_colours import profile_of_chunks
+from .png_exif import EXIF_CHUNK
 from .resolution import X_RESOLUTION, Resolution, entries_of_resolution
 from .source_metadata import SourceMetadata, read_metadata
 from .xmp import XmpTarget, mended_xmp
@@ -142,7 +143,7 @@ def _place_in_png(original: SourceMetadata, metadata: Metadata) -> None:
     chunks += [text_chunk(Text(_COMMENT, comment)) for comment in original.comments]
     if metadata.exif:
         raw = next((type for type in original.raw_profiles if type != "xmp"), "")
-        chunks.append(raw_profile_chunk(raw, MARK + metadata.exif) if raw else Chunk(b"eXIf", metadata.exif))
+        chunks.append(raw_profile_chunk(raw, MARK + metadata.exif) if raw else Chunk(EXIF_CHUNK, metadata.exif))
     if metadata.xmp:
         as_raw = "xmp" in original.raw_profiles
         chunks.append(raw_profile_chunk("xmp", metadata.xmp) if as_raw else xmp_chunk(metadata.xmp))

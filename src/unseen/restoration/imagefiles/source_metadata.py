@@ -26,6 +26,7 @@ from .png_chunks import (
     resolution_of,
     texts_of,
 )
+from .png_exif import EXIF_CHUNK, raw_exif_of
 from .resolution import Resolution, resolution_of_entries
 from .tiff_exif import IPTC, PHOTOSHOP, XMP, bytes_of, exif_of_tree, other_tags, tree_of_tiff
 
@@ -109,8 +110,8 @@ def _read_png(metadata: SourceMetadata, file: BinaryIO) -> None:
     metadata.remarks += remarks
     metadata.resolution = resolution_of(chunks)
     metadata.colours = [chunk for chunk in chunks if chunk.type in COLOURS]
-    metadata.exif = next((chunk.data for chunk in chunks if chunk.type == b"eXIf"), b"")
-    apart = (*COLOURS, *TEXTS, b"eXIf", b"pHYs")
+    metadata.exif = next((chunk.data for chunk in chunks if chunk.type == EXIF_CHUNK), b"")
+    apart = (*COLOURS, *TEXTS, EXIF_CHUNK, b"pHYs")
     metadata.chunks = [chunk for chunk in chunks if chunk.type not in apart]
     broken = 0
     for chunk, text in texts_of(chunks):
@@ -128,7 +129,7 @@ def _read_raw_profile(metadata: SourceMetadata, text: Text) -> bool:
     """Take in EXIF, XMP, IPTC or a profile that a text of PNG holds; False for another text."""
     type, data = raw_profile_of(text) or ("", b"")
     match type.lower():
-        case "exif" | "app1" if data.startswith(MARK) or type.lower() == "exif":
+        case "exif" | "app1" if raw_exif_of(text):
             if not metadata.exif:
                 metadata.exif = data
                 metadata.raw_profiles.append(type)
