@@ -171,6 +171,17 @@ def test_hdr_is_refused(cicp: tuple[int, ...], reason: str, tmp_path: Path) -> N
     assert reason in refusal.value.reason
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
+def test_a_broken_profile_is_left_out_and_remarked_on(suffix: str, tmp_path: Path) -> None:
+    whole = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    beyond = whole[:136] + struct.pack(">I", 2**31) + whole[140:]
+    for broken in (whole[:-100], beyond, whole[:140], b"no profile"):
+        PHOTO.save(tmp_path / f"in.{suffix}", icc_profile=broken)
+        assert copied(tmp_path / f"in.{suffix}", tmp_path / "out") == ["its profile is broken, and left out"]
+        with Image.open(tmp_path / "out") as image:
+            assert "icc_profile" not in image.info
+
+
 def hdr_profile(transfer: int) -> bytes:
     """sRGB's profile with the tag `cicp` in the place of the description."""
     profile = bytearray(matrix_profile("test", SRGB_PRIMARIES, D65, 2.2, gray=False))

@@ -38,6 +38,17 @@ def colour_space(profile: bytes) -> str:
     return profile[16:20].decode("latin-1").strip() if profile[36:40] == b"acsp" else ""
 
 
+def is_whole_profile(profile: bytes) -> bool:
+    """Whether a profile has the size that it states, and all its tags within it."""
+    if not colour_space(profile) or len(profile) < 132:
+        return False
+    size, count = (int.from_bytes(profile[at : at + 4], "big") for at in (0, 128))
+    if size > len(profile) or 132 + 12 * count > size:
+        return False
+    spans = (struct.unpack_from(">II", profile, 136 + 12 * i) for i in range(count))
+    return all(start + length <= size for start, length in spans)
+
+
 def is_hdr_profile(profile: bytes) -> bool:
     """Whether a profile states the transfer of PQ or HLG, in its tag `cicp` (ICC.1:2022, section 9.2.17)."""
     if colour_space(profile) != "RGB" or len(profile) < 132:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from .decode import FileFormat
 from .exif import MARK, USER_COMMENT, comment_entry, has_comment, mended_exif, text_entry, tree_of, with_entries
 from .geotiff import geo_entries
-from .icc import colour_space
+from .icc import colour_space, is_whole_profile
 from .ifd import Directory
 from .image_file import ImageFile
 from .jpeg_segments import exif_fits, profile_fits
@@ -99,6 +99,9 @@ def _profile_for(source: ImageFile, original: SourceMetadata, format: FileFormat
             return stated, ""
     wanted = "GRAY" if gray else "RGB"
     profile = original.profile
+    lost = not profile and any(chunk.type == b"iCCP" for chunk in original.colours)
+    if lost or (profile and not is_whole_profile(profile)):
+        return b"", "its profile is broken, and left out"
     if profile and (format == "bmp" or colour_space(profile) == wanted):
         return profile, ""
     if profile:
