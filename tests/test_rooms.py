@@ -16,7 +16,7 @@ import unseen
 from unseen.cli.main import parse
 from unseen.evaluation.results import read_results, write_results
 from unseen.models.checkpoint import load_checkpoint
-from unseen.models.loading import shipped
+from unseen.models.files import shipped
 from unseen.study.runs import read_runs, write_runs
 
 ROOT = Path(__file__).parents[1]

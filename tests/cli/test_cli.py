@@ -35,7 +35,8 @@ from unseen.core.yaml12 import dump
 from unseen.distortions import DISTORTIONS
 from unseen.methods import METHODS
 from unseen.models.backbones import BACKBONES
-from unseen.protocols.loading import load_protocol, protocol_names
+from unseen.protocols.files import protocol_names
+from unseen.protocols.loading import load_protocol
 from unseen.training.config import TrainConfig
 
 HELP = """
@@ -149,7 +150,7 @@ def test_check_data_ends_with_zero_where_all_is_there(unseen: CommandLine, real_
         ("train --backbone nowhere.Net", "backbone: 'nowhere.Net' cannot be imported"),
         ("train --protocol denoize", "(did you mean 'denoise'?)"),
         ("train --protocol nowhere.yaml", "protocol: nowhere.yaml: cannot be read"),
-        ("train --device gpu", "device: 'gpu' cannot be used here"),
+        ("train --device gpu", "device: 'gpu' is no device; give cpu, cuda"),
         ("train --threads -1", "threads: -1 is below 0"),
         ("train --threads 100000", "threads: 100000 is above 1024"),
         ("train --resume --overwrite", "give --resume or --overwrite, not both"),

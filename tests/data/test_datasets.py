@@ -16,7 +16,8 @@ from unseen.data import set_check as module
 from unseen.data.known_sets import Dataset, expand_pattern, known_datasets, parse_datasets
 from unseen.data.pair_names import match_pairs, scene_name
 from unseen.data.set_check import check_data_source, check_set
-from unseen.protocols.loading import load_protocol, protocol_names
+from unseen.protocols.files import protocol_names
+from unseen.protocols.loading import load_protocol
 
 PAGE = Path(__file__).parents[2] / "docs" / "datasets.md"
 SETS = list(known_datasets())

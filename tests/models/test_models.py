@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -26,12 +27,13 @@ from spandrel.architectures.SwinIR import SwinIR
 from torch import Tensor, nn
 
 from unseen.core.errors import UserError
+from unseen.core.installation import install_command
 from unseen.core.registry import build
 from unseen.core.trust import trusting
-from unseen.models import loading as models
 from unseen.models.backbones import BACKBONES, PlainCNN
 from unseen.models.card import Card
 from unseen.models.checkpoint import CHECKPOINT, save_checkpoint, save_state
+from unseen.models.files import shipped
 from unseen.models.loading import load_model, load_network, model_of
 from unseen.models.receptive_field import ReceptiveField
 from unseen.restoration.restorer import Restorer
@@ -74,7 +76,7 @@ def test_a_shipped_name_goes_before_a_file_of_that_name(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     checkpoint(tmp_path / "shipped.safetensors")
     checkpoint(tmp_path / "denoiser", "plain:features=4,depth=3")
-    monkeypatch.setattr(models, "shipped", lambda: {"denoiser": tmp_path / "shipped.safetensors"})
+    monkeypatch.setattr("unseen.models.files.shipped", lambda: {"denoiser": tmp_path / "shipped.safetensors"})
     assert load_model("denoiser").receptive_field == ReceptiveField(2)
     assert load_model("./denoiser").receptive_field == ReceptiveField(3)
     with pytest.raises(UserError, match=r"'densoier' is no file and no shipped model \(denoiser\) \(did you mean"):
@@ -84,7 +86,7 @@ def test_a_shipped_name_goes_before_a_file_of_that_name(tmp_path: Path, monkeypa
 
 
 def test_shipped_models_are_files_with_a_card() -> None:
-    for name, path in models.shipped().items():
+    for name, path in shipped().items():
         assert path.name == f"{name}.safetensors"
         assert load_network(name)[1] is not None
 
@@ -262,7 +264,7 @@ def test_a_missing_extra_is_named(
 ) -> None:
     (tmp_path / name).touch()
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(UserError, match=rf"pip install 'unseen\[{extra}\]'"):
+    with pytest.raises(UserError, match=re.escape(install_command(extra))):
         load_model(str(tmp_path / name))
 
 

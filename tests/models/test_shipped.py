@@ -10,7 +10,8 @@ import torch
 from unseen.core.config import load_config
 from unseen.models.card import Quality, envelope
 from unseen.models.checkpoint import read_card
-from unseen.models.loading import DEFAULT, load_model, shipped
+from unseen.models.files import DEFAULT, shipped
+from unseen.models.loading import load_model
 from unseen.protocols.levels import UNDISTORTED
 
 ROOT = Path(__file__).parents[2]

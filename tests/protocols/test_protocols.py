@@ -12,7 +12,8 @@ import pytest
 
 from unseen.core.errors import UserError
 from unseen.core.yaml12 import dump, load
-from unseen.protocols.loading import load_protocol, protocol_names
+from unseen.protocols.files import protocol_names
+from unseen.protocols.loading import load_protocol
 
 GOOD = {
     "name": "mine",

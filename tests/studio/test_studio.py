@@ -33,6 +33,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from support.studio_server import PATIENCE, Server, started
 
 from unseen.core.errors import UserError
+from unseen.core.installation import install_command
 from unseen.evaluation.noise import estimate_noise
 from unseen.models.card import Card, Quality
 from unseen.models.loading import Model
@@ -402,7 +403,7 @@ def test_what_is_no_port_is_refused(port: int) -> None:
 
 def test_without_gradio_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
-    with pytest.raises(UserError, match=r"pip install 'unseen\[studio\]'"):
+    with pytest.raises(UserError, match=re.escape(install_command("studio"))):
         serve({}, open_browser=False)
 
 

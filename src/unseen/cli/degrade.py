@@ -8,15 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from annotated_types import Ge
+from annotated_types import Ge, Predicate
 
 from ..core.atomic import flush_names, remove_leftovers
-from ..core.config import Machine
+from ..core.config import Machine, check_values, is_device
 from ..core.errors import UserError
 from ..core.folder_lock import sole_use
 from ..core.outputs import require_folder_name
 from ..core.terminal import show, tell
 from ..core.trust import Names
+from ..protocols.files import protocol_file
+from .early_checks import check_distortions
 from .exit_codes import ExitCode
 from .options import OVERWRITE, TRUST, Argument, Command
 
@@ -28,6 +30,12 @@ def degrade(config: DegradeConfig, flags: Namespace) -> ExitCode:
     """Make degraded copies, repeat them from their sidecar, or draw pictures of several degrees."""
     config.check(flags.grid)
     require_folder_name(config.out, "grids" if flags.grid else "copies")
+    check_values(config)
+    check_distortions(config.distortion, "distortion")
+    if config.protocol:
+        protocol_file(config.protocol)
+    if config.replay and not Path(config.replay).exists():
+        raise UserError(f"{config.replay}: cannot be read: No such file or directory")
     with sole_use(Path(config.out), "unseen degrade"):
         return _degrade(config, flags)
 
@@ -82,7 +90,9 @@ def _degrade(config: DegradeConfig, flags: Namespace) -> ExitCode:
 class DegradeConfig(Machine):
     """Options of degraded copies. One thread is the default, so that the number of cores makes no difference."""
 
-    device: Annotated[str, "cpu, cuda, cuda:1, mps, or auto; equal bits need an equal one"] = "cpu"
+    device: Annotated[str, Predicate(is_device), "cpu, cuda, cuda:1, mps, or auto; equal bits need an equal one"] = (
+        "cpu"
+    )
     threads: Annotated[int, "processor threads; 0 takes all; equal bits need equally many"] = 1
     distortion: Annotated[
         list[str], Names(), "what to do, such as gaussian_noise:30, or 'gaussian_blur:2 > jpeg:40'"

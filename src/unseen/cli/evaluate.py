@@ -8,12 +8,16 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.config import check_values
 from ..core.errors import UserError
 from ..core.folder_lock import WAIT, sole_use
 from ..core.outputs import require_folder_name
 from ..core.terminal import show
 from ..core.units import Budget
 from ..evaluation.config import EvaluateConfig
+from ..models.files import require_checkpoint
+from ..protocols.files import protocol_file
+from .early_checks import check_test_sources
 from .exit_codes import ExitCode
 from .options import OVERWRITE, TRUST, Argument, Command
 from .study import print_results
@@ -38,7 +42,12 @@ UNFINISHED = "The training was interrupted: {spent:g} of {amount:g} gradient eva
 
 def evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     """Test a checkpoint on photographs."""
+    check_values(config)
     require_folder_name(config.out, "the report and its numbers")
+    require_checkpoint(Path(flags.checkpoint))
+    if config.protocol:
+        protocol_file(config.protocol)
+    check_test_sources(config)
     out, run = Path(config.out), Path(flags.checkpoint)
     run = run if run.is_dir() else run.parent
     # The card would else be written into a checkpoint that a training has replaced.
@@ -55,7 +64,8 @@ def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     from ..evaluation.quality import measured_quality
     from ..evaluation.results import RESULTS, read_results, write_results
     from ..models.checkpoint import load_checkpoint, with_quality
-    from ..protocols.loading import load_protocol, protocol_names
+    from ..protocols.files import protocol_names
+    from ..protocols.loading import load_protocol
     from ..study.report.html_page import REPORT
     from ..study.report.study_page import write_evaluation_page
     from ..training.training_data import trained_on

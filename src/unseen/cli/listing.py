@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 from ..core.errors import UserError
 from ..core.terminal import harmless, show
 from ..core.wording import did_you_mean
+from ..protocols.files import protocol_file
 from .exit_codes import ExitCode
 from .options import TRUST, Argument, Command
 
@@ -25,7 +26,8 @@ def list_components(config: None, flags: Namespace) -> ExitCode:
     from ..distortions import DISTORTIONS
     from ..methods import METHODS
     from ..models.backbones import BACKBONES
-    from ..protocols.loading import load_protocol, protocol_names
+    from ..protocols.files import protocol_names
+    from ..protocols.loading import load_protocol
 
     components: dict[str, Mapping[str, Callable[..., Any]]] = {
         "methods": METHODS,
@@ -52,6 +54,7 @@ def list_components(config: None, flags: Namespace) -> ExitCode:
 
 def describe(config: None, flags: Namespace) -> ExitCode:
     """Print all that a protocol says, for people."""
+    protocol_file(flags.protocol)
     from ..core.console import Console
     from ..protocols.loading import load_protocol
     from .protocol_text import print_protocol

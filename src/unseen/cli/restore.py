@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from annotated_types import Ge, Le
+
 from ..core.atomic import remove_leftovers, require_writable
-from ..core.config import Machine
+from ..core.config import Machine, check_values
 from ..core.errors import UserError
 from ..core.terminal import show, tell
 from ..core.trust import Names
+from ..models.files import located
 from ..restoration.config import MODEL, RestoreConfig
 from .exit_codes import ExitCode
 from .options import OVERWRITE, TRUST, Argument, Command
@@ -27,21 +30,24 @@ if TYPE_CHECKING:
 
 def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
     """Restore copies of photographs."""
+    from ..restoration.planning import plan_restoration
+    from ..restoration.report import RestoreReport
+
+    config.check()
+    located(config.model)
+    planned = plan_restoration(flags.photo, config.out, config.format)
+    require_writable(planned.folder)
+    if not planned.jobs:
+        return _ended(RestoreReport(failed=planned.failed), planned, config.out, flags)
     import torch
 
     from ..core.interruption import interruptible
     from ..core.progress import progress_bars
-    from ..data.finding import left_out_text
     from ..models.card import envelope, safety
     from ..models.loading import load_model
     from ..restoration.batch import RestoreOptions, restore_files
-    from ..restoration.planning import plan_restoration
-    from ..restoration.report_page import REPORT
     from ..restoration.tiles import tiling_for
 
-    config.check()
-    planned = plan_restoration(flags.photo, config.out, config.format)
-    require_writable(planned.folder)
     config = config.resolved()
     torch.set_num_threads(config.threads)
     model = load_model(config.model, config.device, config.backbone, config.range)
@@ -65,12 +71,28 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
         outcome = restore_files(planned.jobs, planned.folder, how, stop, overwrite=flags.overwrite)
         outcome.failed[:0] = planned.failed
         page = flags.report and not stop.is_set() and _write_page(planned, outcome, how, config, stop)
+    return _ended(outcome, planned, config.out, flags, page=page, interrupted=stop.is_set())
+
+
+def _ended(
+    outcome: RestoreReport,
+    planned: RestorePlan,
+    out: str,
+    flags: Namespace,
+    page: bool = False,
+    interrupted: bool = False,
+) -> ExitCode:
+    """Print what was restored and what was not, and say how the command ended."""
+    from ..data.finding import left_out_text
+
     if planned.left_out:
         tell(left_out_text(planned.left_out))
-    _print_report(outcome, config.out, hint=not flags.do_no_harm)
+    _print_report(outcome, out, hint=not flags.do_no_harm)
     if page:
+        from ..restoration.report_page import REPORT
+
         show(str(planned.folder / REPORT))
-    if stop.is_set():
+    if interrupted:
         show("interrupted: the same command goes on with the rest")
         return ExitCode.INTERRUPTED
     if not outcome.failed and not planned.left_out:
@@ -134,7 +156,7 @@ def models(config: None, flags: Namespace) -> ExitCode:
     from ..core.console import Console, styled
     from ..models.card import safety
     from ..models.checkpoint import read_card
-    from ..models.loading import DEFAULT, shipped
+    from ..models.files import DEFAULT, shipped
 
     console = Console()
     for name, path in shipped().items():
@@ -152,13 +174,12 @@ def models(config: None, flags: Namespace) -> ExitCode:
 
 def card(config: None, flags: Namespace) -> ExitCode:
     """Print the card of a checkpoint."""
+    path = located(flags.checkpoint)
     from ..core.console import Console
     from ..models.checkpoint import read_card
-    from ..models.loading import located
     from ..models.onnx_file import open_onnx
     from .card_text import card_text
 
-    path = located(flags.checkpoint)
     model_card = open_onnx(path, "cpu").card if path.suffix.lower() == ".onnx" else read_card(path)
     if model_card is None:
         raise UserError(f"{path}: holds no card")
@@ -168,8 +189,6 @@ def card(config: None, flags: Namespace) -> ExitCode:
 
 def export(config: None, flags: Namespace) -> ExitCode:
     """Write a checkpoint as an ONNX file, and print by how much it differs from PyTorch."""
-    from ..models.onnx_export import export_checkpoint, lines
-
     path = Path(flags.file)
     if path.suffix.lower() != ".onnx" or path.is_dir():
         raise UserError(f"file: {path}: is no name of an ONNX file, such as {path.with_suffix('.onnx')}")
@@ -177,6 +196,9 @@ def export(config: None, flags: Namespace) -> ExitCode:
         raise UserError(f"{path}: is there already; give --overwrite, or another name")
     require_writable(path.parent)
     remove_leftovers(path.parent)
+    located(flags.checkpoint)
+    from ..models.onnx_export import export_checkpoint, lines
+
     for line in lines(export_checkpoint(flags.checkpoint, path, flags.backbone)):
         show(line)
     show(str(path))
@@ -185,6 +207,9 @@ def export(config: None, flags: Namespace) -> ExitCode:
 
 def studio(config: StudioConfig, flags: Namespace) -> ExitCode:
     """Serve the page of the studio until Ctrl-C."""
+    check_values(config)
+    for name in config.models:
+        located(name)
     import torch
 
     from ..models.loading import load_model
@@ -203,7 +228,7 @@ class StudioConfig(Machine):
     models: Annotated[list[str], f"side by side, each {MODEL}"] = field(
         default_factory=lambda: ["erm", "dil_sf", "denoiser"]
     )
-    port: Annotated[int, "port on 127.0.0.1; 0 takes the first free one from 7860 on"] = 0
+    port: Annotated[int, Ge(0), Le(65535), "port on 127.0.0.1; 0 takes the first free one from 7860 on"] = 0
 
 
 CHECKPOINT = Argument("checkpoint", "a run, its checkpoint, or a shipped model")

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.config import check_values
 from ..core.folder_lock import sole_use
 from ..core.outputs import require_folder_name
 from ..core.terminal import show, tell
 from ..study.config import CompareConfig, DemoConfig
+from .early_checks import check_component, check_test_sources, check_training_sources
 from .exit_codes import ExitCode
 from .options import OVERWRITE, TRUST, Argument, Command
 
@@ -24,6 +26,7 @@ def demo(config: DemoConfig, flags: Namespace) -> ExitCode:
     """Train and compare ERM, DIL_sf and the ceiling on embedded photographs."""
     from ..study.demo import NOTES, TITLE, study_config
 
+    check_values(config)
     require_folder_name(config.out, "the study")
     with sole_use(Path(config.out), "unseen demo"):
         return _compare(study_config(config), flags.overwrite, TITLE, NOTES)
@@ -32,9 +35,20 @@ def demo(config: DemoConfig, flags: Namespace) -> ExitCode:
 def compare(config: CompareConfig, flags: Namespace) -> ExitCode:
     """Compare methods under one protocol, each with several seeds."""
     names = ", ".join(config.methods)
-    require_folder_name(config.out, "the study")
+    check_study(config)
     with sole_use(Path(config.out), "unseen compare"):
         return _compare(config, flags.overwrite, f"{names} under {Path(config.protocol).stem}", ())
+
+
+def check_study(config: CompareConfig) -> None:
+    """Refuse before PyTorch is imported what can be seen to be wrong."""
+    config.check()
+    require_folder_name(config.out, "the study")
+    for entry in config.entries():
+        check_component(entry.method, "methods", "methods")
+        check_component(entry.backbone, "backbones", "backbone")
+    check_training_sources(config)
+    check_test_sources(config)
 
 
 def _compare(config: CompareConfig, overwrite: bool, title: str, notes: Sequence[str]) -> ExitCode:

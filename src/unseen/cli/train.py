@@ -9,12 +9,14 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from ..core.config import CONFIG
 from ..core.errors import UserError
 from ..core.folder_lock import sole_use
 from ..core.launcher import ending_with_launcher
 from ..core.outputs import require_folder_name
 from ..core.terminal import show
 from ..training.config import TrainConfig
+from .early_checks import check_component, check_training_sources
 from .exit_codes import ExitCode
 from .options import OVERWRITE, TRUST, Command, read_file
 
@@ -24,11 +26,25 @@ if TYPE_CHECKING:
 
 def train(config: TrainConfig, flags: Namespace) -> ExitCode:
     """Train one network by one method."""
-    require_folder_name(config.out, "the run")
+    check_options(config, flags)
     # Of several processes that train together, the first holds the folder for all.
     held = sole_use(config.folder, "unseen train") if os.environ.get("RANK", "0") == "0" else nullcontext()
     with ending_with_launcher(), held:
         return _train(config, flags)
+
+
+def check_options(config: TrainConfig, flags: Namespace) -> None:
+    """Refuse before PyTorch is imported what can be seen to be wrong; the options of a run to resume are its own."""
+    if flags.resume and flags.overwrite:
+        raise UserError("give --resume or --overwrite, not both")
+    config.check()
+    require_folder_name(config.out, "the run")
+    check_component(config.method, "methods", "method")
+    check_component(config.backbone, "backbones", "backbone")
+    if not flags.resume:
+        check_training_sources(config)
+    elif not (config.folder / CONFIG).exists():
+        raise UserError(f"out: {config.folder} holds no run to resume")
 
 
 def _train(config: TrainConfig, flags: Namespace) -> ExitCode:
@@ -37,8 +53,6 @@ def _train(config: TrainConfig, flags: Namespace) -> ExitCode:
     from ..training import loop
     from ..training.state import holds_a_run
 
-    if flags.resume and flags.overwrite:
-        raise UserError("give --resume or --overwrite, not both")
     if flags.resume:
         config = _resumed(config.resolved(), flags.explicit)
     elif any(config.folder.glob("*/config.yaml")):
@@ -78,11 +92,7 @@ def _resumed(config: TrainConfig, explicit: Iterable[str]) -> TrainConfig:
     Raises:
         UserError: if the folder holds no run, or a given field contradicts the saved one.
     """
-    from ..core.config import CONFIG
-
     path = config.folder / CONFIG
-    if not path.exists():
-        raise UserError(f"out: {config.folder} holds no run to resume")
     saved = TrainConfig(**read_file(TrainConfig, path))
     for name, value in asdict(config).items():
         if name in explicit and name != "out" and getattr(saved, name) != value:

@@ -7,11 +7,12 @@ names in YAML files are made. This module imports nothing slow, so that `--help`
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, Predicate
 
 from .atomic import write_text
 from .errors import UserError, one_line
@@ -22,11 +23,18 @@ if TYPE_CHECKING:
 CONFIG = "config.yaml"
 
 
+def is_device(name: str) -> bool:
+    """Return True for the name of a device, be it here or not, and raise UserError for anything else."""
+    if not re.fullmatch(r"auto|cpu|mps|(?:cuda|xpu)(?::\d{1,3})?", name):
+        raise UserError(f"device: {name!r} is no device; give cpu, cuda, cuda:1, mps, or auto for the best there is")
+    return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     """The device and threads of a run. Both belong to its identity: equal bits need an equal device and threads."""
 
-    device: Annotated[str, "cpu, cuda, cuda:1, mps, or auto for the best there is"] = "auto"
+    device: Annotated[str, Predicate(is_device), "cpu, cuda, cuda:1, mps, or auto for the best there is"] = "auto"
     # Some thousands of threads crash the process in torch.
     threads: Annotated[int, Ge(0), Le(1024), "processor threads; 0 takes all"] = 0
 
@@ -36,9 +44,9 @@ class Machine:
         Raises:
             UserError: for a device that is absent, or a number of threads out of range.
         """
+        check_values(self)
         import torch
 
-        check_values(self)
         best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         device = best if self.device == "auto" else self.device
         try:

@@ -13,7 +13,7 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from .conversion import convert
@@ -47,7 +47,7 @@ def resolve(name: str, components: Mapping[str, Callable[..., T]], field: str, k
     if name in components:
         return components[name]
     if not is_dotted(name):
-        raise UserError(f"{field}: {name!r:.100} is none of {', '.join(components)}{did_you_mean(name, components)}")
+        raise unknown_name(name, components, field)
     module, _, attribute = name.rpartition(".")
     own = name.startswith(OWN)
     require_trusted(name, field)
@@ -84,13 +84,9 @@ def build(spec: str, components: Mapping[str, Callable[..., T]], field: str, kin
             of another kind.
     """
     component = resolve(name_of(spec), components, field, kind)
-    parameters = _parameters(component)
-    settings = _settings(spec, list(parameters), field)
-    missing = [name for name, p in parameters.items() if name not in settings and _is_required(p)]
-    if missing:
-        raise UserError(f"{field}: {spec!r:.100}: needs {', '.join(missing)}")
+    settings = converted_settings(spec, _parameters(component), field)
     try:
-        instance = component(**{name: convert(text, _kind(parameters[name]), name) for name, text in settings.items()})
+        instance = component(**settings)
     except UserError:
         raise
     except (ValueError, TypeError) as error:
@@ -101,6 +97,32 @@ def build(spec: str, components: Mapping[str, Callable[..., T]], field: str, kin
     if not isinstance(instance, kind):
         raise UserError(f"{field}: {spec!r:.100} makes a {type(instance).__name__}, and no {kind.__name__}")
     return instance
+
+
+def unknown_name(name: str, components: Iterable[str], field: str) -> UserError:
+    """Make the error for a name that is no component."""
+    return UserError(f"{field}: {name!r:.100} is none of {', '.join(components)}{did_you_mean(name, components)}")
+
+
+def converted_settings(spec: str, parameters: Mapping[str, inspect.Parameter], field: str) -> dict[str, Any]:
+    """Read the settings of a spec, converted to the types of a component's parameters.
+
+    Args:
+        spec: the name of the component, with settings or without.
+        parameters: the parameters of the component by name.
+        field: the option or the place in a file that the spec comes from, for messages.
+
+    Raises:
+        UserError: for an unknown setting, a setting given twice, one that is missing, and a value of another type.
+    """
+    settings = _settings(spec, list(parameters), field)
+    missing = [name for name, p in parameters.items() if name not in settings and _is_required(p)]
+    if missing:
+        raise UserError(f"{field}: {spec!r:.100}: needs {', '.join(missing)}")
+    try:
+        return {name: convert(text, _kind(parameters[name]), name) for name, text in settings.items()}
+    except ValueError as error:
+        raise UserError(f"{field}: {spec!r:.100}: {one_line(error)}") from error
 
 
 def settings_of(spec: str, components: Mapping[str, Callable[..., T]], field: str, kind: type[T]) -> dict[str, str]:

@@ -83,9 +83,7 @@ def list_folder(folder: Path, unlisted: Callable[[OSError], object] | None = Non
         if not _kind(folder):
             raise UserError(f"{folder}: neither a folder nor {_COUNTED}")
         return FolderContents(folder.parent, [folder], [])
-    if not folder.is_dir():
-        state = "is not a folder" if folder.exists() else "no such folder"
-        raise UserError(f"{folder}: {state}; give a folder of photographs")
+    require_folder(folder)
     kinds = [(path, _kind(path)) for path in _walk(folder, unlisted or _refuse) if _may_be_file(path)]
     kinds.sort(key=lambda pair: pair[0].relative_to(folder).as_posix())
     photos = [path for path, kind in kinds if is_read(kind)]
@@ -94,6 +92,13 @@ def list_folder(folder: Path, unlisted: Callable[[OSError], object] | None = Non
         rest = left_out_text(contents.left_out) if contents.left_out else f"counted is {_COUNTED}; hidden files are not"
         raise UserError(f"{folder}: holds no photograph; {rest}")
     return contents
+
+
+def require_folder(folder: Path) -> None:
+    """Raise UserError where there is no such folder."""
+    if not folder.is_dir():
+        state = "is not a folder" if folder.exists() else "no such folder"
+        raise UserError(f"{folder}: {state}; give a folder of photographs")
 
 
 def unread_kind(path: Path) -> str:

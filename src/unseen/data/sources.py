@@ -15,6 +15,7 @@ from ..core.errors import UserError
 from ..core.wording import did_you_mean
 from .dead_leaves import dead_leaves_photos
 from .embedded import embedded_photos
+from .finding import require_folder
 from .loading import load_photos
 from .pairs import load_pairs
 from .photo import Photo
@@ -126,6 +127,37 @@ def recorded_pairs(
             raise UserError(f"pairs: {name}: needs two clean pictures at least, one of them to validate on")
         splits[name] = PhotoSplit(train, validation, skipped)
     return splits
+
+
+def require_sources(data: Sequence[str] = (), pairs: Sequence[str] = (), tests: Sequence[str] = ()) -> None:
+    """Check that all folders of photographs exist, before anything slow begins; nothing in them is read.
+
+    Args:
+        data: sources of training photographs.
+        pairs: sources of recorded pairs.
+        tests: sources of test sets.
+
+    Raises:
+        UserError: naming the folder or the source.
+    """
+    folders: list[Path] = []
+    for source in data:
+        kind, _, count = source.partition(":")
+        if kind == "dead_leaves":
+            _dead_leaves_count(count, source)
+        elif kind != "embedded":
+            folders.append(Path(expand_path(source, "data")))
+    for source in pairs:
+        folders += parse_pairs_source(source, "pairs")[1:]
+    for source in tests:
+        name, folder = _name_and_folder(source)
+        if name and ":" in folder and not Path(folder).exists():
+            folders += parse_pairs_source(source, "test")[1:]
+        elif source != "embedded":
+            folders.append(Path(expand_path(folder, "test")))
+    for folder_or_photo in folders:
+        if not folder_or_photo.is_file():
+            require_folder(folder_or_photo)
 
 
 def without_copies_of(train: Iterable[Photo], held: Iterable[Photo]) -> list[Photo]:

@@ -20,6 +20,7 @@ from ..core.errors import UserError
 from ..core.registry import build, name_of
 from .backbones import BACKBONES
 from .card import Card, Quality, read_card_json
+from .files import no_such_file
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -143,7 +144,7 @@ def _write(
 def _read(path: Path, key: str, weights: bool = True) -> tuple[dict[str, Tensor], str]:
     kind = {"unseen": "a checkpoint of unseen", "unseen-resume": "the saved state of an unseen run"}[key]
     if not path.is_file():
-        raise UserError(f"{path}: no such file; expected {kind}")
+        raise UserError(no_such_file(path, kind))
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {})[key]

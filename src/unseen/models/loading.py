@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib import resources
-from pathlib import Path
 
 from torch import Tensor, nn
 
 from ..core.errors import UserError
 from ..core.units import ValueRange
-from ..core.wording import did_you_mean
 from .card import Card
 from .checkpoint import load_checkpoint
+from .files import located
 from .inference import on_device, restore_batch
 from .onnx_file import open_onnx
 from .receptive_field import ReceptiveField, receptive_field_of
 from .spandrel_weights import WEIGHTS, is_ours, load_weights
 from .value_range import in_unit_range
-
-DEFAULT = "denoiser"
-"""The shipped model for users who name no model."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +36,6 @@ class Model:
     run: Callable[[Tensor], Tensor]
     receptive_field: ReceptiveField
     card: Card | None = None
-
-
-def shipped() -> dict[str, Path]:
-    """The checkpoints that come with the package: name → file."""
-    folder = Path(str(resources.files(__package__))) / "shipped"
-    return {file.stem: file for file in sorted(folder.glob("*.safetensors"))}
 
 
 def load_model(spec: str, device: str = "cpu", backbone: str = "", value_range: ValueRange = "auto") -> Model:
@@ -127,15 +115,3 @@ def _require_unit_range(spec: str, value_range: ValueRange) -> None:
     """Raise UserError where a model of this package is said to work in another range."""
     if value_range not in ("auto", "0-1"):
         raise UserError(f"range: {spec} is a model of unseen, which works in 0-1, not in {value_range}")
-
-
-def located(spec: str) -> Path:
-    """The path of a model by the name of a shipped one or by its own path. Raises UserError where neither exists."""
-    models = shipped()
-    path = models.get(spec, Path(spec))
-    if not spec or not os.path.exists(path):
-        names = ", ".join(models) or "none"
-        raise UserError(
-            f"model: {spec!r} is no file and no shipped model ({names}){did_you_mean(spec, models)}; give a path"
-        )
-    return path

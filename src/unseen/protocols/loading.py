@@ -6,8 +6,6 @@ import json
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
-from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge
@@ -21,16 +19,11 @@ from ..core.yaml12 import fault, load
 from ..distortions.distortion import degree_in_words, ends, meet
 from .confounder import Confounder, Synthetic, parse_confounder
 from .convention import Convention
+from .files import protocol_file
 from .protocol import Protocol, Reported
 
 Span = tuple[float, float]
 """The lowest and the highest value."""
-
-
-def protocol_names() -> list[str]:
-    """Return the names of the protocols that come with the package, sorted."""
-    folder = resources.files(__package__)
-    return sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
 
 
 def load_protocol(name: str) -> Protocol:
@@ -40,16 +33,8 @@ def load_protocol(name: str) -> Protocol:
         UserError: naming the file, the line and the field, where it is missing or malformed, and where an unseen degree
             lies in the seen range.
     """
-    if name in protocol_names():
-        return _parse(resources.files(__package__).joinpath(f"{name}.yaml").read_text("utf-8"), name)
-    path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
-        names = protocol_names()
-        raise UserError(
-            f"protocol: {name!r} is none of {', '.join(names)}{did_you_mean(name, names)}, nor a .yaml file"
-        )
     try:
-        return _parse(path.read_text("utf-8"), name)
+        return _parse(protocol_file(name).read_text("utf-8"), name)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"protocol: {name}: cannot be read: {getattr(error, 'strerror', error)}") from error
 

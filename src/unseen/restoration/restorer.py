@@ -19,7 +19,8 @@ from ..core.trust import Names, trusting
 from ..core.units import ValueRange, parse_bytes
 from ..evaluation.noise import sampled_crops
 from ..models.card import Envelope, envelope, safety
-from ..models.loading import DEFAULT, Model, load_model
+from ..models.files import DEFAULT
+from ..models.loading import Model, load_model
 from .colour import MARGIN
 from .guarded_model import MonitoredModel
 from .self_check import SelfCheck, self_check, with_change

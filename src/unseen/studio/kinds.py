@@ -12,7 +12,8 @@ from ..distortions.spec import parse_distortion
 from ..models.card import Card
 from ..models.loading import Model
 from ..protocols.confounder import Confounder, Synthetic
-from ..protocols.loading import load_protocol, protocol_names
+from ..protocols.files import protocol_names
+from ..protocols.loading import load_protocol
 from ..study.entry_names import is_ceiling
 
 StrengthRange = tuple[float, float]

@@ -13,7 +13,8 @@ from ..data.sources import PhotoSplit, recorded_pairs, training_photos, without_
 from ..methods import METHODS, Method
 from ..models.card import Card
 from ..protocols.confounder import Confounder, Recorded
-from ..protocols.loading import load_protocol, protocol_names
+from ..protocols.files import protocol_names
+from ..protocols.loading import load_protocol
 from ..protocols.protocol import Protocol
 from .config import TrainingOptions
 
