@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper, save
+from PIL import Image
 from spandrel.architectures.Compact import Compact
+from support.commandline import CommandLine
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -97,7 +99,7 @@ def test_bgr_is_turned(scale: int) -> None:
 @pytest.mark.parametrize("change", [lambda x: x**0.3, lambda x: 1 - x, lambda x: x * 0 + 0.5, lambda x: x * torch.nan])
 def test_what_keeps_grays_in_no_range_is_refused_and_taken_on_request(change: Callable[[Tensor], Tensor]) -> None:
     """Such as a network that lightens photographs of the night."""
-    with pytest.raises(UserError, match=r"^night: makes .* of flat grays of 0.25, 0.5, 0.75.*--range=0-1") as error:
+    with pytest.raises(UserError, match=r"^night: makes .* of flat grays of 0.25, 0.5, 0.75.*--range 0-1") as error:
         in_unit_range(padded(change), "night")
     assert "\n" not in str(error.value)
     image = torch.rand(1, 3, 9, 9)
@@ -143,6 +145,10 @@ def test_weights_of_another_program_in_0_to_255_restore_photographs(tmp_path: Pa
     torch.testing.assert_close(load_model(str(tmp_path / "bytes.pth")).run(image), image + 2 / 255)
 
 
-def test_our_own_models_have_their_range() -> None:
+@pytest.mark.parametrize("words", [["--range", "-1-1"], ["--range=-1-1"]])
+def test_our_own_models_have_their_range(words: list[str], unseen: CommandLine, tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    refusal = unseen.refusal("restore", tmp_path / "a.png", "-o", tmp_path / "out", *words)
+    assert "range: denoiser is a model of unseen, which works in 0-1, not in -1-1" in refusal
     with pytest.raises(UserError, match=r"^range: denoiser is a model of unseen"):
         load_model("denoiser", value_range="0-255")

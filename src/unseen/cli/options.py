@@ -7,6 +7,7 @@ options and for files.
 from __future__ import annotations
 
 import argparse
+import re
 from argparse import SUPPRESS, ArgumentError, Namespace
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -175,6 +176,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any):
         super().__init__(allow_abbrev=False, exit_on_error=False, **settings)
+        self._negative_number_matcher = re.compile(r"-\d")  # the range -1-1 is a value, as -1 is; no option is a digit
 
     def _print_message(self, message: str, file: object = None) -> None:
         """Show `--help` and `--version`."""

@@ -89,7 +89,7 @@ def _ranges(network: Padded, name: str) -> tuple[str, str]:
         made = ", ".join(f"{float(_flat(network, '0-1', (level,) * 3).mean()):.3g}" for level in GRAYS)
         raise UserError(
             f"{name}: makes {made} of flat grays of {levels}, and keeps them in none of the ranges "
-            f"{', '.join(LIMITS)}; give --range=0-1 (or another) if it is meant to change them"
+            f"{', '.join(LIMITS)}; give --range 0-1 (or another) if it is meant to change them"
         )
     left = [_noise_left(network, *pair) for pair in fitting]
     least = min(range(len(left)), key=left.__getitem__)

@@ -77,14 +77,13 @@ def self_check(crops: Sequence[Crop], model: Model, envelope: Envelope | None, d
 
 
 def with_change(check: SelfCheck, change: Change) -> SelfCheck:
-    """Complete a judgement by warnings of what the restoration has changed."""
-    warnings = check.warnings
+    """Complete a judgement by what the restoration has changed; where that is nothing, there is nothing else to say."""
     if check.kept and change.largest < VISIBLE_CHANGE:
-        warnings = (UNCHANGED, *warnings)
-    if change.colour > WARNED_SHIFT:
-        text = f"colours of large areas moved by up to {255 * change.colour:.0f} gray levels"
-        warnings = (*warnings, PhotoWarning(text, MOVED_SUMMARY, guarded=True))
-    return replace(check, warnings=warnings)
+        return replace(check, warnings=(blend_warning(check.kept) or UNCHANGED,))
+    if change.colour <= WARNED_SHIFT:
+        return check
+    text = f"colours of large areas moved by up to {255 * change.colour:.0f} gray levels"
+    return replace(check, warnings=(*check.warnings, PhotoWarning(text, MOVED_SUMMARY, guarded=True)))
 
 
 def envelope_warning(noise_level: float, envelope: Envelope | None) -> PhotoWarning | None:
