@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -102,3 +104,35 @@ def test_a_check_of_one_s_own_is_told_with_the_line(tmp_path: Path) -> None:
     write_lines(tmp_path / "a.jsonl", [Record("a"), Record("b")])
     with pytest.raises(UserError, match=r"a\.jsonl, line 2: name: b is taken$"):
         read_lines(tmp_path / "a.jsonl", Record, check=refuse_b)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"name": ' + "[" * 100_000, "line 2: not valid JSON (recursion limit exceeded"),
+        ('{"name": ' + '{"a":' * 100_000, "line 2: not valid JSON (recursion limit exceeded"),
+        ('{"name": "a", "seed": ' + "9" * 5000 + "}", "line 2: not valid JSON (number out of range at column 4324)"),
+        ('{"name": "' + "x" * 2**20 + '"}', "line 2: longer than 1 MiB"),
+        ('{"name": "a", "' + "x" * 100_000 + '": 1}', "line 2: unknown field 'xxx"),
+    ],
+)
+def test_a_line_bounds_the_work_that_it_makes(line: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"name": "a"}\n' + line + "\n")
+    began = time.process_time()
+    with pytest.raises(UserError, match=re.escape(f"{path}, {message}")) as caught:
+        read_lines(path, Record)
+    assert time.process_time() - began < 1
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_file_of_many_lines_may_be_large(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    line = '{"name": "' + "x" * 2**18 + '"}\n'
+    path.write_text(line * 8)
+    assert len(read_lines(path, Record)) == 8
+
+
+def test_a_device_is_read_no_further_than_a_line() -> None:
+    with pytest.raises(UserError, match="/dev/zero, line 1: longer than 1 MiB"):
+        read_lines(Path("/dev/zero"), Record)

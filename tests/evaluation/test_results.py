@@ -147,5 +147,5 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"absent\.jsonl"):
         read_results(tmp_path / "absent.jsonl")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\xff\xfe")
-    with pytest.raises(UserError, match=r"picture\.png: not JSON lines: not UTF-8 text at byte 0"):
+    with pytest.raises(UserError, match=r"picture\.png, line 1: not JSON lines: not UTF-8 text at byte 0"):
         read_results(tmp_path / "picture.png")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -233,6 +234,12 @@ def test_other_kernels_of_one_factor_can_be_seen_and_unseen(tmp_path: Path) -> N
     assert [c.degree for _, c in load_protocol(str(path)).levels()] == ["4, area", 4, "4, bilinear"]
 
 
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{'bcdefghij'[i]}: &{'bcdefghij'[i]} [{','.join(['*' + 'abcdefghi'[i]] * 10)}]\n" for i in range(9)
+)
+"""Ten lines that stand for 10¹⁰ values."""
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -243,7 +250,13 @@ def test_other_kernels_of_one_factor_can_be_seen_and_unseen(tmp_path: Path) -> N
             "about: a\nconvention: &a {border: [*a]}",
             "line 2: not YAML: an alias stands for a value that contains the alias",
         ),
-        ("name: " + "[" * 5000, "not YAML: "),
+        ("name: " + "[" * 5000, "line 1: not YAML: nested more than 50 deep"),
+        ("".join(" " * i + "a:\n" for i in range(200)), "line 50: not YAML: nested more than 50 deep"),
+        ("scale: " + "9" * 5000, "line 1: not YAML: a whole number of 5000 digits"),
+        ("about: " + "x" * 65536, "not a protocol: larger than 64 KiB"),
+        (BOMB, "line 4: not YAML: more than 10000 values, aliases counted"),
+        ("about: &a " + "x" * 30000 + "\nnotes: [" + "*a," * 40 + "]", "line 2: not YAML: more than 10000 values"),
+        ("notes: [" + "x," * 20000 + "]", "line 1: not YAML: more than 10000 values, aliases counted"),
         ("name: !!int x", "not YAML: invalid literal for int() with base 10: 'x'"),
         ("name: !!timestamp x", "line 1: not YAML: "),
     ],
@@ -251,9 +264,51 @@ def test_other_kernels_of_one_factor_can_be_seen_and_unseen(tmp_path: Path) -> N
 def test_what_yaml_lets_pass_is_refused_in_one_line(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(text)
+    began = time.process_time()
     with pytest.raises(UserError, match=rf"bad\.yaml(, |: ){re.escape(message)}") as caught:
         load_protocol(str(path))
+    assert time.process_time() - began < 2  # half of a second, on a processor that does nothing else
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("seen", "message"),
+    [
+        ("gaussian_blur:1e9", "seen[0]: 'gaussian_blur:1e9': sigma 1000000000.0 is not within 0 to 100"),
+        ("gaussian_blur:1,size=1000000001", "size 1000000001 is not an odd number of pixels, 1 to 1001"),
+        ("sinc_blur:1,size=1003", "size 1003 is not an odd number of pixels, 1 to 1001"),
+        ("real_esrgan:1,scale=1000000", "scale 1000000 is not a whole number from 1 to 16"),
+        (" & ".join(["jpeg:50"] * 7), "joins too many: at most 16, with 720 outcomes"),
+        (" > ".join(["jpeg:50"] * 17), "joins too many: at most 16, with 720 outcomes"),
+        (" > ".join(["camera_noise:python,0.1,0.1"] * 6), "joins too many: at most 16, with 720 outcomes"),
+        ("jpeg:" + "5," * 3000, "longer than 4000 characters"),
+        ("jpeg:" + "5" * 3000, "expected a number or a range [low, high]"),
+    ],
+)
+def test_a_line_cannot_ask_for_work_without_end(seen: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(dump({"name": "a", "version": 1, "about": "", "seen": [seen], "held_out": ["a"], "unseen": ["b"]}))
+    began = time.process_time()
+    with pytest.raises(UserError, match=re.escape(message)):
+        load_protocol(str(path))
+    assert time.process_time() - began < 2
+
+
+def test_a_role_of_a_protocol_cannot_have_ways_without_end(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    orders = [" & ".join(f"jpeg:{50 + i + j}" for j in range(6)) for i in range(2)]
+    path.write_text(dump({"name": "a", "version": 1, "about": "", "seen": orders, "held_out": ["a"], "unseen": ["b"]}))
+    with pytest.raises(UserError, match=r"seen: 1440 ways to distort, more than 1000"):
+        load_protocol(str(path))
+
+
+@pytest.mark.parametrize("kind", ["device", "folder"])
+def test_what_is_no_file_is_refused_at_once(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero" if kind == "device" else tmp_path)
+    reason = "not a protocol: larger than 64 KiB" if kind == "device" else "cannot be read: Is a directory"
+    with pytest.raises(UserError, match=reason):
+        load_protocol(str(tmp_path / "zero.yaml"))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 from annotated_types import Ge, Le, Predicate
 
 from .atomic import write_text
-from .errors import UserError, one_line
+from .errors import UserError
+from .text_file import read_text
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -95,12 +96,7 @@ def load_config(path: Path) -> dict[str, Any]:
     """
     from .yaml12 import fault, load
 
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not a configuration: {one_line(error)}") from error
+    text = read_text(path, "a configuration")
     try:
         values = load(text)
     except Exception as error:  # not YAMLError alone: endless brackets, a tag that its text does not fit

@@ -11,6 +11,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
+from .text_file import LARGEST
 from .wording import bare_type, did_you_mean, format_value, type_in_words
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def _typed(text: str) -> str | None:
     """The JSON of the number, truth value, null or list that a text is in YAML; None for any other text."""
     from .yaml12 import load
 
+    if len(text) > LARGEST:
+        return None
     try:
         value = load(text)
         return None if isinstance(value, str | dict) else json.dumps(value)
@@ -84,20 +87,20 @@ def _message(refusal: ValidationError, value: object, annotation: Any, name: str
         value, kind = error["input"], get_args(kind)[0]
     if error["type"] in RANGES:
         limit, words = RANGES[error["type"]]
-        return f"{name}: {value} is {words} {error['ctx'][limit]:g}"
+        return f"{name}: {format_value(value):.100} is {words} {error['ctx'][limit]:g}"
     if error["type"] == "too_short":
         return f"{name}: none given"
     if get_origin(kind) is Literal:
         choices = list(map(str, get_args(kind)))
-        return f"{name}: {str(value)!r} is none of {', '.join(choices)}{did_you_mean(str(value), choices)}"
+        return f"{name}: {str(value)!r:.100} is none of {', '.join(choices)}{did_you_mean(str(value), choices)}"
     if get_origin(kind) is list:
-        return f"{name}: expected a list" + (f", such as [{value}]" if isinstance(value, str) else "")
+        return f"{name}: expected a list" + (f", such as [{value:.100}]" if isinstance(value, str) else "")
     return f"{name}: expected {type_in_words(kind)}, got {_shown(value)}"
 
 
 def _shown(value: object) -> str:
     """A wrong value in a message; of a list or mapping only the kind, as it may be large."""
     if isinstance(value, str):
-        return repr(value)
+        return f"{value!r:.100}"
     kinds = {list: "a list", dict: "a mapping"}
-    return next((words for kind, words in kinds.items() if isinstance(value, kind)), format_value(value))
+    return next((words for kind, words in kinds.items() if isinstance(value, kind)), f"{format_value(value):.100}")

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -127,7 +128,13 @@ def write_lines(path: Path, records: Iterable[DataclassInstance]) -> None:
     write_text(path, "".join(json.dumps(to_json(record)) + "\n" for record in records))
 
 
-def read_lines(path: Path, cls: type[T], hint: str = "", check: Callable[[T], None] = lambda record: None) -> list[T]:
+LONGEST = 2**20
+"""Most bytes of a line of JSON, unless its record may hold more."""
+
+
+def read_lines(
+    path: Path, cls: type[T], hint: str = "", check: Callable[[T], None] = lambda record: None, longest: int = LONGEST
+) -> list[T]:
     """Read the records of a file of `write_lines`; blank lines are skipped.
 
     Args:
@@ -135,27 +142,38 @@ def read_lines(path: Path, cls: type[T], hint: str = "", check: Callable[[T], No
         cls: the records' dataclass.
         hint: advice on an unusable line, for the end of the message.
         check: further check of a record, which raises UserError or ValueError without naming the line.
+        longest: most bytes of a line.
 
     Raises:
         UserError: naming the file, and for a bad line its number and field.
     """
+    records = []
+    for number, line in enumerate(_lines(path, longest), start=1):
+        try:
+            text = line.decode()
+            if text.strip():
+                records.append(from_json(text, cls))
+                check(records[-1])
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}, line {number}: not JSON lines: not UTF-8 text at byte {error.start}") from error
+        except (ValueError, UserError) as error:
+            raise UserError(f"{path}, line {number}: {error}{hint and f'; {hint}'}") from error
+    return records
+
+
+def _lines(path: Path, longest: int) -> Iterator[bytes]:
+    """The lines of a file, which end at a line feed alone: JSON strings may hold U+2028 and its like."""
     try:
-        text = path.read_bytes().decode()
+        with path.open("rb") as file:
+            for number in count(1):
+                line = file.readline(longest + 1)
+                if len(line) > longest:
+                    raise UserError(f"{path}, line {number}: longer than {longest // 2**20} MiB")
+                if not line:
+                    return
+                yield line
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not JSON lines: not UTF-8 text at byte {error.start}") from error
-    records = []
-    # Not splitlines(): JSON strings may hold U+2028 and its like, which it would cut at.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                record = from_json(line, cls)
-                check(record)
-            except (ValueError, UserError) as error:
-                raise UserError(f"{path}, line {number}: {error}{hint and f'; {hint}'}") from error
-            records.append(record)
-    return records
 
 
 @cache
@@ -191,11 +209,11 @@ def _in_words(error: ValidationError, cls: type[Any]) -> str:
         return f"expected a JSON object, got {first['input']!r:.40}"
     name = ".".join(map(str, first["loc"]))
     if kind == "missing":
-        return f"field {name!r} is missing"
+        return f"field {name!r:.100} is missing"
     if kind == "unexpected_keyword_argument":
-        return f"unknown field {name!r}{did_you_mean(name, [field.name for field in fields(cls)])}"
+        return f"unknown field {name!r:.100}{did_you_mean(name, [field.name for field in fields(cls)])}"
     expected = EXPECTED.get(kind) or message.replace("Input should be", "expected")
-    return f"field {name!r}: {expected}, got {first['input']!r:.40}"
+    return f"field {name!r:.100}: {expected}, got {first['input']!r:.40}"
 
 
 SHOWN = {0x10DC80 + byte: 0xDC80 + byte for byte in range(128)}

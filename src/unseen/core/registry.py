@@ -23,6 +23,9 @@ from .wording import did_you_mean, format_value
 
 T = TypeVar("T")
 
+LONGEST = 4000
+"""Most characters of a component and its settings."""
+
 
 def name_of(spec: str) -> str:
     """Return the name in a spec, without the settings."""
@@ -151,6 +154,8 @@ def _is_required(parameter: inspect.Parameter) -> bool:
 
 
 def _settings(spec: str, parameters: list[str], field: str) -> dict[str, str]:
+    if len(spec) > LONGEST:
+        raise UserError(f"{field}: {spec!r:.100}: longer than {LONGEST} characters")
     text = spec.partition(":")[2].strip()
     settings: dict[str, str] = {}
     for i, item in enumerate(re.split(r",(?![^\[]*\])", text) if text else []):

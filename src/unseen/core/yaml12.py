@@ -14,8 +14,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.composer import Composer, ComposerError
-from ruamel.yaml.constructor import RoundTripConstructor, SafeConstructor
-from ruamel.yaml.nodes import CollectionNode, Node, ScalarNode
+from ruamel.yaml.constructor import ConstructorError, RoundTripConstructor, SafeConstructor
+from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 from ruamel.yaml.resolver import VersionedResolver
 
@@ -41,24 +41,64 @@ class _Resolver(VersionedResolver):
         return defaultdict(list, {None: [(tag, re.compile(pattern)) for tag, pattern in RULES.items()]})
 
 
+MOST_VALUES = 10_000
+"""Most values of a document, each alias counted as all that it stands for, and a long text as one value a hundred
+characters."""
+
+DEEPEST = 50
+"""Most lists and mappings within each other."""
+
+MOST_DIGITS = 309
+"""Most characters of a whole number: floating point has no larger ones."""
+
+
 class _Composer(Composer):
-    """Refuses an alias inside the list or mapping that it stands for."""
+    """Refuses an alias inside the list or mapping that it stands for, and documents that are too large or too deep."""
+
+    def __init__(self, loader: Any = None) -> None:
+        super().__init__(loader=loader)
+        self.nesting = self.values = 0
+        self.warn_double_anchors = False  # a second anchor of a name is YAML, and no matter for standard error
+        self.weights: dict[int, int] = {}
+        """The values of each composed node by its id, those of its aliases counted."""
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         start = self.parser.peek_event().start_mark
+        self.nesting += 1
+        self.values += 1
+        if self.nesting > DEEPEST:
+            raise ComposerError(None, None, f"nested more than {DEEPEST} deep", start)
         node: Node | None = super().compose_node(parent, index)
+        self.nesting -= 1
         if isinstance(node, CollectionNode) and node.end_mark is None:  # not at its end yet
             raise ComposerError(None, None, "an alias stands for a value that contains the alias", start)
+        if node is not None:
+            self.weights[id(node)] = self.weight(node)
+            if max(self.values, self.weights[id(node)]) > MOST_VALUES:
+                raise ComposerError(None, None, f"more than {MOST_VALUES} values, aliases counted", start)
         return node
+
+    def weight(self, node: Node) -> int:
+        """The values in a node whose own nodes are composed."""
+        if isinstance(node, ScalarNode):
+            return 1 + len(node.value) // 100
+        inner = [child for pair in node.value for child in pair] if isinstance(node, MappingNode) else node.value
+        return 1 + sum(self.weights.get(id(child), 1) for child in inner)
 
 
 class _Constructor(RoundTripConstructor):
     """Makes mappings and lists that know their lines (`lc`), and plain Python values of everything else."""
 
+    def construct_whole(self, node: ScalarNode) -> int:
+        if len(node.value) > MOST_DIGITS:
+            raise ConstructorError(None, None, f"a whole number of {len(node.value)} digits", node.start_mark)
+        return int(node.value)
+
 
 # The round-trip constructor lets unknown tags pass, and makes numbers that remember how they were written.
 _Constructor.yaml_constructors = RoundTripConstructor.yaml_constructors | {
-    tag: SafeConstructor.yaml_constructors[tag] for tag in (BOOL, INT, FLOAT, NULL, None)
+    **{tag: SafeConstructor.yaml_constructors[tag] for tag in (BOOL, FLOAT, NULL, None)},
+    INT: _Constructor.construct_whole,
 }
 
 
@@ -82,9 +122,9 @@ def load(text: str) -> Any:
         Plain values, lists and mappings. The last two have the attribute `lc` with the lines of their items, from 0.
 
     Raises:
-        Exception: for malformed YAML, a field that occurs twice, an unknown tag, and an alias inside what it stands
-            for. Mostly a `ruamel.yaml.error.YAMLError`, whose `problem` and `problem_mark` say what and where; but a
-            RecursionError for a thousand brackets, and a ValueError for a tag that does not fit its text.
+        Exception: for malformed YAML, a field that occurs twice, an unknown tag, an alias inside what it stands for,
+            and more than `MOST_VALUES`, `DEEPEST` or `MOST_DIGITS`. Mostly a `ruamel.yaml.error.YAMLError`, whose
+            `problem` and `problem_mark` say what and where; but a ValueError for a tag that does not fit its text.
     """
     yaml = YAML()
     yaml.Resolver, yaml.Composer, yaml.Constructor = _Resolver, _Composer, _Constructor

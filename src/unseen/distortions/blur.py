@@ -24,6 +24,9 @@ from .kernels import (
     sinc_kernels,
 )
 
+LARGEST_KERNEL = 1001
+"""Most pixels of the side of a kernel: the widest Gaussian of the distortions reaches 801."""
+
 
 class Blur(Distortion):
     """Base of distortions by convolution, clipped to [0, 1].
@@ -299,8 +302,8 @@ class MotionBlur(Blur):
 
 
 def _require_odd(size: int) -> None:
-    if size < 1 or size % 2 == 0:
-        raise ValueError(f"size {size} is not an odd number of pixels, 1 or more")
+    if not 1 <= size <= LARGEST_KERNEL or size % 2 == 0:
+        raise ValueError(f"size {size} is not an odd number of pixels, 1 to {LARGEST_KERNEL}")
 
 
 def _sample_ellipses(sigma: Range, ratio: Range, generator: torch.Generator, n: int) -> Parameters:

@@ -149,8 +149,8 @@ class RealESRGAN(Distortion):
         for name, value, allowed in (*settings, ("strength", self.strength, Strength)):
             if value not in get_args(allowed):
                 raise ValueError(f"{name} {value!r} is none of {', '.join(map(str, get_args(allowed)))}")
-        if self.scale < 1:
-            raise ValueError(f"scale {self.scale} is not a whole number from 1 on")
+        if not 1 <= self.scale <= 16:
+            raise ValueError(f"scale {self.scale} is not a whole number from 1 to 16")
 
     @property
     def degree(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from math import factorial, prod
 
 from .. import distortions
 from ..core.errors import UserError
@@ -11,6 +12,12 @@ from ..core.registry import build, name_of
 from . import DISTORTIONS, Distortion
 
 PAIRS = "pairs"
+
+MOST_COMPONENTS = 16
+"""Most distortions that one spec joins."""
+
+MOST_WAYS = 720
+"""Most `alternatives` of a composition: all orders of six distortions."""
 
 COMPOSITIONS: dict[str, Callable[[tuple[Distortion, ...]], Distortion]] = {
     " > ": distortions.Sequence,
@@ -36,16 +43,20 @@ def parse_distortion(spec: str, field: str) -> Distortion:
     if not signs:
         return _single(spec, field)
     if len(signs) > 1:
-        raise UserError(f"{field}: {spec!r}: joins in two ways at once,{signs[0]}and{signs[1]}; keep to one")
+        raise UserError(f"{field}: {spec!r:.100}: joins in two ways at once,{signs[0]}and{signs[1]}; keep to one")
     sign = signs[0].strip()
     specs = [one.strip() for one in re.split(rf"(?<= ){re.escape(sign)}(?= )", padded)]
     if not all(specs):
-        raise UserError(f"{field}: {spec!r}: a distortion is missing beside {sign}")
-    components = tuple(_single(one, field) for one in specs)
+        raise UserError(f"{field}: {spec!r:.100}: a distortion is missing beside {sign}")
+    components = tuple(_single(one, field) for one in specs[: MOST_COMPONENTS + 1])
+    ways = prod(len(component.alternatives) for component in components) if sign != "|" else 1
+    ways *= factorial(len(components)) if sign == "&" else 1
+    if len(specs) > MOST_COMPONENTS or ways > MOST_WAYS:
+        raise UserError(f"{field}: {spec!r:.100}: joins too many: at most {MOST_COMPONENTS}, with {MOST_WAYS} outcomes")
     try:
         return COMPOSITIONS[signs[0]](components)
     except ValueError as error:
-        raise UserError(f"{field}: {spec!r}: {error}") from error
+        raise UserError(f"{field}: {spec!r:.100}: {error}") from error
 
 
 def degree_unit(kind: str) -> str:
@@ -63,13 +74,13 @@ def degree_unit(kind: str) -> str:
 def _single(spec: str, field: str) -> Distortion:
     """Build one distortion, with a hint in the error where a sign lacks its spaces."""
     if name_of(spec) == PAIRS:
-        raise UserError(f"{field}: {spec!r}: recorded pairs cannot be made of other photographs")
+        raise UserError(f"{field}: {spec!r:.100}: recorded pairs cannot be made of other photographs")
     sign = next((sign for sign in COMPOSITIONS if sign.strip() in spec), None)
     if sign is None:
         return build(spec, DISTORTIONS, field, Distortion)
     hint = f"between distortions, put spaces around {sign.strip()}: one{sign}other"
     if sign.strip() in name_of(spec):
-        raise UserError(f"{field}: {spec!r}: {hint}")
+        raise UserError(f"{field}: {spec!r:.100}: {hint}")
     try:
         return build(spec, DISTORTIONS, field, Distortion)
     except UserError as error:  # not before: a setting of a distortion of the user's own may contain the sign

@@ -143,9 +143,10 @@ def parse_confounder(spec: str, field: str) -> Confounder:
     """
     if name_of(spec) == PAIRS:
         if not spec.partition(":")[2].strip():
-            raise UserError(f"{field}: {spec!r}: needs the name of a set, as in pairs:rain100l")
+            raise UserError(f"{field}: {spec!r:.100}: needs the name of a set, as in pairs:rain100l")
         if any(sign.strip() in spec for sign in COMPOSITIONS):
-            raise UserError(f"{field}: {spec!r}: recorded pairs cannot be joined, and >, & and | are in no set's name")
+            shown = f"{field}: {spec!r:.100}"
+            raise UserError(f"{shown}: recorded pairs cannot be joined, and >, & and | are in no set's name")
         return Recorded(spec)
     return Synthetic(spec, parse_distortion(spec, field))
 

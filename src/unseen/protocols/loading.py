@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Annotated, Any, ClassVar
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml.parser import ParserError
 
 from ..core.errors import UserError
 from ..core.registry import name_of
+from ..core.text_file import read_text
 from ..core.wording import did_you_mean
 from ..core.yaml12 import fault, load
 from ..distortions.distortion import degree_in_words, ends, meet
@@ -33,10 +34,7 @@ def load_protocol(name: str) -> Protocol:
         UserError: naming the file, the line and the field, where it is missing or malformed, and where an unseen degree
             lies in the seen range.
     """
-    try:
-        return _parse(protocol_file(name).read_text("utf-8"), name)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"protocol: {name}: cannot be read: {getattr(error, 'strerror', error)}") from error
+    return _parse(read_text(protocol_file(name), "a protocol", f"protocol: {name}"), name)
 
 
 @dataclass(frozen=True)
@@ -63,11 +61,14 @@ class _Fields:
     held_out: tuple[Any, ...]
     unseen: tuple[Any, ...]
     convention: Convention = field(default_factory=Convention)
-    scale: Annotated[int, Ge(1)] = 1
+    scale: Annotated[int, Ge(1), Le(16)] = 1
     tests: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     reported: tuple[_Table, ...] = ()
 
+
+MOST_ALTERNATIVES = 1000
+"""Most distortions of one role that an image may get, all orders of a composition counted; pairs are compared."""
 
 QUOTES = "brackets and commas need quotes around the whole, as in 'gaussian_noise:[5,30]'"
 
@@ -165,11 +166,13 @@ def _refusal(refusal: ValidationError, source: Source) -> str:
     if kind == "unexpected_keyword_argument":
         names = [f.name for f in fields(SECTIONS[str(place[0])] if len(place) > 1 else _Fields)]
         section = "".join(f"{words}: " for words in source.at(*place[:-1]).split(": ")[1:])
-        return f"{source.line(*place)}: {section}unknown field {place[-1]!r}{did_you_mean(str(place[-1]), names)}"
+        return f"{source.line(*place)}: {section}unknown field {place[-1]!r:.100}{did_you_mean(str(place[-1]), names)}"
     if kind == "greater_than_equal":
         return f"{source.at(*place)}: {error['input']} is below {error['ctx']['ge']}"
+    if kind == "less_than_equal":
+        return f"{source.at(*place)}: {error['input']} is above {error['ctx']['le']}"
     if kind == "literal_error":
-        return f"{source.at(*place)}: {error['input']!r} is not {error['ctx']['expected']}"
+        return f"{source.at(*place)}: {error['input']!r:.100} is not {error['ctx']['expected']}"
     return f"{source.at(*place)}: expected {TYPES.get(kind, 'text or a number')}, not {error['input']!r:.100}"
 
 
@@ -179,9 +182,13 @@ def _confounders(specs: Sequence[Any], source: Source, group: str) -> tuple[Conf
     for i, spec in enumerate(specs):
         if not isinstance(spec, str) or "=" in name_of(spec):
             raise UserError(
-                f"{source.at(group, i)}: YAML reads {spec!r} here; {QUOTES}, and no space stands after the colon"
+                f"{source.at(group, i)}: YAML reads {spec!r:.100} here; {QUOTES}, and no space stands after the colon"
             )
-    return tuple(parse_confounder(spec, source.at(group, i)) for i, spec in enumerate(specs))
+    confounders = tuple(parse_confounder(spec, source.at(group, i)) for i, spec in enumerate(specs))
+    alternatives = sum(len(list(_alternatives(confounder))) for confounder in confounders)
+    if alternatives > MOST_ALTERNATIVES:
+        raise UserError(f"{source.at(group)}: {alternatives} ways to distort, more than {MOST_ALTERNATIVES}")
+    return confounders
 
 
 def _reported(table: _Table, source: Source, i: int) -> Reported:

@@ -11,6 +11,9 @@ from ..core.jsonl import Finite, Whole, read_lines, write_lines
 
 RUNS = "runs.jsonl"
 
+LONGEST_RECORD = 2**24
+"""Most bytes of a record: its curve and its diagnoses have an entry for each validation and each diagnosis."""
+
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -55,4 +58,5 @@ def write_runs(path: Path, records: Iterable[RunRecord]) -> None:
 
 def read_runs(path: Path) -> list[RunRecord]:
     """Read the records of a file, none where it is missing. Raises UserError naming file, line and field."""
-    return read_lines(path, RunRecord, hint="remove the line, and its run is recorded again") if path.exists() else []
+    hint = "remove the line, and its run is recorded again"
+    return read_lines(path, RunRecord, hint, longest=LONGEST_RECORD) if path.exists() else []
