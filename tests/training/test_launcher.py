@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -78,7 +79,7 @@ def test_processes_save_and_end_where_their_launcher_is_killed(
     parent.ended()
     assert seconds_until(lambda: not any(map(is_running, pids))) < 5
     assert "interrupted: unseen train --resume" in (tmp_path / "log-0" / "out").read_text()
-    steps = [load_state(state_file(run, rank))[1]["step"] for rank in (0, 1)]
+    steps = [json.loads(load_state(state_file(run, rank))[1])["step"] for rank in (0, 1)]
     assert steps[0] == steps[1] > 0
 
 

@@ -63,6 +63,10 @@ def _is_finite(value: Any) -> bool:
     return _is_whole(value) or (isinstance(value, float) and math.isfinite(value))
 
 
+def _is_measured(value: Any) -> bool:
+    return value is None or isinstance(value, float) or _is_whole(value)
+
+
 Whole: TypeAlias = Annotated[int, Kind("a whole number", _is_whole)]
 """A whole number within the range of floating point."""
 
@@ -73,6 +77,31 @@ WholeOrText: TypeAlias = Annotated[
     int | str, Kind("text or a whole number", lambda value: isinstance(value, str) or _is_whole(value))
 ]
 """A whole number, or words."""
+
+Natural: TypeAlias = Annotated[int, Kind("a whole number of 0 or more", lambda value: _is_whole(value) and value >= 0)]
+"""A count, or nothing counted yet."""
+
+Amount: TypeAlias = Annotated[
+    float, Kind("a finite number of 0 or more", lambda value: _is_finite(value) and value >= 0)
+]
+"""A finite number that is not below zero."""
+
+Score: TypeAlias = Annotated[
+    float, Kind("a number", lambda value: _is_whole(value) or (isinstance(value, float) and not math.isnan(value)))
+]
+"""A number or infinity, as Python's JSON has it."""
+
+Measured: TypeAlias = Annotated[Any, Kind("a number or null", lambda value: _is_measured(value))]
+"""Any float, nan and infinity as Python's JSON has them; None where nothing was measured."""
+
+MeasuredByName: TypeAlias = Annotated[
+    Any,
+    Kind(
+        "a number, null, or numbers by name",
+        lambda value: all(map(_is_measured, value.values())) if isinstance(value, dict) else _is_measured(value),
+    ),
+]
+"""One measured value, or several by name."""
 
 Finite: TypeAlias = Annotated[float, Kind("a finite number", _is_finite)]
 """A finite number."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .episode import Episode
 from .erm import ERM
+from .inner_optimiser import saved_count
 from .method import require_share
 from .objective import Objective
 from .params import Params, interpolate
@@ -58,9 +59,7 @@ class WeightAveraging(ERM):
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore θ̄. Raises ValueError where the number of averaged iterates is missing."""
-        if "averaged" not in state:
-            raise ValueError(f"{type(self).__name__}: the state lacks the number of averaged iterates")
-        self.averaged = int(state["averaged"])
+        self.averaged = saved_count(state, "averaged")
         self.mean = {k.removeprefix("mean."): v for k, v in state.items() if k.startswith("mean.")}
 
 

@@ -78,4 +78,7 @@ class GroupDRO(Method):
         """Restore q. Raises ValueError for the state of another method."""
         if set(state) - {"log_q"}:
             raise ValueError(f"GroupDRO: keeps log_q alone, but the state has {', '.join(sorted(state))}")
-        self.log_q = state.get("log_q", torch.empty(0))
+        log_q = state.get("log_q", torch.empty(0))
+        if log_q.dim() != 1:
+            raise ValueError(f"GroupDRO: log_q has the shape {tuple(log_q.shape)}, expected one number a confounder")
+        self.log_q = log_q

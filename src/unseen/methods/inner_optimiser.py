@@ -38,6 +38,14 @@ class InnerOptimiser(Protocol):
         ...
 
 
+def saved_count(state: Mapping[str, Tensor], name: str) -> int:
+    """Read a count from the state of a method. Raises ValueError where it is missing, or no whole number from 0 on."""
+    count = state.get(name)
+    if count is None or count.shape != () or count.is_floating_point() or count < 0:
+        raise ValueError(f"{name}: {'is missing' if count is None else 'is no whole number of 0 or more'}")
+    return int(count)
+
+
 class SGD:
     """Plain gradient descent φ = θ − αg, equation (3) of DIL.
 
@@ -111,9 +119,7 @@ class Adam:
         return moments | {"steps_taken": torch.tensor(self.steps_taken)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore moments and number of steps. Raises ValueError where the number of steps is missing."""
-        if "steps_taken" not in state:
-            raise ValueError("inner Adam: the state has no steps_taken")
-        self.steps_taken = int(state["steps_taken"])
+        """Restore moments and number of steps. Raises ValueError where the number of steps is missing or none."""
+        self.steps_taken = saved_count(state, "steps_taken")
         prefix = "second_moments."
         self.second_moments = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

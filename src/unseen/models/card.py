@@ -16,6 +16,9 @@ from ..core.jsonl import Count, Finite, FiniteOrText, Number, Whole, WholeOrText
 from ..core.statistics import estimate
 from ..protocols.levels import Level, Split
 
+LARGEST_CARD = 2**20
+"""Most characters of a card: thousands of measured levels."""
+
 VALIDATION = "validation"
 """The `dataset` of qualities measured on the validation photographs of the training."""
 
@@ -200,6 +203,8 @@ def read_card_json(text: str, path: Path) -> Card:
         UserError: naming the file and the field, where a field is missing, unknown or of another kind.
     """
     try:
+        if len(text) > LARGEST_CARD:
+            raise ValueError(f"larger than {LARGEST_CARD >> 20} MiB")
         from_json(text, _Outline, extra="ignore")
         return from_json(text, Card)
     except ValueError as error:

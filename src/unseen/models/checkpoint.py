@@ -21,6 +21,7 @@ from ..core.registry import build, name_of
 from .backbones import BACKBONES
 from .card import Card, Quality, read_card_json
 from .files import no_such_file
+from .limits import building_for, require_small_settings, require_weights
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -69,7 +70,13 @@ def load_checkpoint(path: Path, backbone: str = "") -> tuple[nn.Module, Card]:
     spec = card.config["backbone"]
     if name_of(spec) not in BACKBONES and backbone not in ("", spec):
         raise UserError(f"{path}: backbone: {spec!r:.100} was trained, and not {backbone!r}")
-    network = build(spec, BACKBONES, f"{path}: backbone", nn.Module)
+    try:
+        if name_of(spec) in BACKBONES:
+            require_small_settings(spec, "backbone")
+        with building_for(tensors):
+            network = build(spec, BACKBONES, "backbone", nn.Module)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
@@ -102,17 +109,14 @@ def save_state(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], facts: M
     _write(path, flat, "unseen-resume", json.dumps(facts))
 
 
-def load_state(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """Read a file of `save_state`: groups of tensors, and facts. Raise UserError for any other file."""
+def load_state(path: Path) -> tuple[dict[str, dict[str, Tensor]], str]:
+    """Read a file of `save_state`: groups of tensors, and the JSON of the facts. Raise UserError for any other file."""
     flat, text = _read(path, "unseen-resume")
     groups: dict[str, dict[str, Tensor]] = {}
     for key, value in flat.items():
         group, _, name = key.partition("/")
         groups.setdefault(group, {})[name] = value
-    try:
-        return groups, json.loads(text)
-    except ValueError as error:
-        raise UserError(f"{path}: not the saved state of an unseen run, or damaged") from error
+    return groups, text
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -122,12 +126,35 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Restore an optimiser's state from the tensors of `optimiser_tensors`."""
+    """Restore an optimiser's state from the tensors of `optimiser_tensors`.
+
+    Raises:
+        ValueError: for tensors that are not of Adam with these parameters, and numbers of steps below 0.
+    """
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    shapes = {
+        f"{i}.{name}": shape
+        for i, parameter in enumerate(parameters)
+        for name, shape in {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}.items()
+    }
+    if tensors:
+        require_shapes(tensors, shapes)
+    if odd := next((name for name, value in tensors.items() if name.endswith(".step") and value < 0), None):
+        raise ValueError(f"{odd}: a number of steps below 0")
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         i, _, name = key.partition(".")
         state.setdefault(int(i), {})[name] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def require_shapes(tensors: Mapping[str, Tensor], shapes: Mapping[str, Sequence[int]]) -> None:
+    """Check that tensors are those expected, by name and shape. Raises ValueError naming the first that is not."""
+    for name in sorted(tensors.keys() | shapes.keys()):
+        if name not in tensors or name not in shapes:
+            raise ValueError(f"{name!r:.100} is {'missing' if name in shapes else 'unknown'}")
+        if tuple(tensors[name].shape) != tuple(shapes[name]):
+            raise ValueError(f"{name!r:.100}: shape {tuple(tensors[name].shape)}, expected {tuple(shapes[name])}")
 
 
 def _write(
@@ -145,9 +172,10 @@ def _read(path: Path, key: str, weights: bool = True) -> tuple[dict[str, Tensor]
     kind = {"unseen": "a checkpoint of unseen", "unseen-resume": "the saved state of an unseen run"}[key]
     if not path.is_file():
         raise UserError(no_such_file(path, kind))
+    require_weights(path)
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {})[key]
             return {name: file.get_tensor(name) for name in (file.keys() if weights else ())}, text
-    except (SafetensorError, KeyError, OSError) as error:
+    except (SafetensorError, KeyError, OSError, ValueError, TypeError) as error:  # ValueError: metadata of no UTF-8
         raise UserError(f"{path}: not {kind}, or damaged") from error

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,9 +18,13 @@ from torch import Tensor, nn
 from ..core.errors import UserError
 from ..core.installation import install_command
 from .backbones.padded import Padded
+from .limits import building_for, require_weights
 
 WEIGHTS = (".pth", ".pt", ".ckpt", ".safetensors")
 """Suffixes of files of weights, in lower case."""
+
+MOST_REPEATED = 2**28
+"""Most bytes that the weights may have beyond those of their file, which can hold one number for a whole tensor."""
 
 SINGLY = ("DRUNet", "DnCNN", "IPT", "SeemoRe")
 """Architectures that must get one image at a time: spandrel gives them a noise map for one image, or cuts images up
@@ -76,6 +81,7 @@ def is_ours(path: Path) -> bool:
     """Whether a file is a checkpoint, or a saved state, of this package."""
     if path.suffix.lower() != ".safetensors":
         return False
+    require_weights(path)
     try:
         with safe_open(path, framework="pt") as file:
             return any(key.startswith("unseen") for key in file.metadata() or {})
@@ -107,7 +113,8 @@ def load_weights(path: Path) -> Padded:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch's, of coming changes of names
             state = spandrel.canonicalize_state_dict(read_tensors(path))
-            descriptor = spandrel.ModelLoader().load_from_state_dict(state)
+            with building_for(state):
+                descriptor = spandrel.ModelLoader().load_from_state_dict(state)
     except UserError:
         raise
     except spandrel.UnsupportedModelError as error:
@@ -125,9 +132,11 @@ def load_weights(path: Path) -> Padded:
 
 def read_tensors(path: Path) -> dict[str, Any]:
     """Read a file of weights, on the CPU. Raise UserError for a broken file, and for a file that would run code."""
+    require_weights(path)
     try:
         if path.suffix.lower() == ".safetensors":
             return load_file(path)
+        _refuse_packed(path)
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
@@ -137,7 +146,19 @@ def read_tensors(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: no weights, or damaged: {_one_line(error)}") from error
     if not isinstance(tensors, dict):
         raise UserError(f"{path}: holds a {type(tensors).__name__} and no weights by name")
+    stated = sum(value.numel() * value.element_size() for value in tensors.values() if isinstance(value, Tensor))
+    if stated > path.stat().st_size + MOST_REPEATED:
+        raise UserError(f"{path}: its weights have more numbers than the file holds")
     return tensors
+
+
+def _refuse_packed(path: Path) -> None:
+    """Raise ValueError for an archive that unpacks to more than it holds; PyTorch packs nothing."""
+    if is_zipfile(path):
+        with ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > 2 * path.stat().st_size:
+            raise ValueError("it unpacks to more than it holds")
 
 
 def _refuse_others(path: Path, descriptor: Any) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ..core.jsonl import Finite, Whole, read_lines, write_lines
+from ..core.jsonl import Finite, Measured, MeasuredByName, Whole, read_lines, write_lines
 
 RUNS = "runs.jsonl"
 
@@ -47,8 +46,8 @@ class RunRecord:
     seconds: Finite
     memory: Finite
     machine: str
-    curve: list[dict[str, Any]]
-    diagnoses: list[dict[str, Any]]
+    curve: list[dict[str, Measured]]
+    diagnoses: list[dict[str, MeasuredByName]]
 
 
 def write_runs(path: Path, records: Iterable[RunRecord]) -> None:

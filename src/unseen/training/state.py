@@ -5,19 +5,29 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+
+from torch import Tensor
 
 from ..core.atomic import write_text
 from ..core.config import CONFIG, load_config, save_config
-from ..core.errors import UserError
+from ..core.errors import UserError, one_line
+from ..core.jsonl import Amount, Count, Finite, Measured, MeasuredByName, Natural, Score, from_json
 from ..core.version import __version__
 from ..methods.objective import Tally
 from ..models.card import Card
-from ..models.checkpoint import CHECKPOINT, load_optimiser, load_state, optimiser_tensors, save_checkpoint, save_state
+from ..models.checkpoint import (
+    CHECKPOINT,
+    load_optimiser,
+    load_state,
+    optimiser_tensors,
+    require_shapes,
+    save_checkpoint,
+    save_state,
+)
 from .config import TrainConfig
 from .distributed import Ranks
 from .run import TrainingRun, tested_network
@@ -58,20 +68,20 @@ class TrainingState:
         diagnoses: the diagnoses so far, if the options ask for any.
     """
 
-    step: int = 0
-    images: int = 0
-    seconds: float = 0.0
-    waiting: float = 0.0
-    loss: float = 0.0
-    calls: int = 0
-    memory: float = 0.0
-    best: float = -math.inf
+    step: Natural = 0
+    images: Natural = 0
+    seconds: Amount = 0.0
+    waiting: Amount = 0.0
+    loss: Finite = 0.0
+    calls: Natural = 0
+    memory: Amount = 0.0
+    best: Score = -math.inf
     finished: bool = False
-    processes: int = 1
+    processes: Count = 1
     protocol: str = ""
     data: str = ""
-    log: list[dict[str, Any]] = field(default_factory=list)
-    diagnoses: list[dict[str, Any]] = field(default_factory=list)
+    log: list[dict[str, Measured]] = field(default_factory=list)
+    diagnoses: list[dict[str, MeasuredByName]] = field(default_factory=list)
 
     def evaluations_spent(self, config: TrainConfig) -> float:
         """Gradient evaluations so far; a batch of another size than `config.batch` counts in proportion."""
@@ -138,14 +148,16 @@ def load_run(run: TrainingRun, ranks: Ranks) -> TrainingState:
         UserError: the folder holds no state, or one of another training, protocol, data or number of processes.
     """
     path = state_file(run.config.folder, ranks.rank)
-    groups, facts = load_state(path)
+    groups, state = _read_state(path)
     try:
+        for name, value in groups.items():
+            _require_finite(name, value)
         run.network.load_state_dict(groups["network"])
         load_optimiser(run.outer, groups.get("outer", {}))
         run.method.load_state_dict({name: v.to(run.config.device) for name, v in groups.get("method", {}).items()})
-        state = TrainingState(**facts)
+        _require_fit(groups.get("method", {}), run.parameters)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: does not fit this run's configuration: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{path}: does not fit this run's configuration: {one_line(error):.200}") from error
     if state.data != run.data:
         raise UserError(f"{path}: was begun with other photographs in {', '.join(run.config.data)}")
     if state.protocol != run.protocol.hash():
@@ -157,6 +169,20 @@ def load_run(run: TrainingRun, ranks: Ranks) -> TrainingState:
     if ranks.any(state.step != ranks.min(state.step)):
         raise UserError(f"{path.parent}: the processes were stopped at different steps, and cannot go on together")
     return state
+
+
+def _require_finite(group: str, tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError for a tensor that holds nan or infinity, which no saved training does."""
+    odd = next((name for name, value in tensors.items() if not value.isfinite().all()), None)
+    if odd is not None:
+        raise ValueError(f"{group}/{odd:.100} holds values that are not finite")
+
+
+def _require_fit(state: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> None:
+    """Raise ValueError for tensors, one a parameter, of a method's state that miss one or are of other shapes."""
+    for prefix in {name.partition(".")[0] for name in state if name.partition(".")[2] in parameters}:
+        of_prefix = {name: value for name, value in state.items() if name.startswith(f"{prefix}.")}
+        require_shapes(of_prefix, {f"{prefix}.{name}": value.shape for name, value in parameters.items()})
 
 
 def save_run(run: TrainingRun, state: TrainingState, ranks: Ranks, keep_weights: bool) -> None:
@@ -247,7 +273,18 @@ def state_of(folder: Path) -> TrainingState:
         UserError: the state is damaged, or of another version.
     """
     path = state_file(folder, 0)
+    return _read_state(path)[1]
+
+
+def _read_state(path: Path) -> tuple[dict[str, dict[str, Tensor]], TrainingState]:
+    """The groups of tensors and the facts in the file of a process. Raises UserError as `state_of` does."""
+    groups, facts = load_state(path)
+    needed = ("step", "seen_psnr", "held_out_psnr") if path == state_file(path.parent, 0) else ("step",)
     try:
-        return TrainingState(**load_state(path)[1])
-    except TypeError as error:
-        raise UserError(f"{path}: not the state of a run of unseen {__version__}") from error
+        state = from_json(facts, TrainingState)
+        for i, point in enumerate(state.log):
+            if odd := next((name for name in needed if point.get(name) is None), None):
+                raise ValueError(f"field 'log.{i}': {odd!r} is missing")
+    except ValueError as error:
+        raise UserError(f"{path}: not the state of a run of unseen {__version__}: {error}") from error
+    return groups, state
