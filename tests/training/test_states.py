@@ -47,7 +47,7 @@ def refusal(unseen: CommandLine, run: Path) -> str:
     return line
 
 
-WRONG = {
+WRONG: dict[str, list[Any]] = {
     "step": [-1, 1.5, True, None, "1", [1], {}, 10**400, float("inf"), float("nan")],
     "images": [-1, 0.5, "x", None],
     "seconds": [-1, "x", None, float("inf"), float("nan"), True, 10**400],
@@ -79,7 +79,7 @@ def test_every_fact_of_another_kind_is_refused_by_its_field(run: Path, unseen: C
             )
 
 
-def tensors_edited(run: Path, change: Callable[[Tensor], Tensor], group: str) -> list[tuple[str, dict[str, Any], str]]:
+def tensors_edited(run: Path, change: Callable[[Tensor], Tensor], group: str) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
     groups, text = load_state(run / STATE)
     facts = json.loads(text) | {"finished": False}
     changed = []
