@@ -79,17 +79,17 @@ def test_every_fact_of_another_kind_is_refused_by_its_field(run: Path, unseen: C
             )
 
 
-def tensors_edited(run: Path, change: Callable[[Tensor], Tensor], group: str) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+Edits: TypeAlias = list[tuple[str, dict[str, Any], dict[str, Any]]]
+"""The name of a tensor, all groups with the tensor edited, and the facts."""
+
+
+def tensors_edited(run: Path, change: Callable[[Tensor], Tensor], group: str) -> Edits:
     groups, text = load_state(run / STATE)
     facts = json.loads(text) | {"finished": False}
     changed = []
     for name, value in groups.get(group, {}).items():
         changed.append((name, groups | {group: groups[group] | {name: change(value)}}, facts))
     return changed
-
-
-Edits: TypeAlias = list[tuple[str, dict[str, Any], dict[str, Any]]]
-"""The name of a tensor, all groups with the tensor edited, and the facts."""
 
 
 def filled(value: Tensor, number: float) -> Tensor:
