@@ -145,3 +145,16 @@ def test_leftovers_are_removed_wherever_outputs_go(
     leave(tmp_path / "model.onnx")
     unseen.refusal("export", tmp_path / "missing", "model.onnx")
     assert leftovers(tmp_path) == []
+
+
+def test_a_signal_that_comes_while_python_ends_is_no_traceback() -> None:
+    script = """
+import atexit, os, signal, sys
+from unseen.cli.main import program
+atexit.register(lambda: [os.kill(os.getpid(), number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)])
+sys.argv = ["unseen", "nonsense"]
+program()
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1

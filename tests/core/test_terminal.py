@@ -20,7 +20,7 @@ import unseen as package
 from unseen.core.console import Console, styled
 from unseen.core.interruption import interruptible
 from unseen.core.progress import progress_bars, task
-from unseen.core.terminal import LIMIT, OutputLost, harmless, show, tell
+from unseen.core.terminal import LIMIT, OutputLost, harmless, only_python_writes, show, tell
 
 SOURCE = Path(package.__file__).parent
 WRITERS = ("core/terminal.py", "core/console.py")
@@ -222,3 +222,26 @@ def test_a_caller_who_ignores_the_closing_of_the_terminal_is_obeyed() -> None:
             assert not stop.is_set()
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_what_libraries_print_past_python_reaches_nobody(capfd: pytest.CaptureFixture[str]) -> None:
+    with only_python_writes():
+        os.write(2, b"TIFFReadDirectory: Incompatible type\n")
+        tell("ours")
+    os.write(2, b"after\n")
+    assert sorted(capfd.readouterr().err.splitlines()) == ["after", "ours"]
+
+
+def test_a_program_keeps_its_own_messages_and_tracebacks() -> None:
+    script = """
+import os, sys, warnings
+from unseen.core.terminal import only_python_writes, tell
+with only_python_writes():
+    os.write(2, b"GLib-CRITICAL\\n")
+    warnings.warn("of a package")
+    tell("ours")
+    print("unflushed", end="", file=sys.stderr)
+raise SystemExit("after")
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ended.stderr == "ours\nunflushedafter\n"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from argparse import ArgumentError, Namespace
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from ..core.errors import UserError
-from ..core.terminal import OutputLost, prepare_streams, tell
+from ..core.terminal import OutputLost, only_python_writes, prepare_streams, tell
 from ..core.trust import trusting
 from ..core.version import __version__
 from ..core.wording import did_you_mean
@@ -97,8 +98,13 @@ def spelling(word: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; a traceback means a fault of ours."""
     prepare_streams()
+    with only_python_writes():
+        return _run(sys.argv[1:] if arguments is None else arguments)
+
+
+def _run(words: Sequence[str]) -> int:
     try:
-        command, config, flags = parse(sys.argv[1:] if arguments is None else arguments)
+        command, config, flags = parse(words)
         if os.environ.get("WORLD_SIZE", "1") != "1" and not command.processes:
             if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
                 tell(f"unseen: {command.name}: is for one process; torchrun shares the work of `unseen train` alone")
@@ -118,3 +124,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return ExitCode.OUTPUT_CLOSED
         tell(f"unseen: standard output cannot be written: {lost.reason}; only what was to be printed is lost")
         return ExitCode.PARTLY
+
+
+def program() -> NoReturn:
+    """Be the program `unseen`: run its command line, and exit with the code.
+
+    Signals are ignored from then on: one that arrives while Python ends would be a traceback after finished work.
+    """
+    code = main()
+    for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)

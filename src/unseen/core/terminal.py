@@ -10,7 +10,9 @@ import errno
 import os
 import sys
 import unicodedata
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 LIMIT = 1000
@@ -143,6 +145,36 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):  # σ and strange file names are no reason to fail
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def only_python_writes() -> Iterator[None]:
+    """Keep what C libraries print on standard error, and warnings of Python packages, from the user.
+
+    libtiff, GLib and others print there past every handler, about files that the messages of the command speak of.
+    While the block runs, the descriptor 2 leads to the null device, and `sys.stderr` has another one.
+    """
+    saved, null, stream = os.dup(2), os.open(os.devnull, os.O_WRONLY), sys.stderr
+    try:
+        descriptor = stream.fileno()
+    except (OSError, AttributeError):  # a stream in memory
+        descriptor = -1
+    if descriptor == 2:
+        stream.flush()
+        sys.stderr = open(saved, "w", encoding=stream.encoding, errors=stream.errors, buffering=1, closefd=False)  # noqa: SIM115
+    os.dup2(null, 2)
+    os.close(null)
+    try:
+        with warnings.catch_warnings():
+            if not sys.warnoptions:  # else the user has asked for them
+                warnings.simplefilter("ignore")
+            yield
+    finally:
+        with suppress(OSError):
+            sys.stderr.flush()
+        os.dup2(saved, 2)
+        os.close(saved)
+        sys.stderr = stream
 
 
 def _null() -> TextIO:
