@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image
 
+from .native_messages import silence_glib
+
 if TYPE_CHECKING:  # libvips takes a moment to load
     import pyvips
 
@@ -40,6 +42,7 @@ def is_readable(kind: str) -> bool:
     """Whether the libvips of this machine decodes files of a kind, AVIF or HEIC; found out on a small picture."""
     import pyvips
 
+    silence_glib()
     try:
         pyvips.Image.new_from_buffer(base64.b64decode(_SAMPLES[kind]), "").avg()
     except pyvips.Error:
@@ -56,6 +59,7 @@ def open_heif(path: Path, access: Literal["sequential", "random"] = "sequential"
     """
     import pyvips
 
+    silence_glib()
     pyvips.cache_set_max(0)  # else libvips would keep the files of its last hundred operations open
     with path.open("rb") as file:  # by descriptor, as a name need not be UTF-8
         source = pyvips.Source.new_from_descriptor(file.fileno())

@@ -15,6 +15,7 @@ from ..core.errors import UserError
 from . import heif
 from .claims import impossible_claim
 from .file_kinds import READ, START, advice, kind_of_file
+from .native_messages import silence_libtiff
 from .photo import Photo, Pixels
 
 # Without this list Pillow would open any format that it supports, whatever the suffix says, and some of these formats
@@ -79,6 +80,7 @@ def no_pillow_warnings() -> Iterator[None]:
 
 def decode(path: Path) -> Pixels:
     """Read a photograph as `read_photo` does, but without silencing warnings: for threads, in `no_pillow_warnings`."""
+    silence_libtiff()
     try:
         if _is_heif(path):
             header_size(path)

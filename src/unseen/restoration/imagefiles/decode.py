@@ -17,6 +17,7 @@ from PIL.BmpImagePlugin import BmpImageFile
 
 from ...data import heif
 from ...data.file_kinds import kind_of_file
+from ...data.native_messages import silence_glib
 from ...data.reading import UnreadableImage, unread_reason
 from .png_exif import orientation_in_png
 
@@ -122,6 +123,7 @@ def open_vips(path: Path, format: SourceFormat, page: int, access: Literal["sequ
     if format == "heif":
         with clear_read_errors(path):
             return heif.open_heif(path, access)
+    silence_glib()
     pyvips.cache_set_max(0)  # else libvips would keep the files of its last hundred operations open
     options: dict[str, Any] = {"access": access, "fail_on": "error"}
     if format in _PAGED:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import UserError
+from ...data.native_messages import silence_glib
 from .decode import Depth, FileFormat
 from .jpeg_segments import add_to_jpeg
 from .metadata import Metadata
@@ -117,6 +118,7 @@ def _write_by_libvips(
 ) -> None:
     import pyvips
 
+    silence_glib()
     pyvips.cache_set_max(0)  # the files of its last hundred operations would stay open
     detail = None
     try:
