@@ -72,6 +72,7 @@ def negated(array: NDArray[Any]) -> NDArray[Any]:
     expected = (white - array.astype(np.float64)).astype(array.dtype)
     if array.ndim == 3 and array.shape[2] in (2, 4):
         expected[..., -1] = array[..., -1]
+        expected = np.where(array[..., -1:] == 0, array, expected)  # what nobody sees stays what it was
     return expected
 
 

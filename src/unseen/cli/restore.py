@@ -65,6 +65,7 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
         do_no_harm=flags.do_no_harm,
         keep_times=flags.keep_times,
         pages=flags.pages,
+        clip=flags.clip,
         memory=config.bytes,
     )
     with interruptible() as stop, progress_bars():
@@ -244,6 +245,7 @@ RESTORE = Command(
         "keep_times": "give every output the file times of its input",
         "report": "write report.html beside the outputs: every photograph before and after, the worst first",
         "pages": "restore every page of a file of several, each into a file of its own",
+        "clip": "clip floating-point values far outside of 0 to 1, which are refused as HDR otherwise",
         "overwrite": "replace outputs that are there already; otherwise they are left alone",
     },
 )

@@ -51,6 +51,7 @@ class RestoreOptions:
         do_no_harm: whether to blend the result with the input where the self-check advises it.
         keep_times: whether outputs get the file times of their inputs.
         pages: whether to restore each page of a file into a file of its own.
+        clip: whether floating-point values far outside of [0, 1] are clipped; else the picture is refused as HDR.
         memory: bytes that the rows of one picture, its decoder and its encoder may take, beside the tiles.
     """
 
@@ -61,6 +62,7 @@ class RestoreOptions:
     do_no_harm: bool = False
     keep_times: bool = False
     pages: bool = False
+    clip: bool = False
     memory: int = 2**30
 
 
@@ -209,25 +211,27 @@ def batches_of(file_tasks: Sequence[FileTask], tiling: Tiling) -> list[list[File
 
 def restore_together(file_tasks: Sequence[FileTask], options: RestoreOptions, report: RestoreReport) -> None:
     """Restore small pictures of one size as one batch."""
-    images: list[tuple[FileTask, Image]] = []
+    images: list[tuple[FileTask, Image, list[str]]] = []
     for file_task in file_tasks:
         with report.collecting_failures([file_task.name]):
-            images.append((file_task, file_task.source.reader()(0, file_task.source.height)))
+            remarks: list[str] = []
+            read = file_task.source.reader(clip=options.clip, remarks=remarks)
+            images.append((file_task, read(0, file_task.source.height), remarks))
     if not images:
         return
     restored: list[Image] = []
-    with report.collecting_failures([file_task.name for file_task, _ in images]):
+    with report.collecting_failures([file_task.name for file_task, _, _ in images]):
         checks = [
             self_check(file_task.source.crops(), options.model, options.envelope, options.do_no_harm)
-            for file_task, _ in images
+            for file_task, _, _ in images
         ]
         monitored = monitored_model(options, checks)
-        stacked = torch.from_numpy(np.stack([image for _, image in images])).permute(0, 3, 1, 2)
+        stacked = torch.from_numpy(np.stack([image for _, image, _ in images])).permute(0, 3, 1, 2)
         restored = list(restore_tiled(monitored.model, stacked, options.tiling).permute(0, 2, 3, 1).numpy())
     for i, image in enumerate(restored):
-        file_task, _ = images[i]
+        file_task, _, remarks = images[i]
         with report.collecting_failures([file_task.name]):
-            remarks = write_output(file_task, [image], options)
+            remarks += write_output(file_task, [image], options)
             report.restored.append(record_of(file_task, checks[i], monitored.changes[i], remarks))
 
 
@@ -250,10 +254,10 @@ def restore_by_tiles(
     with report.collecting_failures([file_task.name]):
         check = self_check(source.crops(), options.model, options.envelope, options.do_no_harm)
         monitored = monitored_model(options, [check])
-        strips = restored_strips(
-            monitored.model, source.reader(), source.height, source.width, file_task.tiling, tile_done
-        )
-        remarks = write_output(file_task, strips, options)
+        remarks: list[str] = []
+        read = source.reader(clip=options.clip, remarks=remarks)
+        strips = restored_strips(monitored.model, read, source.height, source.width, file_task.tiling, tile_done)
+        remarks += write_output(file_task, strips, options)
         report.restored.append(record_of(file_task, check, monitored.changes[0], remarks))
 
 

@@ -23,6 +23,7 @@ from ..models.files import DEFAULT
 from ..models.loading import Model, load_model
 from .colour import MARGIN
 from .guarded_model import MonitoredModel
+from .imagefiles.transparency import spread_colours
 from .self_check import SelfCheck, self_check, with_change
 from .tiles import Tiling, restore_tiled, tiling_for
 
@@ -216,7 +217,8 @@ class Restorer:
         """Restore (B, C, H, W) on the CPU, of an allowed dtype and number of channels, to the same dtype."""
         colours = images.shape[1] - 1 if images.shape[1] in (2, 4) else images.shape[1]
         values = to_unit(images)
-        restored = run(values[:, :colours].expand(-1, 3, -1, -1).contiguous())
+        visible = values[:, :colours] if colours == images.shape[1] else spread_under(values)
+        restored = run(visible.expand(-1, 3, -1, -1).contiguous())
         if not restored.isfinite().all():
             raise UserError(f"{self.model.name}: makes values of this image that are not finite")
         if colours == 1:  # in float64, so that the mean of three equal values is that value
@@ -230,7 +232,16 @@ class Restorer:
                 values[:, colours:], scale_factor=self.model.receptive_field.scale, mode="bilinear"
             )
             alpha = from_unit(enlarged, images.dtype)
+        else:  # what nobody sees stays what it was
+            restored = torch.where(alpha == 0, images[:, :colours], restored)
         return torch.cat((restored, alpha), dim=1)
+
+
+def spread_under(layers: Tensor) -> Tensor:
+    """Spread the colours of (B, C, H, W), alpha last, under what is transparent: (B, C - 1, H, W)."""
+    pixels = layers.permute(0, 2, 3, 1).numpy()
+    spread = [spread_colours(image[..., :-1], image[..., -1:]) for image in pixels]
+    return torch.from_numpy(np.stack(spread)).permute(0, 3, 1, 2)
 
 
 def to_unit(images: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from ...data import heif
 from ...data.file_kinds import kind_of_file
 from ...data.native_messages import silence_glib
 from ...data.reading import UnreadableImage, unread_reason
+from .jpeg_markers import END, jpeg_layout
 from .png_exif import orientation_in_png
 
 if TYPE_CHECKING:  # libvips takes a moment to load, and `unseen --help` has no need of it
@@ -131,7 +132,12 @@ def open_vips(path: Path, format: SourceFormat, page: int, access: Literal["sequ
     # By descriptor: a name need not be UTF-8, and nobody can exchange an opened file for another.
     with clear_read_errors(path), path.open("rb") as file:
         orientation = orientation_in_png(file) if format == "png" else 1
+        layout = jpeg_layout(file) if format == "jpeg" else None
         file.seek(0)
+        if layout and not layout.has_end:
+            # With an end set behind it, a warning of the decoder tells apart whether pixels are missing, too.
+            ended: pyvips.Image = pyvips.Image.jpegload_buffer(file.read() + END, access=access, fail_on="warning")
+            return ended
         source = pyvips.Source.new_from_descriptor(file.fileno())
         image: pyvips.Image = pyvips.Operation.call(_LOADERS[format], source, **options)
     if orientation != 1:

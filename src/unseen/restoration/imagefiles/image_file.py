@@ -5,6 +5,7 @@ docs/files.md lists the files that are read, kept, converted and refused.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from .decode import (
 )
 from .icc import is_hdr_profile
 from .structure import read_structure
+from .transparency import spreading_reader
 
 if TYPE_CHECKING:
     import pyvips
@@ -46,6 +48,9 @@ _SUFFIXES: dict[FileFormat, tuple[str, ...]] = {
     "webp": (".webp",),
     "bmp": (".bmp", ".dib"),
 }
+_CLIPPED = 0.1 + 1e-6
+"""How far floating-point values may be outside of [0, 1] and are clipped: the overshoot of a sharpening, not HDR."""
+CLIPPED_REMARK = "its values outside of 0 to 1 are clipped"
 _LAST_MIRRORED = 2
 """The EXIF orientations up to this one only mirror each row: the first rows need no row that comes after them."""
 _LAST_UPRIGHT = 4
@@ -69,6 +74,7 @@ class ImageFile:
         lossless: whether the file was written without loss; always true for TIFF, whose compression is not checked.
         decoder_bytes: memory that a decoder takes beside the rows that it is asked for: for the whole picture, where
             the format does not come row by row, or for a strip or a row of tiles of a TIFF.
+        remarks: remarks on the file, each in a short sentence.
     """
 
     path: Path
@@ -82,6 +88,7 @@ class ImageFile:
     pages: int
     lossless: bool
     decoder_bytes: int
+    remarks: tuple[str, ...] = ()
 
     @property
     def output_format(self) -> FileFormat:
@@ -106,25 +113,65 @@ class ImageFile:
         with clear_read_errors(self.path):
             return to_gray_or_rgb(self.path, image.autorot())
 
-    def reader(self) -> Callable[[int, int], NDArray[np.float32]]:
+    def reader(
+        self, *, clip: bool = False, spread: bool = True, remarks: list[str] | None = None
+    ) -> Callable[[int, int], NDArray[np.float32]]:
         """Make a function that reads rows `top` to `bottom`, each once and in order: float32 (bottom - top, W, 3).
 
         Gray is replicated. Values are the file's own, scaled to [0, 1]; profiles are not applied. The function raises
-        UnreadableImage where the file is broken or cut short, and where a floating-point value is not in [0, 1].
+        UnreadableImage where the file is broken or cut short, and where a floating-point value is out of range.
+
+        Args:
+            clip: whether to clip any finite floating-point values to [0, 1], not only those a tenth outside of it.
+            spread: whether the colours of what is visible are spread under what is fully transparent
+                (`spread_colours`); else these pixels have the file's own colours.
+            remarks: list to which the function appends a remark where it clips.
         """
-        rows = row_reader(self.path, self._colours())
+        rows = row_reader(self.path, self.decoded())
 
-        def read(top: int, bottom: int) -> NDArray[np.float32]:
+        def read_layers(top: int, bottom: int) -> NDArray[np.float32]:
             values = to_unit(rows(top, bottom))
-            if self.depth == "float32" and not ((values >= 0) & (values <= 1)).all():
-                raise UnreadableImage(self.path, "holds values outside of 0 to 1 (HDR); scale it to that range first")
-            return np.repeat(values, 3, axis=2) if self.gray else values
+            return self._in_range(values, clip, [] if remarks is None else remarks)
 
-        return read
+        read = spreading_reader(read_layers, self.height) if self.alpha and spread else read_layers
+
+        def read_colours(top: int, bottom: int) -> NDArray[np.float32]:
+            layers = read(top, bottom)
+            return np.repeat(layers[..., :1], 3, axis=2) if self.gray else layers[..., :3]
+
+        return read_colours
+
+    def _in_range(self, values: NDArray[np.float32], clip: bool, remarks: list[str]) -> NDArray[np.float32]:
+        """Clip floating-point values to [0, 1]; raise UnreadableImage where that would take too much away."""
+        if self.depth != "float32" or ((values >= 0) & (values <= 1)).all():
+            return values
+        low, high = float(values.min()), float(values.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise UnreadableImage(self.path, "holds values that are not finite")
+        if not clip and (low < -_CLIPPED or high > 1 + _CLIPPED):
+            raise UnreadableImage(
+                self.path, f"holds values from {low:.3g} to {high:.3g} (HDR); scale it to 0 to 1, or clip it (--clip)"
+            )
+        if CLIPPED_REMARK not in remarks:
+            remarks.append(CLIPPED_REMARK)
+        return values.clip(0, 1)
 
     def crops(self) -> list[Crop]:
         """Read crops for a judgement (`sampled_crops`). All rows down to the lowest crop are decoded."""
-        return sampled_crops(self.reader(), self.height, self.width)
+        return sampled_crops(self.reader(clip=True, spread=False), self.height, self.width)
+
+    def layer_reader(self, depth: Depth) -> Callable[[int, int], NDArray[Any]]:
+        """Make a function that reads rows of colours and transparency, as `reader` does: (bottom - top, W, C).
+
+        In the picture's own depth of whole numbers, the values are exactly the file's.
+        """
+        rows = row_reader(self.path, self.decoded())
+
+        def read(top: int, bottom: int) -> NDArray[Any]:
+            layers = rows(top, bottom)
+            return layers if depth == layers.dtype.name != "float32" else to_depth(to_unit(layers), depth)
+
+        return read
 
     def alpha_reader(self, depth: Depth, scale: int = 1) -> Callable[[int, int], NDArray[Any]]:
         """Make a function that reads rows of the transparency, as `reader` does: (bottom - top, scale·W, 1) in `depth`.
@@ -141,10 +188,6 @@ class ImageFile:
             return to_depth(to_unit(rows(top, bottom)), depth)
 
         return read
-
-    def _colours(self) -> pyvips.Image:
-        image = self.decoded()
-        return image.extract_band(0, n=image.bands - 1) if self.alpha else image
 
 
 def open_image(path: Path, page: int | None = None, *, most_pixels: int = MOST_PIXELS) -> ImageFile:
@@ -187,6 +230,7 @@ def open_image(path: Path, page: int | None = None, *, most_pixels: int = MOST_P
     return ImageFile(
         path, format, width, height, DEPTHS[image.format], image.interpretation in GRAY_SPACES, alpha, index,
         len(indices), structure.lossless, 2 * decoder if alpha else decoder,  # transparency is read apart
+        structure.remarks,
     )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass
 from typing import BinaryIO
 
-_END = b"\xff\xd9"
+END = b"\xff\xd9"
+"""The marker of the end."""
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """The markers of a frame's header."""
 _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
@@ -54,4 +55,4 @@ def _has_end(file: BinaryIO) -> bool:
     if position >= os.fstat(file.fileno()).st_size:
         return False
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(_END, position) >= 0
+        return content.find(END, position) >= 0

@@ -67,7 +67,7 @@ def save(
             file.flush()
             times = source.path.stat()
             os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
-    return metadata.remarks
+    return [*source.remarks, *metadata.remarks]
 
 
 def _require_holdable(source: ImageFile, path: Path, format: FileFormat, scale: int) -> None:
@@ -85,7 +85,8 @@ def _file_rows(
     source: ImageFile, strips: Iterable[NDArray[np.float32]], layout: PixelLayout, scale: int
 ) -> Iterator[NDArray[Any]]:
     """Yield the strips as the file holds them: (h, width, bands) in the layout's depth."""
-    alpha = source.alpha_reader(layout.depth, scale) if source.alpha else None
+    layers = source.layer_reader(layout.depth) if source.alpha and scale == 1 else None
+    alpha = source.alpha_reader(layout.depth, scale) if source.alpha and scale > 1 else None
     top = 0
     for strip in (high[at : at + CHUNK_ROWS] for high in strips for at in range(0, len(high), CHUNK_ROWS)):
         if not np.isfinite(strip).all():
@@ -93,7 +94,13 @@ def _file_rows(
         # In float64, so that the mean of three equal values is that value.
         values = strip.mean(axis=2, keepdims=True, dtype=np.float64).astype(np.float32) if source.gray else strip
         rows = to_depth(values, layout.depth)
-        yield rows if alpha is None else np.concatenate([rows, alpha(top, top + len(rows))], axis=2)
+        if layers:  # what nobody sees stays what it was
+            originals = layers(top, top + len(rows))
+            shown = np.where(originals[..., -1:] == 0, originals[..., :-1], rows)
+            rows = np.concatenate([shown, originals[..., -1:]], axis=2)
+        elif alpha:
+            rows = np.concatenate([rows, alpha(top, top + len(rows))], axis=2)
+        yield rows
         top += len(strip)
     if top != layout.height:
         raise ValueError(f"{top} rows for a picture of {layout.height}")

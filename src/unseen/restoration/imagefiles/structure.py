@@ -42,6 +42,12 @@ class FileStructure:
     jpeg: JpegLayout | None
     directories: list[TiffPage]
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Remarks on the file, each in a short sentence."""
+        lacks_end = self.jpeg is not None and not self.jpeg.has_end
+        return ("its JPEG lacks the mark of its end, and nothing else",) if lacks_end else ()
+
     def page_indices(self, image: pyvips.Image) -> list[int]:
         """The places, in the file, of its pictures: without the previews of a TIFF, and the primary one of HEIF."""
         pictures = [directory.index for directory in self.directories if directory.is_picture]
