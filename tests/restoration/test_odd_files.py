@@ -58,7 +58,8 @@ def test_floats_a_little_out_of_range_are_clipped_with_a_remark(low: float, high
     values = (NOISE / np.float32(255)).astype(np.float32)
     values[0, 0], values[1, 1] = low, high
     tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", metadata=None)
-    source, remarks = open_image(tmp_path / "a.tif"), []
+    source = open_image(tmp_path / "a.tif")
+    remarks: list[str] = []
     rows = source.reader(remarks=remarks)(0, source.height)
     assert np.array_equal(rows, values.clip(0, 1))
     assert remarks == [CLIPPED_REMARK]
