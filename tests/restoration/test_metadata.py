@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image, ImageOps
+from support.commandline import CommandLine
 from support.image_files import chunks_of, copied, jpeg, png
 from support.programs import magick, program, set_tags, tags
 
-import unseen
+import unseen as package
 from unseen.restoration.imagefiles.xmp import CONTAINER_GONE, FILM_GONE, HDR_GONE, XmpTarget, mended_xmp
 
 FORMATS = ("png", "jpeg", "tiff", "webp", "bmp")
@@ -285,6 +286,28 @@ def test_sizes_in_xmp_follow_the_picture(tmp_path: Path) -> None:
     assert canonicalize(mended) == canonicalize(expected)
 
 
+def test_sizes_of_areas_thumbnails_and_the_media_type_follow_too() -> None:
+    namespaces = (
+        'xmlns:r="http://www.metadataworkinggroup.com/schemas/regions/" xmlns:xmp="http://ns.adobe.com/xap/1.0/" '
+        'xmlns:d="http://ns.adobe.com/xap/1.0/sType/Dimensions#" xmlns:dc="http://purl.org/dc/elements/1.1/"'
+    )
+    area = '<r:Regions rdf:parseType="Resource"><r:AppliedToDimensions d:w="{}" d:h="{}"/></r:Regions>'
+    elsewhere = '<dc:x d:w="64"/>'
+    given = f"{area.format(64, 48)}{elsewhere}<dc:format>image/jpeg</dc:format><xmp:Thumbnails>old</xmp:Thumbnails>"
+    expected = f"{area.format(192, 144)}{elsewhere}<dc:format>image/png</dc:format>"
+    target = XmpTarget(192, 144, 3, False, "image/png")
+    mended, remarks = mended_xmp(packet(given, attributes=namespaces), target)
+    assert canonicalize(mended) == canonicalize(packet(expected, attributes=namespaces))
+    assert remarks == []
+
+
+def test_a_remark_reaches_the_line_of_its_photograph(unseen: CommandLine, tmp_path: Path) -> None:
+    jpeg(tmp_path / "film.jpg", (0xE1, XMP_MARK + FILM), (0xFE, b"said"))
+    result = unseen("restore", tmp_path / "film.jpg", "-o", tmp_path / "film.png", "--device", "cpu")
+    assert [FILM_GONE in line for line in result.err.splitlines() if "look at" in line] == [True]
+    assert (b"tEXt", b"Comment\0said") in chunks_of(tmp_path / "film.png")
+
+
 def test_faces_in_xmp_are_left_out_of_a_turned_picture() -> None:
     faces = packet("<r:Regions/>", attributes='xmlns:r="http://www.metadataworkinggroup.com/schemas/regions/"')
     assert mended_xmp(faces, XmpTarget(64, 48, 1, False, "image/png")) == (faces, [])
@@ -325,5 +348,5 @@ def test_hostile_xmp_is_left_out_unread(hostile: bytes) -> None:
 
 
 def test_nothing_here_reads_xml_in_another_way() -> None:
-    sources = {path.name: path.read_text() for path in Path(unseen.__path__[0]).rglob("*.py")}
+    sources = {path.name: path.read_text() for path in Path(package.__path__[0]).rglob("*.py")}
     assert [name for name, text in sources.items() if "import minidom" in text or "etree" in text] == ["xmp.py"]
