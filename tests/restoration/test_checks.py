@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from unseen.core.errors import UserError
 from unseen.core.statistics import estimate
 from unseen.data.embedded import embedded_photos
-from unseen.evaluation.noise import estimate_noise, photo_noise
+from unseen.evaluation.noise import estimate_noise, photo_noise, sampled_crops
 from unseen.models.card import Envelope, Quality
 from unseen.models.loading import Model
 from unseen.models.receptive_field import ReceptiveField
@@ -101,6 +101,18 @@ def test_what_is_flat_has_no_noise_unless_it_is_clipped(value: float) -> None:
 def test_stripes_without_noise_are_read_without_a_warning() -> None:
     stripes = np.tile(np.array([0.25, 0.75], dtype=np.float32), (64, 32))[..., None].repeat(3, axis=2)
     assert estimate_noise([stripes]) < 1e-3
+
+
+def test_crops_of_a_wide_picture_are_read_a_few_rows_at_a_time() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def read(top: int, bottom: int) -> Image:
+        asked.append((top, bottom))
+        return gray(bottom - top, 3000)
+
+    assert [crop.shape for crop in sampled_crops(read, 300, 3000)] == [(256, 256, 3)] * 9
+    assert max(bottom - top for top, bottom in asked) <= 16
+    assert asked == sorted(asked)
 
 
 # ------------------------------------------------------------------------------------------------ warnings

@@ -30,6 +30,8 @@ READ_ROWS = 16
 """Rows that are read at a time: they may be wide."""
 PLACES, SIDE = 9, 256
 """Number of places of a photograph where its noise is estimated, and their side in pixels."""
+ROWS = 16
+"""Rows that are read together: of a wide photograph, as many as it is high may take more memory than there is."""
 
 
 def estimate_noise(crops: Iterable[Crop]) -> float:
@@ -118,16 +120,16 @@ def sampled_crops(
     down = max(1, min(math.isqrt(count), height // side))
     across = max(1, min(count // down, width // side))
     side_y, side_x = min(side, height), min(side, width)
+    lefts = [(2 * x + 1) * width // (2 * across) - side_x // 2 for x in range(across)]
     crops = []
     for y in range(down):
         top = (2 * y + 1) * height // (2 * down) - side_y // 2
-        lefts = [(2 * x + 1) * width // (2 * across) - side_x // 2 for x in range(across)]
-        places = [np.empty((side_y, side_x, 3), np.float32) for _ in lefts]
-        for begin in range(top, top + side_y, READ_ROWS):
-            rows = read(begin, min(begin + READ_ROWS, top + side_y))
-            for place, left in zip(places, lefts, strict=True):
-                place[begin - top : begin - top + len(rows)] = rows[:, left : left + side_x]
-        crops += places
+        pieces: list[list[Crop]] = [[] for _ in lefts]
+        for first in range(top, top + side_y, ROWS):
+            strip = read(first, min(first + ROWS, top + side_y))
+            for left, piece in zip(lefts, pieces, strict=True):
+                piece.append(strip[:, left : left + side_x].copy())
+        crops += [np.concatenate(piece) for piece in pieces]
     return crops
 
 
