@@ -103,9 +103,10 @@ def reduced(source: ImageFile, target: ImageFile, scale: int, block: int) -> tup
     for top, before, enlarged in strips(source, target, scale):
         after = averaged(enlarged, scale)
         change = np.abs(after - before).mean(2, keepdims=True)
-        rows = (top + np.arange(len(before))) // block
+        places = (top + np.arange(len(before))) // block
+        firsts = np.flatnonzero(np.diff(places, prepend=-1))
         for total, values in zip(sums, (before, after, change), strict=True):
-            np.add.at(total, rows, np.add.reduceat(values, lefts, axis=1))
+            total[places[firsts]] += np.add.reduceat(np.add.reduceat(values, firsts, axis=0), lefts, axis=1)
     rows, columns = np.diff(tops, append=source.height), np.diff(lefts, append=source.width)
     counts = (rows[:, None] * columns).astype(np.float32)[..., None]
     before, after, changes = (total / counts for total in sums)
@@ -123,6 +124,8 @@ def strips(source: ImageFile, target: ImageFile, scale: int) -> Iterator[tuple[i
 
 def averaged(values: Values, block: int) -> Values:
     """Average over blocks of `block` pixels a side."""
+    if block == 1:
+        return values
     height, width, bands = values.shape
     means: Values = values.reshape(height // block, block, width // block, block, bands).mean((1, 3))
     return means
