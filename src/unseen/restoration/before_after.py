@@ -151,11 +151,16 @@ def fitting(
     views_of: Callable[[int], list[Pixels]], sides: tuple[int, ...], room: int, profile: bytes | None
 ) -> PicturePair:
     """Encode two pictures at the first of some sizes at which they fit into `room` characters, or at the last one."""
+    promising: float = sides[0]
     for side in sides:
+        if side > promising and side != sides[-1]:
+            continue
         views = views_of(side)
         before, after = (data_uri(pixels, QUALITY, profile) for pixels in views)
-        if len(before) + len(after) <= room:
+        size = len(before) + len(after)
+        if size <= room:
             break
+        promising = 1.15 * max(views[0].shape[:2]) * math.sqrt(room / size)  # room grows about with the area
     height, width = views[0].shape[:2]
     return PicturePair(before, after, width, height)
 
