@@ -30,6 +30,7 @@ from unseen.core.errors import UserError
 from unseen.core.installation import install_command
 from unseen.core.registry import build
 from unseen.core.trust import trusting
+from unseen.models import onnx_file as onnx_file_module
 from unseen.models.backbones import BACKBONES, PlainCNN
 from unseen.models.card import Card
 from unseen.models.checkpoint import CHECKPOINT, save_checkpoint, save_state
@@ -392,3 +393,63 @@ def test_onnx_files_that_restore_no_image_are_refused(tmp_path: Path) -> None:
         load_model(path, "mps")
     with pytest.raises(UserError, match="is ONNX already"):
         load_network(path)
+
+
+def endless(path: Path, trips: list[Any]) -> str:
+    """A file with a loop whose number of trips the nodes `trips` make, as `n`."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Identity", ["v"], ["w"])],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("v", TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("w", TensorProto.FLOAT, None),
+        ],
+    )
+    loop = helper.make_node("Loop", ["n", "true", "x"], ["y"], body=body)
+    constants: dict[str, Any] = {"true": np.array(True), "most": np.array(2**62, dtype=np.int64)}
+    return onnx_file(path, [*trips, loop], ANY, **constants)
+
+
+def test_a_loop_without_end_is_ended_when_the_file_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_file_module, "PATIENCE", 0.3)
+    path = endless(tmp_path / "a.onnx", [helper.make_node("Identity", ["most"], ["n"])])
+    with pytest.raises(UserError, match=r"a\.onnx: does not end within 0 s on 67×65 pixels"):
+        load_model(path)
+
+
+def test_a_loop_that_only_some_images_start_is_ended_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_file_module, "PATIENCE", 0.5)
+    monkeypatch.setattr(onnx_file_module, "MARGIN", 0.0)
+    trips = [
+        helper.make_node("ReduceMax", ["x"], ["largest"], keepdims=0),
+        helper.make_node("Floor", ["largest"], ["white"]),  # 1 for an image with white in it, else 0
+        helper.make_node("Cast", ["white"], ["one"], to=TensorProto.INT64),
+        helper.make_node("Mul", ["one", "most"], ["n"]),
+    ]
+    model = load_model(endless(tmp_path / "a.onnx", trips))
+    gray = torch.full((1, 3, 8, 8), 0.5)
+    assert torch.equal(model.run(gray), gray)
+    with pytest.raises(UserError, match="does not end within"):
+        model.run(torch.ones(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "sub/../../secret"])
+def test_an_onnx_file_reads_no_other_folder(location: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(bytes(4))
+    folder = tmp_path / "folder"
+    (folder / "sub").mkdir(parents=True)
+    add = helper.make_node("Add", ["x", "c"], ["y"])
+    model = onnx.load(onnx_file(folder / "a.onnx", [add], ANY, c=np.zeros(1, dtype=np.float32)))
+    (tensor,) = model.graph.initializer
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", location
+    (folder / "a.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(UserError, match="no ONNX file that ONNX Runtime can open"):
+        load_model(str(folder / "a.onnx"))

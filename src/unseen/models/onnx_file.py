@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -44,19 +46,52 @@ class OnnxModel:
     card: Card | None = None
 
 
-class Session(nn.Module):
-    """An ONNX file as a module, run by ONNX Runtime: (B, C, H, W) in and out, on the CPU, from any thread."""
+PATIENCE = 20.0
+"""Seconds that a run may take, whatever its size; the first run is a trial on some thousand pixels."""
 
-    def __init__(self, session: Any) -> None:
+MARGIN = 1000.0
+"""How many times longer a pixel may take than it did: work may grow faster than the number of pixels."""
+
+
+class EndlessError(UserError):
+    """Error for a run that was ended because it took too long."""
+
+
+class Session(nn.Module):
+    """An ONNX file as a module, run by ONNX Runtime: (B, C, H, W) in and out, on the CPU, from any thread.
+
+    A run is ended after `PATIENCE`, and `MARGIN` times what the slowest run so far took for so many pixels: the file
+    may have a loop without end.
+    """
+
+    def __init__(self, session: Any, path: Path) -> None:
         super().__init__()
-        self.session = session
+        self.session, self.path = session, path
+        self.pace = 0.0  # seconds a pixel
         self.input = session.get_inputs()[0]
         self.dtype = np.float16 if self.input.type == "tensor(float16)" else np.float32
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run the file on (B, C, H, W)."""
+        """Run the file on (B, C, H, W). Raises EndlessError where the run is ended."""
         images = np.ascontiguousarray(x.numpy(), dtype=self.dtype)
-        return torch.from_numpy(self.session.run(None, {self.input.name: images})[0].astype(np.float32, copy=False))
+        pixels = max(x.numel() // x.shape[1], 1)
+        seconds = PATIENCE + MARGIN * self.pace * pixels
+        options = onnx_runtime().RunOptions()
+        timer = Timer(seconds, setattr, (options, "terminate", True))
+        timer.daemon = True
+        timer.start()
+        began = time.monotonic()
+        try:
+            (restored,) = self.session.run(None, {self.input.name: images}, options)
+        except Exception as error:  # ONNX Runtime has an exception for each of its states, and no common one
+            if options.terminate:
+                size = f"{x.shape[-1]}×{x.shape[-2]} pixels"
+                raise EndlessError(f"{self.path}: does not end within {seconds:.0f} s on {size}") from error
+            raise
+        finally:
+            timer.cancel()
+        self.pace = max(self.pace, (time.monotonic() - began) / pixels)
+        return torch.from_numpy(restored.astype(np.float32, copy=False))
 
 
 def open_onnx(path: Path, device: str = "cpu") -> OnnxModel:
@@ -88,7 +123,7 @@ def open_onnx(path: Path, device: str = "cpu") -> OnnxModel:
         raise UserError(f"{path}: takes images of {channels} channels; RGB or gray is needed")
     if isinstance(batch, int) and batch != 1:
         raise UserError(f"{path}: takes {batch} images at a time alone; export it for any number")
-    network = Adapted(Session(session), gray=channels == 1, singly=isinstance(batch, int)).eval()
+    network = Adapted(Session(session, path), gray=channels == 1, singly=isinstance(batch, int)).eval()
     return _ours(path, network, metadata) if RECEPTIVE_FIELD in metadata else OnnxModel(_padded(path, network))
 
 
@@ -133,10 +168,12 @@ def _ours(path: Path, network: nn.Module, metadata: dict[str, str]) -> OnnxModel
             _require_within("radius", field.radius, 0, 2**16)
         for name, value in {"stride": field.stride, "scale": field.scale, SMALLEST: smallest}.items():
             _require_within(name, value, 1, MOST)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: its metadata of unseen are damaged ({error}); export it again") from error
     try:
         scale = _scale(network, 2 * smallest, 2 * smallest)
+    except EndlessError:
+        raise
     except Exception as error:  # as above
         reason = " ".join(str(error).split())[-200:]
         raise UserError(f"{path}: cannot be run on {2 * smallest} pixels a side: {reason}") from error
@@ -158,6 +195,8 @@ def _padded(path: Path, network: nn.Module) -> Padded:
     for multiple in MULTIPLES:
         try:
             scale = _scale(network, 64 + multiple, 64 + 3 * multiple)
+        except EndlessError:
+            raise
         except Exception as error:  # as above
             reason = " ".join(str(error).split())[-200:]
             continue
@@ -170,6 +209,8 @@ def _smallest(network: nn.Module, multiple: int, scale: int) -> int:
         try:
             if _scale(network, side, side) == scale:
                 return side
+        except EndlessError:
+            raise
         except Exception:  # as above
             continue
     return MULTIPLES[-1]
