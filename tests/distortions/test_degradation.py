@@ -263,7 +263,7 @@ def test_a_replay_names_what_it_could_not_make_again(tree: Path, unseen: Command
     pixels[3, 4, 1] ^= 1  # one bit
     Image.fromarray(pixels).save(tree / "a.png")
     (tree / "b.jpg").unlink()
-    edit(sidecar, 2, parameters={**json_lines(sidecar)[2]["parameters"], "sigma": 30.5})
+    edit(sidecar, 2, parameters={**json_lines(sidecar)[2]["parameters"], "seed": 1})
     edit(sidecar, 3, distortion="jpeg | jpeg", parameters={})
     edit(sidecar, 3, distortion="jpeg:20 | jpeg:30", parameters={"choice": 5, "0.quality": 20, "1.quality": 30})
     told = unseen("degrade", tree, "--replay", sidecar, "--out", tmp_path / "again", code=1)
@@ -324,6 +324,25 @@ def test_a_file_that_is_no_sidecar(text: str, line: str, tree: Path, unseen: Com
     whole = sidecar.read_text()
     sidecar.write_text(text.replace("WHOLE", whole).replace("CUT", whole[:30]))
     assert line in unseen.refusal("degrade", tree, "--replay", sidecar, "--out", tmp_path / "again")
+
+
+@pytest.mark.parametrize(
+    ("spec", "name", "value", "reason"),
+    [
+        ("gaussian_noise:30", "sigma", 30.5, "parameters: 'sigma': 30.5 is not within 30 to 30"),
+        ("rain_streaks:0.02", "density", 1e12, "parameters: 'density': 1e+12 is not within 0.02 to 0.02"),
+        ("jpeg:20 > rain_streaks:0.02", "1.length", 1e9, "parameters: 'length': 1e+09 is not within 10 to 20"),
+        ("resample:[2,4]", "factor", 1e-9, "parameters: 'factor': 1e-09 is not within 2 to 4"),
+    ],
+)
+def test_a_record_cannot_ask_for_what_is_never_drawn(
+    spec: str, name: str, value: float, reason: str, tree: Path, unseen: CommandLine, tmp_path: Path
+) -> None:
+    unseen("degrade", tree, "--distortion", spec, "--out", tmp_path / "out")
+    sidecar = tmp_path / "out" / "degradation.jsonl"
+    edit(sidecar, 1, parameters={**json_lines(sidecar)[1]["parameters"], name: value})
+    printed = unseen("degrade", tree, "--replay", sidecar, "--out", tmp_path / "again", code=1)
+    assert [line.partition(": ")[2] for line in printed.err.splitlines()] == [reason]
 
 
 def test_what_is_confirmed_must_be_recorded(tree: Path, unseen: CommandLine, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from ..data.photo import Pixels
 from ..data.reading import SkippedFile, UnreadableImage, read_photo
 from ..data.tensors import to_pixels, to_tensor
 from . import Distortion, Parameters
-from .sidecar import SIDECAR, CopyRecord, append_record, recorded_distortion, to_parameters
+from .sidecar import SIDECAR, CopyRecord, append_record, recorded_distortion, refuse_outside, to_parameters
 from .spec import parse_distortion
 
 
@@ -95,6 +95,7 @@ def replay(pixels: Pixels, record: CopyRecord, device: str = "cpu") -> Pixels:
         raise ValueError("has changed since it was degraded: its pixels have another SHA-256")
     distortion = recorded_distortion(record.distortion)
     parameters = to_parameters(record.parameters, distortion)
+    refuse_outside(parameters, distortion)
     try:
         copy = to_pixels(distort_pixels(distortion, pixels, parameters, device))
     except Exception as error:  # numbers that someone changed may make a distortion raise nearly anything

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ..core.errors import UserError
 from ..core.jsonl import read_lines, to_json
-from . import Distortion, Parameters
+from . import Distortion, Parameters, ends
+from .composition import Composition, unprefixed
 from .spec import parse_distortion
 
 SIDECAR = "degradation.jsonl"
@@ -58,13 +59,35 @@ def to_parameters(values: Mapping[str, Any], distortion: Distortion) -> Paramete
 
 def _to_tensor(name: str, value: Any, like: Tensor) -> Tensor:
     kind = float if like.is_floating_point() else bool if like.dtype == torch.bool else int
-    wrong = ValueError(f"parameters: {name!r}: expected {kind.__name__} values, got {json.dumps(value)}")
+    wrong = ValueError(f"parameters: {name!r}: expected {kind.__name__} values, got {json.dumps(value):.100}")
     if not all(type(number) in ({float, int} if kind is float else {kind}) for number in _numbers(value)):
         raise wrong
     try:
-        return torch.tensor([value], dtype=like.dtype)
+        tensor = torch.tensor([value], dtype=like.dtype)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # lists of unequal length; above 63 bits
         raise wrong from error
+    if tensor.shape != like.shape:
+        raise ValueError(f"parameters: {name!r}: {list(tensor.shape[1:])} values, expected {list(like.shape[1:])}")
+    return tensor
+
+
+def refuse_outside(parameters: Parameters, distortion: Distortion) -> None:
+    """Check that recorded numbers lie in the ranges that the distortion draws from: others could ask for huge work.
+
+    Raises:
+        ValueError: naming the first parameter that does not.
+    """
+    if isinstance(distortion, Composition):
+        for i, component in enumerate(distortion.parts):
+            refuse_outside(unprefixed(str(i), parameters), component)
+        return
+    for name, value in parameters.items():
+        limits = getattr(distortion, name, None)
+        if isinstance(limits, int | float | tuple) and not isinstance(limits, bool):
+            low, high = ends(limits)
+            slack = 1e-6 * max(abs(low), abs(high))  # of a range that is drawn by its logarithm
+            if not (low - slack <= value.min() and value.max() <= high + slack):
+                raise ValueError(f"parameters: {name!r}: {value.flatten()[0]:g} is not within {low:g} to {high:g}")
 
 
 def _numbers(value: Any) -> list[Any]:
