@@ -198,6 +198,13 @@ def test_what_was_there_before_is_on_the_page_too(restored: Path) -> None:
     assert "<dd>not known</dd>" not in before
 
 
+def test_where_nothing_is_restored_no_page_is_written(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
+    words = ["restore", str(tmp_path / "broken.png"), "-o", str(tmp_path / "out") + "/", "--model", "erm", "--report"]
+    assert main([*words, *MACHINE]) == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["broken.png"]
+
+
 def write(path: Path, photos: list[RestoredFile], stop: Event | None = None) -> str:
     how: dict[str, Any] = {"safety": "Safe.", "command": "unseen", "provenance": [], "stop": stop or Event()}
     write_report_page(path, photos, [], **how)

@@ -71,7 +71,9 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
     with interruptible() as stop, progress_bars():
         outcome = restore_files(planned.jobs, planned.folder, how, stop, overwrite=flags.overwrite)
         outcome.failed[:0] = planned.failed
-        page = flags.report and not stop.is_set() and _write_page(planned, outcome, how, config, stop)
+        page = False
+        if flags.report and not stop.is_set() and (outcome.restored or outcome.existing):
+            page = _write_page(planned, outcome, how, config, stop)
     return _ended(outcome, planned, config.out, flags, page=page, interrupted=stop.is_set())
 
 
