@@ -149,3 +149,15 @@ def test_an_archive_that_unpacks_to_more_than_it_holds_is_refused(tmp_path: Path
     torch.save({"weight": torch.zeros(()).expand(10**6, 10**6)}, tmp_path / "wide.pth")
     with little_work(), pytest.raises(UserError, match="its weights have more numbers than the file holds"):
         load_model(str(tmp_path / "wide.pth"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("select", {}), ("select", 1), ("enlarge", "x"), ("seed", 1.5), ("data", "x"), ("backbone", [])]
+)
+def test_a_field_of_a_card_of_another_kind_is_refused(name: str, value: object, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    card = json.loads(Card("0", asdict(TrainConfig()), "h", 1).to_json())
+    card["config"][name] = value
+    save_file({"a": torch.zeros(1)}, path, {"unseen": json.dumps(card)})
+    with pytest.raises(UserError, match=rf"^{path}: its card: field 'config\.{name}'"):
+        read_card(path)

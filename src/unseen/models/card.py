@@ -183,6 +183,8 @@ class _Configured:
     budget: WholeOrText
     data: list[str] = field(default_factory=list)
     pairs: list[str] = field(default_factory=list)
+    select: str = "last"
+    enlarge: bool = False
 
 
 @dataclass(frozen=True)
