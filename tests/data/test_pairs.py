@@ -245,7 +245,7 @@ def test_a_study_of_pairs_trains_on_some_and_tests_on_others(unseen: CommandLine
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["--pairs", "mien=a:b"], "(did you mean 'mine'?)"),
+        (["--pairs", "mien={RAIN}:{CLEAN}"], "(did you mean 'mine'?)"),
         (["--test", "embedded"], "test: nothing unseen of rainy is among the tests; give --test other=INPUT_DIR"),
         (
             ["--test", "third={IN}:{OUT}"],
@@ -351,3 +351,49 @@ def test_a_network_of_another_scale_than_the_protocol_is_told(unseen: CommandLin
     protocol.write_text(dump({"name": "sr", "version": 1, "about": "a test", "scale": 2, **levels}))
     words = ["evaluate", tmp_path / "run", "--protocol", protocol, "--test", f"q={tests}", "--out", tmp_path / "a"]
     assert "the network makes 11×10 pixels of 11×10, and the protocol wants 22×20" in unseen.refusal(*words)
+
+
+def test_a_clean_picture_that_is_not_cut_to_the_scale_is_cut_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean = places(101, 142).pixels
+    small = gray(50, 71)
+    inputs = write(tmp_path / "in", a=small, b=gray(33, 47), c=gray(49, 71))
+    targets = write(tmp_path / "out", a=clean, b=clean, c=clean)
+    photos, skipped = load_pairs(inputs, targets)
+    assert [(photo.name, photo.pixels.shape[:2], photo.scale) for photo in photos] == [
+        ("a.png", (100, 142), 2), ("b.png", (99, 141), 3),
+    ]  # fmt: skip
+    assert np.array_equal(photos[0].pixels, clean[:100])
+    assert [file.name for file in skipped] == ["c.png"]
+    assert "2 clean pictures are cut to a multiple of the input, as papers do (first: that of a.png)" in (
+        capsys.readouterr().err
+    )
+
+
+def test_inputs_that_cut_one_target_differently_share_a_window(tmp_path: Path) -> None:
+    clean = places(101, 143).pixels
+    inputs = write(tmp_path / "in", a_2=gray(50, 71), a_3=gray(33, 47))
+    targets = write(tmp_path / "out", a=clean)
+    photos, _ = load_pairs(inputs, targets, memory=3 * 3 * 70 * 70)
+    assert [photo.pixels.shape for photo in photos] == [photos[0].pixels.shape] * 2
+    for photo in photos:
+        assert photo.recorded is not None
+        assert [side * photo.scale for side in photo.recorded.shape[:2]] == list(photo.pixels.shape[:2])
+
+
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        ("a:b", ("a", "b")), ("C:\\x:D:\\y", ("C:\\x", "D:\\y")), ("C:/x:D:/y", ("C:/x", "D:/y")),
+        ('"a:1":b', ("a:1", "b")), ('a:"b:2"', ("a", "b:2")), ('"a:1":"b:2"', ("a:1", "b:2")), ("a:/b", ("a", "/b")),
+    ],
+)  # fmt: skip
+def test_colons_within_folders_are_told_apart(folders: str, expected: tuple[str, str]) -> None:
+    assert parse_pairs_source(f"rain={folders}", "test") == ("rain", Path(expected[0]), Path(expected[1]))
+
+
+def test_folders_that_are_there_say_where_the_colon_is(tmp_path: Path) -> None:
+    (tmp_path / "a:1").mkdir()
+    (tmp_path / "b").mkdir()
+    assert parse_pairs_source(f"rain={tmp_path}/a:1:{tmp_path}/b", "test")[1:] == (tmp_path / "a:1", tmp_path / "b")

@@ -76,3 +76,9 @@ def test_floats_far_out_of_range_are_clipped_on_request_alone(tmp_path: Path, un
     values[3, 4] = np.inf
     tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", metadata=None)
     assert "not finite" in unseen(*words, "--clip", "--overwrite", code=2).err
+
+
+def test_lab_is_refused_by_its_name(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", NOISE, photometric="cielab", metadata=None)
+    with pytest.raises(UnreadableImage, match="holds Lab colours, which no network here takes; save it as RGB"):
+        open_image(tmp_path / "a.tif")

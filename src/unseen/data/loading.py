@@ -161,10 +161,12 @@ def size_or_error(path: Path) -> tuple[int, int] | UnreadableImage:
 def _windows(photos: Sequence[Photo], side: int, generator: np.random.Generator) -> list[Photo]:
     """Copy one window, at most side x side, at a random place of the clean picture that all the photographs share."""
     step = math.lcm(*(photo.scale for photo in photos))
-    height, width = photos[0].pixels.shape[:2]
+    # Pictures that share a clean one may have cut it to multiples of their own.
+    height, width = (min(photo.pixels.shape[axis] for photo in photos) for axis in (0, 1))
     top, left = (int(generator.integers(max(length - side, 0) + 1)) // step * step for length in (height, width))
     side = max(side // step, 1) * step
-    windows = [photo.window(top, left, side, side) for photo in photos]
+    sides = [min(side, max(length // step, 1) * step) for length in (height, width)]
+    windows = [photo.window(top, left, *sides) for photo in photos]
     clean = windows[0].pixels.copy()  # a view would keep the whole picture in memory
     return [
         replace(window, pixels=clean, recorded=None if window.recorded is None else window.recorded.copy())

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import UserError
+from ..core.terminal import tell
 from .loading import load_within_memory
 from .pair_names import match_pairs
 from .photo import Fingerprint, Photo, Pixels
@@ -28,13 +29,15 @@ def load_pairs(
 
     Returns:
         The pairs as photographs, and the files left out, with a reason: files without a partner, those that cannot be
-        read, and pairs whose clean picture is neither as large as the distorted one nor a whole multiple. Photographs
-        bear the name of the input. Photographs that share a target share its array, and one window of it.
+        read, and pairs whose clean picture, cut as `cut_to_scale` does, is neither as large as the distorted one nor a
+        whole multiple. Photographs bear the name of the input. Photographs that share a target share
+        its array, and one window of it.
 
     Raises:
         UserError: if a folder is missing or nothing is left.
     """
     matched, problems = match_pairs(inputs, targets)
+    cut_names: list[str] = []
     sharing: defaultdict[Path, list[Path]] = defaultdict(list)
     for path, target in matched:
         sharing[target].append(path)
@@ -49,7 +52,11 @@ def load_pairs(
         photos, skipped = [], []
         for path, name in names.items():
             try:
-                photos.append(Photo(name, clean, _at_whole_scale(decode(path), clean, enlarge), whole))
+                distorted = decode(path)
+                cut = cut_to_scale(clean, distorted)
+                photos.append(Photo(name, cut, _at_whole_scale(distorted, cut, enlarge), whole))
+                if cut is not clean:
+                    cut_names.append(name)
             except UnreadableImage as error:
                 skipped.append(SkippedFile(name, error.reason))
             except ValueError as error:
@@ -63,7 +70,25 @@ def load_pairs(
     if not photos:
         first = f"; the first, {skipped[0].name}: {skipped[0].reason}" if skipped else ""
         raise UserError(f"{inputs} and {targets}: no pair can be used{first}")
+    if cut_names:
+        cut = "1 clean picture is" if len(cut_names) == 1 else f"{len(cut_names)} clean pictures are"
+        tell(f"{targets}: {cut} cut to a multiple of the input, as papers do (first: that of {min(cut_names)})")
     return photos, skipped
+
+
+def cut_to_scale(clean: Pixels, distorted: Pixels) -> Pixels:
+    """Cut a clean picture at right and bottom to whole multiples of the distorted one's sides, where these miss it.
+
+    Sets for super-resolution are made so: the clean picture is cut to a multiple of the scale before it is made small,
+    and the uncut one is published. Only less than a pixel of the distorted picture is cut away; else the clean picture
+    is returned as it is.
+    """
+    height, width = distorted.shape[:2]
+    scale = clean.shape[0] // height
+    rest = (clean.shape[0] - scale * height, clean.shape[1] - scale * width)
+    if scale > 1 and any(rest) and all(0 <= side < scale for side in rest):
+        return clean[: scale * height, : scale * width]
+    return clean
 
 
 def _at_whole_scale(distorted: Pixels, clean: Pixels, enlarge: int) -> Pixels:

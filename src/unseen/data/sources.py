@@ -24,6 +24,10 @@ from .reading import SkippedFile
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 
 
+_TWO_FOLDERS = re.compile(r"""("[^"]+"|(?:[A-Za-z]:(?=[\\/]))?[^:"]+):("[^"]+"|.+)""")
+"""Two folders with a colon between them: each in quotation marks, or the first with the letter of a drive."""
+
+
 @dataclass(frozen=True)
 class PhotoSplit:
     """Photographs of the training side, clean or recorded pairs, split into training and validation.
@@ -207,16 +211,30 @@ def load_test_set(source: str, step: int = 1, enlarge: int = 1) -> tuple[str, li
 def parse_pairs_source(source: str, field: str) -> tuple[str, Path, Path]:
     """Split `NAME=INPUT_DIR:TARGET_DIR` into the set's name and its two folders, each by `expand_path`.
 
+    A folder whose name holds a colon stands in quotation marks, or is found by being there; letters of drives, as
+    in C:/in:D:/out, need none.
+
     Raises:
         UserError: naming `field`, for any other form.
     """
     name, _, folders = source.partition("=")
-    inputs, _, targets = folders.partition(":")
+    inputs, targets = _two_folders(folders)
     if not (name and inputs and targets):
         raise UserError(
             f"{field}: {source!r}: expected NAME=INPUT_DIR:TARGET_DIR, distorted pictures before clean ones"
         )
     return name, Path(expand_path(inputs, field)), Path(expand_path(targets, field))
+
+
+def _two_folders(text: str) -> tuple[str, str]:
+    """Split `INPUT_DIR:TARGET_DIR`; both are empty where there are no two folders."""
+    colons = [i for i, character in enumerate(text) if character == ":"]
+    splits = [(text[:i], text[i + 1 :]) for i in colons]
+    existing = [split for split in splits if all(Path(folder).is_dir() for folder in split if folder) and all(split)]
+    if len(existing) == 1:
+        return existing[0]
+    match = _TWO_FOLDERS.fullmatch(text)
+    return (match[1].strip('"'), match[2].strip('"')) if match else ("", "")
 
 
 def expand_path(folder: str, field: str) -> str:

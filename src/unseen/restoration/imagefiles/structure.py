@@ -94,6 +94,8 @@ def read_structure(path: Path) -> FileStructure:
         jpeg = jpeg_layout(file) if format == "jpeg" else None
         directories = tiff_pages(file) if format == "tiff" else []
         lossless = format != "jpeg" and not (format == "webp" and is_lossy_webp(file))
+    if any(directory.is_lab for directory in directories):
+        raise UnreadableImage(path, "holds Lab colours, which no network here takes; save it as RGB")
     if frames > 1:
         raise UnreadableImage(path, f"an animation of {frames} frames; save the frames as files of their own")
     if format == "heif" and heif.is_hdr(path):

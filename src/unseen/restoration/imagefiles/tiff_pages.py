@@ -13,7 +13,7 @@ _OLD_REDUCED = 2
 _MOST_PAGES = 2**16
 _CLASSIC, _BIG = ("I", "H", "HHI4s"), ("Q", "Q", "HHQ8s")
 """The formats of an offset, of the number of entries, and of an entry."""
-_TAGS = {254, 255, 256, 257, 258, 277, 278, 284, 322, 323}
+_TAGS = {254, 255, 256, 257, 258, 262, 277, 278, 284, 322, 323}
 _INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 """The formats of values by the types of entries: byte, short, long and, in BigTIFF, long of 64 bits."""
 
@@ -26,11 +26,13 @@ class TiffPage:
         index: index of the directory in the file, from 0.
         is_picture: False for a preview of another page, and for a mask.
         block_bytes: bytes that a decoder holds at once: of a strip, or of a row of tiles.
+        is_lab: whether its colours are Lab: CIELab, ICCLab or ITULab.
     """
 
     index: int
     is_picture: bool
     block_bytes: int
+    is_lab: bool
 
 
 def tiff_pages(file: BinaryIO) -> list[TiffPage]:
@@ -84,4 +86,4 @@ def _page(numbers: dict[int, int], index: int) -> TiffPage:
     else:
         block = width * min(numbers.get(278) or height, height)
     is_picture = not (numbers.get(254, 0) & (_REDUCED | _MASK) or numbers.get(255) == _OLD_REDUCED)
-    return TiffPage(index, is_picture, block * channels * numbers.get(258, 1) // 8)
+    return TiffPage(index, is_picture, block * channels * numbers.get(258, 1) // 8, numbers.get(262) in (8, 9, 10))
