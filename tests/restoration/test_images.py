@@ -241,7 +241,7 @@ def refused(name: str, *made: str) -> tuple[str, list[str]]:
     ("name", "made", "reason"),
     [
         (*refused("cmyk.jpg", "-colorspace", "CMYK"), "CMYK without a profile"),
-        (*refused("lab.tif", "-colorspace", "Lab", "-depth", "16"), "3 channels of kind labs"),
+        (*refused("lab.tif", "-colorspace", "Lab", "-depth", "16"), "holds Lab colours"),
         (*refused("int.tif", "-depth", "32"), "pixels of type uint have no known white"),
         (*refused("double.tif", *FLOATING, "-depth", "64"), "of an unknown kind"),
     ],
