@@ -26,8 +26,6 @@ CLIPPED = 0.5
 FLAT = 0.25
 """Share of exactly flat pixels from which noise of a gray level or more is not believed: a camera's is nowhere flat."""
 
-READ_ROWS = 16
-"""Rows that are read at a time: they may be wide."""
 PLACES, SIDE = 9, 256
 """Number of places of a photograph where its noise is estimated, and their side in pixels."""
 ROWS = 16
