@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Processes on all cores, of one thread each; the tests of a module stay in one process, as its fixtures are costly.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadscope
 
-.PHONY: demo test quick lint types tests docs clean paper-mini denoise-small shipped do-no-harm
+.PHONY: demo test quick torture lint types tests docs clean paper-mini denoise-small shipped do-no-harm
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -19,9 +19,15 @@ test: lint
 tests: .venv/installed-dev
 	$(PYTEST) $(ARGS)
 
-# All tests of the studio are slow: collecting them would import gradio.
+# All tests of the studio are slow, and all of torture: collecting them would import gradio and hypothesis.
 quick: .venv/installed-dev
-	$(PYTEST) --ignore tests/studio -m "not slow and not zoo and not browser and not programs" $(ARGS)
+	$(PYTEST) --ignore tests/studio --ignore tests/torture -m "not slow and not zoo and not browser and not programs" $(ARGS)
+
+# Kills, full disks, hostile files and names for an hour, by seeds that repeat each failure: docs/reliability.md. Inputs
+# of failures are kept in torture-failures/. make torture MINUTES=5; make torture ARGS='--only pictures --seed 1'
+MINUTES ?= 60
+torture: .venv/installed-dev
+	OMP_NUM_THREADS=1 PYTHONPATH=src:tests $(BIN)/python -m torture --minutes $(MINUTES) $(ARGS)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -19,7 +19,12 @@ from latex2mathml.converter import convert
 ROOT = Path(__file__).parents[1]
 DOCS = "docs"
 
-OUTSIDE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+OUTSIDE = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
+}
 """Pages that lie outside of docs/, and what they are called on the site."""
 
 CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
