@@ -10,17 +10,14 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from random import Random
 
-from .campaigns import CAMPAIGNS, Campaign, Trial, run_trial
-from .workshop import Workshop
+from .campaigns import CAMPAIGNS, Campaign, Trial, trial_here
 
 ROOT = Path(__file__).parents[2]
-KEPT = ROOT / "torture-failures"
 DOCUMENT = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- written by make torture -->", "<!-- end of what make torture writes -->"
 
@@ -44,24 +41,6 @@ class Tally:
     seconds: float = 0.0
     failures: list[Trial] = field(default_factory=list)
     skipped: str = ""
-
-
-_stack = ExitStack()
-_workshop: Workshop | None = None
-
-
-def workshop_here() -> Workshop:
-    """The workshop of this process, opened when it is first needed."""
-    global _workshop
-    if _workshop is None:
-        _workshop = _stack.enter_context(Workshop.opened(KEPT))
-        multiprocessing.util.Finalize(None, _stack.close, exitpriority=100)
-    return _workshop
-
-
-def trial_here(name: str, seed: int) -> Trial:
-    """Run one trial in this process's workshop."""
-    return run_trial(workshop_here(), name, seed)
 
 
 def run_campaigns(names: list[str], minutes: float, seed: int, jobs: int) -> dict[str, Tally]:

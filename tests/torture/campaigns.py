@@ -5,11 +5,16 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 from . import files, interruptions, texts
 from .workshop import Fault, Workshop
+
+KEPT = Path(__file__).parents[2] / "torture-failures"
+"""Where the inputs of failures go."""
 
 
 @dataclass(frozen=True)
@@ -105,3 +110,21 @@ def run_trial(workshop: Workshop, name: str, seed: int) -> Trial:
     fault = fault.encode("ascii", "backslashreplace").decode()
     seconds = time.monotonic() - started
     return Trial(name, seed, workshop.commands - commands, workshop.cpu - cpu, seconds, fault, printed)
+
+
+_stack = ExitStack()
+_workshop: Workshop | None = None
+
+
+def workshop_here() -> Workshop:
+    """The workshop of this process, opened when it is first needed."""
+    global _workshop
+    if _workshop is None:
+        _workshop = _stack.enter_context(Workshop.opened(KEPT))
+        Finalize(None, _stack.close, exitpriority=100)
+    return _workshop
+
+
+def trial_here(name: str, seed: int) -> Trial:
+    """Run one trial in this process's workshop."""
+    return run_trial(workshop_here(), name, seed)

@@ -84,7 +84,7 @@ class Sandbox:
         for path in (out, err, foreign):
             path.unlink(missing_ok=True)
         roots = [self.out, self.root / "tmp", *writable]
-        before = _states(self.work, roots)
+        before, hostile = _states(self.work, roots), set(unreadable(self.out))
         request = Request(
             line,
             str(self.work),
@@ -113,7 +113,7 @@ class Sandbox:
             [number for _, number in signals[: reply.sent]],
             sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)),
             [name for name in self.temporary_files()],
-            unreadable(self.out) if self.out.exists() else [],
+            [reason for reason in unreadable(self.out) if reason not in hostile],
         )
         if check and (reason := next(faults(outcome, allowance or Allowance()), None)):
             raise Fault(line, reason, outcome.text + outcome.foreign.decode(errors="backslashreplace"))
