@@ -21,7 +21,7 @@ MiB = 2**20
 ASKED_TO_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals after which a command saves what it has."""
 
-FOREIGN = re.compile(r"Traceback|Exception ignored|Warning: |terminate called")
+FOREIGN = re.compile(r"Traceback|Exception ignored|\b[A-Z]\w+Warning: |terminate called")
 """Words of Python that no user should read; what libraries print past Python is known as such."""
 
 OBEYED, ALLOWED = ("Cc", "Cf", "Cs", "Zl", "Zp"), "\n\t\u200c\u200d"
