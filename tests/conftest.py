@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,11 @@ QUIET = [  # nothing is asked of the network but what a page asks for
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+# Tests raise signals. A shell lets what it starts in the background ignore Ctrl-C, and nohup the end of the terminal.
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    signal.signal(_number, _handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -27,7 +27,7 @@ from support.commandline import (
 
 from unseen import __version__
 from unseen.cli.listing import Kind
-from unseen.cli.main import COMMANDS, main, parse, spelling
+from unseen.cli.main import COMMANDS, main, parse, program, spelling
 from unseen.cli.options import REQUIRED
 from unseen.core.outputs import names_a_file
 from unseen.core.wording import did_you_mean
@@ -66,7 +66,7 @@ def test_help_answers_at_once_without_slow_imports(command: str) -> None:
 
 def test_the_installed_command_is_this_one() -> None:
     (script,) = entry_points(group="console_scripts", name="unseen")
-    assert script.load() is main
+    assert script.load() is program
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

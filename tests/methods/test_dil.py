@@ -192,7 +192,7 @@ def test_memory_of_second_order_does_not_grow_with_the_confounders(sampling: Sam
         ({"sampling": "sideways"}, "serial or parallel"),
         ({"order": 3}, "1 or 2"),
         ({"inner_lr": 0.0}, "not above zero"),
-        ({"inner_lr": math.nan}, "not above zero"),
+        ({"inner_lr": math.nan}, "not finite"),
         ({"order": 2, "inner": Adam}, "plain SGD"),
         ({"order": 2, "hvp": "forward"}, "exact or finite-difference"),
         ({"order": 1, "hvp": "finite-difference"}, "order 1 has no"),
