@@ -150,7 +150,7 @@ def hostile_names(workshop: Workshop, seed: int) -> None:
         if random.random() < 0.5:
             kind = random.choice(("restore", "degrade", "grid", "train", "evaluate", "check-data", "compare"))
             words = command(kind, random)
-            allowance = Allowance(cpu=30 if kind in ("compare", "train") else 5, lines=30)
+            allowance = Allowance(lines=30)
             sandbox.run(*words, allowance=allowance, terminal=terminal)
             _require_nothing_ran(sandbox)
             return
