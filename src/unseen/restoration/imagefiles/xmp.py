@@ -263,22 +263,27 @@ def _take_out(node: Node) -> None:
 
 
 def _join(document: minidom.Document, extensions: Mapping[str, bytes], findings: _Findings) -> None:
-    """Take out the reference to extended XMP, and put the properties of the extended parts in its place."""
+    """Take out the references to extended XMP, and put the properties of the extended part in their place.
+
+    A packet has one reference; where it has several, the first counts, or many would ask for the work of one again.
+    """
     references = [node for node in _properties(document) if (node.namespaceURI, node.localName) == _EXTENSION]
+    if not references:
+        return
+    digest = _text(references[0])
     for reference in references:
-        digest = _text(reference)
         _take_out(reference)
-        findings.changed = True
-        try:
-            extension = _parsed(extensions[digest])
-            [rdf] = document.getElementsByTagNameNS(_RDF, "RDF")
-        except (KeyError, BrokenXmp, ValueError):
-            findings.remarks["the extended part of its XMP is missing or broken"] = None
-            continue
-        for description in extension.getElementsByTagNameNS(_RDF, "Description"):
-            if description.parentNode is not None and description.parentNode.localName == "RDF":
-                _declare_namespaces(description)
-                rdf.appendChild(document.importNode(description, True))
+    findings.changed = True
+    try:
+        extension = _parsed(extensions[digest])
+        [rdf] = document.getElementsByTagNameNS(_RDF, "RDF")
+    except (KeyError, BrokenXmp, ValueError):
+        findings.remarks["the extended part of its XMP is missing or broken"] = None
+        return
+    for description in extension.getElementsByTagNameNS(_RDF, "Description"):
+        if description.parentNode is not None and description.parentNode.localName == "RDF":
+            _declare_namespaces(description)
+            rdf.appendChild(document.importNode(description, True))
 
 
 def _forget_namespaces(document: minidom.Document) -> None:
