@@ -100,6 +100,16 @@ def test_exif_without_a_directory_is_left_out(broken: bytes) -> None:
     assert mended_exif(b"Exif\0\0" + broken, 9, 9, moved=False) == (b"", "its EXIF is broken and left out")
 
 
+@pytest.mark.parametrize("after", [b"", b"end"], ids=["cut off", "blanked"])
+def test_a_thumbnail_that_covers_the_directory_takes_nothing_with_it(after: bytes) -> None:
+    make = struct.pack("<HHHI4sI", 1, 271, 2, 4, b"who\0", 58)
+    second = struct.pack("<HHHIIHHIII", 2, 513, 4, 1, 8, 514, 4, 1, 88 - 8, 0)
+    broken = struct.pack("<2sHI", b"II", 42, 40) + b"\xff\xd8" + bytes(30) + make + second
+    mended, remark = mended_exif(broken + after, 10, 10, moved=False)
+    assert b"who" in mended
+    assert remark == ""
+
+
 def test_directories_in_a_circle_come_to_an_end() -> None:
     circle = struct.pack("<2sHIHHHIII", b"II", 42, 8, 1, 34665, 4, 1, 8, 0)
     mended, remark = mended_exif(circle, 9, 9, moved=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 
 from .ifd import (
     ASCII,
@@ -68,8 +69,10 @@ def mended_exif(exif: bytes, width: int, height: int, *, moved: bool) -> tuple[b
         patched = bytearray(exif)
         _patch(patched, layout, at, _true_values(width, height))
         kept = _without_thumbnail(patched, layout, at)
-        if read_tree(io.BytesIO(kept), layout, at).whole:  # not so if thumbnail and entries overlapped
-            return kept, ""
+        with suppress(BrokenStructure):  # thumbnail and entries overlapped
+            read_again = read_tree(io.BytesIO(kept), layout, at)
+            if read_again.whole and read_again.entries.keys() == tree.entries.keys():
+                return kept, ""
     for tag in (_SUBJECT_AREA, _SUBJECT_LOCATION) if moved else ():
         _entries_below(tree, EXIF_POINTER).pop(tag, None)
     written = bytearray(as_exif(tree, layout.order))
