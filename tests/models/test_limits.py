@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
@@ -21,7 +22,9 @@ from unseen.core.errors import UserError
 from unseen.models.backbones import PlainCNN
 from unseen.models.card import Card
 from unseen.models.checkpoint import load_checkpoint, read_card, save_checkpoint
+from unseen.models.limits import building_for
 from unseen.models.loading import load_model
+from unseen.models.spandrel_weights import read_tensors
 from unseen.training.config import TrainConfig
 
 
@@ -112,8 +115,9 @@ def test_text_in_place_of_weights_is_called_so(name: str, text: str, tmp_path: P
         read_card(path)
 
 
-def test_a_header_is_bounded_before_it_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "a.safetensors"
+@pytest.mark.parametrize("name", ["a.safetensors", "a.bin"])
+def test_a_header_is_bounded_before_it_is_read(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
     path.write_bytes(struct.pack("<Q", 2**25 + 1) + b"{" + b" " * 2**25)
     with little_work(1, 50), pytest.raises(UserError, match="its header is larger than 32 MiB, or damaged"):
         read_card(path)
@@ -134,6 +138,24 @@ def test_a_card_bounds_the_work_that_it_makes(config: str, tmp_path: Path) -> No
     with little_work(1, 100), pytest.raises(UserError, match="its card: ") as error:
         read_card(path)
     assert len(str(error.value)) < 1000
+
+
+def test_weights_with_one_number_for_all_are_refused_however_they_are_nested(tmp_path: Path) -> None:
+    torch.save({"params": [{"a": torch.zeros(1).expand(10**9)}]}, tmp_path / "a.pth")
+    with pytest.raises(UserError, match=r"a\.pth: its weights have more numbers than the file holds"):
+        read_tensors(tmp_path / "a.pth")
+    same = torch.zeros(10)
+    torch.save({"params": {"a": same}, "params_ema": {"a": same}}, tmp_path / "a.pth")
+    assert read_tensors(tmp_path / "a.pth")["params_ema"]["a"].shape == (10,)
+
+
+def test_a_network_that_another_thread_builds_does_not_count() -> None:
+    with building_for({}):
+        thread = Thread(target=lambda: made.append(PlainCNN(features=1100)))
+        made: list[PlainCNN] = []
+        thread.start()
+        thread.join()
+    assert len(made) == 1
 
 
 def test_an_archive_that_unpacks_to_more_than_it_holds_is_refused(tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def _read(path: Path, key: str, weights: bool = True) -> tuple[dict[str, Tensor]
     kind = {"unseen": "a checkpoint of unseen", "unseen-resume": "the saved state of an unseen run"}[key]
     if not path.is_file():
         raise UserError(no_such_file(path, kind))
-    require_weights(path)
+    require_weights(path, safetensors=True)
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {})[key]

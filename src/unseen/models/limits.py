@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -27,8 +28,12 @@ SLACK_NAMES, SLACK_VALUES = 1000, 10_000_000
 """Tensors, and numbers in them, that a network may have beyond its weights: masks and tables of positions."""
 
 
-def require_weights(path: Path) -> None:
+def require_weights(path: Path, *, safetensors: bool) -> None:
     """Check the first bytes of a file of weights, before a library reads the rest.
+
+    Args:
+        path: the file.
+        safetensors: whether the file will be read as safetensors, whatever its name.
 
     Raises:
         UserError: naming the file, where it is text, or its safetensors header is too large.
@@ -42,7 +47,7 @@ def require_weights(path: Path) -> None:
         raise UserError(
             f"{path}: holds text, {text!r}, and no weights; was the file itself downloaded, and not a page?"
         )
-    if path.suffix.lower() == ".safetensors" and int.from_bytes(start[:8], "little") > LARGEST_HEADER:
+    if safetensors and int.from_bytes(start[:8], "little") > LARGEST_HEADER:
         raise UserError(f"{path}: its header is larger than {LARGEST_HEADER >> 20} MiB, or damaged")
 
 
@@ -107,9 +112,12 @@ class Limit(TorchFunctionMode):
         super().__init__()
         self.names, self.values = names, values
         self.registered = self.numbers = 0
+        self.thread = get_ident()
 
     def count(self, module: nn.Module, name: str, value: Tensor | None) -> None:
         """Count a parameter or a buffer. Raises TooLargeError where there are too many."""
+        if get_ident() != self.thread:  # the hooks of PyTorch are called for every thread
+            return
         self.registered += 1
         self.numbers += 0 if value is None else value.numel()
         if self.registered > self.names or self.numbers > self.values:

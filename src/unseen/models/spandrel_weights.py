@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from ..core.errors import UserError
 from ..core.installation import install_command
@@ -81,7 +82,7 @@ def is_ours(path: Path) -> bool:
     """Whether a file is a checkpoint, or a saved state, of this package."""
     if path.suffix.lower() != ".safetensors":
         return False
-    require_weights(path)
+    require_weights(path, safetensors=True)
     try:
         with safe_open(path, framework="pt") as file:
             return any(key.startswith("unseen") for key in file.metadata() or {})
@@ -132,12 +133,14 @@ def load_weights(path: Path) -> Padded:
 
 def read_tensors(path: Path) -> dict[str, Any]:
     """Read a file of weights, on the CPU. Raise UserError for a broken file, and for a file that would run code."""
-    require_weights(path)
+    is_safetensors = path.suffix.lower() == ".safetensors"
+    require_weights(path, safetensors=is_safetensors)
     try:
-        if path.suffix.lower() == ".safetensors":
+        if is_safetensors:
             return load_file(path)
         _refuse_packed(path)
         tensors = torch.load(path, map_location="cpu", weights_only=True)
+        stated = _stated_bytes(tensors)
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f"code ({named[1]})" if named else "more than weights, or is damaged"
@@ -146,10 +149,15 @@ def read_tensors(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: no weights, or damaged: {_one_line(error)}") from error
     if not isinstance(tensors, dict):
         raise UserError(f"{path}: holds a {type(tensors).__name__} and no weights by name")
-    stated = sum(value.numel() * value.element_size() for value in tensors.values() if isinstance(value, Tensor))
     if stated > path.stat().st_size + MOST_REPEATED:
         raise UserError(f"{path}: its weights have more numbers than the file holds")
     return tensors
+
+
+def _stated_bytes(tensors: object) -> int:
+    """The bytes of all tensors in nested dicts and lists, as their shapes state them; what occurs twice counts once."""
+    distinct = {id(leaf): leaf for leaf in tree_leaves(tensors)}
+    return sum(leaf.numel() * leaf.element_size() for leaf in distinct.values() if isinstance(leaf, Tensor))
 
 
 def _refuse_packed(path: Path) -> None:
