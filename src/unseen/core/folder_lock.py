@@ -97,8 +97,10 @@ def _locked(folder: Path, command: str, advice: str) -> int:
             folder.mkdir(parents=True, exist_ok=True)
         try:
             descriptor = _opened(folder / LOCK)
-        except FileNotFoundError:  # the former holder has just removed the empty folder
-            continue
+        except FileNotFoundError:
+            if os.path.exists(folder) and not folder.stat().st_nlink:  # the working folder, which someone has removed
+                raise
+            continue  # the former holder has just removed the empty folder
         attempt = try_lock(descriptor)
         holder = None if attempt is LockAttempt.TAKEN else _holder(descriptor)
         if attempt is LockAttempt.BUSY or (holder is not None and holder.is_running()):
