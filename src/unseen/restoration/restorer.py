@@ -29,8 +29,9 @@ from .tiles import Tiling, restore_tiled, tiling_for
 
 AnyImage = TypeVar("AnyImage", NDArray[Any], Tensor, Image.Image)
 
-Run = Callable[[Tensor], Tensor]
-"""A function from float32 (B, 3, H, W) in [0, 1] to the restored images, not clipped."""
+Run = Callable[[Tensor, Tensor], Tensor]
+"""A function to the restored images, not clipped, from the images to restore and the images to judge, which have their
+own colours under what is transparent; each float32 (B, 3, H, W) in [0, 1]."""
 
 WHITE = {"uint8": 255, "uint16": 65535}
 """The largest value of each integer dtype, which stands for 1."""
@@ -126,7 +127,7 @@ class Restorer:
             ValueError: another shape, an empty image, NaN, or floating-point values outside [0, 1].
             UserError: the model makes values that are not finite.
         """
-        return self._converted(image, lambda values: restore_tiled(self.model, values, self.tiling))
+        return self._converted(image, lambda values, _: restore_tiled(self.model, values, self.tiling))
 
     def restore_checked(self, image: AnyImage, *, do_no_harm: bool = False) -> Restoration[AnyImage]:
         """Restore an image and judge the result, as `unseen restore` does.
@@ -143,10 +144,10 @@ class Restorer:
         """
         checks: list[SelfCheck] = []
 
-        def restored(values: Tensor) -> Tensor:
+        def restored(values: Tensor, judged: Tensor) -> Tensor:
             if len(values) != 1:
                 raise ValueError(f"restore_checked: {len(values)} images; give one at a time")
-            pixels = values[0].permute(1, 2, 0).numpy()
+            pixels = judged[0].permute(1, 2, 0).numpy()
             crops = sampled_crops(lambda top, bottom: pixels[top:bottom], *pixels.shape[:2])
             check = self_check(crops, self.model, self.envelope, do_no_harm)
             monitored = MonitoredModel(self.model, [check.kept], [check.noise_level], do_no_harm)
@@ -172,7 +173,7 @@ class Restorer:
         return safety(self.model.card.quality if self.model.card else ())
 
     def _converted(self, image: AnyImage, run: Run) -> AnyImage:
-        """Restore an image of any kind by a function of (B, 3, H, W) in [0, 1]."""
+        """Restore an image of any kind by a function of tensors."""
         if isinstance(image, np.ndarray):
             return self._array(image, run)
         if isinstance(image, Tensor):
@@ -217,8 +218,9 @@ class Restorer:
         """Restore (B, C, H, W) on the CPU, of an allowed dtype and number of channels, to the same dtype."""
         colours = images.shape[1] - 1 if images.shape[1] in (2, 4) else images.shape[1]
         values = to_unit(images)
-        visible = values[:, :colours] if colours == images.shape[1] else spread_under(values)
-        restored = run(visible.expand(-1, 3, -1, -1).contiguous())
+        own = values[:, :colours]
+        spread = own if colours == images.shape[1] else spread_under(values)
+        restored = run(*(layers.expand(-1, 3, -1, -1).contiguous() for layers in (spread, own)))
         if not restored.isfinite().all():
             raise UserError(f"{self.model.name}: makes values of this image that are not finite")
         if colours == 1:  # in float64, so that the mean of three equal values is that value
