@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page
@@ -78,6 +79,12 @@ def test_a_large_one_is_averaged_and_its_crop_is_where_it_changed_most(tmp_path:
     assert pictures.crop is not None
     change = decoded(pictures.crop.after).astype(float) - decoded(pictures.crop.before)
     assert (change > 15).sum() / 3 == pytest.approx(400 * 300, rel=0.02)  # all of it
+
+
+def test_what_was_clipped_on_request_is_shown(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", (waves(60, 90) / 64).astype(np.float32), photometric="rgb")
+    pictures = pictures_of(open_image(tmp_path / "a.tif"), saved(tmp_path / "b.png", waves(60, 90)), ROOM)
+    assert np.abs(decoded(pictures.whole.before) - (waves(60, 90) * 4).clip(0, 255)).mean() < 4
 
 
 def test_an_enlarged_one_is_beside_its_original_enlarged(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Pictures of a photograph before and after its restoration, small enough for a page.
 
-Both files are read strip by strip, so that memory does not grow with their size.
+Both files are read strip by strip, so that memory does not grow with their size. Values far outside of 0 to 1 are
+clipped: where that was not asked for, there is no restored file.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def reduced(source: ImageFile, target: ImageFile, scale: int, block: int) -> tup
 def strips(source: ImageFile, target: ImageFile, scale: int) -> Iterator[tuple[int, Values, Values]]:
     """Yield both files from top to bottom: the first row of a strip, and the rows of the strip of each."""
     rows = max(1, STRIP_VALUES // (source.width * 3 * scale**2))
-    read_source, read_target = source.reader(), target.reader()
+    read_source, read_target = source.reader(clip=True), target.reader()
     for top in range(0, source.height, rows):
         bottom = min(top + rows, source.height)
         yield top, read_source(top, bottom), read_target(scale * top, scale * bottom)
@@ -143,7 +144,7 @@ def place_of(changes: Values, side: int) -> tuple[int, int]:
 def window(file: ImageFile, top: int, left: int, side: int, scale: int) -> Pixels:
     """Read a square window of a file; place and side are in pixels of a file `scale` times smaller."""
     bottom, right = min(top + side, file.height // scale), min(left + side, file.width // scale)
-    rows = file.reader()(scale * max(0, bottom - side), scale * bottom)
+    rows = file.reader(clip=True)(scale * max(0, bottom - side), scale * bottom)
     return to_8_bits(rows[:, scale * max(0, right - side) : scale * right])
 
 
