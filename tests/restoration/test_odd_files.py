@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -82,3 +84,15 @@ def test_lab_is_refused_by_its_name(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", NOISE, photometric="cielab", metadata=None)
     with pytest.raises(UnreadableImage, match="holds Lab colours, which no network here takes; save it as RGB"):
         open_image(tmp_path / "a.tif")
+
+
+def test_large_directories_of_a_tiff_that_overlap_make_little_work(tmp_path: Path) -> None:
+    count, length = 60_000, 0x5050  # every two bytes are the number of entries of a directory
+    table = 8 + 2 + 12 * length
+    links = struct.pack(f"<{count}I", *(8 + 4 * i for i in range(1, count)), 0)
+    start = struct.pack("<2sHI", b"II", 42, 8).ljust(table, b"\x50")
+    (tmp_path / "a.tif").write_bytes(start + links + b"\x50" * table)
+    began = time.process_time()
+    with pytest.raises(UnreadableImage):
+        open_image(tmp_path / "a.tif")
+    assert time.process_time() - began < 5

@@ -98,22 +98,25 @@ def read_header(file: BinaryIO) -> tuple[Layout, int]:
     return layout, layout.offset.unpack_from(header, 8 if layout.big else 4)[0]
 
 
-def read_directory(file: BinaryIO, layout: Layout, at: int) -> tuple[Directory, int, bool]:
+def next_offset(file: BinaryIO, layout: Layout, at: int) -> int:
+    """The offset of the directory after the one at an offset; 0 after the last one. Raises BrokenStructure."""
+    count = _entry_count(file, layout, at)
+    _seek(file, at + layout.count.size + count * layout.entry.size)
+    link = file.read(layout.offset.size)
+    return int(layout.offset.unpack(link)[0]) if len(link) == layout.offset.size else 0
+
+
+def read_directory(file: BinaryIO, layout: Layout, at: int) -> tuple[Directory, bool]:
     """Read the directory at an offset, without its broken entries.
 
     Returns:
-        The directory, the offset of the next one, and whether no entry was left out.
+        The directory, and whether no entry was left out.
 
     Raises:
         BrokenStructure: there is no directory at that offset.
     """
-    _seek(file, at)
-    head = file.read(layout.count.size)
-    count = layout.count.unpack(head)[0] if len(head) == layout.count.size else _MOST_ENTRIES
-    if count >= _MOST_ENTRIES:
-        raise BrokenStructure
+    count = _entry_count(file, layout, at)
     rows = file.read(count * layout.entry.size)
-    following = file.read(layout.offset.size)
     if len(rows) < count * layout.entry.size:
         raise BrokenStructure
     directory: Directory = {}
@@ -127,13 +130,12 @@ def read_directory(file: BinaryIO, layout: Layout, at: int) -> tuple[Directory, 
             left -= len(value)
         if 0 < size <= len(value) and tag not in directory:
             directory[tag] = Entry(type_, value[:size])
-    next_at = layout.offset.unpack(following)[0] if len(following) == layout.offset.size else 0
-    return directory, next_at, len(directory) == count
+    return directory, len(directory) == count
 
 
 def read_tree(file: BinaryIO, layout: Layout, at: int, depth: int = 3) -> Tree:
     """Read the directory at an offset and the directories below it. Raises BrokenStructure for the first alone."""
-    entries, _, whole = read_directory(file, layout, at)
+    entries, whole = read_directory(file, layout, at)
     tree = Tree(entries, whole=whole)
     for tag in _POINTERS:
         pointer = entries.pop(tag, None)
@@ -179,6 +181,16 @@ def swapped(tree: Tree) -> Tree:
         for tag, entry in tree.entries.items()
     }
     return Tree(entries, {tag: swapped(below) for tag, below in tree.below.items()}, tree.whole)
+
+
+def _entry_count(file: BinaryIO, layout: Layout, at: int) -> int:
+    """The number of entries of the directory at an offset, the first of which is read next. Raises BrokenStructure."""
+    _seek(file, at)
+    head = file.read(layout.count.size)
+    count = int(layout.count.unpack(head)[0]) if len(head) == layout.count.size else _MOST_ENTRIES
+    if count >= _MOST_ENTRIES:
+        raise BrokenStructure
+    return count
 
 
 def _seek(file: BinaryIO, at: int) -> None:

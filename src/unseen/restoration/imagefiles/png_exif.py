@@ -8,7 +8,6 @@ from .exif import MARK, stated_orientation
 from .png_chunks import Chunk, Text, raw_profile_of, read_chunks, texts_of
 
 EXIF_CHUNK = b"eXIf"
-_TYPES = ("exif", "app1")
 
 
 def raw_exif_of(text: Text) -> tuple[str, bytes] | None:

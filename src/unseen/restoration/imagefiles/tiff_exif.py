@@ -18,6 +18,7 @@ from .ifd import (
     Tree,
     as_exif,
     laid_out,
+    next_offset,
     read_directory,
     read_header,
     read_tree,
@@ -50,7 +51,7 @@ def tree_of_tiff(file: BinaryIO, page: int) -> tuple[Tree, Layout]:
     try:
         layout, at = read_header(file)
         for _ in range(page):
-            at = read_directory(file, layout, at)[1]
+            at = next_offset(file, layout, at)  # of the values of other pages, none is read
         return read_tree(file, layout, at), layout
     except BrokenStructure:
         return Tree(whole=False), Layout("<")
@@ -99,7 +100,7 @@ def add_to_tiff(
         resolution: the resolution; None for square pixels of unknown size.
     """
     layout, at = read_header(file)
-    mine, _, _ = read_directory(file, layout, at)
+    mine, _ = read_directory(file, layout, at)
     places = geography or {}
     places = swapped(Tree(places)).entries if layout.order == ">" else places
     theirs, order = tree_of(exif)

@@ -11,6 +11,9 @@ _REDUCED, _MASK = 1, 4
 _OLD_REDUCED = 2
 """SubfileType (tag 255) of a smaller copy."""
 _MOST_PAGES = 2**16
+_MOST_ENTRIES = 2**22
+"""Entries of all directories together above which the rest is not read: directories may overlap, so that a small file
+has many large ones."""
 _CLASSIC, _BIG = ("I", "H", "HHI4s"), ("Q", "Q", "HHQ8s")
 """The formats of an offset, of the number of entries, and of an entry."""
 _TAGS = {254, 255, 256, 257, 258, 262, 277, 278, 284, 322, 323}
@@ -43,17 +46,19 @@ def tiff_pages(file: BinaryIO) -> list[TiffPage]:
     """
     pages: list[TiffPage] = []
     visited: set[int] = set()
+    left = _MOST_ENTRIES
     try:
         file.seek(0)
         start = file.read(16)
         order, big = "<" if start[:2] == b"II" else ">", b"+" in start[2:4]
         offset, count, entry = (struct.Struct(order + form) for form in (_BIG if big else _CLASSIC))
         (at,) = offset.unpack_from(start, 8 if big else 4)
-        while at and at not in visited and len(pages) < _MOST_PAGES:
+        while at and at not in visited and len(pages) < _MOST_PAGES and left > 0:
             visited.add(at)
             file.seek(at)
             (length,) = count.unpack(file.read(count.size))
             entries = file.read(min(length, 2**16) * entry.size)
+            left -= len(entries) // entry.size
             (following,) = offset.unpack(file.read(offset.size))
             numbers = {
                 tag: _number(file, order, type, n, value, offset)
