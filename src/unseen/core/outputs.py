@@ -33,7 +33,7 @@ def require_folder_name(out: str, holds: str) -> None:
 
     Args:
         out: the word after `--out`.
-        holds: what the folder will hold, in the plural.
+        holds: what the folder will hold, with its article if it has one: `the study`, `copies`.
 
     Raises:
         UserError: naming the field.

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ..core.errors import UserError
+from ..core.errors import UserError, one_line
 from . import heif
 from .claims import impossible_claim
 from .file_kinds import READ, START, advice, kind_of_file
@@ -150,7 +150,7 @@ def _reason(path: Path, error: Exception) -> str:
         return _bomb_text("too many")
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error)
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -23,7 +23,6 @@ from .reading import SkippedFile
 
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 
-
 _TWO_FOLDERS = re.compile(r"""("[^"]+"|(?:[A-Za-z]:(?=[\\/]))?[^:"]+):("[^"]+"|.+)""")
 """Two folders with a colon between them: each in quotation marks, or the first with the letter of a drive."""
 
@@ -228,9 +227,8 @@ def parse_pairs_source(source: str, field: str) -> tuple[str, Path, Path]:
 
 def _two_folders(text: str) -> tuple[str, str]:
     """Split `INPUT_DIR:TARGET_DIR`; both are empty where there are no two folders."""
-    colons = [i for i, character in enumerate(text) if character == ":"]
-    splits = [(text[:i], text[i + 1 :]) for i in colons]
-    existing = [split for split in splits if all(Path(folder).is_dir() for folder in split if folder) and all(split)]
+    splits = [(text[:i], text[i + 1 :]) for i, character in enumerate(text) if character == ":"]
+    existing = [split for split in splits if all(folder and Path(folder).is_dir() for folder in split)]
     if len(existing) == 1:
         return existing[0]
     match = _TWO_FOLDERS.fullmatch(text)

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..core.atomic import replacing
+from ..core.errors import one_line
 from ..core.progress import track
 from ..core.randomness import generator
 from ..core.version import __version__
@@ -201,7 +202,7 @@ def run_jobs(jobs: Sequence[FileJob], make: Callable[[FileJob], None], stop: Eve
         except UnreadableImage as error:
             skipped.append(SkippedFile(job.source, error.reason))
         except ValueError as error:
-            skipped.append(SkippedFile(job.source, " ".join(str(error).split())))
+            skipped.append(SkippedFile(job.source, one_line(error)))
         else:
             written += 1
     return DegradeReport(written, len(jobs), skipped)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
+from ..core.errors import one_line
 from .episode import Batch
 from .gradients import (
     STEP,
@@ -178,7 +179,7 @@ def _check_exact(objective: Objective, params: Params, batch: Batch) -> None:
             lambda point: functional_call(objective.network, dict(point), (tiny,)).square().mean(), params, params
         )
     except (SecondOrderError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise ValueError(f"{reason}; use hvp=finite-difference and a smooth loss, or a first-order method") from error
 
 
@@ -357,7 +358,7 @@ def _compare(function: Function, point: Params) -> tuple[float, str]:
     try:
         exact = second_derivative(function, point, vector)
     except RuntimeError as error:  # written over in place, or not implemented
-        return math.inf, f"cannot be computed: {' '.join(str(error).split())}"
+        return math.inf, f"cannot be computed: {one_line(error)}"
     least = math.inf
     for step in STEPS:
         least = min(least, _relative_error(exact, central_difference(function, point, vector, step)))

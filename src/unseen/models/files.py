@@ -31,18 +31,10 @@ def located(spec: str) -> Path:
     return path
 
 
-def require_checkpoint(path: Path, kind: str = "a checkpoint of unseen") -> None:
-    """Refuse a path at which there is neither a file nor the folder of a run.
-
-    Args:
-        path: the file or folder.
-        kind: what is expected there, for the message.
-
-    Raises:
-        UserError: naming the path.
-    """
+def require_checkpoint(path: Path) -> None:
+    """Refuse a path at which there is neither a file nor the folder of a run. Raises UserError, naming the path."""
     if not os.path.exists(path):
-        raise UserError(no_such_file(path, kind))
+        raise UserError(no_such_file(path, "a checkpoint of unseen"))
 
 
 def no_such_file(path: Path, kind: str) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from ..core.errors import UserError
+from ..core.errors import UserError, one_line
 from ..core.units import ValueRange
 from .card import Card
 from .checkpoint import load_checkpoint
@@ -91,7 +91,7 @@ def model_of(
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     except Exception as error:  # other people's networks may raise anything
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise UserError(f"{name}: its network fails on an image: {reason}") from error
     return Model(name, partial(restore_batch, on_device(network, device), device=device), receptive_field, card)
 

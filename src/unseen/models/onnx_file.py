@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..core.errors import UserError
+from ..core.errors import UserError, one_line
 from ..core.installation import install_command
 from .backbones.padded import Padded
 from .card import Card, read_card_json
@@ -156,7 +156,7 @@ def _session(path: Path, device: str) -> Any:
     try:
         return onnxruntime.InferenceSession(path, options, providers=[provider])
     except Exception as error:  # ONNX Runtime has an exception for each of its states, and no common one
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise UserError(f"{path}: no ONNX file that ONNX Runtime can open: {reason}") from error
 
 
@@ -175,7 +175,7 @@ def _ours(path: Path, network: nn.Module, metadata: dict[str, str]) -> OnnxModel
     except EndlessError:
         raise
     except Exception as error:  # as above
-        reason = " ".join(str(error).split())[-200:]
+        reason = one_line(error)[-200:]
         raise UserError(f"{path}: cannot be run on {2 * smallest} pixels a side: {reason}") from error
     if scale != field.scale:
         raise UserError(f"{path}: states a scale of {field.scale}, but enlarges by {scale}; export it again")
@@ -198,7 +198,7 @@ def _padded(path: Path, network: nn.Module) -> Padded:
         except EndlessError:
             raise
         except Exception as error:  # as above
-            reason = " ".join(str(error).split())[-200:]
+            reason = one_line(error)[-200:]
             continue
         return Padded(network, multiple, scale, smallest=_smallest(network, multiple, scale))
     raise UserError(f"{path}: restores no image whose sides are multiples of 64 or less: {reason}")

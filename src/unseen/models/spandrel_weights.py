@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from ..core.errors import UserError
+from ..core.errors import UserError, one_line
 from ..core.installation import install_command
 from .backbones.padded import Padded
 from .limits import building_for, require_weights
@@ -121,7 +121,7 @@ def load_weights(path: Path) -> Padded:
     except spandrel.UnsupportedModelError as error:
         raise UserError(f"{path}: of no architecture that spandrel {spandrel.__version__} knows") from error
     except Exception as error:  # weights that look like an architecture and do not fit it raise anything
-        raise UserError(f"{path}: spandrel cannot make a network of it: {_one_line(error)}") from error
+        raise UserError(f"{path}: spandrel cannot make a network of it: {one_line(error):.200}") from error
     _refuse_others(path, descriptor)
     called = Called(descriptor.model, descriptor._call_fn)
     adapted = Adapted(called, gray=descriptor.input_channels == 1, singly=descriptor.architecture.id in SINGLY)
@@ -146,7 +146,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
         what = f"code ({named[1]})" if named else "more than weights, or is damaged"
         raise UserError(f"{path}: holds {what}; it is not run: ask for the weights as .safetensors") from error
     except Exception as error:  # broken archives raise nearly anything
-        raise UserError(f"{path}: no weights, or damaged: {_one_line(error)}") from error
+        raise UserError(f"{path}: no weights, or damaged: {one_line(error):.200}") from error
     if not isinstance(tensors, dict):
         raise UserError(f"{path}: holds a {type(tensors).__name__} and no weights by name")
     if stated > path.stat().st_size + MOST_REPEATED:
@@ -181,8 +181,3 @@ def _refuse_others(path: Path, descriptor: Any) -> None:
     channels = descriptor.input_channels, descriptor.output_channels
     if channels not in ((1, 1), (3, 3)):
         raise UserError(f"{path}: {name} makes {channels[1]} channels of {channels[0]}; RGB or gray is needed")
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]}…"

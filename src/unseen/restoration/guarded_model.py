@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..core.errors import UserError
+from ..core.errors import UserError, one_line
 from ..models.loading import Model
 from .colour import colour_shift, with_colours_of
 
@@ -29,7 +29,7 @@ def with_clear_errors(model: Model) -> Model:
         except Exception as error:  # torch, onnxruntime and networks of others raise what they like
             if isinstance(error, MemoryError) or "memory" in str(error).lower():
                 raise UserError("out of memory; give a smaller --memory or --tile") from error
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise UserError(f"{model.name} fails on it: {type(error).__name__}: {reason}") from error
 
     return replace(model, run=run)

@@ -31,8 +31,9 @@ PAGE_PATHS = {
     f"{API}/queue/data",
     f"{API}/upload_progress",
 }
-"""What the page reads by GET, besides what is below these:"""
+"""What the page reads by GET, besides what is below `PAGE_FOLDERS`."""
 PAGE_FOLDERS = ("/assets/", "/static/", f"{API}/heartbeat/")
+"""Starts of addresses under which the page reads anything by GET."""
 ACTIONS = (f"{API}/queue/join", f"{API}/cancel", f"{API}/reset")
 """What the page sends JSON to."""
 MAX_JSON = 64 * 2**10
@@ -45,7 +46,6 @@ MAX_STORED = 2 * 2**30
 """The largest number of bytes of all uploads and results together."""
 WORDS_AROUND = 64 * 2**10
 """Bytes that an upload may need besides its file, for the names of its fields."""
-
 
 NOT_UPLOADED = "only files that were uploaded to this page can be used"
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from PIL.BmpImagePlugin import BmpImageFile
 
+from ...core.errors import one_line
 from ...data import heif
 from ...data.file_kinds import kind_of_file
 from ...data.native_messages import silence_glib
@@ -56,7 +57,7 @@ def clear_read_errors(path: Path) -> Iterator[None]:
         detail = f" ({messages[0]})" if messages else ""
         raise UnreadableImage(path, f"broken, cut short, or of an unknown kind{detail}") from error
     except OSError as error:
-        raise UnreadableImage(path, error.strerror or " ".join(str(error).split())) from error
+        raise UnreadableImage(path, error.strerror or one_line(error)) from error
 
 
 def format_of(path: Path, start: bytes) -> SourceFormat:
@@ -165,7 +166,7 @@ def _open_bmp(path: Path, *, header: bool = False) -> pyvips.Image:
                 image = pyvips.Image.new_from_array(np.asarray(bmp.convert(mode)))
             x, y = (dpi / 25.4 for dpi in bmp.info.get("dpi", (0, 0)))
     except Exception as error:  # a broken file makes Pillow's parsers raise nearly anything
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise UnreadableImage(path, f"broken or cut short ({reason})") from error
     image = image.copy(interpretation="b-w" if mode == "L" else "srgb")
     return image.copy(xres=x, yres=y) if x and y else image

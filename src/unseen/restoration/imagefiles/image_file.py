@@ -32,7 +32,7 @@ from .decode import (
     to_gray_or_rgb,
 )
 from .icc import is_hdr_profile
-from .structure import read_structure
+from .structure import LAST_MIRRORED, read_structure
 from .transparency import spreading_reader
 
 if TYPE_CHECKING:
@@ -51,8 +51,6 @@ _SUFFIXES: dict[FileFormat, tuple[str, ...]] = {
 _CLIPPED = 0.1 + 1e-6
 """How far floating-point values may be outside of [0, 1] and are clipped: the overshoot of a sharpening, not HDR."""
 CLIPPED_REMARK = "its values outside of 0 to 1 are clipped"
-_LAST_MIRRORED = 2
-"""The EXIF orientations up to this one only mirror each row: the first rows need no row that comes after them."""
 _LAST_UPRIGHT = 4
 """The EXIF orientations above this one swap width and height."""
 
@@ -108,7 +106,7 @@ class ImageFile:
         more than 100 MB, into the folder of temporary files.
         """
         image = open_vips(self.path, self.format, self.page, "sequential")
-        if orientation_of(image) > _LAST_MIRRORED:
+        if orientation_of(image) > LAST_MIRRORED:
             image = open_vips(self.path, self.format, self.page, "random")
         with clear_read_errors(self.path):
             return to_gray_or_rgb(self.path, image.autorot())

@@ -18,7 +18,7 @@ from .tiff_pages import TiffPage, tiff_pages
 if TYPE_CHECKING:
     import pyvips
 
-_LAST_MIRRORED = 2
+LAST_MIRRORED = 2
 """The EXIF orientations up to this one only mirror each row: the first rows need no row that comes after them."""
 _MOST_TURNED = 100 * 10**6
 """Bytes above which libvips turns a picture on the disk, not in memory."""
@@ -76,7 +76,7 @@ class FileStructure:
                 size = 3 * whole  # Pillow's own, converted, and libvips's
             case "heif":
                 size = 2 * whole
-        return size + (min(whole, _MOST_TURNED) if orientation_of(image) > _LAST_MIRRORED else 0)
+        return size + (min(whole, _MOST_TURNED) if orientation_of(image) > LAST_MIRRORED else 0)
 
 
 def read_structure(path: Path) -> FileStructure:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from ....core.errors import UserError
+from ....core.errors import UserError, one_line
 from ....core.installation import install_command
 from ..padded import Padded
 
@@ -77,6 +77,6 @@ def spandrel(path: str, **settings: Any) -> nn.Module:
             warnings.simplefilter("ignore", UserWarning)  # torch.meshgrid's, of a coming default
             network: nn.Module = getattr(module, name)(**settings)
     except Exception as error:  # other people's code: lists of unequal length, widths that do not divide, and so on
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise UserError(f"backbone: {name} cannot be made with these settings: {reason}") from error
     return network
