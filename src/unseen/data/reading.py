@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,7 +145,8 @@ def _kind(path: Path) -> str:
 def _reason(path: Path, error: Exception) -> str:
     """Explain an error in one line without the path, in plain words where Pillow's are unclear."""
     if isinstance(error, UnidentifiedImageError):
-        return "the file is empty" if path.stat().st_size == 0 else unread_reason(_kind(path))
+        with suppress(OSError):  # gone in the meantime
+            return "the file is empty" if path.stat().st_size == 0 else unread_reason(_kind(path))
     if isinstance(error, Image.DecompressionBombError):
         return _bomb_text("too many")
     if isinstance(error, OSError) and error.strerror:
