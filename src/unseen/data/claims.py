@@ -6,7 +6,7 @@ from pathlib import Path
 
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Channels by PNG's colour type."""
-_DEFLATE = 1032
+DEFLATE = 1032
 """Largest number of bytes that one byte of deflate can stand for: 258 bytes in two bits (RFC 1951)."""
 _JPEG = 512
 """Largest number of pixels that one byte of JPEG can stand for: a bit for each block of 8×8 pixels, at the least."""
@@ -25,7 +25,7 @@ def impossible_claim(path: Path, kind: str, start: bytes, width: int, height: in
     least = 0
     if kind == "png" and len(start) > 25:
         bits = start[24] * _PNG_CHANNELS.get(start[25], 1)
-        least = height * (1 + width * bits // 8) // _DEFLATE
+        least = height * (1 + width * bits // 8) // DEFLATE
     elif kind == "jpeg":
         least = width * height // _JPEG
     size = path.stat().st_size

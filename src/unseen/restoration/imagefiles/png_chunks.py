@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO
 
+from ...data.claims import DEFLATE
 from .resolution import Resolution
 from .splice import splice
 
@@ -96,12 +97,15 @@ def add_to_png(file: BinaryIO, chunks: Iterable[Chunk]) -> None:
 
 
 def texts_of(chunks: Iterable[Chunk]) -> list[tuple[Chunk, Text | None]]:
-    """Pair the chunks of text with their texts; None for a broken one, and for those too large all together."""
+    """Pair the chunks of text with their texts; None for a broken one, and for those too large all together.
+
+    A broken one counts as all that it may have been decompressed to, or many of them would be work without end.
+    """
     pairs, left = list[tuple[Chunk, Text | None]](), _MOST_BYTES
     for chunk in chunks:
         if chunk.type in TEXTS:
             text = _text_of(chunk, left)
-            left -= len(text.text) if text else 0
+            left -= len(text.text) if text else min(left, DEFLATE * len(chunk.data))
             pairs.append((chunk, text))
     return pairs
 
