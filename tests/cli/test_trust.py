@@ -184,7 +184,7 @@ def test_what_was_trained_with_code_of_one_s_own_goes_on_once_it_is_trusted(
     unseen("train", *recipe, *own, "--trust", "canary.Distortion", "--data", photos, "--out", "run")
     evaluate = ["evaluate", "run", *MACHINE, "--protocol", "protocol.yaml", "--test", f"q={tests}", "--out", "out"]
     for words in (["train", "--resume", "--out", "run"], evaluate):
-        assert "add --trust canary " in unseen.refusal(*words)
+        assert "add --trust canary." in unseen.refusal(*words)
         said = unseen(*words, "--trust", "canary").out
         assert "was not checked" not in said
 
@@ -302,7 +302,7 @@ def test_trust_covers_a_module_and_what_is_in_it_and_nothing_beside(here: Path, 
 def test_a_program_trusts_for_the_length_of_a_block(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(here)
     path = str(protocol_file(here, "canary.Distortion:50"))
-    with pytest.raises(UserError, match=r"with unseen\.trusting\('canary'\)"):
+    with pytest.raises(UserError, match=r"with unseen\.trusting\('canary\.Distortion'\)"):
         load_protocol(path)
     with package.trusting("canary"):
         assert load_protocol(path).seen[0].name == "canary.Distortion:50"

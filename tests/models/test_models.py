@@ -100,7 +100,9 @@ def test_a_network_of_one_s_own_must_be_confirmed(tmp_path: Path) -> None:
         tmp_path / "a.safetensors", network.state_dict(), Card("0", asdict(TrainConfig(backbone=spec)), "h", 1)
     )
     for backbone in ("", spec):
-        with pytest.raises(UserError, match=r"a\.safetensors: backbone: 'torch\.nn\.Conv2d' .* add --trust torch\.nn "):
+        with pytest.raises(
+            UserError, match=r"a\.safetensors: backbone: 'torch\.nn\.Conv2d' .* --trust torch\.nn\.Conv2d "
+        ):
             load_model(str(tmp_path / "a.safetensors"), backbone=backbone)
     with trusting("torch.nn"):
         assert load_model(str(tmp_path / "a.safetensors"), backbone=spec).receptive_field == ReceptiveField(1)

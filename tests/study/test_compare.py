@@ -191,7 +191,7 @@ def test_code_that_a_checkpoint_names_runs_only_once_confirmed(
     for confirmation in ([], ["--trust", "owner"], ["--trust", "own.Ne"], ["--method", "own.Method"]):
         refusal = unseen.refusal(*words, *confirmation)
         assert refusal.startswith(f"{run / CHECKPOINT}: backbone: 'own.Net' is code from outside of unseen")
-        assert "add --trust own " in refusal
+        assert "add --trust own." in refusal
         assert not mark.exists()
     for another in ("own.Net", "plain"):
         assert "'own.Net:width=4' was trained, and not" in unseen.refusal(*words, "--backbone", another)

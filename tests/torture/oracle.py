@@ -31,8 +31,8 @@ TERMINAL_SEQUENCE = re.compile(r"\x1b\[(?:[0-9;]*m|\?25[hl]|[0-9]*[AK])|\r")
 """What `rich` sends to a terminal: colours, cursor, cleared rows."""
 
 
-TRAINS, TRAINING = ("train", "compare"), 30.0
-"""The commands that train, and the seconds of processor time that they may take where they work."""
+LONG, WORKING = ("train", "compare", "evaluate"), 30.0
+"""The commands with much to do, and the seconds of processor time that they may take where they work."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ def faults(outcome: Outcome, allowance: Allowance) -> Iterator[str]:
         yield f"hangs: killed after {reply.wall:.0f} s"
     elif code not in _codes(outcome, allowance):
         yield f"exit code {code}"
-    works = code == 0 and outcome.words[0] in TRAINS
-    if reply.cpu > (max(allowance.cpu, TRAINING) if works else allowance.cpu):
+    works = code == 0 and outcome.words[0] in LONG
+    if reply.cpu > (max(allowance.cpu, WORKING) if works else allowance.cpu):
         yield f"takes {reply.cpu:.1f} s of processor time"
     if reply.memory > allowance.memory:
         yield f"takes {reply.memory / MiB:.0f} MiB"

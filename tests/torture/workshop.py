@@ -213,7 +213,7 @@ def _content(path: Path) -> bytes:
 def _states(folder: Path, without: Sequence[Path]) -> dict[str, tuple[int, int, int]]:
     """Kind, size and time of change of all files below a folder, but for those in `without`."""
     states = {}
-    pending = [folder]
+    pending = [] if folder in without else [folder]
     while pending:
         for entry in os.scandir(pending.pop()):
             path = Path(entry.path)

@@ -212,7 +212,8 @@ def unknown_word(word: str, parser: argparse.ArgumentParser) -> str:
         return f"{name!r} is one word too many"
     if "." in name:
         return "options have no dots in them; settings go into the value, as in --method dil_sf:inner_lr=1e-4"
-    return f"unknown option {name!r}{did_you_mean(name, parser._option_string_actions)}"
+    options = [option.replace("_", "-") for option in parser._option_string_actions]
+    return f"unknown option {name!r}{did_you_mean(name.replace('_', '-'), options)}"
 
 
 def annotations_of(config: type[Machine]) -> dict[str, Any]:

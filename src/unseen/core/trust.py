@@ -54,10 +54,9 @@ def require_trusted(name: str, field: str) -> None:
         UserError: the path lies in none of the names that are trusted here; the message says how to trust it.
     """
     if not name.startswith(OWN) and not any(f"{name}.".startswith(f"{trusted}.") for trusted in _TRUSTED.get()):
-        module = name.rpartition(".")[0]
         raise UserError(
             f"{field}: {name!r} is code from outside of unseen, and not imported on a file's word; if you trust it, "
-            f"add --trust {module} (in Python: with unseen.trusting({module!r}))"
+            f"add --trust {name} (in Python: with unseen.trusting({name!r}))"
         )
 
 

@@ -112,7 +112,7 @@ def write_report_page(
     warned = sum(bool(photo.warnings) for photo in photos)
     page = ReportPage(
         f"Before and after: {len(photos)} photograph{'s' * (len(photos) != 1)}",
-        f"{warned or 'None'} of {len(photos)} to look at.",
+        f"{warned or 'None'} of {len(photos)} to look at{f'; {len(failed)} failed' if failed else ''}.",
         safety,
         shown_photos(shown, stop),
         [(harmless(photo.name), facts_text(photo)) for photo in others[:MOST_LISTED]],

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..data.photo import Pixels, central_crop, to_8_bits
-from ..evaluation.noise import photo_noise
 from ..models.card import envelope, safety
 from ..models.loading import Model
+from ..restoration.guarded_model import MonitoredModel
 from ..restoration.imagefiles.decode import FileFormat
 from ..restoration.imagefiles.image_file import ImageFile, open_image
 from ..restoration.imagefiles.save import save
-from ..restoration.self_check import envelope_warning
+from ..restoration.self_check import SelfCheck, envelope_warning, self_check, with_change
 from ..restoration.tiles import Tiling, count_tiles, restored_strips
 from .specimen import require_page_size
 
@@ -88,6 +88,9 @@ def restore_to_file(
         if stop.is_set():
             raise PageClosed
 
+    safe = None if model.card is None else envelope(model.card.quality)
+    check = self_check(source.crops(), model, safe, do_no_harm=False)
+    monitored = MonitoredModel(model, [check.kept], [check.noise_level], keep_colours=False)
     before: list[Pixels] = []
     after: list[Pixels] = []
     reader = source.reader()
@@ -99,7 +102,7 @@ def restore_to_file(
 
     format: FileFormat = "tiff" if source.depth == "float32" else "png"
     file = Path(tempfile.mkdtemp(dir=folder)) / f"{path.stem}-restored.{format}"
-    strips = restored_strips(model, read, source.height, source.width, tiling, advance)
+    strips = restored_strips(monitored.model, read, source.height, source.width, tiling, advance)
     remarks = save(source, file, copied(strips, after), format=format, scale=model.receptive_field.scale)
     first, second = np.concatenate(before), np.concatenate(after)
     first = first.repeat(model.receptive_field.scale, axis=0).repeat(model.receptive_field.scale, axis=1)
@@ -108,7 +111,7 @@ def restore_to_file(
         (shrunk_for_preview(first), shrunk_for_preview(second)),
         (central_crop(first, MIDDLE_SIDE), central_crop(second, MIDDLE_SIDE)),
         describe_input(source),
-        (*notes_on(model, source, np.array_equal(first, second)), *remarks),
+        (*notes_on(model, with_change(check, monitored.changes[0])), *remarks),
     )
 
 
@@ -133,18 +136,14 @@ def describe_input(source: ImageFile) -> str:
     return f"{source.format.upper()}, {source.width}×{source.height} pixels, {depth}{colour}"
 
 
-def notes_on(model: Model, source: ImageFile, unchanged: bool) -> Iterator[str]:
-    """Yield notes on the noise level of the input, the safety of the model at it, and a result without change."""
-    noise_level = photo_noise(source.crops())
+def notes_on(model: Model, check: SelfCheck) -> Iterator[str]:
+    """Yield the noise level of the input, what `unseen restore` warns of, and what the card of the model lacks."""
     safe = None if model.card is None else envelope(model.card.quality)
-    warning = envelope_warning(noise_level, safe)
-    if warning:
+    if not math.isnan(check.noise_level) and envelope_warning(check.noise_level, safe) not in check.warnings:
+        yield f"Its noise level is about {check.noise_level:.1f} gray levels of 255."
+    for warning in check.warnings:
         yield f"Careful: {warning.text}."
-    elif not math.isnan(noise_level):
-        yield f"Its noise level is about {noise_level:.1f} gray levels of 255."
     if model.card is None:
         yield "This network came without a card: where it is safe is not known."
     elif safe is None:
         yield safety(model.card.quality)
-    if unchanged:
-        yield "The network changed nothing."
