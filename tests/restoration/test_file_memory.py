@@ -24,6 +24,7 @@ from unseen.restoration.tiles import Tiling, restored_strips
 MIB = 2**20
 FIELD = ReceptiveField(8)
 BOMBS = {
+    "tall.bmp": bmp(48, 9563013),
     "wide.png": png(16777272, 40, 4, 3),
     "high.png": png(40, 16777272, 4, 3),
     "deep.png": png(8000000, 60, 16, 6),
@@ -60,6 +61,7 @@ def test_no_small_file_takes_more_than_the_memory_allowed(tmp_path: Path, unseen
     [
         ("wide.png", "claims 16777272×40 pixels, which its 129 bytes cannot hold: cut short, or a decompression bomb"),
         ("progressive.jpg", "claims 65500×16000 pixels, which its 200 bytes cannot hold"),
+        ("tall.bmp", "claims 48×9563013 pixels, which its 154 bytes cannot hold"),
         ("true-wide.png", "must be read in rows of 700000 pixels, and takes 1"),
         ("true-interlaced.png", "must be decoded or encoded whole, and takes 2"),
         ("strip.tif", "must be decoded or encoded whole, and takes 5"),

@@ -173,9 +173,14 @@ def _open_bmp(path: Path, *, header: bool = False) -> pyvips.Image:
 
 
 def _is_gray_bmp(bmp: Image.Image) -> bool:
-    """Whether a BMP shows gray alone: the format holds gray as a palette."""
-    palette = np.reshape(bmp.getpalette() or [], (-1, 3))
-    return bmp.mode in ("1", "L") or (bmp.mode == "P" and bool((palette == palette[:, :1]).all()))
+    """Whether a BMP whose pixels are not read yet shows gray alone: the format holds gray as a palette."""
+    if bmp.mode != "P" or bmp.palette is None:
+        return bmp.mode in ("1", "L")
+    # Not by getpalette(), which reads the pixels first.
+    size = len(bmp.palette.rawmode or "RGB")
+    values = np.frombuffer(bytes(bmp.palette.palette), np.uint8)
+    palette = values[: len(values) // size * size].reshape(-1, size)[:, :3]
+    return bool((palette == palette[:, :1]).all())
 
 
 def orientation_of(image: pyvips.Image) -> int:
