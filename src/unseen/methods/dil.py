@@ -82,7 +82,7 @@ class DIL(Method):
             self.hvp.check(objective, params, batch)
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
-        """The meta-gradient: n gradient evaluations (sf), n + 1 (pf), 4n (ss), 3n + 1 (ps).
+        """The meta-gradient: n gradient evaluations (sf), n + 1 (pf), 4n (ss), 4n + 1 (ps).
 
         Writes two scalars to `episode.notes`: `virtual_step`, the length of the intervention ‖φ − θ‖ / ‖θ‖, with φ the
         point after all n steps (sf), φ̄ (pf, ps), or φ_i in the mean over the confounders (ss); and, for order 2,
@@ -109,11 +109,11 @@ class DIL(Method):
         n, total = len(episode.confounders), zeros_like(params)
         curvature = virtual_step = 0.0
         for batch in episode.confounders:
-            phi = self.inner.step(params, gradient(objective, params, batch))
+            before, hessian = self.hvp.expand(objective, params, batch)
+            phi = self.inner.step(params, before)
             virtual_step += relative_distance(params, phi) / n
             slope = gradient(objective, phi, episode.query)
-            product = self.hvp.product(objective, params, batch, slope)
-            term, ratio = through_step(slope, product, self.inner.lr)
+            term, ratio = through_step(slope, hessian(slope), self.inner.lr)
             curvature += ratio / n
             accumulate(total, term, divisor=n)
         episode.notes |= {"curvature": curvature, "virtual_step": virtual_step}
@@ -189,7 +189,7 @@ class DILps(DIL):
         hvp: how Hessian-vector products are computed, exactly or by finite differences.
     """
 
-    cost = "3n + 1"
+    cost = "4n + 1"
 
     def __init__(self, inner_lr: float = 1e-4, hvp: Hvp = "exact"):
         super().__init__("parallel", 2, inner_lr, SGD, hvp)

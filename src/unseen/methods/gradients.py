@@ -7,16 +7,21 @@ network, and a product holds the graph of one batch only.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from .convolution import FastSecondDerivatives
 from .episode import Batch
 from .objective import Objective
 from .params import Params, add_scaled, divide, mean, norm, subtract, zeros_like
 
 Function = Callable[[Params], Tensor]
 """A scalar function of tensors by name."""
+
+Hessian = Callable[[Params], Params]
+"""The function v ↦ H v of a Hessian H at one point."""
 
 STEP = 1e-4
 """The step of a finite difference to either side, as a share of ‖θ‖. A shorter step loses too much of the difference
@@ -42,10 +47,31 @@ def mean_gradient(risk: Callable[[Params, Batch], Tensor], params: Params, batch
     return mean(map(slope, batches), len(batches), params)
 
 
+def gradient_and_hessian(objective: Objective, params: Params, batch: Batch) -> tuple[Params, Hessian]:
+    """∇_θ L and H = ∇²_θ L at `params` on one batch, exact, reverse over reverse.
+
+    Returns:
+        ∇_θ L, which takes one gradient evaluation, and the function v ↦ H v, which differentiates the graph of that
+        gradient. A product takes two evaluations more: where a gradient is three convolutions a layer, forward and
+        backward, the second backward pass is six. The graph is freed by the first product, so that there is but one.
+    """
+    slope, hessian = expansion(lambda leaves: objective(leaves, batch), params)
+
+    def counted(vector: Params) -> Params:
+        objective.tally.images += 2 * len(batch)
+        return hessian(vector)
+
+    return slope, counted
+
+
 def hessian_vector_product(objective: Objective, params: Params, batch: Batch, vector: Params) -> Params:
-    """H v with H = ∇²_θ L at `params` on one batch, exact: two gradient evaluations, reverse over reverse."""
-    objective.tally.images += len(batch)  # the second backward pass; the first is counted by the objective
-    return second_derivative(lambda leaves: objective(leaves, batch), params, vector)
+    """H v with H = ∇²_θ L at `params` on one batch, exact: three gradient evaluations."""
+    return gradient_and_hessian(objective, params, batch)[1](vector)
+
+
+def gradient_and_difference(objective: Objective, params: Params, batch: Batch) -> tuple[Params, Hessian]:
+    """∇_θ L at `params` on one batch, and the function v ↦ H v by `finite_difference_product`."""
+    return gradient(objective, params, batch), partial(finite_difference_product, objective, params, batch)
 
 
 def finite_difference_product(objective: Objective, params: Params, batch: Batch, vector: Params) -> Params:
@@ -68,11 +94,21 @@ def value_and_derivative(function: Function, point: Params) -> tuple[Tensor, Par
     return value.detach(), _backward([value], leaves)
 
 
+def expansion(function: Function, point: Params) -> tuple[Params, Hessian]:
+    """The gradient of a function at a point, and its Hessian there as a function v ↦ H v, which may be called once."""
+    leaves = _leaves(point)
+    with FastSecondDerivatives():
+        slope = _backward([function(leaves)], leaves, keep_graph=True)
+
+    def hessian(vector: Params) -> Params:
+        return _backward(list(slope.values()), leaves, [vector[name] for name in leaves])
+
+    return {name: value.detach() for name, value in slope.items()}, hessian
+
+
 def second_derivative(function: Function, point: Params, vector: Params) -> Params:
     """The Hessian of a function at a point, times a vector, by differentiating twice."""
-    leaves = _leaves(point)
-    slope = _backward([function(leaves)], leaves, keep_graph=True)
-    return _backward(list(slope.values()), leaves, [vector[name] for name in leaves])
+    return expansion(function, point)[1](vector)
 
 
 def central_difference(function: Function, point: Params, vector: Params, step: float) -> Params:

@@ -45,7 +45,7 @@ class MLDG(Method):
         ValueError: for other values, and for an episode of too few confounders.
     """
 
-    cost = "n + 2(n − 1)"
+    cost = "n + 3(n − 1)"
     ranges: ClassVar = {"inner_lr": LogUniform(1e-4, 1e-2), "beta": LogUniform(0.1, 10)}
 
     def __init__(
@@ -74,7 +74,7 @@ class MLDG(Method):
             self.hvp.check(objective, params, batch)
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
-        """∇F(θ) + β (I − αH) ∇G(φ): n gradient evaluations without H (order 1), n + 2|S| with it (order 2).
+        """∇F(θ) + β (I − αH) ∇G(φ): n gradient evaluations without H (order 1), n + 3|S| with it (order 2).
 
         Writes two scalars to `episode.notes`: `virtual_step`, the length of the step ‖φ − θ‖ / ‖θ‖; and, for order 2,
         `curvature`, the weight of the Hessian α‖Hv‖ / ‖v‖ with v = ∇G(φ).

@@ -10,7 +10,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, TypeGuard
+from typing import Any, Literal, NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +22,12 @@ from .episode import Batch
 from .gradients import (
     STEP,
     Function,
+    Hessian,
     central_difference,
     derivative,
     finite_difference_product,
+    gradient_and_difference,
+    gradient_and_hessian,
     hessian_vector_product,
     second_derivative,
 )
@@ -183,23 +186,18 @@ def _check_exact(objective: Objective, params: Params, batch: Batch) -> None:
         raise ValueError(f"{reason}; use hvp=finite-difference and a smooth loss, or a first-order method") from error
 
 
-class Product(Protocol):
-    """A Hessian-vector product H v at `params` on one batch, H = ∇²_θ L."""
-
-    def __call__(self, objective: Objective, params: Params, batch: Batch, vector: Params) -> Params:
-        """Compute H v."""
-        ...
-
-
 class HessianProduct(NamedTuple):
-    """A way to compute a Hessian-vector product.
+    """A way to compute a gradient and products with the Hessian on the same batch.
 
     Attributes:
-        product: the function that computes H v.
-        check: a function that raises ValueError for an objective that `product` does not suit.
+        expand: the function that computes ∇_θ L at `params` on one batch, and makes the function v ↦ H v, H = ∇²_θ L,
+            which may be called once.
+        product: the function that computes H v alone.
+        check: a function that raises ValueError for an objective that the way does not suit.
     """
 
-    product: Product
+    expand: Callable[[Objective, Params, Batch], tuple[Params, Hessian]]
+    product: Callable[[Objective, Params, Batch, Params], Params]
     check: Callable[[Objective, Params, Batch], None]
 
     def mean(self, objective: Objective, params: Params, batches: Sequence[Batch], vector: Params) -> Params:
@@ -224,8 +222,8 @@ def through_step(vector: Params, product: Params, alpha: float) -> tuple[Params,
 
 Hvp = Literal["exact", "finite-difference"]
 HESSIAN_PRODUCTS: dict[Hvp, HessianProduct] = {
-    "exact": HessianProduct(hessian_vector_product, _check_exact),
-    "finite-difference": HessianProduct(finite_difference_product, check_finite_differences),
+    "exact": HessianProduct(gradient_and_hessian, hessian_vector_product, _check_exact),
+    "finite-difference": HessianProduct(gradient_and_difference, finite_difference_product, check_finite_differences),
 }
 """The Hessian-vector products by the names that the setting `hvp` of second-order methods takes."""
 

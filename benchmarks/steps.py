@@ -1,0 +1,89 @@
+"""Training steps against their arithmetic: as many plain forward and backward passes as the method's budget counts.
+
+    python benchmarks/steps.py [--rounds 7] [--methods erm dil_sf] [--networks plain:features=16]
+
+A step is all that training does: drawing patches, distorting them, the method, the optimiser. The floor is one network
+call, an L1 loss and `backward` on a batch that lies ready, in the same process with the same allocator.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+
+import torch
+from pairs import measure, ratio
+from torch.nn import functional as F
+
+from unseen.core.memory import keep_freed_memory
+from unseen.training.config import TrainConfig
+from unseen.training.distributed import process_group
+from unseen.training.loop import gradient_of, next_episode, take_step
+from unseen.training.run import TrainingRun
+from unseen.training.state import new_state
+
+METHODS = ["erm", "dil_sf", "dil_pf", "dil_ss", "dil_ps"]
+NETWORKS = ["rrdb_small @ 8", "plain:features=32 @ 8", "plain:features=32 @ 16", "plain:features=16 @ 8"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=0, help="steps in a round; 0: as many as take half a second")
+    parser.add_argument("--methods", nargs="+", default=METHODS)
+    parser.add_argument("--networks", nargs="+", default=NETWORKS, help="a backbone, an at sign, the size of a batch")
+    parser.add_argument("--malloc", choices=["kept", "plain"], default="kept")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.malloc == "kept":
+        keep_freed_memory()
+    for network in options.networks:
+        backbone, _, batch = network.partition(" @ ")
+        for method in options.methods:
+            show(method, backbone, int(batch or 8), options.rounds)
+
+
+def show(method: str, backbone: str, batch: int, rounds: int) -> None:
+    """Print the cost of a method's step in plain evaluations, by the evaluations that its budget counts."""
+    with tempfile.TemporaryDirectory() as folder, process_group("cpu") as ranks:
+        config = TrainConfig(
+            method=method, backbone=backbone, batch=batch, budget=10**6, out=folder, device="cpu", threads=1
+        )
+        run = TrainingRun.of(config)
+        state = new_state(run, ranks)
+        ready = next_episode(run, state, ranks).query
+
+        def step() -> None:
+            episode = next_episode(run, state, ranks)
+            take_step(run, gradient_of(run, episode), config.lr)
+            state.account(config, run.objective.take_tally(), episode.seconds, ranks.world)
+
+        def evaluation() -> None:
+            run.network.zero_grad()
+            F.l1_loss(run.network(ready.distorted), ready.clean).backward()
+
+        step()
+        evaluations = state.evaluations_spent(config) / state.step
+        waiting, spent = state.waiting, state.seconds
+        seconds = measure({"step": step, "floor": repeated(evaluation, round(evaluations))}, rounds)
+        del waiting, spent
+        print(
+            f"{method:8} {backbone:22} batch {batch:3}: {evaluations:4g} evaluations, "
+            f"{1e3 * min(seconds['step']):7.1f} ms, {ratio(seconds['step'], seconds['floor'])} × the floor",
+            flush=True,
+        )
+
+
+def repeated(way: Callable[[], object], times: int) -> Callable[[], None]:
+    """The way, `times` times."""
+
+    def all_of_them() -> None:
+        for _ in range(times):
+            way()
+
+    return all_of_them
+
+
+if __name__ == "__main__":
+    main()
