@@ -17,7 +17,7 @@ from unseen.methods import METHODS, Method, objective_for
 
 
 def evaluations(cost: str, n: int) -> int:
-    """What a class states as its cost, such as `n + 2(n − 1)`, for n confounders."""
+    """What a class states as its cost, such as `n + 3(n − 1)`, for n confounders."""
     assert re.fullmatch(r"[\dn+−() ]+", cost), cost
     return int(eval(re.sub(r"(?<=\d)(?=[n(])", "*", cost.replace("−", "-")), {"n": n}))
 
@@ -33,7 +33,7 @@ def test_gradient_evaluations_are_those_that_the_class_states(name: str, n: int)
 
 
 def test_costs_are_read_as_they_are_written() -> None:
-    assert [evaluations(cost, 4) for cost in ("1", "n + 1", "4n", "n + 2(n − 1)")] == [1, 5, 16, 10]
+    assert [evaluations(cost, 4) for cost in ("1", "n + 1", "4n", "n + 3(n − 1)")] == [1, 5, 16, 13]
 
 
 def test_the_documents_list_every_method_with_what_its_class_says(docs_tables: DocsTables) -> None:

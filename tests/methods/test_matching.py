@@ -275,8 +275,8 @@ def test_equal_confounders_leave_nothing_to_match(make: Callable[[], Method], n:
     ("method", "evaluations"),
     [
         (MLDG(order=1), 4),
-        (MLDG(), 4 + 2 * 3),
-        (MLDG(meta_test=3), 4 + 2),
+        (MLDG(), 4 + 3 * 3),
+        (MLDG(meta_test=3), 4 + 3),
         (Fish(), 4),
         (Fishr(), 4),
         (Fishr(anneal=0), 4),

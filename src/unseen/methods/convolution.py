@@ -64,7 +64,7 @@ class _Convolution(torch.autograd.Function):
 
 
 class _Gradients(torch.autograd.Function):
-    """The gradients of a convolution, bilinear in slope, images and weight; they can be differentiated once."""
+    """The gradients of a convolution, bilinear in slope, images and weight."""
 
     @staticmethod
     def forward(
@@ -76,7 +76,6 @@ class _Gradients(torch.autograd.Function):
         return geometry.gradients(slope, images, weight, wanted)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(
         ctx: Any, by_images: Tensor | None, by_weight: Tensor | None, by_bias: Tensor | None
     ) -> tuple[Tensor | None, ...]:
@@ -104,7 +103,7 @@ class _Gradients(torch.autograd.Function):
 class FastSecondDerivatives(TorchFunctionMode):
     """A mode under which 2-D convolutions are recorded so that their second derivatives are fast.
 
-    The values and the first derivatives are the same; third derivatives are refused by autograd.
+    The values and all derivatives are the same; from the third on they cost what autograd's own cost.
     """
 
     def __torch_function__(
