@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import ClassVar
 
 import torch
@@ -156,20 +156,23 @@ def per_image(values: Tensor, like: Tensor) -> Tensor:
 def normal_fields(seeds: Tensor, like: Tensor) -> Tensor:
     """Draw standard normal noise of the shape of `like` (n, C, H, W), image i from seeds[i] alone.
 
-    Drawn on the CPU in float32 whatever the device, so that a seed means the same noise everywhere.
+    Drawn on the CPU in float32 whatever the device, so that a seed means the same noise everywhere. The result lies in
+    memory as `like` does.
     """
-    fields = torch.stack(
-        [torch.randn(like.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds.tolist()]
-    )
-    return fields.to(like)
+    return _fields(seeds, like, lambda field, generator: field.normal_(generator=generator))
 
 
 def uniform_fields(seeds: Tensor, like: Tensor) -> Tensor:
     """Draw noise evenly from [0, 1), of the shape of `like` and by one seed per image, as `normal_fields` does."""
-    fields = torch.stack(
-        [torch.rand(like.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds.tolist()]
-    )
-    return fields.to(like)
+    return _fields(seeds, like, lambda field, generator: field.uniform_(generator=generator))
+
+
+def _fields(seeds: Tensor, like: Tensor, fill: Callable[[Tensor, torch.Generator], Tensor]) -> Tensor:
+    """Fill field i of the shape of `like` (n, C, H, W), channel by channel, by a generator of seeds[i]."""
+    generator, fields = torch.Generator(), torch.empty(like.shape)
+    for field, seed in zip(fields, seeds.tolist(), strict=True):
+        fill(field, generator.manual_seed(seed))
+    return torch.empty_like(like).copy_(fields)
 
 
 def power(base: Tensor, exponent: Tensor | float) -> Tensor:

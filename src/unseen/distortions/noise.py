@@ -63,8 +63,8 @@ class GaussianNoise(_NoiseBySigma):
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         """Add σ times a standard normal field to each image."""
         sigma = per_image(parameters["sigma"] / 255, clean)
-        field = normal_fields(parameters["seed"], clean[:, :1] if self.gray else clean)
-        return _clipped(clean + sigma * field, self.clip)
+        noise = normal_fields(parameters["seed"], clean[:, :1] if self.gray else clean).mul_(sigma)
+        return _clipped(clean + noise, self.clip)
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class SpeckleNoise(_NoiseBySigma):
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         """Add noise in proportion to each pixel."""
         sigma = per_image(parameters["sigma"] / 255, clean)
-        return _clipped(clean + clean * sigma * normal_fields(parameters["seed"], clean), self.clip)
+        return _clipped((clean * sigma).mul_(normal_fields(parameters["seed"], clean)).add_(clean), self.clip)
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,8 @@ class CorrelatedNoise(_NoiseBySigma):
 
 
 def _clipped(images: Tensor, clip: bool) -> Tensor:
-    return images.clamp(0, 1) if clip else images
+    """Clip images to [0, 1], if `clip` says so, in place."""
+    return images.clamp_(0, 1) if clip else images
 
 
 def _luma(images: Tensor) -> Tensor:
