@@ -99,6 +99,7 @@ class Adam:
             [],
             [torch.tensor(float(self.steps_taken)) for _ in names],
             amsgrad=False,
+            foreach=True,
             beta1=0.0,
             beta2=0.999,
             lr=self.lr,

@@ -92,7 +92,9 @@ class TrainingRun:
             parameters=parameters,
             start={name: p.detach().clone() for name, p in parameters.items()} if config.diagnose else {},
             objective=objective_for(network, config.loss),
-            outer=torch.optim.Adam(network.parameters(), lr=config.lr),
+            outer=torch.optim.Adam(
+                network.parameters(), lr=config.lr, foreach=True
+            ),  # fused=True trusts that gradients lie in memory as parameters do
             patches=Patches(training_data.split.train, config.patch),
             validation=Validation.of(
                 training_data.split.validation,
