@@ -13,10 +13,9 @@ import tempfile
 from collections.abc import Callable
 
 import torch
-from pairs import measure, ratio
+from pairs import keep_freed_memory, measure, ratio
 from torch.nn import functional as F
 
-from unseen.core.memory import keep_freed_memory
 from unseen.training.config import TrainConfig
 from unseen.training.distributed import process_group
 from unseen.training.loop import gradient_of, next_episode, take_step
@@ -30,7 +29,6 @@ NETWORKS = ["rrdb_small @ 8", "plain:features=32 @ 8", "plain:features=32 @ 16",
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=0, help="steps in a round; 0: as many as take half a second")
     parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--networks", nargs="+", default=NETWORKS, help="a backbone, an at sign, the size of a batch")
     parser.add_argument("--malloc", choices=["kept", "plain"], default="kept")
@@ -61,13 +59,11 @@ def show(method: str, backbone: str, batch: int, rounds: int) -> None:
 
         def evaluation() -> None:
             run.network.zero_grad()
-            F.l1_loss(run.network(ready.distorted), ready.clean).backward()
+            F.l1_loss(run.network(ready.distorted), ready.clean).backward()  # type: ignore[no-untyped-call]
 
         step()
         evaluations = state.evaluations_spent(config) / state.step
-        waiting, spent = state.waiting, state.seconds
         seconds = measure({"step": step, "floor": repeated(evaluation, round(evaluations))}, rounds)
-        del waiting, spent
         print(
             f"{method:8} {backbone:22} batch {batch:3}: {evaluations:4g} evaluations, "
             f"{1e3 * min(seconds['step']):7.1f} ms, {ratio(seconds['step'], seconds['floor'])} × the floor",

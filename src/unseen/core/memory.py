@@ -13,22 +13,6 @@ import torch
 MIB = 2**20
 
 
-TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
-"""The numbers of `mallopt`'s settings in glibc's malloc.h."""
-
-
-def keep_freed_memory() -> None:
-    """Let this process keep the memory that tensors free, up to a gigabyte, for the tensors that follow.
-
-    By default glibc returns large blocks to the system at once, which then clears every page of the next tensor anew.
-    Results are the same. Does nothing where the C library has no such settings.
-    """
-    with suppress(OSError, AttributeError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        for setting, size in ((TRIM_THRESHOLD, 1024 * MIB), (MMAP_THRESHOLD, 1024 * MIB), (TOP_PAD, 64 * MIB)):
-            mallopt(setting, size)
-
-
 class Memory:
     """Measurement of the peak memory, from the construction on.
 

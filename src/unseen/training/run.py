@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import UserError, one_line
-from ..core.memory import keep_freed_memory
 from ..core.randomness import derive
 from ..core.registry import build, name_of
 from ..data.patches import Patches
@@ -68,7 +67,6 @@ class TrainingRun:
         """
         config.check()
         torch.set_num_threads(config.threads)
-        keep_freed_memory()
         torch.backends.cudnn.deterministic = True
         protocol = protocol_of(config)
         method = build(config.method, METHODS, "method", Method)
