@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 END = b"\xff\xd9"
 """The marker of the end."""
+SCAN = 0xDA
+"""The marker of a scan's header, after which pixels follow."""
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """The markers of a frame's header."""
 _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
@@ -29,22 +32,40 @@ class JpegLayout:
     has_end: bool
 
 
+def segments_of(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield the segments of a JPEG, each as its marker and its data, up to the header of the first scan.
+
+    The file stands behind each segment. Those that come after a broken one are not read.
+    """
+    file.seek(2)
+    while file.read(1) == b"\xff":
+        marker = file.read(1)
+        while marker == b"\xff":  # bytes that fill
+            marker = file.read(1)
+        if not marker or marker == END[1:]:
+            return
+        if marker[0] == 1 or 0xD0 <= marker[0] <= 0xD7:  # markers without a segment
+            continue
+        head = file.read(2)
+        length = int.from_bytes(head, "big") - 2
+        data = file.read(max(length, 0))
+        if len(head) < 2 or length < 0 or len(data) < length:
+            return
+        yield marker[0], data
+        if marker[0] == SCAN:
+            return
+
+
 def jpeg_layout(file: BinaryIO) -> JpegLayout | None:
     """Read how the pixels of a JPEG are stored; None for a file without the headers of a frame and a scan."""
-    file.seek(2)
     progressive, components, samples = False, 0, 3.0
-    while (head := file.read(4))[:1] == b"\xff" and len(head) == 4:
-        marker, length = head[1], int.from_bytes(head[2:], "big")
-        if marker == 0xFF or 0xD0 <= marker <= 0xD7:  # a byte that fills, or a marker without a segment
-            file.seek(-3 if marker == 0xFF else -2, os.SEEK_CUR)
-            continue
-        segment = file.read(max(length - 2, 0))
+    for marker, segment in segments_of(file):
         if marker in _FRAMES and len(segment) > 5:
             progressive, components = marker in _PROGRESSIVE, segment[5]
             factors = [divmod(byte, 16) for byte in segment[7 : 6 + 3 * components : 3]]
             largest = max((h for h, _ in factors), default=1) * max((v for _, v in factors), default=1)
             samples = sum(h * v for h, v in factors) / max(largest, 1)
-        elif marker == 0xDA and segment:
+        elif marker == SCAN and segment:
             return JpegLayout(progressive or segment[0] < components, samples, _has_end(file))
     return None
 

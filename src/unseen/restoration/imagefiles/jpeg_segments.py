@@ -6,11 +6,13 @@ import hashlib
 import mmap
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import BinaryIO
 
 from .exif import MARK
+from .jpeg_markers import segments_of
 from .resolution import Resolution, Unit
 from .splice import splice
 from .xmp import CONTAINER_GONE, FILM_GONE, HDR_GONE, MOST_BYTES, reference_to_extension
@@ -26,7 +28,7 @@ _PROFILE_PIECE = _LARGEST - len(_PROFILE) - 2
 _MOST_BYTES = 2**26
 """Bytes of all segments together above which the rest is not read."""
 _UNITS: dict[int, Unit] = {0: "none", 1: "inch", 2: "centimetre"}
-_APP0, _APP1, _APP2, _APP13, _COMMENT, _SCAN, _END = 0xE0, 0xE1, 0xE2, 0xED, 0xFE, 0xDA, 0xD9
+_APP0, _APP1, _APP2, _APP13, _COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xFE
 _FILM = rb"\0\0\0[\x08-\x40]ftyp(?:mp4|isom|qt  |3gp)|MotionPhoto_Data"
 _GAIN_MAPS = (
     rb"urn:com:apple:photo:2020:aux:hdrgainmap|http://ns\.adobe\.com/hdr-gain-map/1\.0/|urn:iso:std:iso:ts:21496:-1"
@@ -62,7 +64,7 @@ class JpegSegments:
 def read_segments(file: BinaryIO) -> JpegSegments:
     """Read the segments of a JPEG before its first scan; those that come after a broken one are not read."""
     result, parts, others = JpegSegments(), _ExtendedParts(), dict[str, None]()
-    for marker, data in _walk(file):
+    for marker, data in _application_segments(file):
         if marker == _COMMENT:
             result.comments.append(data)
         elif marker == _APP0 and data.startswith(b"JFIF\0") and len(data) >= 12:
@@ -140,27 +142,13 @@ def profile_fits(profile: bytes) -> bool:
     return len(profile) <= 255 * _PROFILE_PIECE
 
 
-def _walk(file: BinaryIO) -> list[tuple[int, bytes]]:
-    """The segments up to the first scan, each as its marker and its data."""
-    segments: list[tuple[int, bytes]] = []
-    file.seek(2)
-    while file.tell() < _MOST_BYTES:
-        byte = file.read(1)
-        marker = file.read(1)
-        while marker == b"\xff":  # fill bytes
-            marker = file.read(1)
-        if byte != b"\xff" or not marker or marker[0] in (_SCAN, _END):
-            break
-        if marker[0] == 1 or 0xD0 <= marker[0] <= 0xD7:  # markers without a segment
-            continue
-        head = file.read(2)
-        length = int.from_bytes(head, "big") - 2
-        data = file.read(max(length, 0))
-        if len(head) < 2 or length < 0 or len(data) < length:
-            break
-        if marker[0] >= _APP0:
-            segments.append((marker[0], data))
-    return segments
+def _application_segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield the segments of applications and the comments before the first scan, each as its marker and its data."""
+    for marker, data in segments_of(file):
+        if marker >= _APP0:
+            yield marker, data
+        if file.tell() >= _MOST_BYTES:
+            return
 
 
 class _ExtendedParts:

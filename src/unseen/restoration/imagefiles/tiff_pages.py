@@ -6,6 +6,8 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from .ifd import BrokenStructure, Layout, read_header
+
 _REDUCED, _MASK = 1, 4
 """Bits of NewSubfileType (TIFF 6.0, tag 254): a smaller copy of another picture, and a mask of transparency."""
 _OLD_REDUCED = 2
@@ -14,8 +16,6 @@ _MOST_PAGES = 2**16
 _MOST_ENTRIES = 2**22
 """Entries of all directories together above which the rest is not read: directories may overlap, so that a small file
 has many large ones."""
-_CLASSIC, _BIG = ("I", "H", "HHI4s"), ("Q", "Q", "HHQ8s")
-"""The formats of an offset, of the number of entries, and of an entry."""
 _TAGS = {254, 255, 256, 257, 258, 262, 277, 278, 284, 322, 323}
 _INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 """The formats of values by the types of entries: byte, short, long and, in BigTIFF, long of 64 bits."""
@@ -48,11 +48,8 @@ def tiff_pages(file: BinaryIO) -> list[TiffPage]:
     visited: set[int] = set()
     left = _MOST_ENTRIES
     try:
-        file.seek(0)
-        start = file.read(16)
-        order, big = "<" if start[:2] == b"II" else ">", b"+" in start[2:4]
-        offset, count, entry = (struct.Struct(order + form) for form in (_BIG if big else _CLASSIC))
-        (at,) = offset.unpack_from(start, 8 if big else 4)
+        layout, at = read_header(file)
+        offset, count, entry = layout.offset, layout.count, layout.entry
         while at and at not in visited and len(pages) < _MOST_PAGES and left > 0:
             visited.add(at)
             file.seek(at)
@@ -61,22 +58,22 @@ def tiff_pages(file: BinaryIO) -> list[TiffPage]:
             left -= len(entries) // entry.size
             (following,) = offset.unpack(file.read(offset.size))
             numbers = {
-                tag: _number(file, order, type, n, value, offset)
+                tag: _number(file, layout, type, n, value)
                 for tag, type, n, value in entry.iter_unpack(entries)
                 if tag in _TAGS and type in _INTEGERS
             }
             pages.append(_page(numbers, len(pages)))
             at = following
-    except (struct.error, OSError, ValueError):  # libvips says what is wrong
+    except (BrokenStructure, struct.error, OSError, ValueError):  # libvips says what is wrong
         return pages
     return pages
 
 
-def _number(file: BinaryIO, order: str, type: int, count: int, value: bytes, offset: struct.Struct) -> int:
+def _number(file: BinaryIO, layout: Layout, type: int, count: int, value: bytes) -> int:
     """The first number of an entry, whose value stands in the entry if there is room, else elsewhere in the file."""
-    number = struct.Struct(order + _INTEGERS[type])
+    number = struct.Struct(layout.order + _INTEGERS[type])
     if number.size * count > len(value):
-        file.seek(offset.unpack(value)[0])
+        file.seek(layout.offset.unpack(value)[0])
         value = file.read(number.size)
     return int(number.unpack_from(value)[0])
 
