@@ -22,7 +22,7 @@ from .colour import MARGIN
 from .file_memory import tiling_within
 from .guarded_model import Change, MonitoredModel, with_clear_errors
 from .imagefiles.decode import FileFormat
-from .imagefiles.image_file import ImageFile, open_image
+from .imagefiles.image_file import ImageFile, open_image, open_pages
 from .imagefiles.save import save
 from .report import DiskUnusable, PhotoWarning, RestoredFile, RestoreReport
 from .self_check import SelfCheck, self_check, with_change
@@ -169,15 +169,15 @@ def pending_tasks(
 def tasks_of(job: FileJob, folder: Path, options: RestoreOptions) -> list[FileTask]:
     """The picture of a file; on request, one picture for each page, under a name of its own: scan-p0001.tif."""
     target = folder / job.file
-    first = open_image(job.path, page=0 if options.pages else None)
+    pages = list(open_pages(job.path)) if options.pages else [open_image(job.path)]
+    first = pages[0]
     if first.output_format != first.format and target.name == Path(job.source).name:  # the name is of what was read
         target = target.with_suffix(first.suffix)
     if first.pages == 1:
         return [FileTask(job.source, first, target, tiling_of(first, options))]
-    numbered = [(i + 1, open_image(job.path, page=i)) for i in range(first.pages)]
     return [
         FileTask(f"{job.source}, page {i}", page, target.with_stem(f"{target.stem}-p{i:04}"), tiling_of(page, options))
-        for i, page in numbered
+        for i, page in enumerate(pages, start=1)
     ]
 
 

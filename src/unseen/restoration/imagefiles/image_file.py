@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from .decode import (
     to_gray_or_rgb,
 )
 from .icc import is_hdr_profile
-from .structure import LAST_MIRRORED, read_structure
+from .structure import LAST_MIRRORED, FileStructure, read_structure
 from .transparency import spreading_reader
 
 if TYPE_CHECKING:
@@ -200,19 +200,38 @@ def open_image(path: Path, page: int | None = None, *, most_pixels: int = MOST_P
         UnreadableImage: the file is missing, empty, broken or none of the five formats, has several pages or more than
             `most_pixels`, or its pixels have no known white (docs/files.md).
     """
-    if os.path.exists(path) and not os.path.isfile(path):  # unlike pathlib's functions, these never raise
-        raise UnreadableImage(path, "not a file")
-    structure = read_structure(path)
-    format = structure.format
-    image = open_header(path, format, 0)
-    indices = structure.page_indices(image)
+    structure, indices = _pages_of(path)
     if len(indices) > 1 and page is None:
-        kind = "pages" if format == "tiff" else "frames"
+        kind = "pages" if structure.format == "tiff" else "frames"
         raise UnreadableImage(
             path, f"holds {len(indices)} {kind}; ask for them page by page (--pages), or save one alone"
         )
     index = indices[page or 0] if (page or 0) < len(indices) else page or 0
-    image = open_header(path, format, index) if index else image
+    return _opened(path, structure, index, len(indices), most_pixels)
+
+
+def open_pages(path: Path, *, most_pixels: int = MOST_PIXELS) -> Iterator[ImageFile]:
+    """Read the headers of all pages of an image file, one after the other; how they are stored is read once.
+
+    Arguments and errors are those of `open_image`.
+    """
+    structure, indices = _pages_of(path)
+    for index in indices:
+        yield _opened(path, structure, index, len(indices), most_pixels)
+
+
+def _pages_of(path: Path) -> tuple[FileStructure, Sequence[int]]:
+    """How a file is stored, and the places of its pictures in it."""
+    if os.path.exists(path) and not os.path.isfile(path):  # unlike pathlib's functions, these never raise
+        raise UnreadableImage(path, "not a file")
+    structure = read_structure(path)
+    return structure, structure.page_indices(open_header(path, structure.format, 0))
+
+
+def _opened(path: Path, structure: FileStructure, index: int, pages: int, most_pixels: int) -> ImageFile:
+    """One of `pages` pages, by its place in the file."""
+    format = structure.format
+    image = open_header(path, format, index)
     if image.get_typeof("icc-profile-data") and is_hdr_profile(image.get("icc-profile-data")):
         raise UnreadableImage(path, "is HDR (PQ or HLG, says its profile); convert it to an ordinary range first")
     if image.width * image.height > most_pixels:
@@ -227,7 +246,7 @@ def open_image(path: Path, page: int | None = None, *, most_pixels: int = MOST_P
     alpha = image.bands in (2, 4)
     return ImageFile(
         path, format, width, height, DEPTHS[image.format], image.interpretation in GRAY_SPACES, alpha, index,
-        len(indices), structure.lossless, 2 * decoder if alpha else decoder,  # transparency is read apart
+        pages, structure.lossless, 2 * decoder if alpha else decoder,  # transparency is read apart
         structure.remarks,
     )  # fmt: skip
 
