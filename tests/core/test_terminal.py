@@ -17,8 +17,9 @@ import pytest
 from support.commandline import CommandLine, photographs
 
 import unseen as package
+from unseen.core.atomic import replacing
 from unseen.core.console import Console, styled
-from unseen.core.interruption import interruptible
+from unseen.core.interruption import interruptible, signals_as_interrupts
 from unseen.core.progress import progress_bars, task
 from unseen.core.terminal import LIMIT, OutputLost, harmless, only_python_writes, show, tell
 
@@ -212,6 +213,25 @@ def test_a_closed_terminal_stops_like_a_signal_and_twice_too() -> None:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGHUP) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=str)
+def test_a_file_that_is_being_written_when_a_command_is_ended_leaves_nothing(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    def write() -> None:
+        with signals_as_interrupts(), replacing(tmp_path / "page.html") as file:
+            file.write_text("half of")
+            signal.raise_signal(number)
+
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            write()
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_caller_who_ignores_the_closing_of_the_terminal_is_obeyed() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ..core.errors import UserError
+from ..core.interruption import signals_as_interrupts
 from ..core.terminal import OutputLost, only_python_writes, prepare_streams, tell
 from ..core.trust import trusting
 from ..core.version import __version__
@@ -98,7 +99,7 @@ def spelling(word: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; a traceback means a fault of ours."""
     prepare_streams()
-    with only_python_writes():
+    with only_python_writes(), signals_as_interrupts():
         return _run(sys.argv[1:] if arguments is None else arguments)
 
 

@@ -13,6 +13,35 @@ HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 
 
 @contextmanager
+def signals_as_interrupts() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does, so that what was begun is cleaned up.
+
+    By default both end the process on the spot, with a half-written temporary file if it writes one. SIGHUP raises
+    once: it may come twice, from the kernel and from the shell. A caller who ignores a signal (nohup does), or handles
+    it, is obeyed. Outside the main thread nothing is changed.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if number == HANGUP:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    numbers = [number for number in (signal.SIGTERM, HANGUP) if number is not None]
+    previous = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        if previous[number] == signal.SIG_DFL:
+            signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def interruptible() -> Iterator[Event]:
     """Yield an event that the first Ctrl-C (or SIGTERM) sets; the second one raises KeyboardInterrupt at once.
 
