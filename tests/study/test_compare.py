@@ -170,6 +170,17 @@ def test_what_is_no_checkpoint_is_refused_by_name(damage: str, unseen: CommandLi
     assert not (tmp_path / "out").exists()
 
 
+def test_a_page_of_another_command_stays(unseen: CommandLine, run: Path, tests: Path, tmp_path: Path) -> None:
+    page = tmp_path / "out" / "report.html"
+    page.parent.mkdir()
+    page.write_text("of restore")
+    assert "or another page" in unseen.refusal("evaluate", run, "--test", f"q={tests}", "--out", page.parent)
+    (page.parent / "results.jsonl").touch()
+    refusal = unseen.refusal("restore", tests, "--model", "erm", "--report", "-o", page.parent)
+    assert refusal.startswith(f"report: {page} is the page of results.jsonl")
+    assert page.read_text() == "of restore"
+
+
 def test_an_evaluation_is_not_replaced_unasked(unseen: CommandLine, run: Path, tests: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = evaluate(unseen, run, out, "--test", f"q={tests}")

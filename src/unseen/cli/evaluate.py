@@ -33,7 +33,7 @@ ANOTHER_PROTOCOL = (
     "be what this network saw."
 )
 
-HELD = "out: {out} holds an evaluation; give --overwrite, or another --out"
+HELD = "out: {out} holds an evaluation, or another page; give --overwrite, or another --out"
 
 UNCHECKED = "Whether a test image is among the photographs that this network was trained on was not checked: {reason}."
 
@@ -72,7 +72,7 @@ def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
 
     config = config.resolved()
     out = Path(config.out)
-    if (out / REPORT).exists() and (out / RESULTS).exists() and not flags.overwrite:
+    if (out / REPORT).exists() and not flags.overwrite:  # without rows beside it, the page is of another command
         raise UserError(HELD.format(out=out))
     network, card = load_checkpoint(Path(flags.checkpoint), config.backbone)
     if not config.protocol and card.config["protocol"] not in protocol_names():

@@ -43,11 +43,15 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
 
     from ..core.interruption import interruptible
     from ..core.progress import progress_bars
+    from ..evaluation.results import RESULTS
     from ..models.card import envelope, safety
     from ..models.loading import load_model
     from ..restoration.batch import RestoreOptions, restore_files
+    from ..restoration.report_page import REPORT
     from ..restoration.tiles import tiling_for
 
+    if flags.report and (planned.folder / RESULTS).exists():
+        raise UserError(f"report: {planned.folder / REPORT} is the page of {RESULTS}, and stays; give another -o")
     config = config.resolved()
     torch.set_num_threads(config.threads)
     model = load_model(config.model, config.device, config.backbone, config.range)
