@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from unseen.core.errors import UserError
+from unseen.core.installation import install_command
 from unseen.core.registry import build
 from unseen.models.backbones import BACKBONES, ZOO, Padded, UNet, small_form
 from unseen.models.backbones.padded import extend
@@ -148,7 +149,9 @@ def test_settings_that_make_no_network_are_refused() -> None:
 
 def test_without_spandrel_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "spandrel.architectures.SwinIR", None)
-    with pytest.raises(UserError, match=r"^backbone: SwinIR is spandrel's: pip install .*\[zoo\]' \(.*\)$"):
+    with pytest.raises(
+        UserError, match=rf"^backbone: SwinIR is spandrel's: {re.escape(install_command('zoo'))} \(.*\)$"
+    ):
         build("swinir", BACKBONES, "backbone", nn.Module)
 
 

@@ -448,6 +448,15 @@ def test_the_noise_is_read_where_restore_reads_it_and_told_once(tmp_path: Path) 
     assert careful[0].startswith("Careful: ")
 
 
+def test_a_network_that_changes_nothing_is_told(tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)).save(tmp_path / "noise.png")
+    model = Model("same", lambda images: images.clone(), ReceptiveField(0), None)
+    restored = restore_to_file(
+        tmp_path / "noise.png", model, in_small_tiles(model), tmp_path, Event(), lambda share: None
+    )
+    assert "Careful: the output equals the input, the model changed nothing." in restored.notes
+
+
 def test_what_restore_warns_of_is_said_on_the_page_too(tmp_path: Path) -> None:
     Image.new("RGB", (200, 200), (30, 220, 40)).save(tmp_path / "led.png")
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..data.photo import Pixels, central_crop, to_8_bits
-from ..models.card import envelope, safety
+from ..models.card import Envelope, envelope, safety
 from ..models.loading import Model
 from ..restoration.guarded_model import MonitoredModel
 from ..restoration.imagefiles.decode import FileFormat
@@ -111,7 +111,7 @@ def restore_to_file(
         (shrunk_for_preview(first), shrunk_for_preview(second)),
         (central_crop(first, MIDDLE_SIDE), central_crop(second, MIDDLE_SIDE)),
         describe_input(source),
-        (*notes_on(model, with_change(check, monitored.changes[0])), *remarks),
+        (*notes_on(model, safe, with_change(check, monitored.changes[0])), *remarks),
     )
 
 
@@ -136,9 +136,8 @@ def describe_input(source: ImageFile) -> str:
     return f"{source.format.upper()}, {source.width}×{source.height} pixels, {depth}{colour}"
 
 
-def notes_on(model: Model, check: SelfCheck) -> Iterator[str]:
+def notes_on(model: Model, safe: Envelope | None, check: SelfCheck) -> Iterator[str]:
     """Yield the noise level of the input, what `unseen restore` warns of, and what the card of the model lacks."""
-    safe = None if model.card is None else envelope(model.card.quality)
     if not math.isnan(check.noise_level) and envelope_warning(check.noise_level, safe) not in check.warnings:
         yield f"Its noise level is about {check.noise_level:.1f} gray levels of 255."
     for warning in check.warnings:
