@@ -247,5 +247,5 @@ def test_every_named_variant_notes_it(variant: Callable[..., DIL]) -> None:
     for lr in (1e-5, 1e-4):
         episode = episode_of(2)
         variant(inner_lr=lr).gradient(objective_for(network), params, episode)
-        steps.append(episode.notes["virtual_step"])
+        steps.append(float(episode.notes["virtual_step"]))
     assert steps[1] == pytest.approx(10 * steps[0], rel=0.01) != 0

@@ -93,8 +93,8 @@ class DIL(Method):
     def _serial_first(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """The pseudo-gradient of one inner step on each confounder, in random order."""
         phi = params
-        for i in torch.randperm(len(episode.confounders), generator=episode.generator).tolist():
-            phi = self.inner.step(phi, gradient(objective, phi, episode.confounders[i]))
+        for batch in episode.in_random_order():
+            phi = self.inner.step(phi, gradient(objective, phi, batch))
         episode.notes["virtual_step"] = relative_distance(params, phi)
         return self.inner.pseudo_gradient(params, phi, len(episode.confounders))
 
@@ -107,7 +107,7 @@ class DIL(Method):
     def _serial_second(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """(1/n) Σ_i (I − αH_i) ∇L(φ_i), H_i the Hessian on confounder i at θ."""
         n, total = len(episode.confounders), zeros_like(params)
-        curvature = virtual_step = 0.0
+        curvature, virtual_step = torch.zeros(()), torch.zeros(())
         for batch in episode.confounders:
             before, hessian = self.hvp.expand(objective, params, batch)
             phi = self.inner.step(params, before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -83,7 +83,8 @@ class Episode:
         progress: the share of the training's budget that was spent before this step, in [0, 1).
 
     Attributes:
-        notes: scalars by name that the method writes for the log, such as its curvature ratio.
+        notes: scalars by name that the method writes for the log, such as its curvature ratio; tensors are read only
+            when a line of the log is written, so that a step waits for no GPU.
     """
 
     def __init__(
@@ -97,7 +98,12 @@ class Episode:
         self._query = LazyBatches([query])
         self.generator = generator
         self.progress = progress
-        self.notes: dict[str, float] = {}
+        self.notes: dict[str, float | Tensor] = {}
+
+    def in_random_order(self) -> Iterator[Batch]:
+        """The confounders' batches in an order drawn from `generator`, each made when its turn comes."""
+        for i in torch.randperm(len(self.confounders), generator=self.generator).tolist():
+            yield self.confounders[i]
 
     @property
     def query(self) -> Batch:

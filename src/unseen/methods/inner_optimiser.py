@@ -7,9 +7,12 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 
 from .params import Params, add_scaled, divide, subtract, zeros_like
+
+
+BETA2, EPSILON = 0.999, 1e-8
+"""Adam's defaults: the share of the second moments that a step keeps, and what keeps a division by zero away."""
 
 
 class InnerOptimiser(Protocol):
@@ -77,38 +80,40 @@ class SGD:
 class Adam:
     """Adam with β1 = 0, β2 = 0.999 whose second moments outlive the iteration, as the published code of DIL has it.
 
+    Kingma & Ba 2015, algorithm 1. With β1 = 0 the first moment is the gradient itself:
+
+        t ← t + 1,   s ← β2 s + (1 − β2) g²,   φ ← φ − α g / (√s / √(1 − β2^t) + 1e-8)
+
     Args:
         lr: α, the virtual learning rate.
+
+    Attributes:
+        second_moments: s, by parameter name; empty before the first step.
+        steps_taken: t, a whole number on the device of the parameters, so that a step can be captured in a graph.
     """
 
     def __init__(self, lr: float):
         self.lr = lr
         self.second_moments: Params = {}
-        self.steps_taken = 0
+        self.steps_taken = torch.zeros((), dtype=torch.int64)
 
+    @torch.no_grad()
     def step(self, params: Params, gradient: Params) -> Params:
         """The parameters after one step of Adam; the second moments are updated too."""
-        names = list(params)
-        self.second_moments = self.second_moments or zeros_like(gradient)
-        moved = [params[name].detach().clone() for name in names]
-        adam(  # torch's own functional form, which updates `moved` and the moments in place
-            moved,
-            [gradient[name] for name in names],
-            [torch.zeros_like(value) for value in moved],  # first moments: with β1 = 0 they carry nothing over
-            [self.second_moments[name] for name in names],
-            [],
-            [torch.tensor(float(self.steps_taken)) for _ in names],
-            amsgrad=False,
-            foreach=True,
-            beta1=0.0,
-            beta2=0.999,
-            lr=self.lr,
-            weight_decay=0.0,
-            eps=1e-8,
-            maximize=False,
-        )
+        slopes = [gradient[name] for name in params]
+        if not self.second_moments:
+            self.second_moments = zeros_like(gradient)
+            self.steps_taken = self.steps_taken.to(slopes[0].device)
+        moments = [self.second_moments[name] for name in params]
+        torch._foreach_mul_(moments, BETA2)
+        torch._foreach_addcmul_(moments, slopes, slopes, 1 - BETA2)
         self.steps_taken += 1
-        return dict(zip(names, moved, strict=True))
+        correction = (1 - BETA2 ** self.steps_taken.double()).sqrt()
+        scales = torch._foreach_sqrt(moments)
+        torch._foreach_div_(scales, correction)
+        torch._foreach_add_(scales, EPSILON)
+        moved = torch._foreach_addcdiv(list(params.values()), slopes, scales, -self.lr)
+        return dict(zip(params, moved, strict=True))
 
     def pseudo_gradient(self, start: Params, end: Params, steps: int) -> Params:
         """θ − φ, unscaled: the outer Adam divides by the scale of its gradients anyway."""
@@ -117,10 +122,11 @@ class Adam:
     def state_dict(self) -> dict[str, Tensor]:
         """The second moments and the number of steps taken."""
         moments = {f"second_moments.{name}": value for name, value in self.second_moments.items()}
-        return moments | {"steps_taken": torch.tensor(self.steps_taken)}
+        return moments | {"steps_taken": self.steps_taken}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore moments and number of steps. Raises ValueError where the number of steps is missing or none."""
-        self.steps_taken = saved_count(state, "steps_taken")
+        saved_count(state, "steps_taken")
+        self.steps_taken = state["steps_taken"]
         prefix = "second_moments."
         self.second_moments = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

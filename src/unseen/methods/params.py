@@ -61,11 +61,16 @@ def mean(terms: Iterable[Params], n: int, like: Params) -> Params:
 
 
 @torch.no_grad()
+def length(a: Params) -> Tensor:
+    """‖a‖, the Euclidean norm over all parameters together, as a scalar on their device, which nothing waits for."""
+    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(value) for value in a.values()]))
+
+
 def norm(a: Params) -> float:
-    """‖a‖, the Euclidean norm over all parameters together."""
-    return float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(value) for value in a.values()])))
+    """‖a‖ as a number, for which a GPU is waited for."""
+    return float(length(a))
 
 
-def relative_distance(start: Params, end: Params) -> float:
+def relative_distance(start: Params, end: Params) -> Tensor:
     """‖end − start‖ / ‖start‖: the length of a step, as a share of the norm of its start."""
-    return norm(subtract(start, end)) / max(norm(start), 1e-12)
+    return length(subtract(start, end)) / length(start).clamp_min(1e-12)

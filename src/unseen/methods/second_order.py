@@ -32,7 +32,7 @@ from .gradients import (
     second_derivative,
 )
 from .objective import Objective
-from .params import Params, add_scaled, mean, norm, subtract
+from .params import Params, add_scaled, length, mean, norm, subtract
 
 STEPS = (1e-6, 1e-7, 1e-8, 1e-9)
 """Steps of the sweep, as shares of ‖θ‖: one of them crosses no kink of a leaky ReLU."""
@@ -206,7 +206,7 @@ class HessianProduct(NamedTuple):
         return mean(products, len(batches), params)
 
 
-def through_step(vector: Params, product: Params, alpha: float) -> tuple[Params, float]:
+def through_step(vector: Params, product: Params, alpha: float) -> tuple[Params, Tensor]:
     """Carry a gradient at φ back to θ, through a virtual step φ = θ − α ∇L(θ).
 
     Args:
@@ -217,7 +217,7 @@ def through_step(vector: Params, product: Params, alpha: float) -> tuple[Params,
     Returns:
         (I − αH) v, and the weight of the Hessian in it, α‖Hv‖ / ‖v‖.
     """
-    return add_scaled(vector, -alpha, product), alpha * norm(product) / max(norm(vector), 1e-12)
+    return add_scaled(vector, -alpha, product), alpha * length(product) / length(vector).clamp_min(1e-12)
 
 
 Hvp = Literal["exact", "finite-difference"]

@@ -78,7 +78,8 @@ def diagnose(objective: Objective, params: Params, start: Params, episode: Episo
         biases = None
     # ‖Σ_i u_i‖² of unit vectors u_i is n and the cosine of every ordered pair.
     cosine = (norm(directions) ** 2 - n) / (n * (n - 1)) if n > 1 else None
-    return Diagnosis(cosine, losses, relative_distance({name: start[name] for name in params}, params), biases)
+    travelled = float(relative_distance({name: start[name] for name in params}, params))
+    return Diagnosis(cosine, losses, travelled, biases)
 
 
 def net_bias(objective: Objective, params: Params, batch: Batch) -> float:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import torch
+from torch import Tensor
 
 from ..core.memory import Memory
 from ..core.terminal import tell
@@ -73,9 +75,9 @@ class Observer:
         """Append a diagnosis: this step's episode at the weights after the step."""
         diagnosis = diagnose(self.run.objective, self.run.parameters, self.run.start, episode)
         when = {"step": self.state.step, "evaluations": self.state.evaluations_spent(self.run.config)}
-        self.state.diagnoses.append(when | asdict(diagnosis) | episode.notes)
+        self.state.diagnoses.append(when | asdict(diagnosis) | numbers(episode.notes))
 
-    def validate(self, notes: dict[str, float]) -> None:
+    def validate(self, notes: Mapping[str, float | Tensor]) -> None:
         """Append a point of the learning curve, keep the weights if they are the best so far, and save.
 
         Args:
@@ -92,7 +94,7 @@ class Observer:
                 "waiting": round(state.waiting / state.seconds, 4),
                 "loss": state.loss / state.calls if state.calls else None,
                 **{f"{split.replace('-', '_')}_psnr": psnr for split, psnr in psnr_by_split.items()},
-                **notes,
+                **numbers(notes),
             }
         )
         if self.journal:
@@ -103,3 +105,8 @@ class Observer:
         if chosen_on and better:
             state.best = psnr_by_split[chosen_on]
         save_run(run, state, self.ranks, keep_weights=better)
+
+
+def numbers(notes: Mapping[str, float | Tensor]) -> dict[str, float]:
+    """The notes of a method as numbers, for which a GPU is waited for."""
+    return {name: float(value) for name, value in notes.items()}
