@@ -173,7 +173,10 @@ def test_the_last_step_that_fits_is_taken(cost: int) -> None:
 
 
 def test_the_ceiling_alone_trains_on_unseen_levels() -> None:
-    names = {method: [c.name for c in TrainingRun.of(replace(TINY, method=method)).confounders] for method in METHODS}
+    names = {
+        method: [c.name for c in TrainingRun.of(replace(TINY, method=method)).episodes.confounders]
+        for method in METHODS
+    }
     assert names.pop("ceiling")[-3:] == ["gaussian_noise:30", "gaussian_noise:40", "gaussian_noise:50"]
     for seen in names.values():
         assert seen == [f"gaussian_noise:{sigma}" for sigma in (5, 10, 15, 20)]
@@ -315,9 +318,9 @@ def test_two_processes_equal_one_that_averages_their_gradients(tmp_path: Path) -
     for step in range(2):  # seventeen evaluations for each of two processes: two steps in a budget of 68
         gradients = []
         for rank in (0, 1):
-            episode = draw_episode(
-                run.confounders, run.patches, 2, "counterfactual", (0, rank, step), torch.device("cpu")
-            )
+            source = run.episodes
+            key = (0, rank, step)
+            episode = draw_episode(source.confounders, source.patches, 2, "counterfactual", key, source.device)
             gradients.append(run.method.gradient(run.objective, parameters, episode))
         for name, parameter in parameters.items():
             parameter.grad = (gradients[0][name] + gradients[1][name]) / 2

@@ -36,7 +36,7 @@ class Patches:
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw n clean patches, float32 (n, 3, size, size) in [0, 1]."""
-        picks = self._picks(n, generator)
+        picks = self.picks(n, generator).tolist()
         return _batch([_patch(self.clean[pick[0]], self.size, *pick[1:]) for pick in picks])
 
     def draw_pairs(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -46,7 +46,7 @@ class Patches:
         pictures.
         """
         recorded, clean = [], []
-        for photo, top, left, *turns in self._picks(n, generator):
+        for photo, top, left, *turns in self.picks(n, generator).tolist():
             large, small = self.clean[photo], self.recorded[photo]
             if small is None:
                 raise ValueError("patches: these photographs have no recorded pictures")
@@ -58,10 +58,14 @@ class Patches:
             clean.append(_patch(large, self.size, top * s, left * s, *turns))
         return _batch(recorded), _batch(clean)
 
-    def _picks(self, n: int, generator: torch.Generator) -> list[list[int]]:
-        """Draw photo, top, left, flip, mirror and turn of each patch."""
-        picks: list[list[int]] = torch.randint(2**31, (n, 6), generator=generator).tolist()
-        return [[photo % len(self.clean), *rest] for photo, *rest in picks]
+    def picks(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw the places of n patches, int64 (n, 6): photograph, top, left, flip, mirror, turn.
+
+        Top and left count modulo the places that the photograph has; flip, mirror and turn are done where odd.
+        """
+        picks = torch.randint(2**31, (n, 6), generator=generator)
+        picks[:, 0] %= len(self.clean)
+        return picks
 
 
 def _patch(pixels: Tensor, size: int, top: int, left: int, flip: int, mirror: int, turn: int) -> Tensor:

@@ -95,6 +95,11 @@ class Sequence(Composition):
         """One alternative of every component, in each combination."""
         return [tuple(chain(*links)) for links in product(*(component.alternatives for component in self.parts))]
 
+    @property
+    def on_device(self) -> bool:
+        """Whether all components are."""
+        return all(component.on_device for component in self.parts)
+
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         """Apply the components one after the other."""
         for i in range(len(self.parts)):

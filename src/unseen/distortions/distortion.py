@@ -9,6 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from .philox import philox_fields
+
 Parameters = dict[str, Tensor]
 """One draw for n images: tensors by name, each with n as its first dimension. A replay needs nothing else."""
 
@@ -28,6 +30,14 @@ class Distortion(ABC):
     """
 
     degree_unit: ClassVar[str] = ""
+
+    @property
+    def on_device(self) -> bool:
+        """Whether `apply` is made of operations on the images' own device alone, whatever the parameters' values.
+
+        Such a distortion takes its seeds as Philox keys too (`philox.keys_of`), and a graph can capture it.
+        """
+        return False
 
     @abstractmethod
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
@@ -156,14 +166,18 @@ def per_image(values: Tensor, like: Tensor) -> Tensor:
 def normal_fields(seeds: Tensor, like: Tensor) -> Tensor:
     """Draw standard normal noise of the shape of `like` (n, C, H, W), image i from seeds[i] alone.
 
-    Drawn on the CPU in float32 whatever the device, so that a seed means the same noise everywhere. The result lies in
-    memory as `like` does.
+    Seeds, int64 (n,), draw on the CPU in float32 whatever the device, so that a seed means the same noise everywhere.
+    Philox keys, int64 (n, 2), draw other noise, on the device of `like`. The result lies in memory as `like` does.
     """
+    if seeds.dim() == 2:
+        return philox_fields(seeds, like, "normal").to(like.dtype)
     return _fields(seeds, like, lambda field, generator: field.normal_(generator=generator))
 
 
 def uniform_fields(seeds: Tensor, like: Tensor) -> Tensor:
     """Draw noise evenly from [0, 1), of the shape of `like` and by one seed per image, as `normal_fields` does."""
+    if seeds.dim() == 2:
+        return philox_fields(seeds, like, "uniform").to(like.dtype)
     return _fields(seeds, like, lambda field, generator: field.uniform_(generator=generator))
 
 

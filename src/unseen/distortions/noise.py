@@ -37,6 +37,11 @@ class _NoiseBySigma(Distortion):
         """σ in gray levels of 255."""
         return self.sigma
 
+    @property
+    def on_device(self) -> bool:
+        """True: all is tensor operations."""
+        return True
+
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
         """Draw σ and the seed of the noise for each image: `sigma`, `seed`."""
         return {"sigma": sample_range(self.sigma, generator, n), "seed": sample_seeds(generator, n)}
@@ -201,6 +206,11 @@ class SaltAndPepper(Distortion):
     def degree(self) -> Range:
         """The share of pixels lost."""
         return self.share
+
+    @property
+    def on_device(self) -> bool:
+        """True: all is tensor operations."""
+        return True
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
         """Draw share and the seed of the pixels for each image: `share`, `seed`."""

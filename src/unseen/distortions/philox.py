@@ -29,7 +29,7 @@ Field = Literal["normal", "uniform"]
 
 
 def keys_of(seeds: Tensor) -> Tensor:
-    """Split seeds, int64 (n,), into the two words of 32 bits of a Philox key each: int64 (n, 2), the lower word first."""
+    """Split seeds, int64 (n,), into the two words of 32 bits of Philox keys: int64 (n, 2), the lower word first."""
     return torch.stack([seeds & WORD, (seeds >> 32) & WORD], dim=1)
 
 
@@ -48,7 +48,7 @@ def philox_fields(keys: Tensor, like: Tensor, kind: Field) -> Tensor:
     if like.device.type == "cuda":
         from .philox_kernel import fill  # Triton comes with torch's CUDA build alone
 
-        fill(fields, keys, kind)
+        fill(fields, keys, kind == "normal")
         return fields
     first, second = _words(keys, like[0].numel())
     values = _normal(first, second) if kind == "normal" else _uniform(first)

@@ -21,6 +21,7 @@ class BalancedERM(Method):
     """
 
     cost = "n"
+    capturable = True
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """(1/n) Σ_i ∇_θ L on the batch of confounder i: n gradient evaluations."""

@@ -50,6 +50,7 @@ class DIL(Method):
         ValueError: for other values, and for order 2 through anything but SGD.
     """
 
+    capturable = True
     ranges: ClassVar = {"inner_lr": LogUniform(1e-5, 1e-2)}
 
     def __init__(
@@ -73,6 +74,7 @@ class DIL(Method):
         if order == 2 and not isinstance(self.inner, SGD):
             raise ValueError("DIL: order 2 differentiates through plain SGD steps only")
         self.hvp = hessian_product("DIL", hvp, order)
+        self.capturable = hvp == "exact"  # a finite difference chooses its step by what it reads
         self.order = order
         self.variant = variants[sampling, order]
 

@@ -18,6 +18,7 @@ class ERM(Method):
     """
 
     cost = "1"
+    capturable = True
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """∇_θ L on the query: one gradient evaluation."""

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from .params import Params, add_scaled, divide, subtract, zeros_like
 
-
 BETA2, EPSILON = 0.999, 1e-8
 """Adam's defaults: the share of the second moments that a step keeps, and what keeps a division by zero away."""
 

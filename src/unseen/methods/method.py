@@ -32,6 +32,13 @@ class Method(ABC):
     sees_unseen: ClassVar[bool] = False
     """True only for the ceiling, which trains on held-out and unseen levels too and is labelled so."""
 
+    capturable: bool = False
+    """Whether all steps are the same operations on tensors that stay in place, which a graph can repeat.
+
+    Such a method takes its randomness from `Episode.in_random_order` alone, reads neither `Episode.progress` nor a
+    tensor's value, and `state_dict` returns the very tensors that its steps change.
+    """
+
     ranges: ClassVar[Mapping[str, SearchRange]] = {}
     """The range from which tuning draws each setting, by its name; a setting without a range keeps its default."""
 

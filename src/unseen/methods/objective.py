@@ -125,6 +125,12 @@ class Objective:
         """The loss at `params` on a batch, a scalar, counted in the tally."""
         return self.judge(self.restore(params, batch), batch)
 
+    def add_to_tally(self, tally: Tally) -> None:
+        """Count work that was done elsewhere, as by a graph that was captured."""
+        self.tally.images += tally.images
+        self.tally.calls += tally.calls
+        self.tally.loss = self.tally.loss + tally.loss
+
     def take_tally(self) -> Tally:
         """Return the tally since the last call, and begin a new one."""
         tally, self.tally = self.tally, Tally()

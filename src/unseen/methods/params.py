@@ -63,7 +63,9 @@ def mean(terms: Iterable[Params], n: int, like: Params) -> Params:
 @torch.no_grad()
 def length(a: Params) -> Tensor:
     """‖a‖, the Euclidean norm over all parameters together, as a scalar on their device, which nothing waits for."""
-    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(value) for value in a.values()]))
+    norms: list[Tensor] = [torch.linalg.vector_norm(value) for value in a.values()]
+    total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    return total
 
 
 def norm(a: Params) -> float:

@@ -15,6 +15,7 @@ from ..core.units import Budget
 from ..protocols.levels import Split
 
 Select: TypeAlias = Literal["last", "seen", "held-out", "oracle"]
+Draws: TypeAlias = Literal["exact", "device"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,14 @@ class TrainingOptions(Machine):
     schedule: Annotated[
         Literal["cosine", "constant", "published"], "cosine to zero; constant; halved after two thirds"
     ] = "cosine"
+    draws: Annotated[
+        Draws,
+        "noise by a seed an image, the same on every machine; or drawn on the device, the same on that kind of device",
+    ] = "exact"
+    engine: Annotated[
+        Literal["eager", "graph", "auto"],
+        "steps operation by operation; captured as a CUDA graph; or as a graph where device and method allow it",
+    ] = "eager"
     select: Annotated[
         Select, "keep the last weights, or the best on seen or held-out levels; oracle: on unseen ones, and said so"
     ] = "last"

@@ -34,7 +34,8 @@ class Journal:
         self.first = (state.step, state.seconds)
         self.estimated = False
         self.due = time.monotonic() + INTERVAL
-        mirrored, patches = run.patches.mirrored, run.patches
+        patches = run.episodes.patches
+        mirrored = patches.mirrored
         if mirrored:
             tell(
                 f"patch: {patches.size} is larger than {mirrored} of {len(patches.clean)} training photographs, "

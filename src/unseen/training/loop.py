@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 from threading import Event
 
-import torch
-
 from ..core.errors import UserError, one_line
 from ..core.progress import task
 from ..methods import Episode, Params
 from .config import TrainConfig
 from .distributed import Ranks, process_group
-from .episodes import draw_episode
 from .journal import Journal
 from .observer import Observer
 from .run import TrainingRun, refuse_unsuitable
@@ -61,12 +58,8 @@ def train(config: TrainConfig, stop: Event, *, resume: bool = False) -> Training
 
 def next_episode(run: TrainingRun, state: TrainingState, ranks: Ranks) -> Episode:
     """Draw the episode of the coming step; a second draw gives the same episode."""
-    config = run.config
-    key = (config.seed, ranks.rank, state.step)
-    device = torch.device(config.device)
-    episode = draw_episode(run.confounders, run.patches, config.batch, config.content, key, device)
-    episode.progress = state.budget_spent(config) / config.limit.amount
-    return episode
+    progress = state.budget_spent(run.config) / run.config.limit.amount
+    return run.engine.episode((run.config.seed, ranks.rank, state.step), progress)
 
 
 def gradient_of(run: TrainingRun, episode: Episode) -> Params:
@@ -76,7 +69,7 @@ def gradient_of(run: TrainingRun, episode: Episode) -> Params:
         UserError: the method cannot work with the protocol's confounders.
     """
     try:
-        return run.method.gradient(run.objective, run.parameters, episode)
+        return run.engine.gradient(episode)
     except ValueError as error:
         raise UserError(f"method: {run.config.method!r} under {run.protocol.name}: {one_line(error)}") from error
 

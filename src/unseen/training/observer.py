@@ -47,6 +47,7 @@ class Observer:
         validation_due = state.validation_due(config)
         if not (diagnosis_due or validation_due):
             return
+        state.settle(config)
         self._note_memory()
         if diagnosis_due:
             self._diagnose(episode)
@@ -57,6 +58,7 @@ class Observer:
     def finish(self) -> None:
         """Save the training; if its budget is spent, validate once more and measure the weights that are kept."""
         run, state = self.run, self.state
+        state.settle(run.config)
         self._note_memory()
         if state.step == 0:
             start_folder(run, self.ranks)

@@ -11,13 +11,16 @@ from torch import Tensor, nn
 from ..core.errors import UserError, one_line
 from ..core.randomness import derive
 from ..core.registry import build, name_of
+from ..data.device_patches import DevicePatches
 from ..data.patches import Patches
 from ..methods import METHODS, Batch, Method, Objective, objective_for
 from ..models.backbones import BACKBONES
 from ..models.inference import on_device
-from ..protocols.confounder import Confounder, Synthetic
+from ..protocols.confounder import Synthetic
 from ..protocols.protocol import Protocol
 from .config import TrainConfig
+from .engine import Engine, engine_for
+from .episode_source import EpisodeSource
 from .training_data import TrainingData, protocol_of
 from .validation import Validation
 
@@ -29,14 +32,14 @@ class TrainingRun:
     Attributes:
         config: the configuration, `device` and `threads` resolved.
         protocol: the protocol, enlarged beforehand if the configuration says so.
-        confounders: the confounders that are trained on, recorded ones with their patches.
         method: the training method.
         network: the network, on its device.
         parameters: the parameters that are trained, by name.
         start: the values of `parameters` before the first step; empty if the run makes no diagnoses.
         objective: the loss of the network as a function of its parameters.
         outer: the outer optimiser, Adam.
-        patches: the source of clean training patches.
+        episodes: the source of the episodes: confounders, patches, how they are drawn.
+        engine: the way in which a step's gradient is computed.
         validation: the validation photographs with their levels.
         data: digest of the training photographs.
         photographs: the number of training photographs, without those of validation.
@@ -45,14 +48,14 @@ class TrainingRun:
 
     config: TrainConfig
     protocol: Protocol
-    confounders: tuple[Confounder, ...]
     method: Method
     network: nn.Module
     parameters: dict[str, nn.Parameter]
     start: dict[str, Tensor]
     objective: Objective
     outer: torch.optim.Optimizer
-    patches: Patches
+    episodes: EpisodeSource
+    engine: Engine
     validation: Validation
     data: str
     photographs: int
@@ -83,19 +86,30 @@ class TrainingRun:
         if config.select == "oracle" and not any(isinstance(c, Synthetic) for c in protocol.unseen):
             raise UserError(f"select: oracle needs unseen levels that can be made, and {protocol.name} has none")
         training_data = TrainingData.of(config, protocol, method)
+        objective = objective_for(network, config.loss)
+        patches = Patches(training_data.split.train, config.patch)
+        device = torch.device(config.device)
+        episodes = EpisodeSource(
+            training_data.confounders(config.patch),
+            patches,
+            DevicePatches(patches, device) if config.draws == "device" else None,
+            config.batch,
+            config.content,
+            device,
+        )
         return cls(
             config=config,
             protocol=protocol,
-            confounders=training_data.confounders(config.patch),
             method=method,
             network=network,
             parameters=parameters,
             start={name: p.detach().clone() for name, p in parameters.items()} if config.diagnose else {},
-            objective=objective_for(network, config.loss),
+            objective=objective,
             outer=torch.optim.Adam(
                 network.parameters(), lr=config.lr, foreach=True
             ),  # fused=True trusts that gradients lie in memory as parameters do
-            patches=Patches(training_data.split.train, config.patch),
+            episodes=episodes,
+            engine=engine_for(config, method, objective, parameters, episodes),
             validation=Validation.of(
                 training_data.split.validation,
                 {name: p.validation for name, p in training_data.pairs.items()},

@@ -43,6 +43,10 @@ DIAGNOSES = "diagnostics.jsonl"
 """The diagnoses of a training, one JSON object a diagnosis."""
 
 
+SETTLED_EVERY = 20
+"""Steps on a GPU between two looks at the losses: each look waits for all steps that the GPU has still to take."""
+
+
 class Diverged(UserError):  # noqa: N818 (a state of affairs, as in `except Diverged`)
     """Error for a loss that became infinite or NaN."""
 
@@ -83,6 +87,9 @@ class TrainingState:
     log: list[dict[str, Measured]] = field(default_factory=list)
     diagnoses: list[dict[str, MeasuredByName]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.unsettled = Tally()  # not saved: a state is settled before it is
+
     def evaluations_spent(self, config: TrainConfig) -> float:
         """Gradient evaluations so far; a batch of another size than `config.batch` counts in proportion."""
         return self.images / config.batch
@@ -119,21 +126,33 @@ class TrainingState:
             world: the number of processes that took the step.
 
         Raises:
-            Diverged: the loss is infinite or NaN.
+            Diverged: the losses that are looked at are infinite or NaN.
             UserError: one step costs more than the whole budget.
         """
         self.step += 1
         self.images += tally.images * world
-        self.calls += tally.calls
-        self.loss += float(tally.loss)
         self.waiting += waiting
+        self.unsettled.calls += tally.calls
+        self.unsettled.loss = self.unsettled.loss + tally.loss
+        if config.device == "cpu" or self.step % SETTLED_EVERY == 0:
+            self.settle(config)
+        cost = tally.images * world / config.batch
+        if config.limit.unit == "evaluations" and cost > config.limit.amount:
+            raise UserError(f"budget: {config.budget} is below one step of {config.method}, which takes {cost:g}")
+
+    def settle(self, config: TrainConfig) -> None:
+        """Add the losses of the last steps to the sum, for which a GPU is waited for.
+
+        Raises:
+            Diverged: their sum is infinite or NaN.
+        """
+        losses, self.unsettled = self.unsettled, Tally()
+        self.calls += losses.calls
+        self.loss += float(losses.loss)
         if not math.isfinite(self.loss):
             saved = "what was saved before is kept" if self.log else "nothing was saved yet"
             remedy = "lower lr or inner_lr, in a study with another --out"
             raise Diverged(f"lr: {config.method} diverged at step {self.step}, {saved}; {remedy}")
-        cost = tally.images * world / config.batch
-        if config.limit.unit == "evaluations" and cost > config.limit.amount:
-            raise UserError(f"budget: {config.budget} is below one step of {config.method}, which takes {cost:g}")
 
 
 def new_state(run: TrainingRun, ranks: Ranks) -> TrainingState:

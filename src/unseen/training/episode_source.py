@@ -1,0 +1,193 @@
+"""Episodes whose drawing is apart from their making: numbers on the CPU, then batches on the device.
+
+The numbers are what is left to chance: places of patches, degrees, Philox keys, the order of the confounders. The
+batches follow from the numbers by operations on the device alone, which a graph can capture. Where a distortion cannot
+be made so (a codec, recorded pairs), its images are among the numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+
+import torch
+from torch import Tensor
+
+from ..core.randomness import generator
+from ..data.device_patches import DevicePatches
+from ..data.patches import Patches
+from ..distortions.composition import prefixed, unprefixed
+from ..distortions.distortion import Parameters
+from ..distortions.philox import keys_of
+from ..methods import Batch, Episode
+from ..protocols.confounder import Confounder, Synthetic
+from .episodes import Content, draw_episode
+
+Numbers = dict[str, Tensor]
+"""The numbers of one part of an episode, by name. Parts: `content.P`, `confounder.I`, `query`, `order`."""
+
+Source = Callable[[str], Numbers]
+"""A function from the name of a part of an episode to its numbers."""
+
+Key = tuple[int, int, int]
+"""(seed, rank, step), from which every random draw descends."""
+
+
+class DrawnEpisode(Episode):
+    """An episode made from numbers.
+
+    Args:
+        batches: functions that make the batch under each confounder.
+        query: a function that makes the mixture batch.
+        order: a function that returns the random order of the confounders, int64 (n,), on the device.
+        numbers: the source of the numbers, on the CPU.
+        progress: the share of the training's budget that was spent before this step, in [0, 1).
+
+    Attributes:
+        seconds_drawing: the time that drawing numbers took beyond the making of batches, which a graph does.
+    """
+
+    def __init__(
+        self,
+        batches: Sequence[Callable[[], Batch]],
+        query: Callable[[], Batch],
+        order: Callable[[], Tensor],
+        numbers: Source,
+        progress: float,
+    ):
+        super().__init__(batches, query, None, progress)
+        self.order = order
+        self.numbers = numbers
+        self.seconds_drawing = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """The seconds that drawing and making this episode's batches took so far."""
+        return super().seconds + self.seconds_drawing
+
+    def in_random_order(self) -> Iterator[Batch]:
+        """The confounders' batches in random order, picked on the device, so that the order need not be known here."""
+        distorted, clean = (
+            torch.stack(images)[self.order()]
+            for images in zip(*((batch.distorted, batch.clean) for batch in self.confounders), strict=True)
+        )
+        return (Batch(*pair) for pair in zip(distorted, clean, strict=True))
+
+
+@dataclass(frozen=True)
+class EpisodeSource:
+    """The source of a training's episodes, in two halves: `numbers` on the CPU and `episode` on the device.
+
+    Attributes:
+        confounders: the set D of the paper, n confounders.
+        patches: the source of clean patches.
+        photographs: the same photographs on the device; None to draw everything exactly on the CPU, as images.
+        batch: the number of images in a batch.
+        content: as in `episodes.draw_episode`.
+        device: the device of the batches.
+    """
+
+    confounders: Sequence[Confounder]
+    patches: Patches
+    photographs: DevicePatches | None
+    batch: int
+    content: Content
+    device: torch.device
+
+    def numbers(self, key: Key) -> Source:
+        """The source of the numbers of the episode of one step, on the CPU; each part is drawn when it is asked for."""
+        cpu = torch.device("cpu")
+        exact = draw_episode(self.confounders, self.patches, self.batch, self.content, key, cpu)
+        seed, rank, step = key
+
+        def draw(part: str) -> Numbers:
+            kind, _, index = part.partition(".")
+            if kind == "order":
+                order = torch.randperm(len(self.confounders), generator=generator(seed, "method", rank, step))
+                return {"order": order}
+            if kind == "content":
+                purpose = index if index == "query" else int(index)
+                return {"picks": self.patches.picks(self.batch, generator(seed, "content", rank, step, purpose))}
+            if kind == "query":
+                if self.makes_query:
+                    return self._mixture_numbers(generator(seed, "distortion", rank, step, "query"))
+                return {"distorted": exact.query.distorted, "clean": exact.query.clean}
+            i = int(index)
+            if self.makes(i):
+                return self._parameters(i, generator(seed, "distortion", rank, step, i))
+            return {"distorted": exact.confounders[i].distorted, "clean": exact.confounders[i].clean}
+
+        return draw
+
+    def episode(self, numbers: Source, source: Source, progress: float = 0.0) -> DrawnEpisode:
+        """Make an episode, batch by batch as the method asks for them.
+
+        Args:
+            numbers: the source of the numbers, on the device.
+            source: the source of the same numbers, on the CPU.
+            progress: the share of the training's budget that was spent before this step, in [0, 1).
+        """
+
+        @cache
+        def clean(purpose: str | int) -> Tensor:
+            assert self.photographs is not None
+            return self.photographs.gather(numbers(f"content.{purpose}")["picks"])
+
+        def under(i: int) -> Batch:
+            own = numbers(f"confounder.{i}")
+            if not self.makes(i):
+                return Batch(own["distorted"], own["clean"], self.confounders[i].name)
+            images = clean(0 if self.content == "counterfactual" else i)
+            return Batch(self._distorted(i, images, own), images, self.confounders[i].name)
+
+        def query() -> Batch:
+            own = numbers("query")
+            if not self.makes_query:
+                return Batch(own["distorted"], own["clean"])
+            images = clean("query")
+            under_each = [self._distorted(i, images, unprefixed(str(i), own)) for i in range(len(self.confounders))]
+            place = torch.arange(len(images), device=images.device)
+            return Batch(torch.stack(under_each)[own["choice"], place], images)
+
+        makers = [partial(under, i) for i in range(len(self.confounders))]
+        return DrawnEpisode(makers, query, lambda: numbers("order")["order"], source, progress)
+
+    def makes(self, i: int) -> bool:
+        """Whether the device makes the images of confounder `i` from numbers."""
+        confounder = self.confounders[i]
+        return self.photographs is not None and isinstance(confounder, Synthetic) and confounder.distortion.on_device
+
+    @property
+    def makes_query(self) -> bool:
+        """Whether the device makes the mixture batch from numbers."""
+        return all(self.makes(i) for i in range(len(self.confounders)))
+
+    def _distorted(self, i: int, images: Tensor, parameters: Parameters) -> Tensor:
+        confounder = self.confounders[i]
+        assert isinstance(confounder, Synthetic)
+        return confounder.distortion.apply(images, parameters)
+
+    def _parameters(self, i: int, draws: torch.Generator) -> Numbers:
+        """A draw of confounder `i` for a batch, with Philox keys for its seeds."""
+        confounder = self.confounders[i]
+        assert isinstance(confounder, Synthetic)
+        drawn = confounder.distortion.sample(draws, self.batch)
+        return {name: keys_of(values) if name.endswith("seed") else values for name, values in drawn.items()}
+
+    def _mixture_numbers(self, draws: torch.Generator) -> Numbers:
+        """The confounder of every image, drawn evenly, and parameters of every confounder for every image."""
+        numbers = {"choice": torch.randint(len(self.confounders), (self.batch,), generator=draws)}
+        for i in range(len(self.confounders)):
+            numbers |= prefixed(str(i), self._parameters(i, draws))
+        return numbers
+
+
+def on_device(source: Source, device: torch.device) -> Source:
+    """The source's numbers moved to a device, each part once, without waiting for the device."""
+
+    @cache
+    def moved(part: str) -> Numbers:
+        return {name: values.to(device, non_blocking=True) for name, values in source(part).items()}
+
+    return moved

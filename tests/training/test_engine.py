@@ -1,0 +1,144 @@
+"""Captured steps against eager ones on the same draws: a tape stands for the graph, and a CUDA graph on a GPU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from support.tape import tape
+
+from unseen.core.errors import UserError
+from unseen.methods import METHODS
+from unseen.methods.dil import DILss
+from unseen.training.config import Draws, TrainConfig
+from unseen.training.engine import Capture, EagerEngine, Engine, GraphEngine, cuda_graph
+from unseen.training.episodes import Content
+from unseen.training.run import TrainingRun
+
+TINY = TrainConfig(
+    protocol="denoise", backbone="plain:features=4,depth=3", batch=3, patch=12, device="cpu", threads=1, budget=100
+)
+CAPTURABLE = [name for name, method in METHODS.items() if method().capturable]
+STEPS = 4
+
+on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+graphs = pytest.mark.parametrize(
+    ("device", "capture"), [("cpu", tape), pytest.param("cuda", cuda_graph, marks=on_gpu)], ids=["tape", "graph"]
+)
+
+
+def engine_of(run: TrainingRun, capture: Capture | None) -> Engine:
+    parts = (run.method, run.objective, run.parameters, run.episodes)
+    return GraphEngine(*parts, capture) if capture else EagerEngine(*parts)
+
+
+def trained(config: TrainConfig, capture: Capture | None) -> tuple[list[torch.Tensor], list[dict[str, float]]]:
+    """The weights, and what each step told, after some steps of plain descent along the method's gradient."""
+    run = TrainingRun.of(config)
+    engine = engine_of(run, capture)
+    told = []
+    for step in range(STEPS):
+        episode = engine.episode((config.seed, 0, step), 0.0)
+        gradient = engine.gradient(episode)
+        tally = run.objective.take_tally()
+        notes = {name: float(value) for name, value in episode.notes.items()}
+        told.append({"images": tally.images, "calls": tally.calls, "loss": float(tally.loss), **notes})
+        with torch.no_grad():
+            for name, parameter in run.parameters.items():
+                parameter.sub_(gradient[name], alpha=0.05)
+    return [parameter.detach().cpu() for parameter in run.parameters.values()], told
+
+
+def test_the_four_variants_can_be_captured() -> None:
+    assert {"erm", "dil_sf", "dil_pf", "dil_ss", "dil_ps"} <= set(CAPTURABLE)
+
+
+@graphs
+@pytest.mark.parametrize("draws", ["exact", "device"])
+@pytest.mark.parametrize("method", CAPTURABLE)
+def test_a_captured_step_is_the_eager_step_on_the_same_draws(
+    method: str, draws: Draws, device: str, capture: Capture
+) -> None:
+    config = replace(TINY, method=method, draws=draws, device=device)
+    eager, told = trained(config, None)
+    captured, told_by_graph = trained(config, capture)
+    for one, other in zip(eager, captured, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0 if device == "cpu" else 1e-6)
+    for one_step, other_step in zip(told, told_by_graph, strict=True):
+        assert other_step == pytest.approx(one_step, rel=1e-6)
+
+
+@pytest.mark.parametrize("content", ["counterfactual", "independent"])
+@pytest.mark.parametrize("protocol", ["noise-types", "hybrid", "real-sr-d1"])
+def test_what_a_device_cannot_make_comes_as_images(protocol: str, content: Content) -> None:
+    config = replace(
+        TINY,
+        protocol=protocol,
+        content=content,
+        draws="device",
+        method="dil_pf",
+        patch=16,
+        enlarge=protocol == "real-sr-d1",
+    )
+    eager, _ = trained(config, None)
+    captured, _ = trained(config, tape)
+    assert all(map(torch.equal, eager, captured))
+
+
+def test_exact_draws_are_the_same_from_numbers() -> None:
+    run = TrainingRun.of(replace(TINY, method="dil_pf"))
+    key = (3, 0, 7)
+    plain = EagerEngine(run.method, run.objective, run.parameters, run.episodes).episode(key, 0.0)
+    numbers = run.episodes.numbers(key)
+    made = run.episodes.episode(numbers, numbers)
+    for one, other in zip([*plain.confounders, plain.query], [*made.confounders, made.query], strict=True):
+        assert torch.equal(one.distorted, other.distorted)
+        assert torch.equal(one.clean, other.clean)
+
+
+def test_device_draws_have_the_patches_and_degrees_of_exact_ones_and_noise_of_their_own() -> None:
+    exact, device = (TrainingRun.of(replace(TINY, draws=draws, batch=64, patch=32)) for draws in ("exact", "device"))
+    key = (0, 0, 5)
+    one, other = exact.engine.episode(key, 0.0), device.engine.episode(key, 0.0)
+    for sigma, ours, theirs in zip((5, 10, 15, 20), one.confounders, other.confounders, strict=True):
+        assert torch.equal(ours.clean, theirs.clean)
+        middle = (ours.clean > 0.4) & (ours.clean < 0.6)  # where nothing is clipped
+        noises = [(batch.distorted - batch.clean)[middle] for batch in (ours, theirs)]
+        assert not torch.equal(*noises)
+        for noise in noises:
+            assert float(noise.std()) * 255 == pytest.approx(sigma, rel=0.02)
+
+
+def test_the_mixture_drawn_on_a_device_has_every_confounder_evenly() -> None:
+    run = TrainingRun.of(replace(TINY, draws="device", batch=400, patch=24))
+    query = run.engine.episode((0, 0, 1), 0.0).query
+    noise = (query.distorted - query.clean).masked_fill((query.clean < 0.2) | (query.clean > 0.8), torch.nan)
+    deviations = 255 * (noise**2).flatten(1).nanmean(dim=1).sqrt()
+    levels = torch.tensor([5.0, 10.0, 15.0, 20.0])
+    nearest = (deviations[deviations.isfinite(), None] - levels).abs().argmin(dim=1)
+    shares = torch.bincount(nearest, minlength=4) / len(nearest)
+    assert shares.tolist() == pytest.approx([0.25] * 4, abs=0.08)
+
+
+@pytest.mark.parametrize("method", sorted(set(METHODS) - set(CAPTURABLE)))
+def test_other_methods_are_refused_by_the_tape_or_say_no(method: str) -> None:
+    assert not METHODS[method]().capturable
+
+
+def test_a_method_that_reads_values_cannot_be_recorded() -> None:
+    run = TrainingRun.of(replace(TINY, method="sam"))
+    engine = engine_of(run, tape)
+    with pytest.raises(RuntimeError, match="reads a tensor's value"):
+        engine.gradient(engine.episode((0, 0, 0), 0.0))
+
+
+def test_a_graph_needs_a_gpu_and_says_so() -> None:
+    with pytest.raises(UserError, match=r"^engine: a graph needs a CUDA GPU, and the device is cpu"):
+        TrainingRun.of(replace(TINY, engine="graph"))
+    assert isinstance(TrainingRun.of(replace(TINY, engine="auto")).engine, EagerEngine)
+
+
+def test_finite_differences_cannot_be_captured() -> None:
+    assert DILss().capturable
+    assert not DILss(hvp="finite-difference").capturable
