@@ -22,11 +22,12 @@ pytestmark = pytest.mark.usefixtures("empty_page")
 STATE = "resume.safetensors"
 
 
-@pytest.fixture(scope="module", params=["dil_sf", "ema", "group_dro"])
+@pytest.fixture(scope="module", params=["dil_sf", "ema", "group_dro", "erm --ema 0.9 --optimiser sgd --momentum 0.5"])
 def trained(request: pytest.FixtureRequest, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of a method that keeps a state."""
     run = tmp_path_factory.mktemp("runs") / "run"
-    words = ["train", *TINY, "--method", request.param, "--diagnose", "8", "--data", str(photos), "--out", str(run)]
+    method = ["--method", *request.param.split(), "--diagnose", "8"]
+    words = ["train", *TINY, *method, "--data", str(photos), "--out", str(run)]
     assert main(words) == 0
     return run
 
@@ -54,6 +55,7 @@ WRONG: dict[str, list[Any]] = {
     "waiting": [-0.5, "x", float("nan")],
     "loss": ["x", None, float("inf"), float("nan"), True],
     "calls": [-1, 0.5, None],
+    "clipped": [-1, 0.5, None],
     "memory": [-1, "x", float("inf")],
     "best": ["x", None, float("nan"), True],
     "finished": [0, 1, None, "true"],
@@ -104,7 +106,7 @@ CHANGES: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
 }
 
 
-@pytest.mark.parametrize("group", ["network", "outer", "method"])
+@pytest.mark.parametrize("group", ["network", "outer", "method", "average"])
 @pytest.mark.parametrize(("change", "reason"), CHANGES.values(), ids=CHANGES)
 def test_every_tensor_that_does_not_fit_is_refused_by_its_name(
     group: str, change: Callable[[Tensor], Tensor], reason: str, run: Path, unseen: CommandLine
@@ -113,7 +115,7 @@ def test_every_tensor_that_does_not_fit_is_refused_by_its_name(
         save_state(run / STATE, groups, facts)
         line = refusal(unseen, run)
         assert re.search(reason, line), line
-        assert name in line or group == "method", line
+        assert name in line or group in ("method", "average"), line
 
 
 def test_a_tensor_that_is_missing_or_unknown_is_refused(run: Path, unseen: CommandLine) -> None:
@@ -123,7 +125,7 @@ def test_a_tensor_that_is_missing_or_unknown_is_refused(run: Path, unseen: Comma
             fewer = groups | {group: {other: value for other, value in members.items() if other != name}}
             save_state(run / STATE, fewer, json.loads(text) | {"finished": False})
             refusal(unseen, run)
-        if group != "method":
+        if group not in ("method", "average"):
             save_state(run / STATE, groups | {group: members | {"odd.name": torch.zeros(1)}}, json.loads(text))
             refusal(unseen, run)
 

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from threading import Event
 from typing import get_args
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from support.commandline import json_lines
+from support.trainings import TINY, StopAfter, check_equal_runs, stopped_and_resumed, trained, without_times
 
 from unseen.core.errors import UserError
 from unseen.methods import METHODS
@@ -25,44 +25,12 @@ from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, load_state, re
 from unseen.training.config import Select, TrainConfig
 from unseen.training.distributed import Ranks
 from unseen.training.episodes import draw_episode
-from unseen.training.loop import lr_factor, train
+from unseen.training.loop import lr_factor
 from unseen.training.run import TrainingRun
 from unseen.training.state import LOG, TrainingState, holds_a_run, is_finished, load_run
 
-TINY = TrainConfig(
-    device="cpu",
-    threads=1,
-    data=["embedded"],
-    backbone="plain:features=4,depth=2",
-    budget=64,
-    batch=2,
-    patch=12,
-    validations=4,
-)
-
-
 WholeRun = Callable[[str], tuple[TrainConfig, TrainingState]]
 """Method → the configuration of a run that was never stopped, and how it ended."""
-
-
-class StopAfter(Event):
-    """An event that is set when it has been asked `steps` times, as if Ctrl-C came in that step."""
-
-    def __init__(self, steps: int):
-        super().__init__()
-        self.left = steps
-
-    def is_set(self) -> bool:
-        self.left -= 1
-        return self.left < 0
-
-
-def trained(config: TrainConfig, stop: Event | None = None, resume: bool = False) -> TrainingState:
-    return train(config, stop or Event(), resume=resume)
-
-
-def without_times(log: list[dict[str, float]]) -> list[dict[str, float]]:
-    return [{k: v for k, v in line.items() if k not in ("seconds", "waiting")} for line in log]
 
 
 @pytest.fixture(scope="module")
@@ -83,27 +51,6 @@ WITH_STATE = {"dil_sf", "dil_pf", "ema", "swa", "fishr", "group_dro"}
 
 STOPPED_OFTEN = {"erm", "dil_sf", "ema", "swa", "fishr", "group_dro"}
 """One method without such tensors and one of each kind that has them."""
-
-
-def stopped_and_resumed(config: TrainConfig, stops: list[int]) -> TrainingState:
-    """Train with a stop after each number of steps in `stops`; the checkpoint must be usable after each."""
-    for i, steps in enumerate(stops):
-        state = trained(config, StopAfter(steps), resume=i > 0)
-        assert not state.finished
-        load_checkpoint(config.folder)
-    return trained(config, resume=True)
-
-
-def check_equal_runs(one: TrainConfig, other: TrainConfig, states: tuple[TrainingState, TrainingState]) -> None:
-    first, second = states
-    assert first.finished
-    assert second.finished
-    assert without_times(first.log) == without_times(second.log)
-    assert (first.step, first.images) == (second.step, second.images)
-    for name in (CHECKPOINT, "resume.safetensors"):
-        tensors, others = load_file(one.folder / name), load_file(other.folder / name)
-        assert tensors.keys() == others.keys()
-        assert all(torch.equal(tensors[key], others[key]) for key in tensors), name
 
 
 @pytest.mark.parametrize("method", METHODS)

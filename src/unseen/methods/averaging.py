@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,37 +16,35 @@ from .objective import Objective
 from .params import Params, interpolate
 from .search_space import Uniform
 
+Share: TypeAlias = Callable[[int], float]
+"""The share s of the newest iterate in θ̄, as a function of the number of earlier iterates in θ̄; 1 for none."""
 
-class WeightAveraging(ERM):
-    """ERM whose tested weights are a running average θ̄ of the iterates θ_0, θ_1 ...
 
-    θ itself is trained by ERM, and does not depend on the average:
+class WeightAverage:
+    """A running average θ̄ of the iterates θ_0, θ_1 ... of a training.
 
         θ̄ ← θ̄ + s (θ − θ̄)
 
-    with s, of `share`, the share of the newest iterate. `gradient` gets θ before the step, and averages it into θ̄.
-    `weights` gets θ after the step and returns the average with it, without keeping that average: so the weights that
-    are validated and saved are not one step late.
+    Before each step θ is averaged into θ̄ by `add`. After a step `weights` returns the average with the new θ, without
+    keeping that average: so the weights that are validated and saved are not one step late.
 
     Args:
-        start: the share of the budget, by `episode.progress`, from which iterates are averaged.
+        share: s.
+
+    Attributes:
+        mean: θ̄; empty before the first iterate.
+        averaged: the number of iterates in θ̄.
     """
 
-    def __init__(self, start: float = 0.0):
-        self.start = start
+    def __init__(self, share: Share):
+        self.share = share
         self.mean: Params = {}
         self.averaged = 0
 
-    @abstractmethod
-    def share(self, averaged: int) -> float:
-        """The share s of the newest iterate in θ̄, after `averaged` earlier iterates; 1 for the first iterate."""
-
-    def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
-        """∇_θ L on the query, as for ERM: one gradient evaluation. Averages `params` into θ̄."""
-        if episode.progress >= self.start:
-            self.mean = self.weights(params)
-            self.averaged += 1
-        return super().gradient(objective, params, episode)
+    def add(self, params: Params) -> None:
+        """Average `params` into θ̄."""
+        self.mean = self.weights(params)
+        self.averaged += 1
 
     def weights(self, params: Params) -> Params:
         """θ̄ with `params` as its newest iterate; a copy of `params` while there is no other iterate."""
@@ -61,6 +58,42 @@ class WeightAveraging(ERM):
         """Restore θ̄. Raises ValueError where the number of averaged iterates is missing."""
         self.averaged = saved_count(state, "averaged")
         self.mean = {k.removeprefix("mean."): v for k, v in state.items() if k.startswith("mean.")}
+
+
+def ema_share(decay: float) -> Share:
+    """The share 1 − d_t of the newest iterate in an exponential average: see `EMA`, which says what `decay` is."""
+    return lambda averaged: max(1 - decay, 9 / (averaged + 9))
+
+
+class WeightAveraging(ERM):
+    """ERM whose tested weights are a running average of the iterates; θ itself does not depend on the average.
+
+    Args:
+        share: the share of the newest iterate in the average.
+        start: the share of the budget, by `episode.progress`, from which iterates are averaged.
+    """
+
+    def __init__(self, share: Share, start: float = 0.0):
+        self.average = WeightAverage(share)
+        self.start = start
+
+    def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
+        """∇_θ L on the query, as for ERM: one gradient evaluation. Averages `params` into θ̄."""
+        if episode.progress >= self.start:
+            self.average.add(params)
+        return super().gradient(objective, params, episode)
+
+    def weights(self, params: Params) -> Params:
+        """θ̄ with `params` as its newest iterate."""
+        return self.average.weights(params)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """θ̄ and the number of iterates in it."""
+        return self.average.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore θ̄. Raises ValueError where the number of averaged iterates is missing."""
+        self.average.load_state_dict(state)
 
 
 class EMA(WeightAveraging):
@@ -87,13 +120,8 @@ class EMA(WeightAveraging):
     ranges: ClassVar = {"decay": Uniform(0.99, 0.9995)}
 
     def __init__(self, decay: float = 0.999):
-        super().__init__()
         require_share("EMA", decay=decay)
-        self.decay = decay
-
-    def share(self, averaged: int) -> float:
-        """1 − d_t."""
-        return max(1 - self.decay, 9 / (averaged + 9))
+        super().__init__(ema_share(decay))
 
 
 class SWA(WeightAveraging):
@@ -122,9 +150,5 @@ class SWA(WeightAveraging):
     ranges: ClassVar = {"start": Uniform(0.3, 0.9)}
 
     def __init__(self, start: float = 0.75):
-        super().__init__(start)
         require_share("SWA", start=start)
-
-    def share(self, averaged: int) -> float:
-        """1 / (n + 1) after n iterates."""
-        return 1 / (averaged + 1)
+        super().__init__(lambda averaged: 1 / (averaged + 1), start)

@@ -42,7 +42,7 @@ def divide(a: Params, divisor: float) -> Params:
 @torch.no_grad()
 def interpolate(a: Params, b: Params, share: float) -> Params:
     """The point a + share · (b − a) between `a`, at a share of 0, and `b`, at 1."""
-    return {name: a[name].lerp(value, share) for name, value in b.items()}
+    return dict(zip(b, torch._foreach_lerp([a[name] for name in b], list(b.values()), share), strict=True))
 
 
 @torch.no_grad()
@@ -66,6 +66,14 @@ def length(a: Params) -> Tensor:
     norms: list[Tensor] = [torch.linalg.vector_norm(value) for value in a.values()]
     total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
     return total
+
+
+@torch.no_grad()
+def shortened(a: Params, longest: float) -> tuple[Params, Tensor]:
+    """`a`, scaled down to the norm `longest` if it is longer, and whether it was, a scalar of 0 or 1."""
+    norm = length(a)
+    factor = longest / norm.clamp_min(longest)
+    return dict(zip(a, torch._foreach_mul(list(a.values()), factor), strict=True)), norm > longest
 
 
 def norm(a: Params) -> float:

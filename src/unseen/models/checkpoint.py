@@ -129,13 +129,13 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tenso
     """Restore an optimiser's state from the tensors of `optimiser_tensors`.
 
     Raises:
-        ValueError: for tensors that are not of Adam with these parameters, and numbers of steps below 0.
+        ValueError: for tensors that are not of this optimiser with these parameters, and numbers of steps below 0.
     """
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     shapes = {
         f"{i}.{name}": shape
         for i, parameter in enumerate(parameters)
-        for name, shape in {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}.items()
+        for name, shape in _state_shapes(optimiser, parameter.shape).items()
     }
     if tensors:
         require_shapes(tensors, shapes)
@@ -146,6 +146,13 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tenso
         i, _, name = key.partition(".")
         state.setdefault(int(i), {})[name] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def _state_shapes(optimiser: torch.optim.Optimizer, shape: torch.Size) -> dict[str, Sequence[int]]:
+    """The shapes of what an optimiser, Adam, AdamW or SGD, keeps of a parameter of a shape, by name."""
+    if isinstance(optimiser, torch.optim.SGD):
+        return {"momentum_buffer": shape} if optimiser.defaults["momentum"] else {}
+    return {"step": (), "exp_avg": shape, "exp_avg_sq": shape}
 
 
 def require_shapes(tensors: Mapping[str, Tensor], shapes: Mapping[str, Sequence[int]]) -> None:

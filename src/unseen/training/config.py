@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from annotated_types import Ge, Gt, Predicate
+from annotated_types import Ge, Gt, Lt, Predicate
 
 from ..core.config import Machine, check_values, slug
 from ..core.errors import UserError
@@ -44,10 +44,28 @@ class TrainingOptions(Machine):
         Literal["counterfactual", "independent"], "same clean patches under every distortion, or each its own"
     ] = "counterfactual"
     loss: Annotated[Literal["l1", "l2", "huber"], "what is minimised"] = "l1"
-    lr: Annotated[float, Gt(0), "learning rate of the outer Adam"] = 1e-3
+    optimiser: Annotated[
+        Literal["adam", "adamw", "sgd"],
+        "optimiser of the weights (the outer one)",
+    ] = "adam"
+    lr: Annotated[float, Gt(0), "learning rate of the outer optimiser"] = 1e-3
+    weight_decay: Annotated[
+        float, Ge(0), "share of the weights that a step takes away, times lr (adamw), or the same in the gradient (sgd)"
+    ] = 0.0
+    momentum: Annotated[float, Ge(0), Lt(1), "momentum of sgd"] = 0.0
+    clip: Annotated[float, Ge(0), "norm to which a longer gradient of the method is shortened; 0: none is"] = 0.0
+    warmup: Annotated[
+        float, Ge(0), Lt(1), "share of the budget in which the learning rate rises from 0; the schedule has the rest"
+    ] = 0.0
     schedule: Annotated[
         Literal["cosine", "constant", "published"], "cosine to zero; constant; halved after two thirds"
     ] = "cosine"
+    ema: Annotated[
+        float,
+        Ge(0),
+        Lt(1),
+        "validate and keep an average of the weights, of which a step keeps this share, such as 0.999; 0: no average",
+    ] = 0.0
     draws: Annotated[
         Draws,
         "noise by a seed an image, the same on every machine; or drawn on the device, the same on that kind of device",
@@ -74,6 +92,12 @@ class TrainingOptions(Machine):
         check_values(self)
         if not self.data or not all(self.data):  # an empty name would be the current folder
             raise UserError("data: no folder given; leave it out for the embedded photographs")
+        if self.optimiser == "adam" and self.weight_decay:
+            raise UserError("weight_decay: adam would divide it by the scale of the gradients; take --optimiser adamw")
+        if self.optimiser == "adamw" and not self.weight_decay:
+            raise UserError("weight_decay: at 0 adamw is adam; give --weight-decay, such as 0.01, or --optimiser adam")
+        if self.optimiser != "sgd" and self.momentum:
+            raise UserError(f"momentum: {self.optimiser} has its own; leave it out, or take --optimiser sgd")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from threading import Event
 
+from torch import Tensor
+
 from ..core.errors import UserError, one_line
 from ..core.progress import task
 from ..methods import Episode, Params
+from ..methods.params import shortened
 from .config import TrainConfig
 from .distributed import Ranks, process_group
 from .journal import Journal
@@ -48,8 +51,9 @@ def train(config: TrainConfig, stop: Event, *, resume: bool = False) -> Training
             with state.timed(ranks):
                 episode = next_episode(run, state, ranks)
                 gradient = ranks.average(gradient_of(run, episode))
-                take_step(run, gradient, config.lr * lr_factor(config.schedule, episode.progress))
-                state.account(config, run.objective.take_tally(), episode.seconds, ranks.world)
+                lr = config.lr * lr_factor(config.schedule, episode.progress, config.warmup)
+                clipped = take_step(run, gradient, lr)
+                state.account(config, run.objective.take_tally(), episode.seconds, ranks.world, clipped)
             bar.set(state.budget_spent(config))
             observer.after_step(episode)
         observer.finish()
@@ -74,17 +78,29 @@ def gradient_of(run: TrainingRun, episode: Episode) -> Params:
         raise UserError(f"method: {run.config.method!r} under {run.protocol.name}: {one_line(error)}") from error
 
 
-def take_step(run: TrainingRun, gradient: Params, lr: float) -> None:
-    """Take one step of the outer optimiser at learning rate `lr`."""
+def take_step(run: TrainingRun, gradient: Params, lr: float) -> Tensor | int:
+    """Take one step of the outer optimiser at learning rate `lr`, and return whether the gradient was clipped."""
+    clipped: Tensor | int = 0
+    if run.config.clip:
+        gradient, clipped = shortened(gradient, run.config.clip)
+    if run.average:
+        run.average.add(run.parameters)
     for name, parameter in run.parameters.items():
         parameter.grad = gradient[name]
     for group in run.outer.param_groups:
         group["lr"] = lr
     run.outer.step()
+    return clipped
 
 
-def lr_factor(schedule: str, progress: float) -> float:
-    """The share of the learning rate when the share `progress`, in [0, 1], of the budget is spent."""
+def lr_factor(schedule: str, progress: float, warmup: float = 0.0) -> float:
+    """The share of the learning rate when the share `progress`, in [0, 1], of the budget is spent.
+
+    The share rises evenly from 0 to 1 while the share `warmup` of the budget is spent; the schedule has the rest.
+    """
+    if progress < warmup:
+        return progress / warmup
+    progress = (progress - warmup) / (1 - warmup)
     if schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * progress))
     return 0.5 if schedule == "published" and progress >= 2 / 3 else 1.0

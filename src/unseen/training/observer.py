@@ -95,13 +95,14 @@ class Observer:
                 "seconds": round(state.seconds, 3),
                 "waiting": round(state.waiting / state.seconds, 4),
                 "loss": state.loss / state.calls if state.calls else None,
+                **({"clipped": state.share_clipped()} if run.config.clip else {}),
                 **{f"{split.replace('-', '_')}_psnr": psnr for split, psnr in psnr_by_split.items()},
                 **numbers(notes),
             }
         )
         if self.journal:
             self.journal.after_validation(state.log[-1])
-        state.loss, state.calls = 0.0, 0
+        state.loss, state.calls, state.clipped = 0.0, 0, 0
         chosen_on = CHOSEN_ON.get(run.config.select)
         better = chosen_on is None or psnr_by_split.get(chosen_on, -math.inf) > state.best
         if chosen_on and better:

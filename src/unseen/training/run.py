@@ -14,6 +14,7 @@ from ..core.registry import build, name_of
 from ..data.device_patches import DevicePatches
 from ..data.patches import Patches
 from ..methods import METHODS, Batch, Method, Objective, objective_for
+from ..methods.averaging import WeightAverage, ema_share
 from ..models.backbones import BACKBONES
 from ..models.inference import on_device
 from ..protocols.confounder import Synthetic
@@ -21,6 +22,7 @@ from ..protocols.protocol import Protocol
 from .config import TrainConfig
 from .engine import Engine, engine_for
 from .episode_source import EpisodeSource
+from .optimiser import outer_optimiser
 from .training_data import TrainingData, protocol_of
 from .validation import Validation
 
@@ -37,7 +39,8 @@ class TrainingRun:
         parameters: the parameters that are trained, by name.
         start: the values of `parameters` before the first step; empty if the run makes no diagnoses.
         objective: the loss of the network as a function of its parameters.
-        outer: the outer optimiser, Adam.
+        outer: the outer optimiser.
+        average: the average of the weights that is validated and kept, if the options ask for one.
         episodes: the source of the episodes: confounders, patches, how they are drawn.
         engine: the way in which a step's gradient is computed.
         validation: the validation photographs with their levels.
@@ -54,6 +57,7 @@ class TrainingRun:
     start: dict[str, Tensor]
     objective: Objective
     outer: torch.optim.Optimizer
+    average: WeightAverage | None
     episodes: EpisodeSource
     engine: Engine
     validation: Validation
@@ -75,6 +79,8 @@ class TrainingRun:
         method = build(config.method, METHODS, "method", Method)
         if method.sees_unseen and name_of(config.method).casefold() != "ceiling":
             raise UserError(f"method: {config.method!r} trains on unseen levels; only `ceiling` is labelled so")
+        if config.ema and type(method).weights is not Method.weights:
+            raise UserError(f"ema: {config.method!r} averages its weights by itself; leave --ema out")
         torch.manual_seed(derive(config.seed, "weights"))
         network = build(config.backbone, BACKBONES, "backbone", nn.Module)
         network = on_device(network, config.device)
@@ -105,9 +111,8 @@ class TrainingRun:
             parameters=parameters,
             start={name: p.detach().clone() for name, p in parameters.items()} if config.diagnose else {},
             objective=objective,
-            outer=torch.optim.Adam(
-                network.parameters(), lr=config.lr, foreach=True
-            ),  # fused=True trusts that gradients lie in memory as parameters do
+            outer=outer_optimiser(config, parameters.values()),
+            average=WeightAverage(ema_share(config.ema)) if config.ema else None,
             episodes=episodes,
             engine=engine_for(config, method, objective, parameters, episodes),
             validation=Validation.of(
@@ -122,6 +127,10 @@ class TrainingRun:
                 f"{skipped.name}: {skipped.reason}" for split in training_data.splits() for skipped in split.skipped
             ],
         )
+
+    def state_holders(self) -> dict[str, Method | WeightAverage]:
+        """What keeps a state from step to step beside network and optimiser, by its name in the saved state."""
+        return {"method": self.method} | ({"average": self.average} if self.average else {})
 
 
 def refuse_unsuitable(run: TrainingRun, batch: Batch) -> None:
@@ -147,8 +156,8 @@ def refuse_unsuitable(run: TrainingRun, batch: Batch) -> None:
 
 
 def tested_network(run: TrainingRun) -> nn.Module:
-    """The network to validate and save: with its own weights, or with their average if the method keeps one."""
-    weights = run.method.weights(run.parameters)
+    """The network to validate and save: with its own weights, or with their average if run or method keeps one."""
+    weights = (run.average or run.method).weights(run.parameters)
     if weights is run.parameters:
         return run.network
     network = deepcopy(run.network)

@@ -62,6 +62,7 @@ class TrainingState:
         waiting: the time within `seconds` that went into drawing and distorting images.
         loss: sum of the losses since the last validation.
         calls: number of the losses since the last validation.
+        clipped: number of steps since the last validation whose gradient was longer than `config.clip`.
         memory: the peak memory of the steps, MiB; 0 where the system does not measure it.
         best: the best PSNR so far of the split by which weights are chosen, dB.
         finished: whether the budget is spent.
@@ -78,6 +79,7 @@ class TrainingState:
     waiting: Amount = 0.0
     loss: Finite = 0.0
     calls: Natural = 0
+    clipped: Natural = 0
     memory: Amount = 0.0
     best: Score = -math.inf
     finished: bool = False
@@ -89,6 +91,7 @@ class TrainingState:
 
     def __post_init__(self) -> None:
         self.unsettled = Tally()  # not saved: a state is settled before it is
+        self.unsettled_clips: Tensor | int = 0
 
     def evaluations_spent(self, config: TrainConfig) -> float:
         """Gradient evaluations so far; a batch of another size than `config.batch` counts in proportion."""
@@ -109,6 +112,11 @@ class TrainingState:
         """Whether the next validation is due: validations come at equal shares of the budget, resumed or not."""
         return self.budget_spent(config) >= config.limit.amount * (len(self.log) + 1) / config.validations
 
+    def share_clipped(self) -> float:
+        """The share of the steps since the last validation whose gradient was clipped."""
+        steps = self.step - (self.log[-1]["step"] or 0 if self.log else 0)
+        return self.clipped / max(steps, 1)
+
     @contextmanager
     def timed(self, ranks: Ranks) -> Iterator[None]:
         """Add the time of the `with` body to `seconds`: the slowest process's time, so that all processes agree."""
@@ -116,7 +124,7 @@ class TrainingState:
         yield
         self.seconds += ranks.max(time.perf_counter() - started)
 
-    def account(self, config: TrainConfig, tally: Tally, waiting: float, world: int) -> None:
+    def account(self, config: TrainConfig, tally: Tally, waiting: float, world: int, clipped: Tensor | int = 0) -> None:
         """Add one step to the counts.
 
         Args:
@@ -124,6 +132,7 @@ class TrainingState:
             tally: the work of the objective in this step, in this process.
             waiting: the seconds that the step spent on drawing images.
             world: the number of processes that took the step.
+            clipped: whether the gradient was clipped, 0 or 1.
 
         Raises:
             Diverged: the losses that are looked at are infinite or NaN.
@@ -134,6 +143,7 @@ class TrainingState:
         self.waiting += waiting
         self.unsettled.calls += tally.calls
         self.unsettled.loss = self.unsettled.loss + tally.loss
+        self.unsettled_clips = self.unsettled_clips + clipped
         if config.device == "cpu" or self.step % SETTLED_EVERY == 0:
             self.settle(config)
         cost = tally.images * world / config.batch
@@ -141,11 +151,13 @@ class TrainingState:
             raise UserError(f"budget: {config.budget} is below one step of {config.method}, which takes {cost:g}")
 
     def settle(self, config: TrainConfig) -> None:
-        """Add the losses of the last steps to the sum, for which a GPU is waited for.
+        """Add the losses and the clips of the last steps to the sums, for which a GPU is waited for.
 
         Raises:
-            Diverged: their sum is infinite or NaN.
+            Diverged: the sum of the losses is infinite or NaN.
         """
+        self.clipped += int(self.unsettled_clips)
+        self.unsettled_clips = 0
         losses, self.unsettled = self.unsettled, Tally()
         self.calls += losses.calls
         self.loss += float(losses.loss)
@@ -173,8 +185,10 @@ def load_run(run: TrainingRun, ranks: Ranks) -> TrainingState:
             _require_finite(name, value)
         run.network.load_state_dict(groups["network"])
         load_optimiser(run.outer, groups.get("outer", {}))
-        run.method.load_state_dict({name: v.to(run.config.device) for name, v in groups.get("method", {}).items()})
-        _require_fit(groups.get("method", {}), run.parameters)
+        for name, holder in run.state_holders().items():
+            tensors = groups.get(name, {})
+            holder.load_state_dict({key: value.to(run.config.device) for key, value in tensors.items()})
+            _require_fit(tensors, run.parameters)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: does not fit this run's configuration: {one_line(error):.200}") from error
     if state.data != run.data:
@@ -219,7 +233,7 @@ def save_run(run: TrainingRun, state: TrainingState, ranks: Ranks, keep_weights:
     groups = {
         "network": run.network.state_dict(),
         "outer": optimiser_tensors(run.outer),
-        "method": run.method.state_dict(),
+        **{name: holder.state_dict() for name, holder in run.state_holders().items()},
     }
     if ranks.rank == 0:
         write_text(folder / LOG, "".join(json.dumps(point) + "\n" for point in state.log))
@@ -282,7 +296,10 @@ def is_of(run: TrainConfig) -> bool:
     The folder may hold another training: a study that was overwritten leaves its folders.
     """
     path = run.folder / CONFIG
-    return holds_a_run(run.folder) and path.exists() and load_config(path) | {"out": run.out} == asdict(run)
+    if not (holds_a_run(run.folder) and path.exists()):
+        return False
+    # Options that an older version did not have count as their defaults.
+    return asdict(TrainConfig()) | load_config(path) | {"out": run.out} == asdict(run)
 
 
 def state_of(folder: Path) -> TrainingState:
