@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Processes on all cores, of one thread each; the tests of a module stay in one process, as its fixtures are costly.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadscope
 
-.PHONY: demo test quick torture lint types tests docs clean paper-mini denoise-small shipped do-no-harm
+.PHONY: demo test quick torture lint types tests docs clean bench paper-mini denoise-small shipped do-no-harm
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -28,6 +28,10 @@ quick: .venv/installed-dev
 MINUTES ?= 60
 torture: .venv/installed-dev
 	OMP_NUM_THREADS=1 PYTHONPATH=src:tests $(BIN)/python -m torture --minutes $(MINUTES) $(ARGS)
+
+# What steps, data and restoring cost beside floors and rivals: writes docs/performance.md. make bench ARGS='--rounds 2'
+bench: .venv/installed-bench
+	$(BIN)/python benchmarks/bench.py $(ARGS)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -53,6 +57,11 @@ docs: .venv/installed-dev
 
 .venv/installed-dev: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+# The rivals that benchmarks/ measures against.
+.venv/installed-bench: .venv/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	touch $@
 
 # Every table of the paper at a small size, resumable, two studies at a time with -j2. Under four core-hours.

@@ -1,11 +1,15 @@
-"""Ways to one end, timed in turn in one process, so that their ratios hold whatever else the machine does."""
+"""Ways to one end, timed in turn in one process, so that their ratios hold whatever else the machine does.
+
+Every script here but coverage.py and tiles.py has a function `rows(rounds)` that yields one `Row` after another as it
+is measured. `bench.py` runs the scripts that its SCRIPTS name, each in a process of its own, and keeps their rows.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -26,6 +30,43 @@ class Ratio:
 
     def __str__(self) -> str:
         return f"{self.median:.2f} [{self.lowest:.2f}, {self.highest:.2f}]"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table of one script.
+
+    Attributes:
+        what: what was measured, such as `erm, plain:features=32, batch 8`; with `rival` unlike every other row.
+        rival: the floor or the rival in the same run, by which the measure was divided.
+        target: `≤ 1.04` or `≥ 1.5`; empty where there is none.
+        ratio: what was measured, over the rounds.
+        unit: `×`, or the unit of a row that is no ratio.
+    """
+
+    what: str
+    rival: str
+    target: str
+    ratio: Ratio
+    unit: str = "×"
+
+    @property
+    def verdict(self) -> str:
+        """`reached` or `not`, by the median as it is shown; empty where there is no target."""
+        bound, _, limit = self.target.partition(" ")
+        if not bound:
+            return ""
+        median = round(self.ratio.median, 2)
+        return "reached" if (median <= float(limit) if bound == "≤" else median >= float(limit)) else "not"
+
+    def __str__(self) -> str:
+        return f"{self.what:44} {self.ratio} {self.unit} {self.rival}  {self.target} {self.verdict}".rstrip()
+
+
+def show(rows: Iterable[Row]) -> None:
+    """Print the rows as they are measured."""
+    for row in rows:
+        print(row, flush=True)
 
 
 def measure(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from pairs import keep_freed_memory, measure, ratio
+from pairs import Row, keep_freed_memory, measure, ratio, show
 from torch.nn import functional as F
 
 from unseen.training.config import TrainConfig
@@ -33,17 +33,24 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=NETWORKS, help="a backbone, an at sign, the size of a batch")
     parser.add_argument("--malloc", choices=["kept", "plain"], default="kept")
     options = parser.parse_args()
+    show(rows(options.rounds, options.methods, options.networks, options.malloc == "kept"))
+
+
+def rows(
+    rounds: int, methods: Sequence[str] = METHODS, networks: Sequence[str] = NETWORKS, malloc_kept: bool = True
+) -> Iterator[Row]:
+    """A row for each network and method."""
     torch.set_num_threads(1)
-    if options.malloc == "kept":
+    if malloc_kept:
         keep_freed_memory()
-    for network in options.networks:
+    for network in networks:
         backbone, _, batch = network.partition(" @ ")
-        for method in options.methods:
-            show(method, backbone, int(batch or 8), options.rounds)
+        for method in methods:
+            yield measure_step(method, backbone, int(batch or 8), rounds)
 
 
-def show(method: str, backbone: str, batch: int, rounds: int) -> None:
-    """Print the cost of a method's step in plain evaluations, by the evaluations that its budget counts."""
+def measure_step(method: str, backbone: str, batch: int, rounds: int) -> Row:
+    """The cost of a method's step in plain evaluations, by the evaluations that its budget counts."""
     with tempfile.TemporaryDirectory() as folder, process_group("cpu") as ranks:
         config = TrainConfig(
             method=method, backbone=backbone, batch=batch, budget=10**6, out=folder, device="cpu", threads=1
@@ -62,12 +69,14 @@ def show(method: str, backbone: str, batch: int, rounds: int) -> None:
             F.l1_loss(run.network(ready.distorted), ready.clean).backward()  # type: ignore[no-untyped-call]
 
         step()
-        evaluations = state.evaluations_spent(config) / state.step
-        seconds = measure({"step": step, "floor": repeated(evaluation, round(evaluations))}, rounds)
-        print(
-            f"{method:8} {backbone:22} batch {batch:3}: {evaluations:4g} evaluations, "
-            f"{1e3 * min(seconds['step']):7.1f} ms, {ratio(seconds['step'], seconds['floor'])} × the floor",
-            flush=True,
+        evaluations = round(state.evaluations_spent(config) / state.step)
+        seconds = measure({"step": step, "floor": repeated(evaluation, evaluations)}, rounds)
+        strict = method in ("erm", "dil_sf", "dil_pf") and backbone != "plain:features=16"
+        return Row(
+            f"`{method}`, `{backbone}`, batch {batch}",
+            f"{evaluations} plain evaluation{'s' * (evaluations > 1)}",
+            "≤ 1.04" if strict else "≤ 1.10",
+            ratio(seconds["step"], seconds["floor"]),
         )
 
 
