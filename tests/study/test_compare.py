@@ -253,6 +253,24 @@ def test_a_study_trains_each_method_and_seed_once(unseen: CommandLine, study: li
 
 
 @pytest.mark.slow
+def test_runs_side_by_side_give_the_rows_of_one_after_the_other(
+    unseen: CommandLine, study: list[object], tmp_path: Path
+) -> None:
+    rows = []
+    for together in (1, 3):
+        out = tmp_path / f"together-{together}"
+        unseen(*study, "--seeds", 2, "--together", together, "--out", out)
+        rows.append((out / "results.jsonl").read_text())
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.slow
+def test_side_by_side_needs_a_budget_of_evaluations(unseen: CommandLine, study: list[object], tmp_path: Path) -> None:
+    error = unseen(*study, "--together", 2, "--budget", "1min", "--out", tmp_path / "x", code=2).err
+    assert "together: runs side by side take each other's time" in error
+
+
+@pytest.mark.slow
 def test_seeds_may_be_added_but_what_runs_share_may_not_change(
     unseen: CommandLine, study: list[object], tmp_path: Path
 ) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from threading import Event
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from support.tape import tape
 
 from unseen.core.errors import UserError
@@ -14,7 +17,10 @@ from unseen.methods.dil import DILss
 from unseen.training.config import Draws, TrainConfig
 from unseen.training.engine import Capture, EagerEngine, Engine, GraphEngine, cuda_graph
 from unseen.training.episodes import Content
+from unseen.training.loop import train
 from unseen.training.run import TrainingRun
+from unseen.training.side_by_side import train_side_by_side
+from unseen.training.state import Diverged, state_of
 
 TINY = TrainConfig(
     protocol="denoise", backbone="plain:features=4,depth=3", batch=3, patch=12, device="cpu", threads=1, budget=100
@@ -34,7 +40,7 @@ def engine_of(run: TrainingRun, capture: Capture | None) -> Engine:
 
 
 def trained(config: TrainConfig, capture: Capture | None) -> tuple[list[torch.Tensor], list[dict[str, float]]]:
-    """The weights, and what each step told, after some steps of plain descent along the method's gradient."""
+    """The weights, the method's own state, and what each step told, after plain descent along the gradient."""
     run = TrainingRun.of(config)
     engine = engine_of(run, capture)
     told = []
@@ -47,7 +53,8 @@ def trained(config: TrainConfig, capture: Capture | None) -> tuple[list[torch.Te
         with torch.no_grad():
             for name, parameter in run.parameters.items():
                 parameter.sub_(gradient[name], alpha=0.05)
-    return [parameter.detach().cpu() for parameter in run.parameters.values()], told
+    tensors = [*run.parameters.values(), *run.method.state_dict().values()]
+    return [tensor.detach().cpu() for tensor in tensors], told
 
 
 def test_the_four_variants_can_be_captured() -> None:
@@ -142,3 +149,35 @@ def test_a_graph_needs_a_gpu_and_says_so() -> None:
 def test_finite_differences_cannot_be_captured() -> None:
     assert DILss().capturable
     assert not DILss(hvp="finite-difference").capturable
+
+
+def test_trainings_side_by_side_end_as_they_would_alone(tmp_path: Path) -> None:
+    methods = ("erm", "dil_sf", "ema", "mixup")
+    configs = [replace(TINY, method=method, seed=i, budget=40) for i, method in enumerate(methods)]
+    alone = [replace(config, out=str(tmp_path / "alone" / config.method)) for config in configs]
+    together = [replace(config, out=str(tmp_path / "together" / config.method)) for config in configs]
+    for config in alone:
+        train(config, Event())
+    assert not train_side_by_side(together, Event(), [False] * len(together))
+    for one, other in zip(alone, together, strict=True):
+        states = [load_file(config.folder / "resume.safetensors") for config in (one, other)]
+        assert states[0].keys() == states[1].keys()
+        assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_a_training_that_fails_leaves_the_others_alone(tmp_path: Path) -> None:
+    good, bad = (replace(TINY, method="erm", lr=lr, budget=30, out=str(tmp_path / str(lr))) for lr in (1e-3, 1e30))
+    failed = train_side_by_side([good, bad], Event(), [False, False])
+    assert list(failed) == [bad.folder]
+    assert isinstance(failed[bad.folder], Diverged)
+    assert state_of(good.folder).finished
+
+
+def test_a_stop_ends_all_trainings_and_each_goes_on(tmp_path: Path) -> None:
+    configs = [replace(TINY, method="erm", seed=seed, budget=30, out=str(tmp_path / str(seed))) for seed in range(2)]
+    stop = Event()
+    stop.set()
+    assert not train_side_by_side(configs, stop, [False, False])
+    assert not any(state_of(config.folder).finished for config in configs)
+    assert not train_side_by_side(configs, Event(), [True, True])
+    assert all(state_of(config.folder).finished for config in configs)

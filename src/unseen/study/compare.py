@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event
@@ -24,7 +25,7 @@ from ..models.card import Card
 from ..models.checkpoint import CHECKPOINT, load_checkpoint
 from ..protocols.protocol import Protocol
 from ..training.config import TrainConfig
-from ..training.loop import train
+from ..training.side_by_side import train_side_by_side
 from ..training.state import Diverged, holds_a_run, is_finished, is_of, state_of
 from ..training.training_data import protocol_of, training_data_by_view
 from .config import CompareConfig
@@ -152,71 +153,97 @@ def run_study(
 def _finish_all(
     plan: StudyPlan, runs: Sequence[StudyRun], ledger: Ledger, stop: Event
 ) -> tuple[list[StudyRun], list[str], UserError | None]:
-    """Train and test the runs, one after the other, until `stop` is set or one of them is refused.
+    """Train and test the runs, as many side by side as the options say, until `stop` is set or one is refused.
 
     Returns:
         The finished runs, a sentence on each run that diverged, and why a run was refused, None if none was.
     """
     finished: list[StudyRun] = []
     failed: list[str] = []
-    for run in runs:
-        try:
-            if stop.is_set() or not ensure_finished(plan, run, ledger, stop):
+    together = plan.config.together
+    try:
+        for first in range(0, len(runs), together):
+            if stop.is_set():
                 break
-        except Diverged as error:
-            failed.append(f"{run.name}: {error}")
-        except UserError as error:
-            return finished, failed, error
-        else:
-            finished.append(run)
+            group = runs[first : first + together]
+            with ExitStack() as locks:
+                for run in group:
+                    locks.enter_context(sole_use(run.folder, "unseen compare"))
+                errors = _train(plan, group, ledger, stop)
+                for run in group:
+                    error = errors.get(run.folder)
+                    if isinstance(error, Diverged):
+                        failed.append(f"{run.name}: {error}")
+                    elif error:
+                        raise error
+                    elif _test(plan, run, ledger, stop):
+                        finished.append(run)
+    except UserError as error:
+        return finished, failed, error
     return finished, failed, None
 
 
-def ensure_finished(plan: StudyPlan, run: StudyRun, ledger: Ledger, stop: Event) -> bool:
-    """Train and test a run and add it to the ledger, as far as that is not done; its folder is locked meanwhile.
+def _train(plan: StudyPlan, group: Sequence[StudyRun], ledger: Ledger, stop: Event) -> dict[Path, UserError]:
+    """Train the runs of a group side by side, those that are not trained yet; the errors by folder."""
+    trained = [Standing.of(plan, run, ledger).is_trained for run in group]
+    advance_collected(sum(trained) * plan.config.limit.amount)
+    untrained = [run.training for run, done in zip(group, trained, strict=True) if not done]
+    return train_side_by_side(untrained, stop, [is_of(training) for training in untrained])
 
-    Args:
-        plan: the plan that all runs share.
-        run: the run.
-        ledger: the finished runs.
-        stop: once set, the work ends after the current step.
 
-    Returns:
-        Whether the run is finished; False if `stop` was set before it was.
+@dataclass(frozen=True)
+class Standing:
+    """What is done of a run already.
 
-    Raises:
-        Diverged: if the training diverged.
-        UserError: if the folder holds another training, or another command works there.
+    Attributes:
+        results: its results, as far as they still hold for the test images and the training data.
+        trained_before: whether its folder holds the finished training.
+        newer: whether the results were written after that training.
+        complete: whether nothing is left to do.
     """
-    with sole_use(run.folder, "unseen compare"):
-        return _ensure_finished(plan, run, ledger, stop)
+
+    results: list[ImageResult]
+    trained_before: bool
+    newer: bool
+    complete: bool
+
+    @classmethod
+    def of(cls, plan: StudyPlan, run: StudyRun, ledger: Ledger) -> Standing:
+        """Look at the folder of the run and at the ledger.
+
+        Raises:
+            UserError: the run was trained with other settings.
+        """
+        trained_before = is_of(run.training) and is_finished(run.folder)
+        record = ledger.records.get(run.name)
+        if record and (record.spec, record.lr) != (run.entry.spec, run.entry.lr):
+            was, now = (f"{settings.spec}, lr {settings.lr:g}" for settings in (record, run.entry))
+            raise UserError(f"{run.folder}: was trained with {was}, and {now} is chosen now; choose another --out")
+        expected = expected_identity(run, plan.config)
+        own = [result for result in ledger.results_of(run.name) if recorded_identity(result) == expected]
+        kept = still_valid(own, plan.protocol, plan.tests, plan.data[run.entry.name])
+        newer = ledger.written >= (run.folder / CHECKPOINT).stat().st_mtime_ns if trained_before else False
+        # Results of a finished run may have been copied without its folder.
+        complete = bool(kept) and (not holds_a_run(run.folder) or (newer and record is not None))
+        return cls(kept, trained_before, newer, complete)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether there is nothing to train."""
+        return self.trained_before or self.complete
 
 
-def _ensure_finished(plan: StudyPlan, run: StudyRun, ledger: Ledger, stop: Event) -> bool:
-    data = plan.data[run.entry.name]
-    begun = is_of(run.training)
-    trained_before = begun and is_finished(run.folder)
-    record = ledger.records.get(run.name)
-    if record and (record.spec, record.lr) != (run.entry.spec, run.entry.lr):
-        was, now = (f"{settings.spec}, lr {settings.lr:g}" for settings in (record, run.entry))
-        raise UserError(f"{run.folder}: was trained with {was}, and {now} is chosen now; choose another --out")
-    expected = expected_identity(run, plan.config)
-    own = [result for result in ledger.results_of(run.name) if recorded_identity(result) == expected]
-    kept = still_valid(own, plan.protocol, plan.tests, data)
-    newer = ledger.written >= (run.folder / CHECKPOINT).stat().st_mtime_ns if trained_before else False
-    # Results of a finished run may have been copied without its folder.
-    if kept and (not holds_a_run(run.folder) or (newer and record)):
-        advance_collected(plan.config.limit.amount)
+def _test(plan: StudyPlan, run: StudyRun, ledger: Ledger, stop: Event) -> bool:
+    """Test a trained run and add it to the ledger, as far as that is not done; False if `stop` was set before."""
+    standing = Standing.of(plan, run, ledger)
+    if standing.complete:
         return True
-    if trained_before:
-        advance_collected(plan.config.limit.amount)
-    else:
-        train(run.training, stop, resume=begun)
     if stop.is_set():
         return False
     network, card = load_checkpoint(run.folder, run.training.backbone)
-    _refuse_other_training(run.training, card, plan.protocol, data)
-    if not kept or not newer:
+    _refuse_other_training(run.training, card, plan.protocol, plan.data[run.entry.name])
+    kept = standing.results
+    if not kept or not standing.newer:
         trained = TestedNetwork(network, card, run.name, run.entry.method, plan.config.tune)
         kept = evaluate_network(trained, plan.protocol, plan.tests, plan.config, TEST_SEED, stop)
     if stop.is_set():
@@ -276,7 +303,7 @@ def _refuse_another_study(out: Path, config: CompareConfig, overwrite: bool) -> 
     # A study that was refused before its first run is no other study.
     begun = any((out / name).exists() for name in (RESULTS, TRIALS)) or any(out.glob("**/resume.safetensors"))
     for name in now if begun and not overwrite else ():
-        if name not in ("methods", "gap", "seeds", "test", "out") and saved.get(name) != now[name]:
+        if name not in ("methods", "gap", "seeds", "test", "together", "out") and saved.get(name) != now[name]:
             raise UserError(
                 f"{out / CONFIG}: {name} is {saved.get(name)!r} there and {now[name]!r} here; "
                 "choose another --out, or --overwrite"

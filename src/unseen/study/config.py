@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Annotated
 
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Le, MinLen
 
 from ..core.config import Machine, slug
 from ..core.errors import UserError
@@ -47,6 +47,9 @@ class CompareConfig(TrainingOptions, EvaluationOptions):
     tune: Annotated[
         int, Ge(0), "first try N settings of every method, and keep the best on held-out levels; 0 tries none"
     ] = 0
+    together: Annotated[
+        int, Ge(1), Le(64), "how many runs a GPU trains side by side, which pays where one alone leaves it idle"
+    ] = 1
     out: Annotated[str, "folder of the study"] = "runs/study"
 
     def check(self) -> None:
@@ -54,6 +57,8 @@ class CompareConfig(TrainingOptions, EvaluationOptions):
         super().check()
         if self.tune == 1:
             raise UserError(f"tune: {self.tune} is no choice of settings; give 2 or more, or 0 to try none")
+        if self.together > 1 and self.limit.unit == "seconds":
+            raise UserError("together: runs side by side take each other's time; give a budget of gradient evaluations")
         folders = [slug(entry.name) for entry in self.entries()]
         twice = next((entry.name for entry in self.entries() if folders.count(slug(entry.name)) > 1), None)
         if twice is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Generator
 from threading import Event
 
 from torch import Tensor
@@ -20,7 +22,25 @@ from .state import TrainingState, load_run, new_state
 
 
 def train(config: TrainConfig, stop: Event, *, resume: bool = False) -> TrainingState:
-    """Train one network by one method under one protocol, into `config.folder`.
+    """Train one network by one method under one protocol, into `config.folder`: all steps of `training`.
+
+    Args:
+        config: the options of the training; `device` and `threads` resolved.
+        stop: once set, the training ends after the current step, with everything saved.
+        resume: whether to go on from the state in the folder.
+
+    Returns:
+        The state at the end: the amount spent, the learning curve, and whether the whole budget is spent.
+
+    Raises:
+        UserError: something that the configuration names cannot be used.
+        Diverged: the loss became infinite or NaN.
+    """
+    return deque(training(config, stop, resume=resume), maxlen=1).pop()
+
+
+def training(config: TrainConfig, stop: Event, *, resume: bool = False) -> Generator[TrainingState, None, None]:
+    """Train as `train` does, and hand the state out after every step.
 
     The folder receives config.yaml, checkpoint.safetensors (weights and card), resume.safetensors and log.jsonl, each
     whole or not at all. A resumed training equals one that never stopped, bit for bit on the same machine: every
@@ -32,8 +52,8 @@ def train(config: TrainConfig, stop: Event, *, resume: bool = False) -> Training
         stop: once set, the training ends after the current step, with everything saved.
         resume: whether to go on from the state in the folder.
 
-    Returns:
-        The state at the end: the amount spent, the learning curve, and whether the whole budget is spent.
+    Yields:
+        The state, after every step, and once more when everything is saved.
 
     Raises:
         UserError: something that the configuration names cannot be used.
@@ -56,8 +76,9 @@ def train(config: TrainConfig, stop: Event, *, resume: bool = False) -> Training
                 state.account(config, run.objective.take_tally(), episode.seconds, ranks.world, clipped)
             bar.set(state.budget_spent(config))
             observer.after_step(episode)
+            yield state
         observer.finish()
-    return state
+    yield state
 
 
 def next_episode(run: TrainingRun, state: TrainingState, ranks: Ranks) -> Episode:
