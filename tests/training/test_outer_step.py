@@ -38,7 +38,7 @@ def steps(config: TrainConfig, gradients: int = 3) -> tuple[Params, list[Params]
     """The weights before some outer steps along random gradients, the gradients, and the weights after the steps."""
     run = TrainingRun.of(config)
     before = copies(run.parameters)
-    slopes = [random_like(before, seed) for seed in range(gradients)]
+    slopes: list[Params] = [random_like(before, seed) for seed in range(gradients)]
     for slope in slopes:
         take_step(run, slope, config.lr)
     return before, slopes, copies(run.parameters)
