@@ -21,7 +21,7 @@ from unseen.training.loop import lr_factor, take_step
 from unseen.training.run import TrainingRun
 from unseen.training.state import is_of
 
-NEW = ("optimiser", "weight_decay", "momentum", "clip", "warmup", "ema")
+NEW = ("optimiser", "weight_decay", "momentum", "clip", "warmup", "ema", "accumulate")
 """Options that configurations of the first format do not have."""
 
 
@@ -82,6 +82,7 @@ def test_adam_is_its_recursion_and_adamw_shrinks_the_weights_beside_it(decay: fl
         ({"warmup": 1.0}, "warmup: 1.0 is not below 1"),
         ({"clip": -1.0}, "clip: -1.0 is below 0"),
         ({"ema": 1.0}, "ema: 1.0 is not below 1"),
+        ({"accumulate": 3}, "accumulate: a batch of 2 cannot be cut into 3 equal pieces"),
     ],
 )
 def test_what_means_nothing_is_refused_by_its_field(options: dict[str, Any], refusal: str) -> None:

@@ -45,6 +45,7 @@ class CORAL(Method):
     """
 
     cost = "n"
+    takes_whole_batches = True
     ranges: ClassVar = {"penalty_weight": LogUniform(0.1, 10)}
 
     def __init__(self, penalty_weight: float = 1.0, normalised: bool = True):

@@ -35,6 +35,15 @@ class Batch:
     def __len__(self) -> int:
         return len(self.clean)
 
+    def pieces(self, n: int) -> list[Batch]:
+        """The batch in `n` pieces of equal size, in order; itself for one. Raises ValueError for another remainder."""
+        if n == 1:
+            return [self]
+        if len(self) % n:
+            raise ValueError(f"accumulate: {n} pieces of equal size cannot be made of {len(self)} images")
+        pairs = zip(self.distorted.chunk(n), self.clean.chunk(n), strict=True)
+        return [Batch(distorted, clean, self.name) for distorted, clean in pairs]
+
 
 BatchOrMaker = Batch | Callable[[], Batch]
 """A batch, or a function that makes one."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .episode import Batch, Episode
-from .gradients import derivative
+from .gradients import gradient
 from .method import Method, require_share
 from .objective import Objective
 from .params import Params
@@ -46,18 +46,16 @@ class FeatureDropout(Method):
 
     def check(self, objective: Objective, params: Params, batch: Batch) -> None:
         """Raise ValueError where the input of the last layer has no maps (B, C, H, W)."""
-        uncounted = Objective(objective.network, objective.loss)
         with torch.no_grad():
-            shape = tuple(uncounted.features(params, batch).shape)
+            shape = tuple(objective.uncounted().features(params, batch).shape)
         if len(shape) != 4:
             raise ValueError(f"the input of the last layer is {shape}: no channels (B, C, H, W) to drop")
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """∇_θ L on the query, channels dropped: one gradient evaluation."""
-        batch = episode.query
 
         def drop(features: Tensor) -> Tensor:
             kept = torch.rand(*features.shape[:2], 1, 1, generator=episode.generator) >= self.p
             return features * kept.to(features.device) / (1 - self.p)
 
-        return derivative(lambda leaves: objective.judge(objective.restore(leaves, batch, drop), batch), params)
+        return gradient(objective, params, episode.query, drop)

@@ -53,6 +53,7 @@ class Fishr(Method):
     """
 
     cost = "n"
+    takes_whole_batches = True
     ranges: ClassVar = {"penalty_weight": LogUniform(1, 1e3), "ema": Uniform(0.9, 0.99)}
 
     def __init__(self, penalty_weight: float = 100.0, ema: float = 0.95, anneal: float = 0.3):
@@ -72,7 +73,7 @@ class Fishr(Method):
         """
         if len(batch) < 2:
             raise ValueError("Fishr: one image has no variance: needs batches of at least two")
-        uncounted = Objective(objective.network, objective.loss)
+        uncounted = objective.uncounted()
         derivative(lambda leaves: loss_and_variance(uncounted, leaves, batch)[1].sum(), params)
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:

@@ -1,7 +1,7 @@
 """First- and second-order products: of a scalar function of named tensors, and of an objective on a batch.
 
 Everything here takes `params` by value: the tensors are detached, so that no graph reaches the caller's
-network, and a product holds the graph of one batch only.
+network, and a product holds the graph of one batch only, or of one piece of it where the objective accumulates.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .convolution import FastSecondDerivatives
 from .episode import Batch
-from .objective import Objective
+from .objective import Change, Objective
 from .params import Params, add_scaled, divide, mean, norm, subtract, zeros_like
 
 Function = Callable[[Params], Tensor]
@@ -28,23 +28,45 @@ STEP = 1e-4
 to rounding in float32; a longer one brings in derivatives of higher order (docs/method.md)."""
 
 
-def gradient(objective: Objective, params: Params, batch: Batch) -> Params:
-    """∇_θ L at `params` on one batch: one gradient evaluation."""
-    return derivative(lambda leaves: objective(leaves, batch), params)
+def gradient(objective: Objective, params: Params, batch: Batch, at_last: Change | None = None) -> Params:
+    """∇_θ L at `params` on one batch, its features changed by `at_last` if given: one gradient evaluation."""
+    return loss_and_gradient(objective, params, batch, at_last)[1]
 
 
-def loss_and_gradient(objective: Objective, params: Params, batch: Batch) -> tuple[Tensor, Params]:
-    """L, detached, and ∇_θ L at `params` on one batch: one gradient evaluation."""
-    return value_and_derivative(lambda leaves: objective(leaves, batch), params)
+def loss_and_gradient(
+    objective: Objective, params: Params, batch: Batch, at_last: Change | None = None
+) -> tuple[Tensor, Params]:
+    """L, detached, and ∇_θ L at `params` on one batch, as of `gradient`: one gradient evaluation."""
+    losses: list[Tensor] = []
+
+    def slope(piece: Batch) -> Params:
+        loss, of_piece = value_and_derivative(lambda leaves: objective(leaves, piece, at_last), params)
+        losses.append(loss)
+        return of_piece
+
+    of_batch = over_batch(objective, params, batch, slope)
+    return torch.stack(losses).mean(), of_batch
 
 
-def mean_gradient(risk: Callable[[Params, Batch], Tensor], params: Params, batches: Sequence[Batch]) -> Params:
-    """(1/n) Σ_i ∇_θ risk(θ, batch_i) at `params`, computed one batch at a time, so that memory does not grow with n."""
+def over_batch(objective: Objective, params: Params, batch: Batch, term: Callable[[Batch], Params]) -> Params:
+    """A vector that is a mean over the images of a batch: computed of it at once, or of its pieces one by one.
 
-    def slope(batch: Batch) -> Params:
-        return derivative(lambda leaves: risk(leaves, batch), params)
+    The one place where the images of a batch are brought together: every gradient and every product of an objective
+    goes through it.
 
-    return mean(map(slope, batches), len(batches), params)
+    Args:
+        objective: the objective, whose `accumulate` is the number of pieces.
+        params: the parameters, whose memory layout a mean over pieces gets.
+        batch: the batch.
+        term: the function that computes the vector of some images; it is called in their order.
+    """
+    pieces = batch.pieces(objective.accumulate)
+    return term(batch) if len(pieces) == 1 else mean(map(term, pieces), len(pieces), params)
+
+
+def mean_gradient(objective: Objective, params: Params, batches: Sequence[Batch]) -> Params:
+    """(1/n) Σ_i ∇_θ L at `params` on n batches, computed one at a time, so that memory does not grow with n."""
+    return mean((gradient(objective, params, batch) for batch in batches), len(batches), params)
 
 
 def gradient_and_hessian(objective: Objective, params: Params, batch: Batch) -> tuple[Params, Hessian]:
@@ -54,19 +76,37 @@ def gradient_and_hessian(objective: Objective, params: Params, batch: Batch) -> 
         ∇_θ L, which takes one gradient evaluation, and the function v ↦ H v, which differentiates the graph of that
         gradient. A product takes two evaluations more: where a gradient is three convolutions a layer, forward and
         backward, the second backward pass is six. The graph is freed by the first product, so that there is but one.
+        An objective that accumulates keeps no graph, computes the gradient anew for the product, and counts the same.
     """
-    slope, hessian = expansion(lambda leaves: objective(leaves, batch), params)
+    if objective.accumulate == 1:
+        return _piece_expansion(objective, params, batch)
+    uncounted = objective.uncounted()
 
-    def counted(vector: Params) -> Params:
+    def hessian(vector: Params) -> Params:
         objective.tally.images += 2 * len(batch)
-        return hessian(vector)
+        return hessian_vector_product(uncounted, params, batch, vector)
 
-    return slope, counted
+    return gradient(objective, params, batch), hessian
 
 
 def hessian_vector_product(objective: Objective, params: Params, batch: Batch, vector: Params) -> Params:
     """H v with H = ∇²_θ L at `params` on one batch, exact: three gradient evaluations."""
-    return gradient_and_hessian(objective, params, batch)[1](vector)
+
+    def product(piece: Batch) -> Params:
+        return _piece_expansion(objective, params, piece)[1](vector)
+
+    return over_batch(objective, params, batch, product)
+
+
+def _piece_expansion(objective: Objective, params: Params, piece: Batch) -> tuple[Params, Hessian]:
+    """∇_θ L and v ↦ H v on some images at once, as of `gradient_and_hessian`."""
+    slope, hessian = expansion(lambda leaves: objective(leaves, piece), params)
+
+    def counted(vector: Params) -> Params:
+        objective.tally.images += 2 * len(piece)
+        return hessian(vector)
+
+    return slope, counted
 
 
 def gradient_and_difference(objective: Objective, params: Params, batch: Batch) -> tuple[Params, Hessian]:
@@ -79,7 +119,11 @@ def finite_difference_product(objective: Objective, params: Params, batch: Batch
 
     For smooth networks under smooth losses: kinks within the step count as curvature.
     """
-    return central_difference(lambda leaves: objective(leaves, batch), params, vector, STEP)
+
+    def product(piece: Batch) -> Params:
+        return central_difference(lambda leaves: objective(leaves, piece), params, vector, STEP)
+
+    return over_batch(objective, params, batch, product)
 
 
 def derivative(function: Function, point: Params) -> Params:

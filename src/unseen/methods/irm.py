@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from .episode import Batch, Episode
-from .gradients import mean_gradient
+from .gradients import derivative
 from .method import Method, require_nonnegative, require_share
 from .objective import Objective
-from .params import Params
+from .params import Params, mean
 from .search_space import LogUniform
 
 
@@ -47,6 +48,7 @@ class IRM(Method):
     """
 
     cost = "n"
+    takes_whole_batches = True
     ranges: ClassVar = {"penalty_weight": LogUniform(0.1, 100)}
 
     def __init__(self, penalty_weight: float = 1.0, anneal: float = 0.0):
@@ -68,6 +70,7 @@ class IRM(Method):
             penalties.append(slope.detach() ** 2)
             return risk + weight * slope**2
 
-        result = mean_gradient(penalised, params, episode.confounders)
+        slopes = (derivative(partial(penalised, batch=batch), params) for batch in episode.confounders)
+        result = mean(slopes, len(episode.confounders), params)
         episode.notes["penalty"] = float(torch.stack(penalties).mean())
         return result

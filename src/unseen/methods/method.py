@@ -39,6 +39,13 @@ class Method(ABC):
     tensor's value, and `state_dict` returns the very tensors that its steps change.
     """
 
+    takes_whole_batches: ClassVar[bool] = False
+    """Whether the loss of a batch is no mean over its images, so that no pieces of it can stand for the batch.
+
+    Other methods compute their gradients by `unseen.methods.gradients`, which takes pieces where the objective asks
+    for them (`Objective.accumulate`).
+    """
+
     ranges: ClassVar[Mapping[str, SearchRange]] = {}
     """The range from which tuning draws each setting, by its name; a setting without a range keeps its default."""
 

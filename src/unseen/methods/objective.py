@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -45,14 +46,17 @@ class Objective:
     Args:
         network: maps (B, C, H, W) to restored images.
         loss: a function of (restored, clean) that gives a scalar.
+        accumulate: the number of equal pieces of a batch of which gradients and products are computed, one after
+            another, and averaged: the memory is that of one piece. The loss must then be a mean over images.
 
     Attributes:
         tally: the evaluations since `take_tally` was last called.
     """
 
-    def __init__(self, network: nn.Module, loss: Loss):
+    def __init__(self, network: nn.Module, loss: Loss, accumulate: int = 1):
         self.network = network
         self.loss = loss
+        self.accumulate = accumulate
         self.tally = Tally()
         self._last: nn.Module | None = None
 
@@ -121,9 +125,15 @@ class Objective:
         restored: Tensor = functional_call(self.network, dict(params), (batch.distorted,))
         return restored
 
-    def __call__(self, params: Params, batch: Batch) -> Tensor:
-        """The loss at `params` on a batch, a scalar, counted in the tally."""
-        return self.judge(self.restore(params, batch), batch)
+    def __call__(self, params: Params, batch: Batch, at_last: Change | None = None) -> Tensor:
+        """The loss at `params` on a batch, its features changed by `at_last` if given; counted in the tally."""
+        return self.judge(self.restore(params, batch, at_last), batch)
+
+    def uncounted(self) -> Objective:
+        """The same objective with a tally of its own, for work outside of the budget."""
+        other = copy.copy(self)
+        other.tally = Tally()
+        return other
 
     def add_to_tally(self, tally: Tally) -> None:
         """Count work that was done elsewhere, as by a graph that was captured."""
@@ -153,7 +163,7 @@ class Objective:
             raise ValueError("the network gives two answers to one input: it draws random numbers or changes buffers")
 
 
-def objective_for(network: nn.Module, loss: str | Loss = "l1") -> Objective:
+def objective_for(network: nn.Module, loss: str | Loss = "l1", accumulate: int = 1) -> Objective:
     """Make the objective of a network under a loss.
 
     The network is put into evaluation mode and stays in it: a method evaluates the network at many parameters, so that
@@ -163,6 +173,7 @@ def objective_for(network: nn.Module, loss: str | Loss = "l1") -> Objective:
     Args:
         network: maps (B, C, H, W) to restored images.
         loss: l1, l2, huber, or a function (restored, clean) -> scalar.
+        accumulate: the number of pieces of a batch, as of `Objective`.
 
     Raises:
         ValueError: for an unknown loss.
@@ -171,4 +182,4 @@ def objective_for(network: nn.Module, loss: str | Loss = "l1") -> Objective:
         if loss not in LOSSES:
             raise ValueError(f"loss: {loss!r} is none of {', '.join(LOSSES)}")
         loss = LOSSES[loss]
-    return Objective(network.eval(), loss)
+    return Objective(network.eval(), loss, accumulate)

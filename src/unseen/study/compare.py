@@ -25,6 +25,7 @@ from ..models.card import Card
 from ..models.checkpoint import CHECKPOINT, load_checkpoint
 from ..protocols.protocol import Protocol
 from ..training.config import TrainConfig
+from ..training.run import refuse_unsuited_options
 from ..training.side_by_side import train_side_by_side
 from ..training.state import Diverged, holds_a_run, is_finished, is_of, state_of
 from ..training.training_data import protocol_of, training_data_by_view
@@ -63,6 +64,8 @@ class StudyPlan:
         config.check()
         protocol = protocol_of(config)
         methods = {entry.name: build(entry.method, METHODS, "methods", Method) for entry in config.entries()}
+        for entry in config.entries():
+            refuse_unsuited_options(config, entry.method, methods[entry.name])
         training_data = training_data_by_view(config, protocol, list(methods.values()))
         tests = BenchmarkSets.load(
             config, protocol, [photo for data in training_data.values() for photo in data.photos()]

@@ -40,6 +40,11 @@ class TrainingOptions(Machine):
     ] = 10_000
     batch: Annotated[int, Ge(1), "images in a batch"] = 8
     patch: Annotated[int, Ge(1), "side of a training patch, pixels"] = 40
+    accumulate: Annotated[
+        int,
+        Ge(1),
+        "pieces of a batch, computed one after another in the memory of one; the same gradient",
+    ] = 1
     content: Annotated[
         Literal["counterfactual", "independent"], "same clean patches under every distortion, or each its own"
     ] = "counterfactual"
@@ -92,6 +97,8 @@ class TrainingOptions(Machine):
         check_values(self)
         if not self.data or not all(self.data):  # an empty name would be the current folder
             raise UserError("data: no folder given; leave it out for the embedded photographs")
+        if self.batch % self.accumulate:
+            raise UserError(f"accumulate: a batch of {self.batch} cannot be cut into {self.accumulate} equal pieces")
         if self.optimiser == "adam" and self.weight_decay:
             raise UserError("weight_decay: adam would divide it by the scale of the gradients; take --optimiser adamw")
         if self.optimiser == "adamw" and not self.weight_decay:

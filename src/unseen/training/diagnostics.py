@@ -6,7 +6,6 @@ parameters, method and the state of the method as they are.
 
 from __future__ import annotations
 
-import copy
 import warnings
 from dataclasses import dataclass
 
@@ -16,7 +15,6 @@ from torch.func import jvp
 
 from ..methods import Batch, Episode, Objective, Params
 from ..methods.gradients import loss_and_gradient
-from ..methods.objective import Tally
 from ..methods.params import accumulate, norm, relative_distance, zeros_like
 
 IMAGES = 4
@@ -59,8 +57,7 @@ def diagnose(objective: Objective, params: Params, start: Params, episode: Episo
     Raises:
         KeyError: `start` lacks one of `params`.
     """
-    uncounted = copy.copy(objective)
-    uncounted.tally = Tally()
+    uncounted = objective.uncounted()
     names = [batch.name or str(i) for i, batch in enumerate(episode.confounders)]
     losses = {}
     directions = zeros_like(params)  # Σ_i ∇L_i / ‖∇L_i‖

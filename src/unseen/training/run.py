@@ -19,7 +19,7 @@ from ..models.backbones import BACKBONES
 from ..models.inference import on_device
 from ..protocols.confounder import Synthetic
 from ..protocols.protocol import Protocol
-from .config import TrainConfig
+from .config import TrainConfig, TrainingOptions
 from .engine import Engine, engine_for
 from .episode_source import EpisodeSource
 from .optimiser import outer_optimiser
@@ -79,8 +79,7 @@ class TrainingRun:
         method = build(config.method, METHODS, "method", Method)
         if method.sees_unseen and name_of(config.method).casefold() != "ceiling":
             raise UserError(f"method: {config.method!r} trains on unseen levels; only `ceiling` is labelled so")
-        if config.ema and type(method).weights is not Method.weights:
-            raise UserError(f"ema: {config.method!r} averages its weights by itself; leave --ema out")
+        refuse_unsuited_options(config, config.method, method)
         torch.manual_seed(derive(config.seed, "weights"))
         network = build(config.backbone, BACKBONES, "backbone", nn.Module)
         network = on_device(network, config.device)
@@ -92,7 +91,7 @@ class TrainingRun:
         if config.select == "oracle" and not any(isinstance(c, Synthetic) for c in protocol.unseen):
             raise UserError(f"select: oracle needs unseen levels that can be made, and {protocol.name} has none")
         training_data = TrainingData.of(config, protocol, method)
-        objective = objective_for(network, config.loss)
+        objective = objective_for(network, config.loss, config.accumulate)
         patches = Patches(training_data.split.train, config.patch)
         device = torch.device(config.device)
         episodes = EpisodeSource(
@@ -131,6 +130,23 @@ class TrainingRun:
     def state_holders(self) -> dict[str, Method | WeightAverage]:
         """What keeps a state from step to step beside network and optimiser, by its name in the saved state."""
         return {"method": self.method} | ({"average": self.average} if self.average else {})
+
+
+def refuse_unsuited_options(config: TrainingOptions, spec: str, method: Method) -> None:
+    """Refuse options that a method cannot be trained with.
+
+    Args:
+        config: the options.
+        spec: the method as the user gave it.
+        method: the method.
+
+    Raises:
+        UserError: naming the option.
+    """
+    if config.ema and type(method).weights is not Method.weights:
+        raise UserError(f"ema: {spec!r} averages its weights by itself; leave --ema out")
+    if config.accumulate > 1 and method.takes_whole_batches:
+        raise UserError(f"accumulate: {spec!r} needs all images of a batch at once; leave it out, or lower --batch")
 
 
 def refuse_unsuitable(run: TrainingRun, batch: Batch) -> None:
