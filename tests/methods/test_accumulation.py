@@ -10,12 +10,13 @@ from support.gradients import again, episode_of, parameters_of, relative_error, 
 from support.saved_tensors import peak_of
 
 from unseen.methods import METHODS, Episode, Method, Objective, objective_for
+from unseen.methods.dil import DILss
 from unseen.methods.gradients import gradient_and_hessian, hessian_vector_product
 from unseen.methods.mldg import MLDG
 
 MAKERS: dict[str, Callable[[], Method]] = {
     **{name: method for name, method in METHODS.items() if not method.takes_whole_batches},
-    "dil_ss:hvp=finite-difference": lambda: METHODS["dil_ss"](hvp="finite-difference"),
+    "dil_ss:hvp=finite-difference": lambda: DILss(hvp="finite-difference"),
     "mldg:order=1": lambda: MLDG(order=1),
 }
 IMAGES = (8, 3, 6, 6)
