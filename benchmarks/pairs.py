@@ -6,11 +6,9 @@ is measured. `bench.py` runs the scripts that its SCRIPTS name, each in a proces
 
 from __future__ import annotations
 
-import ctypes
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 
@@ -85,19 +83,3 @@ def ratio(times: list[float], floor: list[float], factor: float = 1.0) -> Ratio:
     """The times by `factor` times the floor."""
     ratios = [time / (factor * least) for time, least in zip(times, floor, strict=True)]
     return Ratio(statistics.median(ratios), min(ratios), max(ratios))
-
-
-TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
-"""The numbers of `mallopt`'s settings in glibc's malloc.h."""
-
-
-def keep_freed_memory() -> None:
-    """Let this process keep the memory that tensors free, up to a gigabyte, for the tensors that follow.
-
-    By default glibc returns large blocks to the system at once, which then clears every page of the next tensor anew.
-    Results are the same. Does nothing where the C library has no such settings.
-    """
-    with suppress(OSError, AttributeError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        for setting, size in ((TRIM_THRESHOLD, 1024 * 2**20), (MMAP_THRESHOLD, 1024 * 2**20), (TOP_PAD, 64 * 2**20)):
-            mallopt(setting, size)

@@ -18,10 +18,11 @@ import copy
 from collections.abc import Callable, Iterator
 
 import torch
-from pairs import Row, keep_freed_memory, measure, ratio, show
+from pairs import Row, measure, ratio, show
 from torch import nn
 from torch.func import functional_call, grad, jvp
 
+from unseen import keep_freed_memory
 from unseen.core.registry import build
 from unseen.methods import Batch, Params, objective_for
 from unseen.methods.gradients import central_difference, finite_difference_product, gradient, hessian_vector_product

@@ -13,9 +13,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from pairs import Row, keep_freed_memory, measure, ratio, show
+from pairs import Row, measure, ratio, show
 from torch.nn import functional as F
 
+from unseen import keep_freed_memory
 from unseen.training.config import TrainConfig
 from unseen.training.distributed import process_group
 from unseen.training.loop import gradient_of, next_episode, take_step

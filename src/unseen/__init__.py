@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from .core.freed_memory import keep_freed_memory
 from .core.trust import trusting
 from .core.version import __version__
 
-__all__ = ["Restorer", "__version__", "trusting"]
+__all__ = ["Restorer", "__version__", "keep_freed_memory", "trusting"]
 
 if TYPE_CHECKING:
     from .restoration.restorer import Restorer

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ..core.errors import UserError
+from ..core.freed_memory import keep_freed_memory
 from ..core.interruption import signals_as_interrupts
 from ..core.terminal import OutputLost, only_python_writes, prepare_streams, tell
 from ..core.trust import trusting
@@ -130,8 +131,10 @@ def _run(words: Sequence[str]) -> int:
 def program() -> NoReturn:
     """Be the program `unseen`: run its command line, and exit with the code.
 
-    Signals are ignored from then on: one that arrives while Python ends would be a traceback after finished work.
+    The process keeps the memory that it frees. Once the command has ended, signals are ignored: one that arrives while
+    Python ends would be a traceback after finished work.
     """
+    keep_freed_memory()
     code = main()
     for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         signal.signal(number, signal.SIG_IGN)
