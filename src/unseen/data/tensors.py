@@ -23,7 +23,7 @@ def enlarge(images: Tensor, scale: int) -> Tensor:
 
 def as_levels(images: Tensor) -> Tensor:
     """Round values in [0, 1] to the 256 levels of a file, 0 to 255, as float."""
-    return (images.clamp(0, 1) * 255).round()
+    return images.clamp(0, 1).mul_(255).round_()
 
 
 def to_pixels(image: Tensor) -> NDArray[np.uint8]:

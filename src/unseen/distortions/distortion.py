@@ -163,30 +163,40 @@ def per_image(values: Tensor, like: Tensor) -> Tensor:
     return values.to(like).view(-1, 1, 1, 1)
 
 
-def normal_fields(seeds: Tensor, like: Tensor) -> Tensor:
-    """Draw standard normal noise of the shape of `like` (n, C, H, W), image i from seeds[i] alone.
+def normal_fields(seeds: Tensor, like: Tensor, sigma: Tensor | None = None) -> Tensor:
+    """Draw normal noise of the shape of `like` (n, C, H, W), image i from seeds[i] alone.
 
     Seeds, int64 (n,), draw on the CPU in float32 whatever the device, so that a seed means the same noise everywhere.
     Philox keys, int64 (n, 2), draw other noise, on the device of `like`. The result lies in memory as `like` does.
+
+    Args:
+        seeds: a seed or a key for each image.
+        like: the images to draw noise for.
+        sigma: standard deviation of each image's noise, (n,); None is 1 for all.
     """
     if seeds.dim() == 2:
-        return philox_fields(seeds, like, "normal").to(like.dtype)
-    return _fields(seeds, like, lambda field, generator: field.normal_(generator=generator))
+        fields = philox_fields(seeds, like, "normal").to(like.dtype)
+        return fields if sigma is None else fields.mul_(per_image(sigma, like))
+    deviations = [1.0] * len(seeds) if sigma is None else sigma.float().tolist()
+    return _fields(seeds, like, lambda field, i, draws: field.normal_(0, deviations[i], generator=draws))
 
 
 def uniform_fields(seeds: Tensor, like: Tensor) -> Tensor:
     """Draw noise evenly from [0, 1), of the shape of `like` and by one seed per image, as `normal_fields` does."""
     if seeds.dim() == 2:
         return philox_fields(seeds, like, "uniform").to(like.dtype)
-    return _fields(seeds, like, lambda field, generator: field.uniform_(generator=generator))
+    return _fields(seeds, like, lambda field, i, draws: field.uniform_(generator=draws))
 
 
-def _fields(seeds: Tensor, like: Tensor, fill: Callable[[Tensor, torch.Generator], Tensor]) -> Tensor:
+def _fields(seeds: Tensor, like: Tensor, fill: Callable[[Tensor, int, torch.Generator], Tensor]) -> Tensor:
     """Fill field i of the shape of `like` (n, C, H, W), channel by channel, by a generator of seeds[i]."""
-    generator, fields = torch.Generator(), torch.empty(like.shape)
-    for field, seed in zip(fields, seeds.tolist(), strict=True):
-        fill(field, generator.manual_seed(seed))
-    return torch.empty_like(like).copy_(fields)
+    generator, field = torch.Generator(), torch.empty(like.shape[1:])
+    fields = torch.empty_like(like, dtype=torch.float32, device="cpu")
+    for i, (channels, seed) in enumerate(zip(fields.numpy(), seeds.tolist(), strict=True)):
+        fill(field, i, generator.manual_seed(seed))
+        for channel, values in zip(channels, field.numpy(), strict=True):  # to channels last, NumPy copies faster
+            channel[:] = values
+    return fields.to(like)
 
 
 def power(base: Tensor, exponent: Tensor | float) -> Tensor:

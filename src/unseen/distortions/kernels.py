@@ -19,6 +19,7 @@ Border = Literal["reflect", "replicate"]
 """Pixels beyond the edge: the image mirrored without repeating its edge, as often as needed, or the edge itself."""
 
 SMALLEST_WIDTH = 1e-6  # pixels: stands for a width of 0, so that its kernel is an impulse and not 0/0
+LANES = 15  # of 16 numbers in a register of AVX-512, a multiple of three colours
 PATH_STEPS = 256  # of a camera path, whatever its length, so that a seed means the same shape
 
 
@@ -95,7 +96,8 @@ def camera_paths(length: Tensor, angle: Tensor, bend: float, seeds: Tensor) -> T
     Returns:
         Points (x, y) of shape (n, PATH_STEPS, 2), centred on their mean.
     """
-    turns = normal_fields(seeds, torch.empty(len(seeds), PATH_STEPS, dtype=torch.float64)).cumsum(dim=1)
+    steps = normal_fields(seeds, torch.empty(len(seeds), 1, 1, PATH_STEPS, dtype=torch.float64))
+    turns = steps.flatten(1).cumsum(dim=1)
     heading = angle[:, None] + bend / math.sqrt(PATH_STEPS) * turns
     strides = torch.stack([heading.cos(), heading.sin()], dim=2) * (length / PATH_STEPS)[:, None, None]
     points = strides.cumsum(dim=1)
@@ -130,11 +132,17 @@ def convolve(images: Tensor, kernels: Tensor, border: Border) -> Tensor:
     """
     n, channels, height, width = images.shape
     radius = kernels.shape[-1] // 2
-    rows, columns = (_positions(length, radius, border, images) for length in (height, width))
-    padded = images.index_select(2, rows).index_select(3, columns)
-    weights = kernels.flip(1, 2).to(images).repeat_interleave(channels, dim=0)[:, None]
-    convolved = F.conv2d(padded.reshape(1, n * channels, *padded.shape[2:]), weights, groups=n * channels)
-    return convolved.view(images.shape)
+    # Depthwise convolutions work on LANES channels at a time: images of few channels are cut into strips to fill them.
+    strips = min(-(-LANES // (n * channels)), height)
+    tall = -(-height // strips)
+    down, right = _positions(height, radius, border, images), _positions(width, radius, border, images)
+    starts = torch.arange(strips, device=images.device)[:, None] * tall
+    rows = (starts + torch.arange(tall + 2 * radius, device=images.device)).clamp_(max=len(down) - 1)
+    padded = images.index_select(2, down[rows.flatten()]).index_select(3, right)
+    groups = n * channels * strips
+    weights = kernels.flip(1, 2).to(images).repeat_interleave(channels * strips, dim=0)[:, None]
+    convolved = F.conv2d(padded.reshape(1, groups, rows.shape[1], -1), weights, groups=groups)
+    return convolved.reshape(n, channels, strips * tall, width)[:, :, :height]
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor, size: int, border: Border) -> Tensor:

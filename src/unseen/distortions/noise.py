@@ -67,9 +67,8 @@ class GaussianNoise(_NoiseBySigma):
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         """Add σ times a standard normal field to each image."""
-        sigma = per_image(parameters["sigma"] / 255, clean)
-        noise = normal_fields(parameters["seed"], clean[:, :1] if self.gray else clean).mul_(sigma)
-        return _clipped(clean + noise, self.clip)
+        noise = normal_fields(parameters["seed"], clean[:, :1] if self.gray else clean, parameters["sigma"] / 255)
+        return _clipped(clean + noise if self.gray else noise.add_(clean), self.clip)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,163 @@
+"""Drawing the batches of a training step, against the same steps in plain numpy and OpenCV, or kornia.
+
+    python benchmarks/data.py [--rounds 9] [--rows blur jpeg] [--patch 64] [--batch 16]
+
+Both sides cut the same number of clean patches from the same photographs, and distort them by every confounder of the row.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+import cv2
+import degradations
+import numpy as np
+import torch
+from degradations import Degradation
+from pairs import Ratio, keep_freed_memory, measure, ratio
+from torch import Tensor
+
+from unseen.data.patches import Patches
+from unseen.data.photo import Photo
+from unseen.data.sources import training_photos
+from unseen.protocols.confounder import parse_confounder
+
+
+@dataclass(frozen=True)
+class Row:
+    """A comparison: the confounders by their specs, and the same by a rival.
+
+    Attributes:
+        specs: the confounders.
+        rival: the rival's name.
+        by: the rival's distortions, one a confounder: of a patch, or, by kornia, of a batch.
+        target: the speed of the rival to reach.
+        levels: whether the rival takes 8-bit patches.
+    """
+
+    specs: Sequence[str]
+    rival: str
+    by: Sequence[Degradation] | Sequence[Callable[[Tensor], Tensor]]
+    target: float = 1.0
+    levels: bool = False
+
+
+SIGMAS, WIDTHS, QUALITIES = (5, 10, 15, 20), (1, 2, 3, 4), (80, 60, 40, 20)
+SHOT, READ, DENSITY = (1e-4, 0.012), (1e-6, 2e-4), (0.0005, 0.005)
+
+
+def kornia_noise(sigma: float) -> Callable[[Tensor], Tensor]:
+    """Gaussian noise on a batch by kornia, clipped."""
+    from kornia.augmentation import RandomGaussianNoise
+
+    noise = RandomGaussianNoise(std=sigma / 255, p=1.0)
+    return lambda clean: noise(clean).clamp(0, 1)
+
+
+ROWS: dict[str, Callable[[], Row]] = {
+    "noise": lambda: Row([f"gaussian_noise:{s}" for s in SIGMAS], "kornia", [kornia_noise(s) for s in SIGMAS], 1.5),
+    "blur": lambda: Row([f"gaussian_blur:{s}" for s in WIDTHS], "OpenCV", [degradations.blur(s) for s in WIDTHS]),
+    "jpeg": lambda: Row(
+        [f"jpeg:{q}" for q in QUALITIES], "OpenCV", [degradations.jpeg(q) for q in QUALITIES], levels=True
+    ),
+    "poisson": lambda: Row(["poisson_noise:100"], "numpy", [degradations.poisson(100)]),
+    "camera": lambda: Row(
+        [f"camera_noise:python,[{SHOT[0]},{SHOT[1]}],[{READ[0]},{READ[1]}]"],
+        "numpy and OpenCV",
+        [degradations.camera(SHOT, READ)],
+    ),
+    "rain": lambda: Row([f"rain_streaks:[{DENSITY[0]},{DENSITY[1]}]"], "numpy", [degradations.rain(DENSITY)]),
+    "real_esrgan 1": lambda: Row(["real_esrgan:1"], "numpy and OpenCV", [degradations.real_esrgan(1)]),
+    "real_esrgan 2": lambda: Row(["real_esrgan:2"], "numpy and OpenCV", [degradations.real_esrgan(2)]),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS), metavar="ROW")
+    parser.add_argument("--patch", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=16)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    keep_freed_memory()
+    photos = training_photos(["embedded"]).train
+    for name in options.rows:
+        show(name, ROWS[name](), photos, options.patch, options.batch, options.rounds)
+
+
+def show(name: str, row: Row, photos: Sequence[Photo], patch: int, batch: int, rounds: int) -> None:
+    """Print the speed of the package by that of the row's rival."""
+    times, speed = compare(row, photos, patch, batch, rounds)
+    print(
+        f"{name:14} {len(row.specs)} x {batch} patches of {patch}: {1e3 * times:7.2f} ms, "
+        f"{speed} × the speed of {row.rival} (to reach: {row.target:g})",
+        flush=True,
+    )
+
+
+def compare(row: Row, photos: Sequence[Photo], patch: int, batch: int, rounds: int) -> tuple[float, Ratio]:
+    """Return the least CPU seconds of a batch under every confounder, and the rival's time by ours."""
+    patches, confounders = Patches(photos, patch), [parse_confounder(spec, "row") for spec in row.specs]
+    rng, steps = np.random.default_rng(0), count()
+    images = [photo.pixels for photo in photos]
+
+    def ours() -> None:
+        draws = torch.Generator().manual_seed(next(steps))
+        clean = patches.draw(batch, draws)
+        for confounder in confounders:
+            confounder.pair(clean, draws)
+
+    def loop() -> None:
+        cut = crops(images, patch, batch, rng)
+        floats = [image.astype(np.float32) / np.float32(255) for image in cut]
+        tensor(floats)
+        for degrade in row.by:
+            tensor([degrade(image, rng) for image in (cut if row.levels else floats)])  # type: ignore[arg-type, call-arg]
+
+    def batches() -> None:
+        clean = torch.from_numpy(np.stack(crops(images, patch, batch, rng))).permute(0, 3, 1, 2).contiguous() / 255
+        for degrade in row.by:
+            degrade(clean)  # type: ignore[arg-type, call-arg]
+
+    repeats = 5
+    ways = {"ours": ours, "rival": batches if row.rival == "kornia" else loop}
+    seconds = measure({way: repeated(step, repeats) for way, step in ways.items()}, rounds)
+    return min(seconds["ours"]) / repeats, ratio(seconds["rival"], seconds["ours"])
+
+
+def crops(
+    images: Sequence[degradations.Image], size: int, n: int, rng: np.random.Generator
+) -> list[degradations.Image]:
+    """Cut n random patches, flipped and turned."""
+    cut = []
+    for _ in range(n):
+        image = images[rng.integers(len(images))]
+        top, left = (int(rng.integers(side - size + 1)) for side in image.shape[:2])
+        patch = image[top : top + size, left : left + size]
+        patch = patch[:: 1 - 2 * int(rng.integers(2)), :: 1 - 2 * int(rng.integers(2))]
+        cut.append(np.ascontiguousarray(patch.transpose(1, 0, 2) if rng.random() < 0.5 else patch))
+    return cut
+
+
+def tensor(images: Sequence[degradations.Image]) -> Tensor:
+    """A batch of images, channels last in memory."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+
+def repeated(way: Callable[[], object], times: int) -> Callable[[], None]:
+    """The way, `times` times."""
+
+    def all_of_them() -> None:
+        for _ in range(times):
+            way()
+
+    return all_of_them
+
+
+if __name__ == "__main__":
+    main()
