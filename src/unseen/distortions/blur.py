@@ -47,7 +47,7 @@ class Blur(Distortion):
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         """Convolve each image with its kernel, and clip to [0, 1]."""
-        return convolve(clean, self.kernels(parameters), self.border).clamp(0, 1)
+        return convolve(clean, self.kernels(parameters), self.border).clamp_(0, 1)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class GaussianBlur(Blur):
         """Blur each image, by two one-dimensional passes where all kernels are round."""
         if ends(self.ratio) != (1, 1):
             return super().apply(clean, parameters)
-        return gaussian_blur(clean, parameters["sigma"], self.side, self.border).clamp(0, 1)
+        return gaussian_blur(clean, parameters["sigma"], self.side, self.border).clamp_(0, 1)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ turn from x towards y, in radians. Kernels are made on the device of the tensors
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ Border = Literal["reflect", "replicate"]
 """Pixels beyond the edge: the image mirrored without repeating its edge, as often as needed, or the edge itself."""
 
 SMALLEST_WIDTH = 1e-6  # pixels: stands for a width of 0, so that its kernel is an impulse and not 0/0
+ROWS_AT_ONCE = 64  # of a blur by matrices: more need fewer products of larger matrices, which have more zeros
 LANES = 15  # of 16 numbers in a register of AVX-512, a multiple of three colours
 PATH_STEPS = 256  # of a camera path, whatever its length, so that a seed means the same shape
 
@@ -142,13 +143,11 @@ def convolve(images: Tensor, kernels: Tensor, border: Border) -> Tensor:
     groups = n * channels * strips
     weights = kernels.flip(1, 2).to(images).repeat_interleave(channels * strips, dim=0)[:, None]
     convolved = F.conv2d(padded.reshape(1, groups, rows.shape[1], -1), weights, groups=groups)
-    return convolved.reshape(n, channels, strips * tall, width)[:, :, :height]
+    return convolved.reshape(n, channels, strips * tall, width)[:, :, :height].contiguous()
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor, size: int, border: Border) -> Tensor:
     """Convolve with isotropic `gaussian_kernels`, by two one-dimensional passes: faster than `convolve`.
-
-    Computed as sums over shifted copies, so that neither the batch nor the device's convolutions change a bit.
 
     Args:
         images: float (n, C, H, W).
@@ -156,16 +155,49 @@ def gaussian_blur(images: Tensor, sigma: Tensor, size: int, border: Border) -> T
         size: side of the kernels, odd.
         border: pixels beyond the edge.
     """
+    n, channels, height, width = images.shape
+    sigma = sigma[:1] if bool((sigma == sigma[0]).all()) else sigma  # of one level: made once for all images
     squares = (_offsets(size, sigma) / sigma.clamp_min(SMALLEST_WIDTH)[:, None]) ** 2
-    weights = torch.softmax(-squares / 2, dim=1).to(images)
-    images = images.contiguous()
-    for dim in (2, 3):
-        length = images.shape[dim]
-        padded = images.index_select(dim, _positions(length, size // 2, border, images))
-        images = torch.zeros_like(images)
-        for i, weight in enumerate(weights.unbind(dim=1)):
-            images.addcmul_(padded.narrow(dim, i, length), weight.view(-1, 1, 1, 1))
-    return images
+    weights = torch.softmax(-squares / 2, dim=1).cpu()
+    bands = {length: _bands(length, weights, border, images) for length in {height, width}}
+    # The first pass turns each image, to lie with the columns first, in which the second pass goes the same way.
+    columns = images.new_empty(n, width * channels, height)
+    _blend_rows(images.permute(0, 2, 3, 1).reshape(n, height, -1), bands[height], columns.transpose(1, 2))
+    blurred = images.new_empty(n, width, channels * height)
+    _blend_rows(columns.view(blurred.shape), bands[width], blurred)
+    return torch.empty_like(images).copy_(blurred.view(n, width, channels, height).permute(0, 2, 3, 1))
+
+
+class _Band(NamedTuple):
+    """Weights by which some rows of the result, from `start`, are sums of the rows `first` to `last` - 1: (n, l, k)."""
+
+    start: int
+    first: int
+    last: int
+    weights: Tensor
+
+
+def _bands(length: int, weights: Tensor, border: Border, like: Tensor) -> list[_Band]:
+    """Spread symmetric kernels (n, k) over `length` rows, and over those that stand for the rows beyond the border.
+
+    Made on the CPU, whatever the device, since weights that fall on one row are added.
+    """
+    n, size = weights.shape
+    windows = _positions(length, size // 2, border, weights).unfold(0, size, 1)
+    bands = []
+    for start, window in zip(range(0, length, ROWS_AT_ONCE), windows.split(ROWS_AT_ONCE), strict=True):
+        first, last = int(window.min()), int(window.max()) + 1
+        places, shares = (window - first).expand(n, -1, -1), weights[:, None].expand(-1, len(window), -1)
+        spread = weights.new_zeros(n, len(window), last - first).scatter_add_(2, places, shares)
+        bands.append(_Band(start, first, last, spread.to(like)))
+    return bands
+
+
+def _blend_rows(rows: Tensor, bands: list[_Band], out: Tensor) -> None:
+    """Sum rows (n, L, M) by their weights, into `out` of the same shape."""
+    for start, first, last, weights in bands:
+        blended = out[:, start : start + weights.shape[1]]
+        torch.bmm(weights.expand(len(rows), -1, -1), rows[:, first:last], out=blended)
 
 
 def _offsets(size: int, like: Tensor) -> Tensor:
