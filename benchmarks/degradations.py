@@ -1,7 +1,7 @@
 """The steps of the package's distortions, written plainly with numpy and OpenCV: the rivals of benchmarks/data.py.
 
-One image at a time, float32 (H, W, 3) in [0, 1], as the training code of most papers does it. The order and the ranges of
-Real-ESRGAN are those of its published configuration.
+One image at a time, float32 (H, W, 3) in [0, 1], as the training code of most papers does it. The order and the ranges
+of Real-ESRGAN are those of its published configuration.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[Any]
-Degradation = Callable[[Image, np.random.Generator], Image]
+Degradation = Callable[[Any, np.random.Generator], Any]
 
 
 def blur(sigma: float) -> Degradation:
@@ -27,11 +27,13 @@ def blur(sigma: float) -> Degradation:
 def jpeg(quality: int) -> Degradation:
     """JPEG from 8 bits to float32; a float image is rounded before."""
 
-    def degrade(image: Image, rng: np.random.Generator) -> Image:
+    def degrade(image: Image, rng: np.random.Generator) -> Any:
         if image.dtype != np.uint8:
             image = np.clip(image * 255, 0, 255).round().astype(np.uint8)
         _, file = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-        decoded = cv2.cvtColor(cv2.imdecode(file, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        decoded = cv2.imdecode(file, cv2.IMREAD_COLOR)
+        assert decoded is not None
+        decoded = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
         return decoded.astype(np.float32) / np.float32(255)
 
     return degrade
@@ -42,11 +44,9 @@ def poisson(photons: float) -> Degradation:
     return lambda image, rng: np.clip(rng.poisson(image * photons) / photons, 0, 1).astype(np.float32)
 
 
-# ---------------------------------------------------------------------------------------------------------- camera noise
+# ----------------------------------------------------------------------------------------------------- camera noise
 
-GREEN = np.array(
-    [[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]], np.float32
-)
+GREEN = np.array([[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]], np.float32)
 BESIDE = np.array(
     [[0, 0, 0.5, 0, 0], [0, -1, 0, -1, 0], [-1, 4, 5, 4, -1], [0, -1, 0, -1, 0], [0, 0, 0.5, 0, 0]], np.float32
 )
@@ -58,7 +58,7 @@ DIAGONAL = np.array(
 def camera(shot: tuple[float, float], read: tuple[float, float]) -> Degradation:
     """Shot and read noise on the linear image, a Bayer mosaic, and the demosaicking of Malvar, He and Cutler."""
 
-    def degrade(image: Image, rng: np.random.Generator) -> Image:
+    def degrade(image: Image, rng: np.random.Generator) -> Any:
         a, b = (low * (high / low) ** rng.random() for low, high in (shot, read))
         light = np.where(image < 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4).astype(np.float32)
         noise = rng.standard_normal(light.shape, np.float32) * np.sqrt(a * light + b)
@@ -87,13 +87,13 @@ def demosaicked(image: Image, row: int, column: int) -> Image:
     return full
 
 
-# ------------------------------------------------------------------------------------------------------------------ rain
+# ------------------------------------------------------------------------------------------------------------ rain
 
 
 def rain(density: tuple[float, float]) -> Degradation:
     """Streaks of one angle, each with its own place, length, width and brightness, drawn one after the other."""
 
-    def degrade(image: Image, rng: np.random.Generator) -> Image:
+    def degrade(image: Image, rng: np.random.Generator) -> Any:
         height, width = image.shape[:2]
         length, angle = rng.uniform(10, 20), math.radians(rng.uniform(-20, 20))
         margin = 1.5 * length
@@ -102,9 +102,7 @@ def rain(density: tuple[float, float]) -> Degradation:
         bright, thick = rng.uniform(0.2, 0.5), rng.uniform(1, 1.5)
         for _ in range(rng.poisson(rng.uniform(*density) * area)):
             y, x = rng.uniform(-margin, height + margin), rng.uniform(-margin, width + margin)
-            streak(
-                layer, y, x, angle, length * rng.uniform(0.5, 1.5), max(1, thick * rng.uniform(0.75, 1.25)), bright
-            )
+            streak(layer, y, x, angle, length * rng.uniform(0.5, 1.5), max(1, thick * rng.uniform(0.75, 1.25)), bright)
         return np.clip(image + layer[..., None], 0, 1)
 
     return degrade
@@ -126,7 +124,7 @@ def streak(layer: Image, y: float, x: float, angle: float, length: float, width:
     layer[top:bottom, first:last] += brightness * ends * np.exp(-math.pi * (across / width) ** 2)
 
 
-# ----------------------------------------------------------------------------------------------------------- Real-ESRGAN
+# ----------------------------------------------------------------------------------------------------- Real-ESRGAN
 
 RESIZES = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 FIRST = {"blurred": 1.0, "sigma": (0.2, 3), "turns": (0.2, 0.7, 0.1), "factors": (0.15, 1.5), "noise": (30, 3)}
@@ -136,7 +134,7 @@ SECOND = {"blurred": 0.8, "sigma": (0.2, 1.5), "turns": (0.3, 0.4, 0.3), "factor
 def real_esrgan(order: int, scale: int = 4) -> Degradation:
     """Blur, resizing, noise and JPEG, once or twice, to an image smaller by `scale`."""
 
-    def degrade(image: Image, rng: np.random.Generator) -> Image:
+    def degrade(image: Image, rng: np.random.Generator) -> Any:
         full, final = image.shape[:2], (image.shape[0] // scale, image.shape[1] // scale)
         image = one_pass(image, full, FIRST, rng)
         if order == 2:
@@ -152,7 +150,7 @@ def real_esrgan(order: int, scale: int = 4) -> Degradation:
     return degrade
 
 
-def one_pass(image: Image, full: tuple[int, ...], ranges: dict[str, Any], rng: np.random.Generator) -> Image:
+def one_pass(image: Image, full: tuple[int, ...], ranges: dict[str, Any], rng: np.random.Generator) -> Any:
     """One pass of blur, resizing and noise."""
     if rng.random() < ranges["blurred"]:
         image = filtered(image, random_kernel(ranges["sigma"], rng))
@@ -173,7 +171,7 @@ def one_pass(image: Image, full: tuple[int, ...], ranges: dict[str, Any], rng: n
     return np.clip(image + noise, 0, 1).astype(np.float32)
 
 
-def random_kernel(sigma: tuple[float, float], rng: np.random.Generator) -> Image:
+def random_kernel(sigma: tuple[float, float], rng: np.random.Generator) -> Any:
     """A sinc, or a Gaussian, generalised Gaussian or plateau, round or elliptic."""
     size = 2 * int(rng.integers(3, 11)) + 1
     if rng.random() < 0.1:
@@ -194,7 +192,7 @@ def random_kernel(sigma: tuple[float, float], rng: np.random.Generator) -> Image
     return kernel / kernel.sum()
 
 
-def sinc(size: int, cutoff: float) -> Image:
+def sinc(size: int, cutoff: float) -> Any:
     """A circular low-pass."""
     from scipy.special import j1
 
@@ -205,16 +203,16 @@ def sinc(size: int, cutoff: float) -> Image:
     return kernel / kernel.sum()
 
 
-def filtered(image: Image, kernel: Image) -> Image:
+def filtered(image: Image, kernel: Image) -> Any:
     """The image convolved with a kernel, the border mirrored."""
     return cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
 
 
-def resized(image: Image, size: tuple[int, int], rng: np.random.Generator) -> Image:
+def resized(image: Image, size: tuple[int, int], rng: np.random.Generator) -> Any:
     """The image at (height, width), by a mode that is drawn."""
     return cv2.resize(image, size[::-1], interpolation=RESIZES[rng.integers(3)])
 
 
-def compressed(image: Image, rng: np.random.Generator) -> Image:
+def compressed(image: Image, rng: np.random.Generator) -> Any:
     """JPEG of a quality that is drawn."""
     return jpeg(int(rng.integers(30, 96)))(image, rng)

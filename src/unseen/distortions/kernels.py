@@ -185,7 +185,8 @@ def _bands(length: int, weights: Tensor, border: Border, like: Tensor) -> list[_
     n, size = weights.shape
     windows = _positions(length, size // 2, border, weights).unfold(0, size, 1)
     bands = []
-    for start, window in zip(range(0, length, ROWS_AT_ONCE), windows.split(ROWS_AT_ONCE), strict=True):
+    for start in range(0, length, ROWS_AT_ONCE):
+        window = windows[start : start + ROWS_AT_ONCE]
         first, last = int(window.min()), int(window.max()) + 1
         places, shares = (window - first).expand(n, -1, -1), weights[:, None].expand(-1, len(window), -1)
         spread = weights.new_zeros(n, len(window), last - first).scatter_add_(2, places, shares)
