@@ -76,6 +76,15 @@ def test_a_captured_step_is_the_eager_step_on_the_same_draws(
         assert other_step == pytest.approx(one_step, rel=1e-6)
 
 
+@graphs
+def test_a_captured_step_casts_to_bfloat16_anew(device: str, capture: Capture) -> None:
+    config = replace(TINY, method="dil_ss", precision="bf16", device=device)
+    eager, _ = trained(config, None)
+    captured, _ = trained(config, capture)
+    for one, other in zip(eager, captured, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0 if device == "cpu" else 1e-6)
+
+
 @pytest.mark.parametrize("content", ["counterfactual", "independent"])
 @pytest.mark.parametrize("protocol", ["noise-types", "hybrid", "real-sr-d1"])
 def test_what_a_device_cannot_make_comes_as_images(protocol: str, content: Content) -> None:

@@ -21,7 +21,7 @@ from unseen.training.loop import lr_factor, take_step
 from unseen.training.run import TrainingRun
 from unseen.training.state import is_of
 
-NEW = ("optimiser", "weight_decay", "momentum", "clip", "warmup", "ema", "accumulate")
+NEW = ("optimiser", "weight_decay", "momentum", "clip", "warmup", "ema", "accumulate", "precision")
 """Options that configurations of the first format do not have."""
 
 

@@ -140,8 +140,9 @@ def loss_and_variance(objective: Objective, leaves: Params, batch: Batch) -> tup
     (slopes,) = torch.autograd.grad(torch.stack(losses).sum(), run.output, create_graph=True)
     gradients = []
     for image in images:
-        output = functional_call(run.layer, weights, (run.input[image],))
-        by_weight = torch.autograd.grad(output, list(weights.values()), slopes[image], create_graph=True)
+        output = functional_call(run.layer, weights, (run.input[image].to(restored.dtype),))
+        slope = slopes[image].to(output.dtype)  # from bfloat16, if the objective multiplies in it
+        by_weight = torch.autograd.grad(output, list(weights.values()), slope, create_graph=True)
         gradients.append(torch.cat([gradient.flatten() for gradient in by_weight]))
     return objective.judge(restored, batch), torch.stack(gradients).var(0)
 

@@ -2,6 +2,7 @@
 
 Everything here takes `params` by value: the tensors are detached, so that no graph reaches the caller's
 network, and a product holds the graph of one batch only, or of one piece of it where the objective accumulates.
+Products with a Hessian are in the type of the parameters: bfloat16 has too few digits for second derivatives.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ def gradient_and_hessian(objective: Objective, params: Params, batch: Batch) -> 
     """
     if objective.accumulate == 1:
         return _piece_expansion(objective, params, batch)
+    objective = objective.exact()
     uncounted = objective.uncounted()
 
     def hessian(vector: Params) -> Params:
@@ -100,6 +102,7 @@ def hessian_vector_product(objective: Objective, params: Params, batch: Batch, v
 
 def _piece_expansion(objective: Objective, params: Params, piece: Batch) -> tuple[Params, Hessian]:
     """∇_θ L and v ↦ H v on some images at once, as of `gradient_and_hessian`."""
+    objective = objective.exact()
     slope, hessian = expansion(lambda leaves: objective(leaves, piece), params)
 
     def counted(vector: Params) -> Params:
@@ -119,6 +122,7 @@ def finite_difference_product(objective: Objective, params: Params, batch: Batch
 
     For smooth networks under smooth losses: kinks within the step count as curvature.
     """
+    objective = objective.exact()
 
     def product(piece: Batch) -> Params:
         return central_difference(lambda leaves: objective(leaves, piece), params, vector, STEP)

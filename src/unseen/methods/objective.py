@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -48,15 +49,18 @@ class Objective:
         loss: a function of (restored, clean) that gives a scalar.
         accumulate: the number of equal pieces of a batch of which gradients and products are computed, one after
             another, and averaged: the memory is that of one piece. The loss must then be a mean over images.
+        bf16: whether the network multiplies in bfloat16 (torch.autocast). Parameters, restored images, loss and
+            gradients stay in their own type, and second derivatives are computed in it: see `exact`.
 
     Attributes:
         tally: the evaluations since `take_tally` was last called.
     """
 
-    def __init__(self, network: nn.Module, loss: Loss, accumulate: int = 1):
+    def __init__(self, network: nn.Module, loss: Loss, accumulate: int = 1, bf16: bool = False):
         self.network = network
         self.loss = loss
         self.accumulate = accumulate
+        self.bf16 = bf16
         self.tally = Tally()
         self._last: nn.Module | None = None
 
@@ -94,7 +98,8 @@ class Objective:
             features.append(inputs)
             return inputs
 
-        return self.restore(params, batch, keep), features[0]
+        restored = self.restore(params, batch, keep)
+        return restored, features[0].to(restored.dtype)
 
     def judge(self, restored: Tensor, batch: Batch) -> Tensor:
         """The loss of images that `restore` returned for a batch, a scalar; the tally adds it to the losses."""
@@ -122,8 +127,11 @@ class Objective:
         return self._last
 
     def _forward(self, params: Params, batch: Batch) -> Tensor:
-        restored: Tensor = functional_call(self.network, dict(params), (batch.distorted,))
-        return restored
+        # No cache of weights in bfloat16: a captured graph must cast them anew at each replay.
+        kind = batch.distorted.device.type
+        with torch.autocast(kind, torch.bfloat16, cache_enabled=False) if self.bf16 else nullcontext():
+            restored: Tensor = functional_call(self.network, dict(params), (batch.distorted,))
+        return restored.to(batch.clean.dtype) if self.bf16 else restored
 
     def __call__(self, params: Params, batch: Batch, at_last: Change | None = None) -> Tensor:
         """The loss at `params` on a batch, its features changed by `at_last` if given; counted in the tally."""
@@ -133,6 +141,12 @@ class Objective:
         """The same objective with a tally of its own, for work outside of the budget."""
         other = copy.copy(self)
         other.tally = Tally()
+        return other
+
+    def exact(self) -> Objective:
+        """The same objective without bfloat16, counted in the tally of now."""
+        other = copy.copy(self)
+        other.bf16 = False
         return other
 
     def add_to_tally(self, tally: Tally) -> None:
@@ -163,7 +177,7 @@ class Objective:
             raise ValueError("the network gives two answers to one input: it draws random numbers or changes buffers")
 
 
-def objective_for(network: nn.Module, loss: str | Loss = "l1", accumulate: int = 1) -> Objective:
+def objective_for(network: nn.Module, loss: str | Loss = "l1", accumulate: int = 1, bf16: bool = False) -> Objective:
     """Make the objective of a network under a loss.
 
     The network is put into evaluation mode and stays in it: a method evaluates the network at many parameters, so that
@@ -174,6 +188,7 @@ def objective_for(network: nn.Module, loss: str | Loss = "l1", accumulate: int =
         network: maps (B, C, H, W) to restored images.
         loss: l1, l2, huber, or a function (restored, clean) -> scalar.
         accumulate: the number of pieces of a batch, as of `Objective`.
+        bf16: whether the network multiplies in bfloat16, as of `Objective`.
 
     Raises:
         ValueError: for an unknown loss.
@@ -182,4 +197,4 @@ def objective_for(network: nn.Module, loss: str | Loss = "l1", accumulate: int =
         if loss not in LOSSES:
             raise ValueError(f"loss: {loss!r} is none of {', '.join(LOSSES)}")
         loss = LOSSES[loss]
-    return Objective(network.eval(), loss, accumulate)
+    return Objective(network.eval(), loss, accumulate, bf16)

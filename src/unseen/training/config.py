@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
 from annotated_types import Ge, Gt, Lt, Predicate
 
 from ..core.config import Machine, check_values, slug
 from ..core.errors import UserError
+from ..core.precision import Precision, native_bf16
 from ..core.trust import Names
 from ..core.units import Budget
 from ..protocols.levels import Split
@@ -71,6 +72,11 @@ class TrainingOptions(Machine):
         Lt(1),
         "validate and keep an average of the weights, of which a step keeps this share, such as 0.999; 0: no average",
     ] = 0.0
+    precision: Annotated[
+        Precision,
+        "type in which the network multiplies in training; weights, loss, second derivatives stay in fp32; "
+        "auto: bf16 where the device has it",
+    ] = "fp32"
     draws: Annotated[
         Draws,
         "noise by a seed an image, the same on every machine; or drawn on the device, the same on that kind of device",
@@ -91,6 +97,17 @@ class TrainingOptions(Machine):
     def limit(self) -> Budget:
         """The budget with its unit. Raises UserError if `budget` cannot be read as an amount."""
         return Budget.parse(self.budget)
+
+    def resolved(self) -> Self:
+        """Replace `auto` by the best device and by the precision that it has, and 0 by the number of threads.
+
+        Raises:
+            UserError: for a device that is absent, or a number of threads out of range.
+        """
+        config = super().resolved()
+        if config.precision != "auto":
+            return config
+        return replace(config, precision="bf16" if native_bf16(config.device) else "fp32")
 
     def check(self) -> None:
         """Raise UserError, naming the field, for a value that does not fit."""

@@ -57,7 +57,7 @@ def diagnose(objective: Objective, params: Params, start: Params, episode: Episo
     Raises:
         KeyError: `start` lacks one of `params`.
     """
-    uncounted = objective.uncounted()
+    uncounted = objective.exact().uncounted()
     names = [batch.name or str(i) for i, batch in enumerate(episode.confounders)]
     losses = {}
     directions = zeros_like(params)  # Σ_i ∇L_i / ‖∇L_i‖

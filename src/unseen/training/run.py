@@ -32,7 +32,7 @@ class TrainingRun:
     """The objects of one training, built from its configuration and checked: the training loop works with them.
 
     Attributes:
-        config: the configuration, `device` and `threads` resolved.
+        config: the configuration, `device`, `threads` and `precision` resolved.
         protocol: the protocol, enlarged beforehand if the configuration says so.
         method: the training method.
         network: the network, on its device.
@@ -91,7 +91,7 @@ class TrainingRun:
         if config.select == "oracle" and not any(isinstance(c, Synthetic) for c in protocol.unseen):
             raise UserError(f"select: oracle needs unseen levels that can be made, and {protocol.name} has none")
         training_data = TrainingData.of(config, protocol, method)
-        objective = objective_for(network, config.loss, config.accumulate)
+        objective = objective_for(network, config.loss, config.accumulate, config.precision == "bf16")
         patches = Patches(training_data.split.train, config.patch)
         device = torch.device(config.device)
         episodes = EpisodeSource(
