@@ -15,7 +15,7 @@ from torch import Tensor
 from unseen.core.errors import UserError
 from unseen.methods import Params
 from unseen.methods.params import norm, subtract
-from unseen.models.checkpoint import CHECKPOINT, load_state, read_card
+from unseen.models.checkpoint import CHECKPOINT, load_optimiser, load_state, optimiser_tensors, read_card
 from unseen.training.config import TrainConfig
 from unseen.training.loop import lr_factor, take_step
 from unseen.training.run import TrainingRun
@@ -32,6 +32,20 @@ def copies(params: Params) -> dict[str, Tensor]:
 def random_like(params: Params, seed: int) -> dict[str, Tensor]:
     draws = torch.Generator().manual_seed(seed)
     return {name: torch.randn(value.shape, generator=draws) for name, value in params.items()}
+
+
+def test_moments_that_were_saved_lie_in_memory_as_their_parameters() -> None:
+    """The fused kernels go through memory as it lies, and a file holds tensors in the order of their indices."""
+    parameter = torch.nn.Parameter(torch.randn(4, 3, 3, 3).contiguous(memory_format=torch.channels_last))
+    optimiser = torch.optim.Adam([parameter], fused=True)
+    parameter.grad = torch.randn_like(parameter)
+    optimiser.step()
+    saved = {name: value.contiguous() for name, value in optimiser_tensors(optimiser).items()}
+    load_optimiser(optimiser, saved)
+    for name in ("exp_avg", "exp_avg_sq"):
+        moment = optimiser.state[parameter][name]
+        assert moment.stride() == parameter.stride() != saved[f"0.{name}"].stride()
+        assert torch.equal(moment, saved[f"0.{name}"])
 
 
 def steps(config: TrainConfig, gradients: int = 3) -> tuple[Params, list[Params], Params]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from .episode import Batch
 from .params import Params
@@ -38,6 +38,10 @@ class Tally:
     loss: Tensor | float = 0.0
 
 
+Places = Mapping[str, Sequence[tuple[dict[str, nn.Parameter | None], str]]]
+"""Where each parameter hangs in a network: its modules' dictionaries, with its key there; several where it is tied."""
+
+
 class Objective:
     """The loss of a network at given parameters on a batch of pairs: `objective(params, batch) -> scalar`.
 
@@ -63,6 +67,7 @@ class Objective:
         self.bf16 = bf16
         self.tally = Tally()
         self._last: nn.Module | None = None
+        self._places = _places_of(network)
 
     def restore(self, params: Params, batch: Batch, at_last: Change | None = None) -> Tensor:
         """Restore a batch: f_params(I_d). The tally counts the pass, as a gradient is expected to follow.
@@ -129,8 +134,9 @@ class Objective:
     def _forward(self, params: Params, batch: Batch) -> Tensor:
         # No cache of weights in bfloat16: a captured graph must cast them anew at each replay.
         kind = batch.distorted.device.type
-        with torch.autocast(kind, torch.bfloat16, cache_enabled=False) if self.bf16 else nullcontext():
-            restored: Tensor = functional_call(self.network, dict(params), (batch.distorted,))
+        precision = torch.autocast(kind, torch.bfloat16, cache_enabled=False) if self.bf16 else nullcontext()
+        with precision, _replaced(self._places, params):
+            restored: Tensor = self.network(batch.distorted)
         return restored.to(batch.clean.dtype) if self.bf16 else restored
 
     def __call__(self, params: Params, batch: Batch, at_last: Change | None = None) -> Tensor:
@@ -175,6 +181,30 @@ class Objective:
             raise ValueError(f"the network makes {tuple(first.shape)} of images {tuple(batch.clean.shape)}")
         if not torch.equal(first, second):
             raise ValueError("the network gives two answers to one input: it draws random numbers or changes buffers")
+
+
+def _places_of(network: nn.Module) -> Places:
+    """The places of all parameters by name, as `torch.func.functional_call` finds them anew at every call."""
+    places: dict[int, list[tuple[dict[str, nn.Parameter | None], str]]] = {}
+    for module in network.modules():
+        for key, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+            places.setdefault(id(parameter), []).append((module._parameters, key))
+    return {name: places[id(p)] for name, p in network.named_parameters(remove_duplicate=False)}
+
+
+@contextmanager
+def _replaced(places: Places, params: Params) -> Iterator[None]:
+    """Put other values in the places of parameters for the `with` body."""
+    own: list[tuple[dict[str, Any], str, Any]] = []
+    try:
+        for name, value in params.items():
+            for parameters, key in places[name]:
+                own.append((parameters, key, parameters[key]))
+                parameters[key] = value  # type: ignore[assignment]
+        yield
+    finally:
+        for parameters, key, parameter in own:
+            parameters[key] = parameter
 
 
 def objective_for(network: nn.Module, loss: str | Loss = "l1", accumulate: int = 1, bf16: bool = False) -> Objective:

@@ -6,7 +6,7 @@ one term, however many terms there are; every other function leaves its argument
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -24,19 +24,20 @@ def zeros_like(a: Params) -> Params:
 @torch.no_grad()
 def add_scaled(a: Params, factor: float | Tensor, b: Params) -> Params:
     """The sum a + factor · b."""
-    return {name: value + factor * b[name] for name, value in a.items()}
+    moved = torch._foreach_add(list(a.values()), torch._foreach_mul([b[name] for name in a], factor))
+    return dict(zip(a, moved, strict=True))
 
 
 @torch.no_grad()
 def subtract(a: Params, b: Params) -> Params:
     """The difference a − b."""
-    return {name: value - b[name] for name, value in a.items()}
+    return dict(zip(a, torch._foreach_sub(list(a.values()), [b[name] for name in a]), strict=True))
 
 
 @torch.no_grad()
 def divide(a: Params, divisor: float) -> Params:
     """The quotient a / divisor."""
-    return {name: value / divisor for name, value in a.items()}
+    return dict(zip(a, torch._foreach_div(list(a.values()), divisor), strict=True))
 
 
 @torch.no_grad()
@@ -48,8 +49,12 @@ def interpolate(a: Params, b: Params, share: float) -> Params:
 @torch.no_grad()
 def accumulate(total: Params, term: Params, factor: float | Tensor = 1.0, divisor: float = 1.0) -> None:
     """Add factor · term / divisor to the tensors of `total`, in place."""
-    for name, value in total.items():
-        value.add_(factor * term[name] / divisor)
+    terms: Sequence[Tensor] = [term[name] for name in total]
+    if isinstance(factor, Tensor) or factor != 1:
+        terms = torch._foreach_mul(terms, factor)
+    if divisor != 1:
+        terms = torch._foreach_div(terms, divisor)
+    torch._foreach_add_(list(total.values()), terms)
 
 
 def mean(terms: Iterable[Params], n: int, like: Params) -> Params:
@@ -63,8 +68,7 @@ def mean(terms: Iterable[Params], n: int, like: Params) -> Params:
 @torch.no_grad()
 def length(a: Params) -> Tensor:
     """‖a‖, the Euclidean norm over all parameters together, as a scalar on their device, which nothing waits for."""
-    norms: list[Tensor] = [torch.linalg.vector_norm(value) for value in a.values()]
-    total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    total: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(a.values()))))
     return total
 
 
@@ -84,3 +88,9 @@ def norm(a: Params) -> float:
 def relative_distance(start: Params, end: Params) -> Tensor:
     """‖end − start‖ / ‖start‖: the length of a step, as a share of the norm of its start."""
     return length(subtract(start, end)) / length(start).clamp_min(1e-12)
+
+
+@torch.no_grad()
+def laid_out_as(like: Tensor, value: Tensor) -> Tensor:
+    """The tensor `value`, its elements in memory in the order of those of `like`, a tensor of its shape."""
+    return value if value.stride() == like.stride() else torch.empty_like(like).copy_(value)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..core.atomic import replacing
 from ..core.errors import UserError
 from ..core.registry import build, name_of
+from ..methods.params import laid_out_as
 from .backbones import BACKBONES
 from .card import Card, Quality, read_card_json
 from .files import no_such_file
@@ -144,7 +145,8 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tenso
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         i, _, name = key.partition(".")
-        state.setdefault(int(i), {})[name] = value
+        parameter = parameters[int(i)]
+        state.setdefault(int(i), {})[name] = laid_out_as(parameter, value) if value.dim() else value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..core.errors import UserError, one_line
 from ..core.progress import task
 from ..methods import Episode, Params
-from ..methods.params import shortened
+from ..methods.params import laid_out_as, shortened
 from .config import TrainConfig
 from .distributed import Ranks, process_group
 from .journal import Journal
@@ -107,7 +107,7 @@ def take_step(run: TrainingRun, gradient: Params, lr: float) -> Tensor | int:
     if run.average:
         run.average.add(run.parameters)
     for name, parameter in run.parameters.items():
-        parameter.grad = gradient[name]
+        parameter.grad = laid_out_as(parameter, gradient[name])
     for group in run.outer.param_groups:
         group["lr"] = lr
     run.outer.step()
