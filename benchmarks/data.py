@@ -19,9 +19,10 @@ import degradations
 import numpy as np
 import torch
 from degradations import Degradation
-from pairs import Row, keep_freed_memory, measure, ratio, show
+from pairs import Row, measure, ratio, show
 from torch import Tensor
 
+from unseen import keep_freed_memory
 from unseen.data.patches import Patches
 from unseen.data.photo import Photo
 from unseen.data.sources import training_photos

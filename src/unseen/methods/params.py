@@ -6,7 +6,7 @@ one term, however many terms there are; every other function leaves its argument
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -49,7 +49,7 @@ def interpolate(a: Params, b: Params, share: float) -> Params:
 @torch.no_grad()
 def accumulate(total: Params, term: Params, factor: float | Tensor = 1.0, divisor: float = 1.0) -> None:
     """Add factor · term / divisor to the tensors of `total`, in place."""
-    terms: Sequence[Tensor] = [term[name] for name in total]
+    terms: list[Tensor] | tuple[Tensor, ...] = [term[name] for name in total]
     if isinstance(factor, Tensor) or factor != 1:
         terms = torch._foreach_mul(terms, factor)
     if divisor != 1:
