@@ -20,7 +20,8 @@ from unseen import Restorer
 from unseen.core.atomic import replacing
 from unseen.data.embedded import embedded_photos
 from unseen.data.tensors import to_pixels, to_tensor
-from unseen.evaluation.inputs import distort, judge
+from unseen.evaluation.inputs import distort
+from unseen.evaluation.metrics import psnr
 from unseen.protocols.confounder import Synthetic
 from unseen.protocols.loading import load_protocol
 
@@ -61,7 +62,7 @@ def panels() -> list[Panel]:
     clean = to_tensor(photo.pixels)
 
     def panel(title: str, note: str, pixels: Pixels) -> Panel:
-        return Panel(title, note, pixels, judge(to_tensor(pixels), clean, protocol.convention)[0])
+        return Panel(title, note, pixels, float(psnr(to_tensor(pixels), clean, protocol.convention)))
 
     def restored(model: str) -> Pixels:
         result: Pixels = Restorer.load(model, device="cpu").restore(to_pixels(noisy))

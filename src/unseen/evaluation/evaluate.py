@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
 from threading import Event
@@ -25,8 +25,8 @@ from ..protocols.convention import Convention
 from ..protocols.levels import Level
 from ..protocols.protocol import Protocol
 from .benchmark_sets import BenchmarkSets
-from .inputs import distort, judge, judge_input, levels_of
-from .metrics import psnr
+from .inputs import distort, judge_input, levels_of
+from .metrics import Reference, prepare, prepared_psnr
 from .results import ImageResult
 
 
@@ -42,6 +42,7 @@ class Measurement:
         input_ssim: SSIM of the distorted image.
         distorted: the network's input, float (1, 3, h, w).
         restored: the network's output, float (1, 3, H, W).
+        prepared: the output as it is compared (`metrics.prepare`).
     """
 
     level: Level
@@ -51,6 +52,7 @@ class Measurement:
     input_ssim: float
     distorted: Tensor
     restored: Tensor
+    prepared: Tensor
 
 
 def measure(
@@ -76,6 +78,7 @@ def measure(
     Raises:
         UserError: where the output is of another size than the photograph.
     """
+    reference = Reference(to_tensor(photo.pixels), convention)
     for level, confounder in levels:
         distorted = distort(photo, confounder, convention, seed, dataset)
         restored = restore_batch(network, distorted, device)
@@ -84,9 +87,9 @@ def measure(
                 f"the network makes {restored.shape[-1]}×{restored.shape[-2]} pixels of {distorted.shape[-1]}×"
                 f"{distorted.shape[-2]}, and the protocol wants {photo.pixels.shape[1]}×{photo.pixels.shape[0]}"
             )
-        before = judge_input(photo, confounder, convention, seed, dataset)
-        after = judge(restored, to_tensor(photo.pixels), convention)
-        yield Measurement(level, *after, *before, distorted, restored)
+        before = judge_input(photo, confounder, convention, seed, dataset, distorted, reference)
+        prepared = prepare(restored, convention)
+        yield Measurement(level, *reference.judge(prepared), *before, distorted, restored, prepared)
 
 
 @dataclass(frozen=True)
@@ -130,42 +133,52 @@ def evaluate_network(
         One result for each image and level; fewer if `stop` was set.
     """
     torch.set_num_threads(machine.threads)
-    network, card = on_device(trained.network, machine.device), trained.card
+    trained = replace(trained, network=on_device(trained.network, machine.device))
     results: list[ImageResult] = []
     for dataset, photo in track(tests.photos, f"testing {trained.run}", len(tests.photos)):
         if stop.is_set():
             break
-        levels = levels_of(photo, dataset, protocol)
-        measured = list(measure(network, photo, levels, protocol.convention, machine.device, seed, dataset))
-        for measurement, similarity in zip(
-            measured, invariance([m.restored for m in measured], protocol.convention), strict=True
-        ):
-            results.append(
-                ImageResult(
-                    run=trained.run,
-                    protocol=protocol.name,
-                    protocol_hash=protocol.hash(),
-                    data=card.data,
-                    convention=protocol.convention.hash(),
-                    method=trained.method,
-                    backbone=card.config["backbone"],
-                    seed=card.config["seed"],
-                    budget=str(Budget.parse(card.config["budget"])),
-                    select=card.config.get("select", "last"),
-                    tuned=trained.tuned,
-                    split=measurement.level.split,
-                    distortion=measurement.level.distortion,
-                    degree=measurement.level.degree,
-                    dataset=dataset,
-                    image=photo.name,
-                    psnr=measurement.psnr,
-                    ssim=measurement.ssim,
-                    input_psnr=measurement.input_psnr,
-                    input_ssim=measurement.input_ssim,
-                    invariance=similarity,
-                )
-            )
+        results += photo_results(trained, protocol, machine.device, seed, dataset, photo)
     return results
+
+
+def photo_results(
+    trained: TestedNetwork, protocol: Protocol, device: str, seed: int, dataset: str, photo: Photo
+) -> list[ImageResult]:
+    """Restore one photograph under every level, and measure the results; arguments as for `measure`."""
+    card, convention, levels = trained.card, protocol.convention, levels_of(photo, dataset, protocol)
+    results: list[ImageResult] = []
+    prepared: list[Tensor] = []
+    for measurement in measure(trained.network, photo, levels, convention, device, seed, dataset):
+        prepared.append(measurement.prepared)
+        results.append(
+            ImageResult(
+                run=trained.run,
+                protocol=protocol.name,
+                protocol_hash=protocol.hash(),
+                data=card.data,
+                convention=convention.hash(),
+                method=trained.method,
+                backbone=card.config["backbone"],
+                seed=card.config["seed"],
+                budget=str(Budget.parse(card.config["budget"])),
+                select=card.config.get("select", "last"),
+                tuned=trained.tuned,
+                split=measurement.level.split,
+                distortion=measurement.level.distortion,
+                degree=measurement.level.degree,
+                dataset=dataset,
+                image=photo.name,
+                psnr=measurement.psnr,
+                ssim=measurement.ssim,
+                input_psnr=measurement.input_psnr,
+                input_ssim=measurement.input_ssim,
+                invariance=math.nan,
+            )
+        )
+    return [
+        replace(result, invariance=similarity) for result, similarity in zip(results, invariance(prepared), strict=True)
+    ]
 
 
 def are_of_test(
@@ -180,20 +193,19 @@ def are_of_test(
     )
 
 
-def invariance(restored: Sequence[Tensor], convention: Convention) -> list[float]:
+def invariance(prepared: Sequence[Tensor]) -> list[float]:
     """Compute the similarity of the restorations of one content.
 
     Args:
-        restored: restorations of one content under several levels, float (1, 3, H, W).
-        convention: the settings of PSNR.
+        prepared: restorations of one content under several levels, as they are compared (`metrics.prepare`).
 
     Returns:
         For each restoration, its mean PSNR in dB against all others: infinite where all others equal it, nan for a
         single restoration. The mean over the restorations is the mean over all pairs.
     """
-    if len(restored) < 2:
-        return [math.nan] * len(restored)
-    psnr_matrix = [[math.nan] * len(restored) for _ in restored]
-    for (i, first), (j, second) in combinations(enumerate(restored), 2):
-        psnr_matrix[i][j] = psnr_matrix[j][i] = float(psnr(first, second, convention))
+    if len(prepared) < 2:
+        return [math.nan] * len(prepared)
+    psnr_matrix = [[math.nan] * len(prepared) for _ in prepared]
+    for (i, first), (j, second) in combinations(enumerate(prepared), 2):
+        psnr_matrix[i][j] = psnr_matrix[j][i] = float(prepared_psnr(first, second))
     return [fmean(value for j, value in enumerate(row) if j != i) for i, row in enumerate(psnr_matrix)]

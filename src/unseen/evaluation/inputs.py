@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from torch import Tensor
 
 from ..core.randomness import generator
@@ -13,7 +11,12 @@ from ..protocols.confounder import Confounder, Recorded, Synthetic
 from ..protocols.convention import Convention
 from ..protocols.levels import UNDISTORTED, Level
 from ..protocols.protocol import Protocol
-from .metrics import psnr, ssim
+from .metrics import Reference, prepare
+
+KEPT_QUALITIES = 100_000
+"""Qualities of distorted images that are kept at most."""
+
+_input_qualities: dict[tuple[Photo, Confounder, Convention, int, str], tuple[float, float]] = {}
 
 
 def levels_of(photo: Photo, dataset: str, protocol: Protocol) -> list[tuple[Level, Confounder]]:
@@ -49,21 +52,38 @@ def distort(photo: Photo, confounder: Confounder, convention: Convention, seed: 
     return as_levels(distorted) / 255 if convention.round_input else distorted
 
 
-def judge(image: Tensor, clean: Tensor, convention: Convention) -> tuple[float, float]:
-    """Compute PSNR in dB and SSIM of one image, float (1, 3, H, W), against the clean image of the same shape."""
-    return float(psnr(image, clean, convention)), float(ssim(image, clean, convention))
-
-
-@lru_cache(maxsize=100_000)
 def judge_input(
-    photo: Photo, confounder: Confounder, convention: Convention, seed: int, dataset: str
+    photo: Photo,
+    confounder: Confounder,
+    convention: Convention,
+    seed: int,
+    dataset: str,
+    distorted: Tensor | None = None,
+    reference: Reference | None = None,
 ) -> tuple[float, float]:
     """Compute PSNR in dB and SSIM of the distorted image, which is enlarged bicubically first if it is smaller.
 
-    The last 100 000 values are kept, because they are the same for every network. Arguments as for `distort`.
+    The last values are kept, because they are the same for every network.
+
+    Args:
+        photo: the photograph; the arguments up to `dataset` are those of `distort`.
+        confounder: the confounder that distorts the photograph.
+        convention: the convention of the test.
+        seed: seed of the test distortions.
+        dataset: name of the test set.
+        distorted: the distorted image, where it is made already.
+        reference: the photograph, where it is prepared already.
     """
-    distorted, clean = distort(photo, confounder, convention, seed, dataset), to_tensor(photo.pixels)
-    return judge(at_size_of(clean, distorted), clean, convention)
+    key = photo, confounder, convention, seed, dataset
+    if key not in _input_qualities:
+        if len(_input_qualities) >= KEPT_QUALITIES:
+            _input_qualities.clear()
+        if distorted is None:
+            distorted = distort(photo, confounder, convention, seed, dataset)
+        clean = to_tensor(photo.pixels)
+        reference = reference or Reference(clean, convention)
+        _input_qualities[key] = reference.judge(prepare(at_size_of(clean, distorted), convention))
+    return _input_qualities[key]
 
 
 def at_size_of(clean: Tensor, distorted: Tensor) -> Tensor:

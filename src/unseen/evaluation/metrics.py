@@ -9,6 +9,7 @@ separable one below.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -27,6 +28,9 @@ LUMA_OFFSET = 16.0
 
 SSIM_RADIUS = 5
 """Pixels of the window on either side of its centre."""
+
+SSIM_ROWS = 32
+"""Rows of windows that are computed together: more would not stay in a processor's cache."""
 
 SSIM_SIGMA = 1.5
 """Standard deviation of the window, pixels."""
@@ -58,7 +62,7 @@ def prepare(images: Tensor, convention: Convention) -> Tensor:
         raise ValueError(f"images must be (B, 3, H, W), not {tuple(images.shape)}")
     if not images.is_floating_point():
         raise TypeError(f"images must be floating point in [0, 1], not {images.dtype}")
-    values = in_float64(images.detach()).clamp(0, 1)
+    values = in_float64(images.detach().clamp(0, 1))
     if convention.round_output:
         values = round_to_8_bits(values)
     if convention.channels == "y":
@@ -83,8 +87,13 @@ def psnr(restored: Tensor, clean: Tensor, convention: Convention) -> Tensor:
         the number must encode it, and code that averages must choose a value for exact images. An image with NaN gives
         NaN.
     """
-    restored, clean = prepare_pair(restored, clean, convention)
-    mean_squared_error = (restored - clean).square().mean(dim=(1, 2, 3))
+    require_equal_shapes(restored, clean)
+    return prepared_psnr(prepare(restored, convention), prepare(clean, convention))
+
+
+def prepared_psnr(restored: Tensor, clean: Tensor) -> Tensor:
+    """Compute the PSNR of images that are prepared already (`prepare`), as `psnr` does."""
+    mean_squared_error = (restored - clean).square_().mean(dim=(1, 2, 3))
     return -10 * mean_squared_error.log10()
 
 
@@ -103,17 +112,51 @@ def ssim(restored: Tensor, clean: Tensor, convention: Convention) -> Tensor:
         (B,) float64, at most 1; NaN where an image (less its border) has a side below 11, since no window fits, or
         holds NaN.
     """
-    restored, clean = prepare_pair(restored, clean, convention)
-    if min(restored.shape[-2:]) < 2 * SSIM_RADIUS + 1:
-        return restored.new_full((len(restored),), math.nan)
-    return ssim_map(restored, clean).mean(dim=(1, 2, 3))
+    require_equal_shapes(restored, clean)
+    return Reference(clean, convention).ssim(prepare(restored, convention))
 
 
-def prepare_pair(restored: Tensor, clean: Tensor, convention: Convention) -> tuple[Tensor, Tensor]:
-    """Prepare both images (`prepare`). Raise ValueError where their shapes differ, since they would be broadcast."""
+class Reference:
+    """Clean images with which any number of images is compared, prepared once.
+
+    Args:
+        clean: (B, 3, H, W) as for `prepare`.
+        convention: the convention for `prepare`.
+
+    Attributes:
+        clean: the clean images as `prepare` returns them.
+    """
+
+    def __init__(self, clean: Tensor, convention: Convention) -> None:
+        self.clean = prepare(clean, convention)
+        self._means = {rows.start: window_mean(self.clean[..., rows, :]) for rows in self._strips()}
+
+    def _strips(self) -> Iterator[slice]:
+        """Rows that are worked on together: they overlap, so that every window lies in one of the strips."""
+        height, width = self.clean.shape[-2:]
+        if width > 2 * SSIM_RADIUS:
+            for top in range(0, height - 2 * SSIM_RADIUS, SSIM_ROWS):
+                yield slice(top, min(top + SSIM_ROWS + 2 * SSIM_RADIUS, height))
+
+    def ssim(self, prepared: Tensor) -> Tensor:
+        """Compute the SSIM of images of the same shape that are prepared already, as `ssim` does."""
+        maps = [
+            ssim_map(prepared[..., rows, :], self.clean[..., rows, :], self._means[rows.start])
+            for rows in self._strips()
+        ]
+        if not maps:
+            return prepared.new_full((len(prepared),), math.nan)
+        return torch.cat(maps, dim=2).mean(dim=(1, 2, 3))
+
+    def judge(self, prepared: Tensor) -> tuple[float, float]:
+        """Compute PSNR in dB and SSIM of one image that is prepared already."""
+        return float(prepared_psnr(prepared, self.clean)), float(self.ssim(prepared))
+
+
+def require_equal_shapes(restored: Tensor, clean: Tensor) -> None:
+    """Raise ValueError for images of different shapes, which would be broadcast."""
     if restored.shape != clean.shape:
         raise ValueError(f"restored {tuple(restored.shape)} and clean {tuple(clean.shape)} differ in shape")
-    return prepare(restored, convention), prepare(clean, convention)
 
 
 def in_float64(images: Tensor) -> Tensor:
@@ -122,8 +165,8 @@ def in_float64(images: Tensor) -> Tensor:
 
 
 def round_to_8_bits(values: Tensor) -> Tensor:
-    """Round values in [0, 1] to the nearest of the 256 levels k/255."""
-    return (values * LEVELS).round() / LEVELS
+    """Round values in [0, 1], in place, to the nearest of the 256 levels k/255."""
+    return values.mul_(LEVELS).round_().div_(LEVELS)
 
 
 def luma(rgb: Tensor) -> Tensor:
@@ -140,10 +183,19 @@ def without_border(values: Tensor, border: int) -> Tensor:
     return values[..., border : height - border, border : width - border]
 
 
-def ssim_map(first: Tensor, second: Tensor) -> Tensor:
-    """Compute the SSIM of every whole window: (B, C, H, W) float64 of range 1 → (B, C, H − 10, W − 10)."""
+def ssim_map(first: Tensor, second: Tensor, mean_second: Tensor) -> Tensor:
+    """Compute the SSIM of every whole window.
+
+    Args:
+        first: images, (B, C, H, W) float64 of range 1.
+        second: images of the same shape.
+        mean_second: the means of the second images (`window_mean`).
+
+    Returns:
+        (B, C, H − 10, W − 10).
+    """
     c1, c2 = SSIM_K1**2, SSIM_K2**2
-    mean_first, mean_second = window_mean(first), window_mean(second)
+    mean_first = window_mean(first)
     product_of_means = mean_first * mean_second
     squares_of_means = mean_first.square() + mean_second.square()
     covariance = window_mean(first * second) - product_of_means
@@ -162,8 +214,8 @@ def window_mean(values: Tensor) -> Tensor:
     weights = [math.exp(-(offset**2) / (2 * SSIM_SIGMA**2)) for offset in offsets]
     for dim in (2, 3):
         length = values.shape[dim] - 2 * SSIM_RADIUS
-        mean = torch.zeros_like(values.narrow(dim, 0, length))
-        for k, weight in enumerate(weights):
+        mean = values.narrow(dim, 0, length) * (weights[0] / sum(weights))
+        for k, weight in enumerate(weights[1:], start=1):
             mean.add_(values.narrow(dim, k, length), alpha=weight / sum(weights))
         values = mean
     return values
