@@ -17,6 +17,7 @@ from .config import TrainConfig
 from .distributed import Ranks, process_group
 from .journal import Journal
 from .observer import Observer
+from .out_of_memory import memory_advice
 from .run import TrainingRun, refuse_unsuitable
 from .state import TrainingState, load_run, new_state
 
@@ -68,7 +69,7 @@ def training(config: TrainConfig, stop: Event, *, resume: bool = False) -> Gener
         observer = Observer(run, state, ranks, Journal(run, state, bar) if ranks.rank == 0 else None)
         bar.skip(state.budget_spent(config))
         while not ranks.any(stop.is_set() or not state.affords_a_step(config)):
-            with state.timed(ranks):
+            with state.timed(ranks), memory_advice(config, run.method):
                 episode = next_episode(run, state, ranks)
                 gradient = ranks.average(gradient_of(run, episode))
                 lr = config.lr * lr_factor(config.schedule, episode.progress, config.warmup)

@@ -23,6 +23,7 @@ from .config import TrainConfig, TrainingOptions
 from .engine import Engine, engine_for
 from .episode_source import EpisodeSource
 from .optimiser import outer_optimiser
+from .out_of_memory import memory_advice
 from .training_data import TrainingData, protocol_of
 from .validation import Validation
 
@@ -161,11 +162,13 @@ def refuse_unsuitable(run: TrainingRun, batch: Batch) -> None:
     """
     config = run.config
     try:
-        run.objective.check({}, batch)
+        with memory_advice(config, run.method):
+            run.objective.check({}, batch)
     except (ValueError, RuntimeError, TypeError) as error:
         raise UserError(f"backbone: {config.backbone!r}: {one_line(error)}") from error
     try:
-        run.method.check(run.objective, run.parameters, batch)
+        with memory_advice(config, run.method):
+            run.method.check(run.objective, run.parameters, batch)
     except (ValueError, RuntimeError, TypeError) as error:
         named = f"method: {config.method!r} with backbone {config.backbone!r}"
         raise UserError(f"{named}: {one_line(error)}") from error
