@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from unseen import keep_freed_memory
 from unseen.training.config import TrainConfig
 from unseen.training.distributed import process_group
-from unseen.training.loop import gradient_of, next_episode, take_step
+from unseen.training.loop import gradient_of, next_episode
+from unseen.training.outer_step import take_step
 from unseen.training.run import TrainingRun
 from unseen.training.state import new_state
 

@@ -17,7 +17,7 @@ from unseen.methods import Params
 from unseen.methods.params import norm, subtract
 from unseen.models.checkpoint import CHECKPOINT, load_optimiser, load_state, optimiser_tensors, read_card
 from unseen.training.config import TrainConfig
-from unseen.training.loop import lr_factor, take_step
+from unseen.training.outer_step import lr_factor, take_step
 from unseen.training.run import TrainingRun
 from unseen.training.state import is_of
 

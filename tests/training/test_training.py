@@ -25,7 +25,7 @@ from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, load_state, re
 from unseen.training.config import Select, TrainConfig
 from unseen.training.distributed import Ranks
 from unseen.training.episodes import draw_episode
-from unseen.training.loop import lr_factor
+from unseen.training.outer_step import lr_factor
 from unseen.training.run import TrainingRun
 from unseen.training.state import LOG, TrainingState, holds_a_run, is_finished, load_run
 

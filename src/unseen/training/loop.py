@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Generator
 from threading import Event
 
-from torch import Tensor
-
 from ..core.errors import UserError, one_line
 from ..core.progress import task
 from ..methods import Episode, Params
-from ..methods.params import laid_out_as, shortened
 from .config import TrainConfig
 from .distributed import Ranks, process_group
 from .journal import Journal
 from .observer import Observer
 from .out_of_memory import memory_advice
+from .outer_step import lr_factor, take_step
 from .run import TrainingRun, refuse_unsuitable
 from .state import TrainingState, load_run, new_state
 
@@ -98,31 +95,3 @@ def gradient_of(run: TrainingRun, episode: Episode) -> Params:
         return run.engine.gradient(episode)
     except ValueError as error:
         raise UserError(f"method: {run.config.method!r} under {run.protocol.name}: {one_line(error)}") from error
-
-
-def take_step(run: TrainingRun, gradient: Params, lr: float) -> Tensor | int:
-    """Take one step of the outer optimiser at learning rate `lr`, and return whether the gradient was clipped."""
-    clipped: Tensor | int = 0
-    if run.config.clip:
-        gradient, clipped = shortened(gradient, run.config.clip)
-    if run.average:
-        run.average.add(run.parameters)
-    for name, parameter in run.parameters.items():
-        parameter.grad = laid_out_as(parameter, gradient[name])
-    for group in run.outer.param_groups:
-        group["lr"] = lr
-    run.outer.step()
-    return clipped
-
-
-def lr_factor(schedule: str, progress: float, warmup: float = 0.0) -> float:
-    """The share of the learning rate when the share `progress`, in [0, 1], of the budget is spent.
-
-    The share rises evenly from 0 to 1 while the share `warmup` of the budget is spent; the schedule has the rest.
-    """
-    if progress < warmup:
-        return progress / warmup
-    progress = (progress - warmup) / (1 - warmup)
-    if schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * progress))
-    return 0.5 if schedule == "published" and progress >= 2 / 3 else 1.0
