@@ -14,8 +14,9 @@ import pytest
 from support.commandline import photographs
 
 import unseen.cli.early_checks
-from unseen.cli.early_checks import TYPES, Kind, built_ins
-from unseen.core.registry import _parameters
+from unseen.cli.early_checks import TYPES, Kind, built_ins, described, signature_of
+from unseen.core.registry import _parameters, signature, summary_line
+from unseen.core.wording import format_value
 from unseen.distortions import DISTORTIONS
 from unseen.methods import METHODS
 from unseen.models.backbones import BACKBONES
@@ -83,6 +84,8 @@ MISTAKES = {
     "list method": "(did you mean 'methods'?)",
 }
 
+LISTS = ["list methods", "list distortions", "list backbones", "list protocols"]
+
 SCRIPT = """
 import contextlib, io, json, sys, time
 
@@ -103,12 +106,12 @@ print(json.dumps(answers))
 """
 
 
-def test_mistakes_are_found_without_torch_and_at_once(tmp_path: Path) -> None:
+def test_mistakes_are_found_and_components_listed_without_torch_and_at_once(tmp_path: Path) -> None:
     photographs(tmp_path / "photos", "a.png")
     before = sorted(path.name for path in tmp_path.iterdir())
     process = subprocess.run(
         [sys.executable, "-c", SCRIPT],
-        input=json.dumps(list(MISTAKES)),
+        input=json.dumps([*MISTAKES, *LISTS]),
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -122,6 +125,7 @@ def test_mistakes_are_found_without_torch_and_at_once(tmp_path: Path) -> None:
         if answers[words][0] != 2 or line not in answers[words][1] or answers[words][1].count("\n") != 1
     }
     assert wrong == {}
+    assert [answers[words][0] for words in LISTS] == [0, 0, 0, 0]
     assert max(seconds for _, _, seconds in answers.values()) < 1  # of the processor; the first ones import numpy
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
@@ -141,11 +145,16 @@ def test_names_and_settings_are_those_of_the_built_ins(kind: Kind) -> None:
 
 def test_the_file_of_built_ins_is_written_from_them(request: pytest.FixtureRequest) -> None:
     table = {
-        kind: {name: {p.name: facts(p) for p in _parameters(c).values()} for name, c in components.items()}
+        kind: {
+            name: {"about": summary_line(c), "settings": {p.name: facts(p) for p in _parameters(c).values()}}
+            for name, c in components.items()
+        }
         for kind, components in REGISTRIES.items()
     }
     lines = {
-        kind: ",\n".join(f"    {json.dumps(name)}: {json.dumps(settings)}" for name, settings in by_name.items())
+        kind: ",\n".join(
+            f"    {json.dumps(name)}: {json.dumps(said, ensure_ascii=False)}" for name, said in by_name.items()
+        )
         for kind, by_name in table.items()
     }
     text = "{\n" + ",\n".join(f'  "{kind}": {{\n{of_kind}\n  }}' for kind, of_kind in lines.items()) + "\n}\n"
@@ -154,8 +163,15 @@ def test_the_file_of_built_ins_is_written_from_them(request: pytest.FixtureReque
     assert BUILT_INS.read_text(encoding="utf-8") == text, "run pytest tests/cli --write-docs"
 
 
+@pytest.mark.parametrize("kind", REGISTRIES)
+def test_what_is_listed_is_what_the_built_ins_say_of_themselves(kind: Kind) -> None:
+    listed = {name: (signature_of(facts["settings"]), facts["about"]) for name, facts in described(kind).items()}
+    assert listed == {name: (signature(c), summary_line(c)) for name, c in REGISTRIES[kind].items()}
+
+
 def facts(parameter: inspect.Parameter) -> dict[str, Any]:
     """What built_ins.json says of one setting."""
     kind = parameter.annotation
     words = list(get_args(kind)) if get_origin(kind) is Literal else next(w for w, t in TYPES.items() if t == kind)
-    return {"type": words} | ({"required": True} if parameter.default is parameter.empty else {})
+    default = parameter.default
+    return {"type": words} | ({} if default is parameter.empty else {"default": format_value(default)})

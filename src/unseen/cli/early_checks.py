@@ -1,7 +1,8 @@
 """Mistakes in options that are found before PyTorch is imported, which takes seconds.
 
-Names and settings of built-in components stand in built_ins.json, which is made from their signatures and compared with
-them by a test. What only a component itself can refuse, such as a rate below zero, is found when it is built.
+Names and settings of built-in components, and what each is, stand in built_ins.json, which is made from their
+signatures and docstrings and compared with them by a test. What only a component itself can refuse, such as a rate
+below zero, is found when it is built.
 """
 
 from __future__ import annotations
@@ -34,19 +35,33 @@ TYPES = {
 
 
 @cache
+def described(kind: Kind) -> Mapping[str, Any]:
+    """Return what built_ins.json says of all built-in components of a kind, by name: `about` and `settings`."""
+    table: Mapping[str, Mapping[str, Any]] = json.loads(
+        resources.files(__package__).joinpath("built_ins.json").read_text("utf-8")
+    )
+    return table[kind]
+
+
+@cache
 def built_ins(kind: Kind) -> Mapping[str, Mapping[str, Parameter]]:
     """Return the parameters of all built-in components of a kind, by the component's name and the parameter's."""
-    table = json.loads(resources.files(__package__).joinpath("built_ins.json").read_text("utf-8"))
     return {
-        name: {setting: _parameter(setting, **facts) for setting, facts in settings.items()}
-        for name, settings in table[kind].items()
+        name: {setting: _parameter(setting, **facts) for setting, facts in component["settings"].items()}
+        for name, component in described(kind).items()
     }
 
 
-def _parameter(name: str, type: str | list[Any], required: bool = False) -> Parameter:
+def signature_of(settings: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the settings of a built-in component with their defaults, as a spec would give them."""
+    return ", ".join(f"{name}={facts['default']}" if "default" in facts else name for name, facts in settings.items())
+
+
+def _parameter(name: str, type: str | list[Any], default: str | None = None) -> Parameter:
+    """A parameter without its default value, which only the component itself knows: None stands for any."""
     annotation = TYPES[type] if isinstance(type, str) else Literal[tuple(type)]
-    default = Parameter.empty if required else None
-    return Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
+    shown = Parameter.empty if default is None else None
+    return Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=shown, annotation=annotation)
 
 
 def check_component(spec: str, kind: Kind, field: str) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 from argparse import Namespace
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from ..core.errors import UserError
 from ..core.terminal import harmless, show
 from ..core.wording import did_you_mean
 from ..protocols.files import protocol_file
+from .early_checks import described, signature_of
 from .exit_codes import ExitCode
 from .options import TRUST, Argument, Command
 
@@ -22,34 +22,31 @@ def list_components(config: None, flags: Namespace) -> ExitCode:
     from textwrap import fill
 
     from ..core.console import Console, styled
-    from ..core.registry import signature, summary_line
-    from ..distortions import DISTORTIONS
-    from ..methods import METHODS
-    from ..models.backbones import BACKBONES
-    from ..protocols.files import protocol_names
-    from ..protocols.loading import load_protocol
 
-    components: dict[str, Mapping[str, Callable[..., Any]]] = {
-        "methods": METHODS,
-        "distortions": DISTORTIONS,
-        "backbones": BACKBONES,
-    }
-    names = protocol_names() if flags.kind == "protocols" else list(components[flags.kind])
+    components = _components(flags.kind)
+    names = list(components)
     matching = fnmatch.filter(names, flags.pattern) if flags.pattern else names
     if not matching:
         raise UserError(f"pattern: {flags.pattern!r} matches no name{did_you_mean(flags.pattern, names)}")
     console = Console()
     for name in matching:
-        if flags.kind == "protocols":
-            settings, about = "", load_protocol(name).about
-        else:
-            component = components[flags.kind][name]
-            settings, about = signature(component), summary_line(component)
+        settings, about = components[name]
         heading = styled(name, "bold").append_text(styled(f":{settings}" if settings else ""))
         console.print(heading, soft_wrap=True)
         about = fill(harmless(about), console.width, initial_indent="    ", subsequent_indent="    ")
         console.print(about, soft_wrap=True)
     return ExitCode.DONE
+
+
+def _components(kind: Kind) -> dict[str, tuple[str, str]]:
+    """The settings of every component of a kind, as a spec gives them, and what it is; PyTorch is not imported."""
+    if kind != "protocols":
+        return {name: (signature_of(c["settings"]), c["about"]) for name, c in described(kind).items()}
+    from ..core.text_file import read_text
+    from ..core.yaml12 import load
+    from ..protocols.files import protocol_names
+
+    return {name: ("", load(read_text(protocol_file(name), "a protocol", name))["about"]) for name in protocol_names()}
 
 
 def describe(config: None, flags: Namespace) -> ExitCode:
