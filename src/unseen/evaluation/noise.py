@@ -16,7 +16,7 @@ Blocks = NDArray[np.float32]
 """(n, h, w, 3) in [0, 1], or their wavelet coefficients."""
 
 WAVELET = np.array([-0.4829629131445341, 0.8365163037378077, -0.2241438680420134, -0.1294095225512603], np.float32)
-"""The filter of detail of Daubechies' wavelet with two vanishing moments (Ten Lectures on Wavelets, 1992, table 6.1)."""
+"""Filter of detail of Daubechies' wavelet of two vanishing moments (Ten Lectures on Wavelets, 1992, table 6.1)."""
 
 MEDIAN_OF_NORMAL = 0.6744897501960817
 """The median of the absolute value of a standard normal variable."""

@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from .shared import LAST_INIT_SCALE, kaiming_conv3x3, leaky_relu, require_at_least
+from .shared import LAST_INIT_SCALE, kaiming_conv3x3, leaky_conv, require_at_least
 
 
 class PlainCNN(nn.Module):
@@ -61,9 +61,10 @@ class PlainCNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Restore (B, channels, H, W)."""
-        out: Tensor = self.convs[0](x)
-        for conv in self.convs[1:]:
-            out = conv(leaky_relu(out))
+        features = x
+        for conv in self.convs[:-1]:
+            features = leaky_conv(conv, features)
+        out: Tensor = self.convs[-1](features)
         return x - out if self.residual else out
 
     @property

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...core.errors import UserError
-from .shared import leaky_relu, require_at_least, small
+from .shared import leaky_conv, require_at_least, small
 
 RESIDUAL_SCALE = 0.2
 INIT_SCALE = 0.1
@@ -62,7 +62,7 @@ class DenseBlock(nn.Module):
         """(B, features, H, W) → the same shape."""
         dense = x
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
-            dense = torch.cat((dense, leaky_relu(conv(dense))), dim=1)
+            dense = torch.cat((dense, leaky_conv(conv, dense)), dim=1)
         residual: Tensor = self.conv5(dense)
         return x + RESIDUAL_SCALE * residual
 
@@ -156,10 +156,10 @@ class RRDB(nn.Module):
         shallow: Tensor = self.conv_first(x)
         deep = shallow + self.conv_body(self.body(shallow))
         if self.scale > 1:
-            deep = leaky_relu(self.conv_up1(doubled(deep)))
+            deep = leaky_conv(self.conv_up1, doubled(deep))
         if self.scale > 2:
-            deep = leaky_relu(self.conv_up2(doubled(deep)))
-        restored: Tensor = self.conv_last(leaky_relu(self.conv_hr(deep)))
+            deep = leaky_conv(self.conv_up2, doubled(deep))
+        restored: Tensor = self.conv_last(leaky_conv(self.conv_hr, deep))
         return restored
 
     @property

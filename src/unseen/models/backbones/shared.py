@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -45,6 +46,25 @@ def require_at_least(smallest: int, **sizes: int) -> None:
 def leaky_relu(x: Tensor) -> Tensor:
     """Leaky ReLU of slope `NEGATIVE_SLOPE`, never in place: a double backward needs its input."""
     return F.leaky_relu(x, NEGATIVE_SLOPE)
+
+
+def leaky_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """Leaky ReLU of a convolution, to the same bits everywhere; one operation where oneDNN restores on a CPU.
+
+    There the activations pass through memory once instead of twice, which is a tenth of the time of a network.
+    """
+    if not torch.is_inference_mode_enabled() or x.device.type != "cpu":
+        return leaky_relu(conv(x))
+    padding, stride, dilation = (list(map(int, sizes)) for sizes in (conv.padding, conv.stride, conv.dilation))
+    backend = torch._C._select_conv_backend(
+        x, conv.weight, conv.bias, stride, padding, dilation, False, [0, 0], conv.groups
+    )
+    if backend != torch._C._ConvBackend.Mkldnn:  # small images
+        return leaky_relu(conv(x))
+    activated: Tensor = torch.ops.mkldnn._convolution_pointwise(
+        x, conv.weight, conv.bias, padding, stride, dilation, conv.groups, "leaky_relu", [NEGATIVE_SLOPE], ""
+    )
+    return activated
 
 
 def kaiming_conv3x3(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:

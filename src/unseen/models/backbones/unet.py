@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .padded import extend, next_multiple
-from .shared import LAST_INIT_SCALE, kaiming_conv3x3, leaky_relu, require_at_least
+from .shared import LAST_INIT_SCALE, kaiming_conv3x3, leaky_conv, require_at_least
 
 CONVS_PER_BLOCK = 2
 
@@ -28,7 +28,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) → (B, outputs, H, W)."""
-        return leaky_relu(self.conv2(leaky_relu(self.conv1(x))))
+        return leaky_conv(self.conv2, leaky_conv(self.conv1, x))
 
 
 class UNet(nn.Module):
