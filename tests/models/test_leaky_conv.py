@@ -25,7 +25,10 @@ class Counted:
         return self.operation(*args)
 
 
-@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch without oneDNN")
+@pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(),  # type: ignore[no-untyped-call]
+    reason="PyTorch without oneDNN",
+)
 @pytest.mark.parametrize(
     "backbone", ["unet:features=24,bias=false", "plain", "rrdb_small:scale=4", "rrdb_small:bias=false"]
 )

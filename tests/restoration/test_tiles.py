@@ -29,6 +29,7 @@ from unseen.models.inference import restore_batch
 from unseen.models.loading import Model
 from unseen.models.receptive_field import ReceptiveField, measured_receptive_field, receptive_field_of
 from unseen.restoration.tiles import (
+    LARGEST_TILE_KEPT,
     Strip,
     Tiling,
     count_tiles,
@@ -376,7 +377,7 @@ def test_a_model_that_does_not_enlarge_as_it_says_is_refused_by_name() -> None:
 def test_more_memory_makes_larger_tiles_up_to_a_limit() -> None:
     model = model_of(NormalisationEquivariantCNN(features=16, depth=4).eval())
     tiles = [tiling_for(model, memory * MIB).tile for memory in (48, 96, 4096)]
-    assert tiles[0] < tiles[1] < tiles[2] == 512
+    assert tiles[0] < tiles[1] < tiles[2] == 512 < tiling_for(model, 4096 * MIB, largest=LARGEST_TILE_KEPT).tile
     enlarging = model_of(rrdb_small(features=4, growth=3, blocks=1, scale=4).eval())
     assert tiling_for(enlarging, 4096 * MIB).tile == 128
 

@@ -43,15 +43,13 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
 
     from ..core.interruption import interruptible
     from ..core.progress import progress_bars
-    from ..evaluation.results import RESULTS
     from ..models.card import envelope, safety
     from ..models.loading import load_model
     from ..restoration.batch import RestoreOptions, restore_files
-    from ..restoration.report_page import REPORT
-    from ..restoration.tiles import tiling_for
+    from ..restoration.tiles import LARGEST_TILE_KEPT, tiling_for
 
-    if flags.report and (planned.folder / RESULTS).exists():
-        raise UserError(f"report: {planned.folder / REPORT} is the page of {RESULTS}, and stays; give another -o")
+    if flags.report:
+        _require_no_page(planned.folder)
     config = config.resolved()
     torch.set_num_threads(config.threads)
     model = load_model(config.model, config.device, config.backbone, config.range)
@@ -63,7 +61,7 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
         tell(f"{model.name}: {safety(qualities)}")
     how = RestoreOptions(
         model,
-        tiling_for(model, config.bytes, config.tile),
+        tiling_for(model, config.bytes, config.tile, LARGEST_TILE_KEPT),
         format=planned.format,
         envelope=safe,
         do_no_harm=flags.do_no_harm,
@@ -105,6 +103,15 @@ def _ended(
     if not outcome.failed and not planned.left_out:
         return ExitCode.DONE
     return ExitCode.PARTLY if outcome.restored or outcome.existing else ExitCode.REFUSED
+
+
+def _require_no_page(folder: Path) -> None:
+    """Raise UserError where the name of the page is taken by that of an evaluation."""
+    from ..evaluation.results import RESULTS
+    from ..restoration.report_page import REPORT
+
+    if (folder / RESULTS).exists():
+        raise UserError(f"report: {folder / REPORT} is the page of {RESULTS}, and stays; give another -o")
 
 
 def _write_page(

@@ -22,11 +22,13 @@ class Memory:
 
     Args:
         device: the device of the training run.
+        collect: whether to look for unused objects first, which takes a tenth of a second.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, *, collect: bool = True) -> None:
         self.device = device
-        gc.collect()  # cycles keep a finished training alive, whose photographs would count
+        if collect:
+            gc.collect()  # cycles keep a finished training alive, whose photographs would count
         with suppress(OSError, AttributeError, TypeError):
             ctypes.CDLL(None).malloc_trim(0)  # glibc keeps freed memory
         self.before = _status("VmRSS")

@@ -82,7 +82,8 @@ def _details(blocks: Blocks, axis: int) -> Blocks:
         sums += weight * mirrored[3 - i : 3 - i + 2 * count : 2]
     if length % 2:
         sums[-1] = WAVELET[2] * lines[-1] + WAVELET[1] * lines[-2] + WAVELET[0] * lines[-3] + WAVELET[3] * lines[-1]
-    return np.moveaxis(sums, 0, axis)
+    details: Blocks = np.moveaxis(sums, 0, axis)
+    return details
 
 
 def _blocks(crop: Crop) -> Blocks:
@@ -94,7 +95,8 @@ def _blocks(crop: Crop) -> Blocks:
     rows, columns = height // high, width // wide
     whole = crop[: rows * high, : columns * wide].reshape(rows, high, columns, wide, -1)
     blocks = whole.swapaxes(1, 2).reshape(rows * columns, high, wide, -1)
-    return blocks[((blocks <= 0) | (blocks >= 1)).mean((1, 2, 3)) <= CLIPPED]
+    usable: Blocks = blocks[((blocks <= 0) | (blocks >= 1)).mean((1, 2, 3)) <= CLIPPED]
+    return usable
 
 
 def photo_noise(crops: Sequence[Crop]) -> float:

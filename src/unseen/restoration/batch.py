@@ -16,6 +16,7 @@ from ..core.atomic import flush_names, remove_leftovers
 from ..core.errors import UserError
 from ..core.progress import task, track
 from ..data.file_jobs import FileJob, file_identity, output_folders
+from ..evaluation.noise import Crop, sampled_crops
 from ..models.card import Envelope
 from ..models.loading import Model
 from .colour import MARGIN
@@ -222,8 +223,8 @@ def restore_together(file_tasks: Sequence[FileTask], options: RestoreOptions, re
     restored: list[Image] = []
     with report.collecting_failures([file_task.name for file_task, _, _ in images]):
         checks = [
-            self_check(file_task.source.crops(), options.model, options.envelope, options.do_no_harm)
-            for file_task, _, _ in images
+            self_check(crops_of(file_task.source, image), options.model, options.envelope, options.do_no_harm)
+            for file_task, image, _ in images
         ]
         monitored = monitored_model(options, checks)
         stacked = torch.from_numpy(np.stack([image for _, image, _ in images])).permute(0, 3, 1, 2)
@@ -233,6 +234,13 @@ def restore_together(file_tasks: Sequence[FileTask], options: RestoreOptions, re
         with report.collecting_failures([file_task.name]):
             remarks += write_output(file_task, [image], options)
             report.restored.append(record_of(file_task, checks[i], monitored.changes[i], remarks))
+
+
+def crops_of(source: ImageFile, image: Image) -> list[Crop]:
+    """The crops of a picture for its judgement, without decoding it again unless colours were spread in it."""
+    if source.alpha:
+        return source.crops()
+    return sampled_crops(lambda top, bottom: image[top:bottom], source.height, source.width)
 
 
 def restore_by_tiles(

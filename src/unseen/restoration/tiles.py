@@ -30,7 +30,10 @@ Strip = NDArray[np.float32]
 """Rows of an image, float32 (h, W, 3)."""
 
 LARGEST_TILE = 512
-"""Largest side of a tile in pixels of the output, or four overlaps if these are more: larger is hardly faster."""
+"""Largest side of a tile in pixels of the output, or four overlaps if these are more: larger ones are slower where the
+system clears the memory of every tensor anew."""
+LARGEST_TILE_KEPT = 1024
+"""The same where the process keeps freed memory (`core.freed_memory`): larger ones are not faster there, either."""
 UNMEASURED_TILE = 256
 """Pixels along a tile of the input on systems that do not report the memory of a process."""
 MEASURABLE = 32 * MIB
@@ -224,7 +227,7 @@ def restore_tiled(model: Model, images: Tensor, tiling: Tiling) -> Tensor:
     return results
 
 
-def tiling_for(model: Model, memory: int, tile: int = 0) -> Tiling:
+def tiling_for(model: Model, memory: int, tile: int = 0, largest: int = LARGEST_TILE) -> Tiling:
     """Choose the size and overlap of tiles for images of any size.
 
     The overlap is the network's radius, or `GLOBAL_OVERLAP` if the network sees the whole image. The side of a tile is
@@ -236,6 +239,7 @@ def tiling_for(model: Model, memory: int, tile: int = 0) -> Tiling:
             the process. `restored_strips` needs the rows of one window in addition: 24 bytes a pixel at scale 1.
         tile: side of a tile in pixels, rounded up to the network's stride, whatever `memory` is; 0 to choose it by
             `memory`.
+        largest: largest side of a tile that is chosen, in pixels of the output; four overlaps if these are more.
 
     Raises:
         UserError: `memory` is too little for the smallest tile (the message says how much is needed), or `tile` is
@@ -248,7 +252,7 @@ def tiling_for(model: Model, memory: int, tile: int = 0) -> Tiling:
     if tile:
         return Tiling(next_multiple(tile, field.stride), overlap)
     smallest = next_multiple(-(-overlap // 2), field.stride)
-    largest = next_multiple(max(LARGEST_TILE // field.scale, 4 * overlap), field.stride)
+    most = next_multiple(max(largest // field.scale, 4 * overlap), field.stride)
     per_pixel = bytes_per_pixel(model, memory)
     if not per_pixel:
         return Tiling(next_multiple(max(UNMEASURED_TILE, smallest), field.stride), overlap)
@@ -259,7 +263,7 @@ def tiling_for(model: Model, memory: int, tile: int = 0) -> Tiling:
             f"memory: {bytes_in_words(memory)} is too little for tiles of {model.name}, which overlap by {overlap} "
             f"pixels: give {math.ceil(needed / MIB)}MiB or more, or set the tile by hand, which may take long"
         )
-    return Tiling(min(largest, fitting // field.stride * field.stride), overlap)
+    return Tiling(min(most, fitting // field.stride * field.stride), overlap)
 
 
 def _overlap(field: ReceptiveField) -> int:
@@ -281,7 +285,7 @@ def bytes_per_pixel(model: Model, memory: int) -> float:
         Bytes a pixel; 0 on systems that do not report the memory of a process.
     """
     model.run(torch.full((1, 3, 64, 64), 0.5))  # the extra memory of a first run belongs to the loaded program
-    process = Memory(torch.device("cpu"))
+    process = Memory(torch.device("cpu"), collect=False)
     reported = process.before > 0 and process.peak() * MIB < MEASURABLE  # on Linux, and old peaks are forgotten
     peak, side = 0.0, 32
     while peak < min(MEASURABLE, memory / 8) and side < LARGEST_TILE:
