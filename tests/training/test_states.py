@@ -68,6 +68,7 @@ WRONG: dict[str, list[Any]] = {
 }
 
 
+@pytest.mark.parametrize("trained", ["dil_sf"], indirect=True)  # facts are read before what a method keeps
 def test_every_fact_of_another_kind_is_refused_by_its_field(run: Path, unseen: CommandLine) -> None:
     groups, text = load_state(run / STATE)
     for name, values in WRONG.items():
