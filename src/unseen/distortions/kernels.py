@@ -20,7 +20,7 @@ Border = Literal["reflect", "replicate"]
 
 SMALLEST_WIDTH = 1e-6  # pixels: stands for a width of 0, so that its kernel is an impulse and not 0/0
 ROWS_AT_ONCE = 64  # of a blur by matrices: more need fewer products of larger matrices, which have more zeros
-LANES = 15  # of 16 numbers in a register of AVX-512, a multiple of three colours
+LANES = 16  # numbers in a register of AVX-512
 PATH_STEPS = 256  # of a camera path, whatever its length, so that a seed means the same shape
 
 
@@ -133,17 +133,25 @@ def convolve(images: Tensor, kernels: Tensor, border: Border) -> Tensor:
     """
     n, channels, height, width = images.shape
     radius = kernels.shape[-1] // 2
-    # Depthwise convolutions work on LANES channels at a time: images of few channels are cut into strips to fill them.
-    strips = min(-(-LANES // (n * channels)), height)
-    tall = -(-height // strips)
+    # A depthwise convolution works on LANES channels at a time: images of few channels are cut into strips to fill it.
+    # It is compiled for each new size: sizes are rounded up, since random ones would be compiled every time.
+    strips = max(min(LANES // (n * channels), height), 1)
+    tall, wide = _rounded_up(-(-height // strips)), _rounded_up(width)
     down, right = _positions(height, radius, border, images), _positions(width, radius, border, images)
     starts = torch.arange(strips, device=images.device)[:, None] * tall
     rows = (starts + torch.arange(tall + 2 * radius, device=images.device)).clamp_(max=len(down) - 1)
-    padded = images.index_select(2, down[rows.flatten()]).index_select(3, right)
+    columns = torch.arange(wide + 2 * radius, device=images.device).clamp_(max=len(right) - 1)
+    padded = images.index_select(2, down[rows.flatten()]).index_select(3, right[columns])
     groups = n * channels * strips
     weights = kernels.flip(1, 2).to(images).repeat_interleave(channels * strips, dim=0)[:, None]
     convolved = F.conv2d(padded.reshape(1, groups, rows.shape[1], -1), weights, groups=groups)
-    return convolved.reshape(n, channels, strips * tall, width)[:, :, :height].contiguous()
+    return convolved.reshape(n, channels, strips * tall, wide)[:, :, :height, :width].contiguous()
+
+
+def _rounded_up(length: int) -> int:
+    """Round a length up by an eighth at most: to 1, 2, …, 16, 18, …, 32, 36, …, 64, 72, 80, …."""
+    step = min(1 << max(length.bit_length() - 4, 0), 8)
+    return -(-length // step) * step
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor, size: int, border: Border) -> Tensor:

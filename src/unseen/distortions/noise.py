@@ -266,9 +266,8 @@ def _photon_noise(light: Tensor, photons: Tensor, seeds: Tensor) -> Tensor:
 
     Counted on the CPU in float64 whatever the device and dtype.
     """
-    signal = light.cpu().double().clamp(min=0)
-    counts = [
-        torch.poisson(image * count, generator=torch.Generator().manual_seed(seed))
-        for image, count, seed in zip(signal, photons.tolist(), seeds.tolist(), strict=True)
-    ]
-    return (torch.stack(counts) / photons.view(-1, 1, 1, 1) - signal).to(light)
+    noise, draws = torch.empty_like(light, device="cpu"), torch.Generator()
+    for own, image, count, seed in zip(noise, light.cpu(), photons.tolist(), seeds.tolist(), strict=True):
+        signal = image.double().clamp(min=0)
+        own.copy_(torch.poisson(signal * count, generator=draws.manual_seed(seed)).div_(count).sub_(signal))
+    return noise.to(light.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal, get_args
@@ -32,6 +33,8 @@ KERNELS = (
 )
 KERNEL_SHARES = (0.45, 0.25, 0.12, 0.03, 0.12, 0.03)  # of the first six, among themselves
 SINC_SHARE, FINAL_SINC_SHARE, GRAY_SHARE = 0.1, 0.8, 0.4
+KERNEL_PARAMETERS = ("sigma_x", "sigma_y", "theta", "beta", "cutoff")
+LARGEST = 21  # pixels of the side of a kernel
 RESIZE_MODES = ("area", "bilinear", "bicubic")
 CODEC = JPEG((30, 95))
 
@@ -95,17 +98,21 @@ class Pass:
             **CODEC.sample(generator, n),
         }
 
-    def apply(self, image: Tensor, full: tuple[int, int], own: Parameters) -> Tensor:
-        """Blur one image, resize it, and add noise.
+    def apply(self, images: list[Tensor], full: tuple[int, int], own: Parameters) -> list[Tensor]:
+        """Blur each image, resize it, and add noise.
 
         Args:
-            image: (1, C, H, W).
-            full: height and width that the factor refers to; the result has at least one pixel.
-            own: parameters of this pass for this image.
+            images: (1, C, H, W) each.
+            full: height and width that the factors refer to; a result has at least one pixel.
+            own: parameters of this pass.
         """
-        factor = float(own["factor"])
-        size = (max(1, int(full[0] * factor)), max(1, int(full[1] * factor)))
-        return self.noise.apply(_resize(_blur(image, own), size, own), unprefixed("noise", own))
+        sizes = [tuple(max(1, int(side * factor)) for side in full) for factor in own["factor"].tolist()]
+        noise, choice = self.noise, own["noise.choice"].tolist()
+        resized = _resized(_blurred(images, own), sizes, own)
+        for i in set(choice):
+            drawn = unprefixed(f"noise.{i}", own)
+            resized = _together(resized, drawn, noise.parts[i].apply, [pick == i for pick in choice])
+        return resized
 
 
 FIRST_PASS = Pass(1.0, (0.2, 3.0), up=0.2, down=0.7, factors=(0.15, 1.5), gaussian=(1.0, 30.0), poisson=(0.05, 3.0))
@@ -196,51 +203,84 @@ class RealESRGAN(Distortion):
         """Distort and shrink each image. Raises ValueError for sizes that are no multiples of `scale`."""
         if clean.shape[2] % self.scale or clean.shape[3] % self.scale:
             raise ValueError(f"{clean.shape[2]}×{clean.shape[3]} pixels do not divide by the scale {self.scale}")
-        images = [
-            self._degrade(clean[i : i + 1], {name: values[i : i + 1] for name, values in parameters.items()})
-            for i in range(len(clean))
-        ]
-        return torch.cat(images)
-
-    def _degrade(self, image: Tensor, parameters: Parameters) -> Tensor:
-        """Distort one image; images of a batch differ in size between the passes."""
-        final = (image.shape[2] // self.scale, image.shape[3] // self.scale)
+        full, final = clean.shape[2:], (clean.shape[2] // self.scale, clean.shape[3] // self.scale)
         passes = [unprefixed(str(i), parameters) for i in range(1, self.order + 1)]
+        images = list(clean.split(1))  # which differ in size between the passes
         for i, (stage, own) in enumerate(zip(self.stages, passes, strict=True)):
             if i > 0:
-                image = CODEC.apply(image, passes[i - 1])
-            image = stage.apply(image, final if i > 0 else (image.shape[2], image.shape[3]), own)
-        end, compression = unprefixed("end", parameters), passes[-1]
-        if end["jpeg_first"]:
-            image = _finish(CODEC.apply(image, compression), final, end)
-        else:
-            image = CODEC.apply(_finish(image, final, end), compression)
-        rounded: Tensor = (image * 255).round().clamp(0, 255) / 255
-        return rounded
+                images = _compressed(images, passes[i - 1])
+            images = stage.apply(images, final if i > 0 else (full[0], full[1]), own)
+        end, jpeg_first = unprefixed("end", parameters), parameters["end.jpeg_first"].tolist()
+        images = _compressed(images, passes[-1], jpeg_first)
+        images = _resized(images, [final] * len(images), end)
+        images = _together(images, end, _low_passed, end["filtered"].tolist())
+        images = _compressed(images, passes[-1], [not first for first in jpeg_first])
+        return torch.cat(images).mul_(255).round_().clamp_(0, 255).div_(255)
 
 
-def _blur(image: Tensor, own: Parameters) -> Tensor:
-    family, size = KERNELS[int(own["kernel"])].split()[-1], int(own["size"])
+Operation = Callable[[Tensor, Parameters], Tensor]
+
+
+def _together(images: list[Tensor], own: Parameters, operation: Operation, chosen: Sequence[bool]) -> list[Tensor]:
+    """Apply an operation to the chosen images, those of one size together, and leave the others as they are."""
+    groups: dict[torch.Size, list[int]] = {}
+    for i in (i for i, on in enumerate(chosen) if on):
+        groups.setdefault(images[i].shape, []).append(i)
+    images = list(images)
+    for group in groups.values():
+        batch = torch.cat([images[i] for i in group]) if len(group) > 1 else images[group[0]]
+        done = operation(batch, {name: values[group] for name, values in own.items()}).split(1)
+        for i, image in zip(group, done, strict=True):
+            images[i] = image
+    return images
+
+
+def _compressed(images: list[Tensor], own: Parameters, chosen: Sequence[bool] | None = None) -> list[Tensor]:
+    """Code the chosen images, or all."""
+    return _together(images, {"quality": own["quality"]}, CODEC.apply, chosen or [True] * len(images))
+
+
+def _blurred(images: list[Tensor], own: Parameters) -> list[Tensor]:
+    """Convolve each image with its kernel, where it has one."""
+    families = [KERNELS[i].split()[-1] for i in own["kernel"].tolist()]
+    kernels = torch.zeros(len(images), LARGEST, LARGEST, dtype=torch.float64)
+    for family in set(families) - {"none"}:
+        chosen = [i for i, name in enumerate(families) if name == family]
+        kernels[chosen] = _kernels(family, {name: own[name][chosen] for name in KERNEL_PARAMETERS})
+    drawn = {"kernel": kernels, "size": own["size"]}
+    return _together(images, drawn, _filtered, [family != "none" for family in families])
+
+
+def _kernels(family: str, own: Parameters) -> Tensor:
+    """Make kernels of one family on the largest grid, (n, LARGEST, LARGEST), not yet cut to their sizes."""
     axes = own["sigma_x"], own["sigma_y"], own["theta"]
-    if family == "none":
-        return image
     if family == "sinc":
-        kernel = sinc_kernels(own["cutoff"], size)
-    elif family == "Gaussian":
-        kernel = gaussian_kernels(*axes, size)
-    else:
-        shaped = plateau_kernels if family == "plateau" else generalised_gaussian_kernels
-        kernel = shaped(*axes, own["beta"], size)
-    return convolve(image, kernel, "reflect")
+        return sinc_kernels(own["cutoff"], LARGEST)
+    if family == "Gaussian":
+        return gaussian_kernels(*axes, LARGEST)
+    shaped = plateau_kernels if family == "plateau" else generalised_gaussian_kernels
+    return shaped(*axes, own["beta"], LARGEST)
 
 
-def _resize(image: Tensor, size: tuple[int, int], own: Parameters) -> Tensor:
-    return F.interpolate(image, size, mode=RESIZE_MODES[int(own["mode"])])
+def _filtered(images: Tensor, own: Parameters) -> Tensor:
+    """Convolve images of one size, each with its kernel cut to its own size."""
+    side = int(own["size"].max())
+    inside = slice((LARGEST - side) // 2, (LARGEST + side) // 2)
+    within = (torch.arange(side) - side // 2).abs() <= own["size"][:, None] // 2
+    kernels = own["kernel"][:, inside, inside] * within[:, None] * within[:, :, None]
+    return convolve(images, kernels / kernels.sum(dim=(1, 2), keepdim=True), "reflect")
 
 
-def _finish(image: Tensor, final: tuple[int, int], end: Parameters) -> Tensor:
-    image = _resize(image, final, end)
-    return convolve(image, sinc_kernels(end["cutoff"], int(end["size"])), "reflect") if end["filtered"] else image
+def _low_passed(images: Tensor, end: Parameters) -> Tensor:
+    return _filtered(images, {"kernel": sinc_kernels(end["cutoff"], LARGEST), "size": end["size"]})
+
+
+def _resized(images: list[Tensor], sizes: Sequence[tuple[int, ...]], own: Parameters) -> list[Tensor]:
+    modes = own["mode"].tolist()
+    return [
+        F.interpolate(image, size, mode=RESIZE_MODES[mode])
+        for image, size, mode in zip(images, sizes, modes, strict=True)
+    ]
 
 
 def _pick(shares: list[float], generator: torch.Generator, n: int) -> Tensor:
