@@ -212,7 +212,7 @@ def test_kernels_are_their_formulas(kernel: int, size: int) -> None:
     own |= {name: torch.full_like(own[name], value) for name, value in changes.items()}
     impulse = torch.full((1, 1, 31, 31), 0.4, dtype=torch.float64)
     impulse[..., 15, 15] += 0.2
-    found = (FIRST_PASS.apply(impulse, (31, 31), own)[0, 0].numpy() - 0.4) / 0.2
+    found = (FIRST_PASS.apply([impulse], (31, 31), own)[0][0, 0].numpy() - 0.4) / 0.2
 
     y, x = np.mgrid[-(size // 2) : size // 2 + 1, -(size // 2) : size // 2 + 1].astype(float)
     turn = np.array([[math.cos(theta), -math.sin(theta)], [math.sin(theta), math.cos(theta)]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, TypeVar, get_args
+from typing import ClassVar, Literal, NamedTuple, TypeVar, get_args
 
 import torch
 from torch import Tensor
@@ -135,12 +135,18 @@ class CameraNoise(Distortion):
         n, channels, _, _ = clean.shape
         if channels != 3:
             raise ValueError(f"camera noise is made of 3 colour channels, not of {channels}")
+        pattern = parameters.get("pattern")
+        noise = normal_fields(parameters["seed"], clean)
         shot, read = (parameters[name].to(clean).view(n, -1, 1, 1) for name in ("shot", "read"))
+        if pattern is not None:  # what the mosaic drops need not be computed
+            sites = _sites_around(pattern.to(clean.device), clean.shape[2], clean.shape[3])
+            clean, noise = (_measured(images, sites) for images in (clean, noise))
+            shot, read = (level if level.shape[1] == 1 else _of_channel(level, sites) for level in (shot, read))
         light = inverse_response(clean, parameters["gamma"])
         variance = noise_variance(self.convention, light.clamp(min=0), shot, read)
-        measured = self._clipped(light + variance.sqrt() * normal_fields(parameters["seed"], clean))
-        if "pattern" in parameters:
-            measured = through_bayer(measured, parameters["pattern"])
+        measured = self._clipped(noise.mul_(variance.sqrt_()).add_(light))
+        if pattern is not None:
+            measured = demosaic(measured, pattern)
         return self._clipped(response(measured, parameters["gamma"]))
 
     def _sample_level(self, level: Range, generator: torch.Generator, n: int) -> Tensor:
@@ -212,8 +218,6 @@ def _curve(gamma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 # Sites of the pattern rggb, row by row: red, green beside red, green beside blue, blue.
 CHANNEL_AT_SITE = torch.tensor([0, 1, 1, 2])
-# For each site, which of `demosaic`'s five estimates its red, its green and its blue are.
-ESTIMATES_AT_SITE = torch.tensor([[0, 1, 4], [2, 0, 3], [3, 0, 2], [4, 1, 0]])
 
 DEMOSAICKED = 11 / 12
 """Variance of white noise after `demosaic`, averaged over sites and colours: the mean square sum of its weights."""
@@ -229,9 +233,40 @@ def through_bayer(images: Tensor, pattern: Tensor) -> Tensor:
         images: linear RGB, (n, 3, H, W).
         pattern: (n,), indices into BAYER_PATTERNS.
     """
-    height, width = images.shape[-2:]
-    mirrored = images[:, :, _mirrored(height, images.device)][..., _mirrored(width, images.device)]
-    return demosaic(mosaic(mirrored, pattern), pattern)
+    sites = _sites_around(pattern.to(images.device), images.shape[2], images.shape[3])
+    return demosaic(_measured(images, sites), pattern)
+
+
+class _SitesAround(NamedTuple):
+    """The sites of the pattern rggb of images and of two more pixels on every side, (n, H + 4, W + 4).
+
+    Attributes:
+        numbers: which of the four sites each pixel is.
+        rows: the row of the image that each row stands for, (H + 4,).
+        columns: likewise, (W + 4,).
+    """
+
+    numbers: Tensor
+    rows: Tensor
+    columns: Tensor
+
+
+def _sites_around(pattern: Tensor, height: int, width: int) -> _SitesAround:
+    rows, columns = _mirrored(height, pattern.device), _mirrored(width, pattern.device)
+    return _SitesAround(_sites(pattern, height + 4, width + 4), rows, columns)
+
+
+def _measured(images: Tensor, sites: _SitesAround) -> Tensor:
+    """Keep the one colour that each pixel of the scene measures, two more on every side: (n, 1, H + 4, W + 4)."""
+    n, _, _, width = images.shape
+    places = 3 * (sites.rows[:, None] * width + sites.columns) + CHANNEL_AT_SITE.to(images.device)[sites.numbers]
+    return images.permute(0, 2, 3, 1).reshape(n, -1).gather(1, places.flatten(1)).view(n, 1, *places.shape[1:])
+
+
+def _of_channel(levels: Tensor, sites: _SitesAround) -> Tensor:
+    """Give each pixel the level of the colour that it measures: (n, 1, H + 4, W + 4) of (n, 3, 1, 1)."""
+    channels = CHANNEL_AT_SITE.to(levels.device)[sites.numbers]
+    return levels.flatten(1).gather(1, channels.flatten(1)).view(len(levels), 1, *channels.shape[1:])
 
 
 def mosaic(images: Tensor, pattern: Tensor) -> Tensor:
@@ -262,18 +297,21 @@ def demosaic(raw: Tensor, pattern: Tensor) -> Tensor:
     beside, above = at(0, -1) + at(0, 1), at(-1, 0) + at(1, 0)
     beside_2, above_2 = at(0, -2) + at(0, 2), at(-2, 0) + at(2, 0)
     corners = at(-1, -1) + at(-1, 1) + at(1, -1) + at(1, 1)
-    estimates = torch.stack(
+    crossing = (4 * centre + 2 * (beside + above) - (beside_2 + above_2)) / 8  # green at red or blue
+    along = (5 * centre + 4 * beside - beside_2 - corners + above_2 / 2) / 8  # at green, the colour beside it
+    down = (5 * centre + 4 * above - above_2 - corners + beside_2 / 2) / 8  # at green, the colour above it
+    diagonal = (6 * centre + 2 * corners - 1.5 * (beside_2 + above_2)) / 8  # blue at red, red at blue
+    site = _sites(pattern.to(raw.device), height, width)
+    red, beside_red, beside_blue = site == 0, site == 1, site == 2
+    green = beside_red | beside_blue
+    return torch.stack(
         [
-            centre,
-            (4 * centre + 2 * (beside + above) - (beside_2 + above_2)) / 8,  # green at red or blue
-            (5 * centre + 4 * beside - beside_2 - corners + above_2 / 2) / 8,  # at green, the colour beside it
-            (5 * centre + 4 * above - above_2 - corners + beside_2 / 2) / 8,  # at green, the colour above it
-            (6 * centre + 2 * corners - 1.5 * (beside_2 + above_2)) / 8,  # blue at red, red at blue
+            torch.where(green, torch.where(beside_red, along, down), torch.where(red, centre, diagonal)),
+            torch.where(green, centre, crossing),
+            torch.where(green, torch.where(beside_red, down, along), torch.where(red, diagonal, centre)),
         ],
-        dim=1,
-    )
-    chosen = ESTIMATES_AT_SITE.to(raw.device)[_sites(pattern.to(raw.device), height, width)]
-    return estimates.gather(1, chosen.permute(0, 3, 1, 2))
+        dim=-1,
+    ).permute(0, 3, 1, 2)
 
 
 def _sites(pattern: Tensor, height: int, width: int) -> Tensor:
