@@ -329,3 +329,18 @@ def test_blurs_are_made_from_words() -> None:
     assert build(spec, known, "seen", Blur) == GaussianBlur((0.2, 3), (0.5, 1), 21, "replicate")
     assert build("plateau_blur:2,1.5", known, "seen", Blur) == PlateauBlur(2, 1.5)
     assert GaussianBlur((0.2, 3)).degree == (0.2, 3)
+
+
+@pytest.mark.parametrize("border", ["reflect", "replicate"])
+@pytest.mark.parametrize("levels", [(3.0, 3.0), (1.0, 4.0)])
+def test_a_round_blur_of_many_rows_is_that_of_its_kernels(border: Border, levels: tuple[float, float]) -> None:
+    """More rows and columns than one product takes; of one σ, whose weights are made once, and of two."""
+    images = torch.rand(2, 3, 70, 131, dtype=torch.float64, generator=generator(0))
+    sigma = torch.tensor(levels, dtype=torch.float64)
+    expected = convolve(images, gaussian_kernels(sigma, sigma, torch.zeros_like(sigma), 33), border)
+    assert torch.allclose(gaussian_blur(images, sigma, 33, border), expected, atol=1e-12)
+
+
+def test_a_batch_of_many_rows_equals_its_images() -> None:
+    check_contract(GaussianBlur((0, 4)), (70, 131), 3, torch.float32)
+    check_contract(PlateauBlur((0.2, 3), (1, 2), size=13), (70, 131), 3, torch.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import cast
 
@@ -53,6 +54,14 @@ def test_jpeg_equals_a_file_of_pillows(tmp_path: Path, subsampling: Subsampling,
     Image.fromarray(pixels).save(tmp_path / "a.jpg", quality=quality, subsampling=subsampling)
     expected = as_tensor(np.asarray(Image.open(tmp_path / "a.jpg")))
     assert torch.equal(once(JPEG(quality, subsampling), as_tensor(pixels)), expected)
+
+
+def test_every_quality_is_that_of_a_file() -> None:
+    pixels = photo(16, 24)
+    for quality in range(1, 101):
+        file = BytesIO()
+        Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling="4:2:0")
+        assert torch.equal(once(JPEG(quality), as_tensor(pixels)), as_tensor(np.asarray(Image.open(file)))), quality
 
 
 @pytest.mark.parametrize("quality", [3, 80])

@@ -205,7 +205,7 @@ class RealESRGAN(Distortion):
             raise ValueError(f"{clean.shape[2]}×{clean.shape[3]} pixels do not divide by the scale {self.scale}")
         full, final = clean.shape[2:], (clean.shape[2] // self.scale, clean.shape[3] // self.scale)
         passes = [unprefixed(str(i), parameters) for i in range(1, self.order + 1)]
-        images = list(clean.split(1))  # which differ in size between the passes
+        images = [clean[i : i + 1] for i in range(len(clean))]  # which differ in size between the passes
         for i, (stage, own) in enumerate(zip(self.stages, passes, strict=True)):
             if i > 0:
                 images = _compressed(images, passes[i - 1])
@@ -229,9 +229,9 @@ def _together(images: list[Tensor], own: Parameters, operation: Operation, chose
     images = list(images)
     for group in groups.values():
         batch = torch.cat([images[i] for i in group]) if len(group) > 1 else images[group[0]]
-        done = operation(batch, {name: values[group] for name, values in own.items()}).split(1)
-        for i, image in zip(group, done, strict=True):
-            images[i] = image
+        done = operation(batch, {name: values[group] for name, values in own.items()})
+        for place, i in enumerate(group):
+            images[i] = done[place : place + 1]
     return images
 
 
