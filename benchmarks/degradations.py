@@ -124,6 +124,28 @@ def streak(layer: Image, y: float, x: float, angle: float, length: float, width:
     layer[top:bottom, first:last] += brightness * ends * np.exp(-math.pi * (across / width) ** 2)
 
 
+def rain_of_lines(density: tuple[float, float]) -> Degradation:
+    """Streaks of one angle, each with its own place, length and brightness, drawn as lines with soft edges.
+
+    OpenCV's lines are a pixel wide, do not add up where they cross and end abruptly: less than the package draws.
+    """
+
+    def degrade(image: Image, rng: np.random.Generator) -> Any:
+        height, width = image.shape[:2]
+        length, angle, bright = rng.uniform(10, 20), math.radians(rng.uniform(-20, 20)), rng.uniform(0.2, 0.5)
+        margin = length
+        count = rng.poisson(rng.uniform(*density) * (height + 2 * margin) * (width + 2 * margin))
+        middles = rng.random((count, 2)) * (width + 2 * margin, height + 2 * margin) - margin
+        halves = rng.uniform(0.5, 1.5, (count, 1)) * length / 2 * (math.sin(angle), math.cos(angle))
+        starts, ends = (np.rint(16 * points).astype(int) for points in (middles - halves, middles + halves))
+        layer = np.zeros((height, width), np.uint8)
+        for start, end, share in zip(starts.tolist(), ends.tolist(), rng.uniform(0.5, 1.5, count), strict=True):
+            cv2.line(layer, start, end, 255 * bright * share, 1, cv2.LINE_AA, 4)
+        return np.clip(image + layer[..., None] * np.float32(1 / 255), 0, 1)
+
+    return degrade
+
+
 # ----------------------------------------------------------------------------------------------------- Real-ESRGAN
 
 RESIZES = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
