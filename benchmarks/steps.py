@@ -27,6 +27,9 @@ from unseen.training.state import new_state
 METHODS = ["erm", "dil_sf", "dil_pf", "dil_ss", "dil_ps"]
 NETWORKS = ["rrdb_small @ 8", "plain:features=32 @ 8", "plain:features=32 @ 16", "plain:features=16 @ 8"]
 
+LEAST = 16
+"""Evaluations that a round takes at least: a single short step says little on a machine that others use."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -72,7 +75,9 @@ def measure_step(method: str, backbone: str, batch: int, rounds: int) -> Row:
 
         step()
         evaluations = round(state.evaluations_spent(config) / state.step)
-        seconds = measure({"step": step, "floor": repeated(evaluation, evaluations)}, rounds)
+        steps = max(1, LEAST // evaluations)
+        ways = {"step": repeated(step, steps), "floor": repeated(evaluation, steps * evaluations)}
+        seconds = measure(ways, rounds)
         strict = method in ("erm", "dil_sf", "dil_pf") and backbone != "plain:features=16"
         return Row(
             f"`{method}`, `{backbone}`, batch {batch}",
