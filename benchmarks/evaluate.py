@@ -60,8 +60,8 @@ def rows(rounds: int) -> Iterator[Row]:
                     restored = network(noisy)
                 for image in (noisy, restored):
                     pixels = (255 * image[0]).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
-                    peak_signal_noise_ratio(photo.pixels, pixels)
-                    structural_similarity(
+                    peak_signal_noise_ratio(photo.pixels, pixels)  # type: ignore[no-untyped-call]
+                    structural_similarity(  # type: ignore[no-untyped-call]
                         photo.pixels,
                         pixels,
                         channel_axis=2,
