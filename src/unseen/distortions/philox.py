@@ -45,7 +45,8 @@ def philox_fields(keys: Tensor, like: Tensor, kind: Field) -> Tensor:
         float32 (n, ...); value j of a field, in the order of its dimensions, is made of the words at counter j.
     """
     fields = torch.empty_like(like, dtype=torch.float32)
-    if like.device.type == "cuda":
+    layouts = torch.contiguous_format, torch.channels_last
+    if like.device.type == "cuda" and any(fields.is_contiguous(memory_format=layout) for layout in layouts):
         from .philox_kernel import fill  # Triton comes with torch's CUDA build alone
 
         fill(fields, keys, kind == "normal")

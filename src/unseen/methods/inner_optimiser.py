@@ -107,7 +107,7 @@ class Adam:
         torch._foreach_mul_(moments, BETA2)
         torch._foreach_addcmul_(moments, slopes, slopes, 1 - BETA2)
         self.steps_taken += 1
-        correction = (1 - BETA2 ** self.steps_taken.double()).sqrt()
+        correction = (1 - BETA2 ** self.steps_taken.double()).sqrt().to(slopes[0].dtype)
         scales = torch._foreach_sqrt(moments)
         torch._foreach_div_(scales, correction)
         torch._foreach_add_(scales, EPSILON)
