@@ -25,7 +25,7 @@ def evaluations(cost: str, n: int) -> int:
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("n", [2, 4])
 def test_gradient_evaluations_are_those_that_the_class_states(name: str, n: int) -> None:
-    """Forward and backward of a batch is one, a Hessian-vector product two."""
+    """Forward and backward of a batch is one, a Hessian-vector product three."""
     network = smooth_network()
     objective = objective_for(network)
     METHODS[name]().gradient(objective, parameters_of(network), episode_of(n))

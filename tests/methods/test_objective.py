@@ -66,3 +66,14 @@ def test_random_networks_are_found_out() -> None:
     frozen = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Dropout(), nn.BatchNorm2d(3)).double().train()
     objective_for(frozen).check({}, episode_of(1).query)  # evaluation mode makes a function of it
     assert functional_call(frozen, {}, (episode_of(1).query.distorted,)).shape == (2, 3, 6, 6)
+
+
+def test_a_tied_parameter_that_is_given_by_both_names_gets_its_own_value_back() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1))
+    network[1].weight = network[0].weight
+    own = dict(network.named_parameters(remove_duplicate=False))
+    batch = episode_of(1).query
+    given = {name: torch.rand_like(value).double() for name, value in own.items()}
+    objective_for(network).restore(given, batch)
+    after = dict(network.named_parameters(remove_duplicate=False))
+    assert all(after[name] is value for name, value in own.items())

@@ -9,11 +9,16 @@ from threading import Event
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.gradients import episode_of, parameters_of, smooth_network
 from support.tape import tape
+from support.trainings import check_equal_runs, stopped_and_resumed
 
 from unseen.core.errors import UserError
-from unseen.methods import METHODS
+from unseen.methods import METHODS, Batch, Episode, Objective, Params, objective_for
 from unseen.methods.dil import DILss
+from unseen.methods.erm import ERM
+from unseen.study.compare import StudyPlan
+from unseen.study.config import CompareConfig
 from unseen.training.config import Draws, TrainConfig
 from unseen.training.engine import Capture, EagerEngine, Engine, GraphEngine, cuda_graph
 from unseen.training.episodes import Content
@@ -137,9 +142,34 @@ def test_the_mixture_drawn_on_a_device_has_every_confounder_evenly() -> None:
     assert shares.tolist() == pytest.approx([0.25] * 4, abs=0.08)
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - set(CAPTURABLE)))
-def test_other_methods_are_refused_by_the_tape_or_say_no(method: str) -> None:
-    assert not METHODS[method]().capturable
+@pytest.mark.parametrize("method", CAPTURABLE)
+def test_a_captured_method_reads_no_value_and_stays_on_its_device(method: str) -> None:
+    """Tensors of the device `meta` have no values."""
+    network = smooth_network().to("meta")
+    drawn = episode_of(3)
+    batches = [Batch(pair.distorted.to("meta"), pair.clean.to("meta")) for pair in (*drawn.confounders, drawn.query)]
+    episode = Episode(batches[:-1], batches[-1], drawn.generator)
+    gradient = METHODS[method]().gradient(objective_for(network), parameters_of(network), episode)
+    kept = [*gradient.values(), *episode.notes.values()]
+    assert {value.device.type for value in kept if isinstance(value, torch.Tensor)} == {"meta"}
+
+
+def test_a_gradient_of_ones_own_is_not_captured_until_it_says_so() -> None:
+    class Own(ERM):
+        def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
+            return super().gradient(objective, params, episode)
+
+    class Same(ERM):
+        """ERM by another name."""
+
+    assert (Own().capturable, Same().capturable) == (False, True)
+
+
+@pytest.mark.parametrize("draws", ["exact", "device"])
+def test_every_method_has_draws_of_its_own_that_a_resumed_training_repeats(draws: Draws, tmp_path: Path) -> None:
+    whole = replace(TINY, method="mixup", draws=draws, budget=40, out=str(tmp_path / "whole"))
+    stopped = replace(whole, out=str(tmp_path / "stopped"))
+    check_equal_runs(stopped, whole, (stopped_and_resumed(stopped, [3, 4]), train(whole, Event())))
 
 
 def test_a_method_that_reads_values_cannot_be_recorded() -> None:
@@ -153,6 +183,11 @@ def test_a_graph_needs_a_gpu_and_says_so() -> None:
     with pytest.raises(UserError, match=r"^engine: a graph needs a CUDA GPU, and the device is cpu"):
         TrainingRun.of(replace(TINY, engine="graph"))
     assert isinstance(TrainingRun.of(replace(TINY, engine="auto")).engine, EagerEngine)
+
+
+def test_a_study_refuses_a_method_that_no_graph_holds_before_it_trains_another() -> None:
+    with pytest.raises(UserError, match=r"^engine: a graph cannot hold 'mixup', whose steps are not all alike"):
+        StudyPlan.of(CompareConfig(methods=["erm", "mixup"], engine="graph", device="cuda"))
 
 
 def test_finite_differences_cannot_be_captured() -> None:

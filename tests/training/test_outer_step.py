@@ -14,12 +14,13 @@ from torch import Tensor
 
 from unseen.core.errors import UserError
 from unseen.methods import Params
+from unseen.methods.objective import Tally
 from unseen.methods.params import norm, subtract
 from unseen.models.checkpoint import CHECKPOINT, load_optimiser, load_state, optimiser_tensors, read_card
 from unseen.training.config import TrainConfig
 from unseen.training.outer_step import lr_factor, take_step
 from unseen.training.run import TrainingRun
-from unseen.training.state import is_of
+from unseen.training.state import TrainingState, is_of
 
 NEW = ("optimiser", "weight_decay", "momentum", "clip", "warmup", "ema", "accumulate", "precision")
 """Options that configurations of the first format do not have."""
@@ -188,3 +189,17 @@ def test_a_run_of_before_these_options_is_the_run_with_their_defaults(tmp_path: 
     path.write_text("".join(older))
     assert is_of(config)
     assert not is_of(replace(config, ema=0.9))
+
+
+def test_the_sum_of_the_losses_does_not_hang_on_when_a_gpu_was_waited_for() -> None:
+    config = replace(TINY, device="cuda")
+    sums = []
+    for settled_after in ((), (0, 1)):
+        state = TrainingState()
+        for step, loss in enumerate((2.0**24, 1.0, 1.0)):  # in float32, 1 more is lost
+            state.account(config, Tally(2, 1, torch.tensor(loss)), 0.0, 1)
+            if step in settled_after:
+                state.settle(config)
+        state.settle(config)
+        sums.append(state.loss)
+    assert sums == [2.0**24 + 2] * 2

@@ -73,8 +73,6 @@ class WeightAveraging(ERM):
         start: the share of the budget, by `episode.progress`, from which iterates are averaged.
     """
 
-    capturable = False  # the shares and the start follow the steps
-
     def __init__(self, share: Share, start: float = 0.0):
         self.average = WeightAverage(share)
         self.start = start

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from .episode import Batch, Episode
@@ -74,7 +73,7 @@ class DIL(Method):
         if order == 2 and not isinstance(self.inner, SGD):
             raise ValueError("DIL: order 2 differentiates through plain SGD steps only")
         self.hvp = hessian_product("DIL", hvp, order)
-        self.capturable = hvp == "exact"  # a finite difference chooses its step by what it reads
+        self.capturable &= hvp == "exact"  # a finite difference chooses its step by what it reads
         self.order = order
         self.variant = variants[sampling, order]
 
@@ -109,14 +108,15 @@ class DIL(Method):
     def _serial_second(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """(1/n) Σ_i (I − αH_i) ∇L(φ_i), H_i the Hessian on confounder i at θ."""
         n, total = len(episode.confounders), zeros_like(params)
-        curvature, virtual_step = torch.zeros(()), torch.zeros(())
+        curvature: float | Tensor = 0.0
+        virtual_step: float | Tensor = 0.0
         for batch in episode.confounders:
             before, hessian = self.hvp.expand(objective, params, batch)
             phi = self.inner.step(params, before)
-            virtual_step += relative_distance(params, phi) / n
+            virtual_step = virtual_step + relative_distance(params, phi) / n
             slope = gradient(objective, phi, episode.query)
             term, ratio = through_step(slope, hessian(slope), self.inner.lr)
-            curvature += ratio / n
+            curvature = curvature + ratio / n
             accumulate(total, term, divisor=n)
         episode.notes |= {"curvature": curvature, "virtual_step": virtual_step}
         return total

@@ -36,7 +36,8 @@ class Method(ABC):
     """Whether all steps are the same operations on tensors that stay in place, which a graph can repeat.
 
     Such a method takes its randomness from `Episode.in_random_order` alone, reads neither `Episode.progress` nor a
-    tensor's value, and `state_dict` returns the very tensors that its steps change.
+    tensor's value, and `state_dict` returns the very tensors that its steps change. A subclass with a `gradient` of
+    its own must say so anew.
     """
 
     takes_whole_batches: ClassVar[bool] = False
@@ -48,6 +49,12 @@ class Method(ABC):
 
     ranges: ClassVar[Mapping[str, SearchRange]] = {}
     """The range from which tuning draws each setting, by its name; a setting without a range keeps its default."""
+
+    def __init_subclass__(cls) -> None:
+        """Let no class inherit `capturable` from the gradient that it replaces: its graph might repeat one draw."""
+        super().__init_subclass__()
+        if "gradient" in vars(cls) and "capturable" not in vars(cls):
+            cls.capturable = False
 
     @abstractmethod
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:

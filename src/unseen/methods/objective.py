@@ -203,7 +203,7 @@ def _replaced(places: Places, params: Params) -> Iterator[None]:
                 parameters[key] = value  # type: ignore[assignment]
         yield
     finally:
-        for parameters, key, parameter in own:
+        for parameters, key, parameter in reversed(own):  # the names of a tied parameter share their places
             parameters[key] = parameter
 
 

@@ -52,14 +52,16 @@ class TrainingOptions(Machine):
     loss: Annotated[Literal["l1", "l2", "huber"], "what is minimised"] = "l1"
     optimiser: Annotated[
         Literal["adam", "adamw", "sgd"],
-        "optimiser of the weights (the outer one)",
+        "optimiser that moves the weights by the gradient of the method",
     ] = "adam"
     lr: Annotated[float, Gt(0), "learning rate of the outer optimiser"] = 1e-3
     weight_decay: Annotated[
-        float, Ge(0), "share of the weights that a step takes away, times lr (adamw), or the same in the gradient (sgd)"
+        float,
+        Ge(0),
+        "share of the weights that a step takes away, times lr (adamw), or that is added to the gradient (sgd)",
     ] = 0.0
     momentum: Annotated[float, Ge(0), Lt(1), "momentum of sgd"] = 0.0
-    clip: Annotated[float, Ge(0), "norm to which a longer gradient of the method is shortened; 0: none is"] = 0.0
+    clip: Annotated[float, Ge(0), "norm over all weights to which a longer gradient is shortened; 0: no clipping"] = 0.0
     warmup: Annotated[
         float, Ge(0), Lt(1), "share of the budget in which the learning rate rises from 0; the schedule has the rest"
     ] = 0.0
@@ -79,11 +81,11 @@ class TrainingOptions(Machine):
     ] = "fp32"
     draws: Annotated[
         Draws,
-        "noise by a seed an image, the same on every machine; or drawn on the device, the same on that kind of device",
+        "exact: noise from a seed for each image, the same on every machine; device: drawn where the network trains",
     ] = "exact"
     engine: Annotated[
         Literal["eager", "graph", "auto"],
-        "steps operation by operation; captured as a CUDA graph; or as a graph where device and method allow it",
+        "eager: operation by operation; graph: each step as one CUDA graph; auto: a graph where that is possible",
     ] = "eager"
     select: Annotated[
         Select, "keep the last weights, or the best on seen or held-out levels; oracle: on unseen ones, and said so"
@@ -114,6 +116,8 @@ class TrainingOptions(Machine):
         check_values(self)
         if not self.data or not all(self.data):  # an empty name would be the current folder
             raise UserError("data: no folder given; leave it out for the embedded photographs")
+        if self.engine == "graph" and not self.device.startswith(("cuda", "auto")):
+            raise UserError(f"engine: a graph needs a CUDA GPU, and the device is {self.device}; take --engine eager")
         if self.batch % self.accumulate:
             raise UserError(f"accumulate: a batch of {self.batch} cannot be cut into {self.accumulate} equal pieces")
         if self.optimiser == "adam" and self.weight_decay:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from ..core.errors import UserError
+from ..core.randomness import generator
 from ..methods import Episode, Method, Objective, Params
 from ..methods.objective import Tally
 from .config import TrainConfig
@@ -65,7 +65,10 @@ class EagerEngine(Engine):
             episode.progress = progress
             return episode
         numbers = source.numbers(key)
-        return source.episode(on_device(numbers, source.device), numbers, progress)
+        seed, rank, step = key
+        episode = source.episode(on_device(numbers, source.device), numbers, progress)
+        episode.generator = generator(seed, "method", rank, step)
+        return episode
 
     def gradient(self, episode: Episode) -> Params:
         """The method's gradient on an episode."""
@@ -229,18 +232,7 @@ def cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
 def engine_for(
     config: TrainConfig, method: Method, objective: Objective, parameters: Params, episodes: EpisodeSource
 ) -> Engine:
-    """The engine that the options name, `device` resolved.
-
-    Raises:
-        UserError: the options ask for a graph, and the device or the method cannot be captured.
-    """
-    obstacle = ""
-    if not config.device.startswith("cuda"):
-        obstacle = f"needs a CUDA GPU, and the device is {config.device}"
-    elif not method.capturable:
-        obstacle = f"cannot hold {config.method!r}, whose steps are not all alike"
-    if config.engine == "graph" and obstacle:
-        raise UserError(f"engine: a graph {obstacle}; take --engine eager")
-    if config.engine == "eager" or obstacle:
-        return EagerEngine(method, objective, parameters, episodes)
-    return GraphEngine(method, objective, parameters, episodes, cuda_graph)
+    """The engine that the options name, `device` resolved; they were checked together with the method."""
+    if config.engine != "eager" and config.device.startswith("cuda") and method.capturable:
+        return GraphEngine(method, objective, parameters, episodes, cuda_graph)
+    return EagerEngine(method, objective, parameters, episodes)

@@ -148,6 +148,8 @@ def refuse_unsuited_options(config: TrainingOptions, spec: str, method: Method) 
         raise UserError(f"ema: {spec!r} averages its weights by itself; leave --ema out")
     if config.accumulate > 1 and method.takes_whole_batches:
         raise UserError(f"accumulate: {spec!r} needs all images of a batch at once; leave it out, or lower --batch")
+    if config.engine == "graph" and not method.capturable:
+        raise UserError(f"engine: a graph cannot hold {spec!r}, whose steps are not all alike; take --engine auto")
 
 
 def refuse_unsuitable(run: TrainingRun, batch: Batch) -> None:

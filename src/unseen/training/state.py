@@ -90,8 +90,7 @@ class TrainingState:
     diagnoses: list[dict[str, MeasuredByName]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.unsettled = Tally()  # not saved: a state is settled before it is
-        self.unsettled_clips: Tensor | int = 0
+        self.unsettled: list[tuple[Tensor | float, Tensor | int]] = []  # not saved: a state is settled before it is
 
     def evaluations_spent(self, config: TrainConfig) -> float:
         """Gradient evaluations so far; a batch of another size than `config.batch` counts in proportion."""
@@ -141,9 +140,8 @@ class TrainingState:
         self.step += 1
         self.images += tally.images * world
         self.waiting += waiting
-        self.unsettled.calls += tally.calls
-        self.unsettled.loss = self.unsettled.loss + tally.loss
-        self.unsettled_clips = self.unsettled_clips + clipped
+        self.calls += tally.calls
+        self.unsettled.append((tally.loss, clipped))
         if config.device == "cpu" or self.step % SETTLED_EVERY == 0:
             self.settle(config)
         cost = tally.images * world / config.batch
@@ -156,11 +154,10 @@ class TrainingState:
         Raises:
             Diverged: the sum of the losses is infinite or NaN.
         """
-        self.clipped += int(self.unsettled_clips)
-        self.unsettled_clips = 0
-        losses, self.unsettled = self.unsettled, Tally()
-        self.calls += losses.calls
-        self.loss += float(losses.loss)
+        for loss, clipped in self.unsettled:  # step by step, so that the sums do not hang on when a training stopped
+            self.loss += float(loss)
+            self.clipped += int(clipped)
+        self.unsettled.clear()
         if not math.isfinite(self.loss):
             saved = "what was saved before is kept" if self.log else "nothing was saved yet"
             remedy = "lower lr or inner_lr, in a study with another --out"
