@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -107,7 +108,9 @@ class Adam:
         torch._foreach_mul_(moments, BETA2)
         torch._foreach_addcmul_(moments, slopes, slopes, 1 - BETA2)
         self.steps_taken += 1
-        correction = (1 - BETA2 ** self.steps_taken.double()).sqrt().to(slopes[0].dtype)
+        precise = torch.float32 if self.steps_taken.device.type == "mps" else torch.float64  # which MPS does not have
+        # √(1 − β2^t), by expm1 since float32 would lose four digits of it in the first steps.
+        correction = (-torch.expm1(self.steps_taken.to(precise) * math.log(BETA2))).sqrt().to(slopes[0].dtype)
         scales = torch._foreach_sqrt(moments)
         torch._foreach_div_(scales, correction)
         torch._foreach_add_(scales, EPSILON)

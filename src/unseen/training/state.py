@@ -90,7 +90,7 @@ class TrainingState:
     diagnoses: list[dict[str, MeasuredByName]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.unsettled: list[tuple[Tensor | float, Tensor | int]] = []  # not saved: a state is settled before it is
+        self.unsettled: list[tuple[Tally, Tensor | int]] = []  # not saved: a state is settled before it is
 
     def evaluations_spent(self, config: TrainConfig) -> float:
         """Gradient evaluations so far; a batch of another size than `config.batch` counts in proportion."""
@@ -140,8 +140,7 @@ class TrainingState:
         self.step += 1
         self.images += tally.images * world
         self.waiting += waiting
-        self.calls += tally.calls
-        self.unsettled.append((tally.loss, clipped))
+        self.unsettled.append((tally, clipped))
         if config.device == "cpu" or self.step % SETTLED_EVERY == 0:
             self.settle(config)
         cost = tally.images * world / config.batch
@@ -154,8 +153,9 @@ class TrainingState:
         Raises:
             Diverged: the sum of the losses is infinite or NaN.
         """
-        for loss, clipped in self.unsettled:  # step by step, so that the sums do not hang on when a training stopped
-            self.loss += float(loss)
+        for tally, clipped in self.unsettled:  # step by step, so that the sums do not hang on when a training stopped
+            self.calls += tally.calls
+            self.loss += float(tally.loss)
             self.clipped += int(clipped)
         self.unsettled.clear()
         if not math.isfinite(self.loss):
