@@ -7,8 +7,8 @@
 
 Each script runs in a process of its own on one thread. Rows are kept as they are measured, so that a run that is
 stopped loses nothing; the next run of all scripts goes on with the script that was stopped. Rows that need a GPU are
-kept from the machine that had one. coverage.py and tiles.py are not among the scripts: they have no rival to reach,
-and what they print stands in docs/comparing.md and docs/tiles.md.
+kept from the machine that had one. coverage.py, tiles.py and bf16.py are not among the scripts: they have no rival to
+reach, and what they print stands in docs/comparing.md, docs/tiles.md and docs/restoring.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Ways to one end, timed in turn in one process, so that their ratios hold whatever else the machine does.
 
-Every script here but coverage.py and tiles.py has a function `rows(rounds)` that yields one `Row` after another as it
-is measured. `bench.py` runs the scripts that its SCRIPTS name, each in a process of its own, and keeps their rows.
+Every script here but coverage.py, tiles.py and bf16.py has a function `rows(rounds)` that yields one `Row` after
+another as it is measured. `bench.py` runs the scripts that its SCRIPTS name, each in a process of its own, and keeps
+their rows.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import pytest
 from support.docs_tables import DocsTables
 
 ROOT = Path(__file__).parents[1]
-WITHOUT_ROWS = {"bench", "pairs", "kept", "onnx_loop", "coverage", "tiles", "degradations"}
+WITHOUT_ROWS = {"bench", "pairs", "kept", "onnx_loop", "coverage", "tiles", "degradations", "bf16"}
 
 
 @pytest.fixture

@@ -341,6 +341,13 @@ def test_an_onnx_file_tells_by_trial_which_sizes_it_takes_and_its_scale(tmp_path
     assert torch.equal(model.run(images), nn.functional.interpolate(images, scale_factor=2))
 
 
+def test_an_onnx_file_keeps_its_precision(tmp_path: Path) -> None:
+    path = onnx_file(tmp_path / "a.onnx", BLUR, ANY)
+    assert load_model(path, precision="auto").exact is None
+    with pytest.raises(UserError, match=r"^precision: .*a\.onnx is an ONNX file, .*; give fp32 or auto$"):
+        load_model(path, precision="bf16")
+
+
 def test_an_onnx_file_in_half_precision_restores(tmp_path: Path) -> None:
     model = load_model(onnx_file(tmp_path / "a.onnx", BLUR, ANY, TensorProto.FLOAT16))
     images = torch.rand(1, 3, 66, 65)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -223,6 +224,13 @@ def drawn(paper: float) -> Image:
         strokes = np.where(ink, abs(paper - 0.9), paper) * 0.7 + np.where(np.roll(ink, 1, 1), 0.5, paper) * 0.3
         page[top : top + 8, 4:188] = strokes[..., None]
     return page
+
+
+def test_the_share_is_judged_in_float32_where_the_model_multiplies_in_bfloat16() -> None:
+    image = noisy(photo(), 10)
+    rounding = replace(model(lambda x: blur(x).bfloat16().float()), exact=blur)
+    shares = [self_check([image], m, SAFE, do_no_harm=True).kept for m in (rounding, model(blur))]
+    assert shares[0] == shares[1] < 1
 
 
 @pytest.mark.parametrize("sigma", [2, 10, 40])

@@ -31,6 +31,7 @@ from unseen.models.receptive_field import ReceptiveField
 from unseen.restoration.batch import RestoreOptions, restore_files
 from unseen.restoration.planning import plan_restoration
 from unseen.restoration.report import PhotoWarning, RestoredFile, warning_lines
+from unseen.restoration.restorer import Restorer
 from unseen.restoration.tiles import Tiling
 
 RUN = [sys.executable, "-c", "import sys; from unseen.cli.main import main; sys.exit(main())", "restore"]
@@ -349,6 +350,26 @@ def test_a_network_that_fails_costs_the_photograph_alone(tmp_path: Path) -> None
     assert [(failure.name, failure.reason) for failure in outcome.failed] == [
         ("wide/c.png", "mine fails on it: IndexError: too wide")
     ]
+
+
+def test_bfloat16_is_another_result_in_a_command_and_the_same_in_a_program(restore: Restore, tmp_path: Path) -> None:
+    photograph = photographs(tmp_path / "photos", "a.png", size=(40, 48)) / "a.png"
+    image = np.asarray(Image.open(photograph).convert("RGB"))
+    outputs = {}
+    for precision in ("fp32", "auto", "bf16"):
+        restore(photograph, "-o", tmp_path / precision, "--precision", precision, "--report")
+        outputs[precision] = np.asarray(Image.open(tmp_path / precision / "a.png"))
+        page = (tmp_path / precision / "report.html").read_text()
+        assert ("in bfloat16" in page) == (precision == "bf16")
+        loaded = Restorer.load(str(restore.model), device="cpu", precision=precision)
+        assert np.array_equal(loaded.restore(image), outputs[precision])
+    assert np.array_equal(outputs["auto"], outputs["fp32"])  # its card tells nothing of bfloat16
+    difference = np.abs(outputs["bf16"].astype(int) - outputs["fp32"])
+    assert 0 < difference.max() <= 3
+
+
+def test_a_precision_that_there_is_not_is_refused(restore: Restore, tree: Path, tmp_path: Path) -> None:
+    assert "precision" in restore.refusal(tree, "-o", tmp_path / "out", "--precision", "fp16")
 
 
 # ------------------------------------------------------------------------------------------ what is told

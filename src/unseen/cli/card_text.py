@@ -13,7 +13,7 @@ from rich.table import Table
 from ..core.console import styled
 from ..core.grouping import grouped
 from ..core.number_text import number
-from ..models.card import VALIDATION, Quality, envelope, safety
+from ..models.card import MOST_LOST, VALIDATION, Bf16Loss, Quality, envelope, safety
 from ..protocols.levels import SPLITS, UNDISTORTED
 from ..study.entry_names import is_ceiling
 
@@ -49,7 +49,17 @@ def _facts(card: Card) -> Iterable[tuple[str, str]]:
     yield "trained on", f"{sources}{count}; digest {card.data or 'not recorded'}"
     recipe = [f"{name} {config[name]}" for name in ("batch", "patch", "loss", "lr", "select", "seed") if name in config]
     yield "budget", f"{config['budget']}: {card.evaluations:g} gradient evaluations spent; {', '.join(recipe)}"
+    if card.bf16:
+        yield "bfloat16", _bf16_text(card.bf16)
     yield "written by", f"unseen {card.version}"
+
+
+def _bf16_text(measured: Bf16Loss) -> str:
+    """What bfloat16 loses, and what `--precision auto` makes of it."""
+    images = f"{measured.images} image{'s' * (measured.images > 1)}"
+    taken = "bf16 where the device has it" if measured.loss <= MOST_LOST else "fp32"
+    where = f"{measured.level}, {measured.dataset}, {images}"
+    return f"loses {number(measured.loss, '.3f')} dB at most ({where}); --precision auto takes {taken}"
 
 
 def _quality_tables(qualities: Sequence[Quality]) -> Iterable[Table]:

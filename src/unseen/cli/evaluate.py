@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.config import check_values
 from ..core.errors import UserError
 from ..core.folder_lock import WAIT, sole_use
 from ..core.outputs import require_folder_name
@@ -23,7 +22,7 @@ from .options import OVERWRITE, TRUST, Argument, Command
 from .study import print_results
 
 if TYPE_CHECKING:
-    from ..models.card import Card, Quality
+    from ..models.card import Bf16Loss, Card, Quality
     from ..protocols.protocol import Protocol
 
 COMMAND = "unseen evaluate"
@@ -42,7 +41,7 @@ UNFINISHED = "The training was interrupted: {spent:g} of {amount:g} gradient eva
 
 def evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     """Test a checkpoint on photographs."""
-    check_values(config)
+    config.check()
     require_folder_name(config.out, "the report and its numbers")
     require_checkpoint(Path(flags.checkpoint))
     if config.protocol:
@@ -61,9 +60,10 @@ def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     from ..core.progress import progress_bars
     from ..evaluation.benchmark_sets import BenchmarkSets
     from ..evaluation.evaluate import TestedNetwork, are_of_test, evaluate_network
-    from ..evaluation.quality import measured_quality
+    from ..evaluation.quality import measured_bf16_loss, measured_quality
     from ..evaluation.results import RESULTS, read_results, write_results
     from ..models.checkpoint import load_checkpoint, with_quality
+    from ..models.inference import on_device, require_bf16
     from ..protocols.files import protocol_names
     from ..protocols.loading import load_protocol
     from ..study.report.html_page import REPORT
@@ -90,18 +90,23 @@ def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     begun = read_results(out / RESULTS) if (out / RESULTS).exists() and not flags.overwrite else []
     if not are_of_test(begun, trained, protocol, tests):
         raise UserError(HELD.format(out=out))
+    if config.in_both:
+        require_bf16(on_device(network, config.device), flags.checkpoint, config.device)
     quality: list[Quality] = []
+    bf16: Bf16Loss | None = None
     with interruptible() as stop, progress_bars():
         results = evaluate_network(trained, protocol, tests, config, config.seed, stop)
         if config.card and not stop.is_set():
             device, seed = config.device, config.seed
             quality = measured_quality(network, tests.photos, protocol, device, seed=seed, results=results)
+            if config.in_both:
+                bf16 = measured_bf16_loss(network, tests.photos, protocol, device, seed)
     if results:
         # The page comes last: its presence means that the rest is there. A test that was killed before is made again.
         (out / REPORT).unlink(missing_ok=True)
         write_results(out / RESULTS, results)
         if quality:
-            with_quality(Path(flags.checkpoint), quality)
+            with_quality(Path(flags.checkpoint), quality, bf16)
         write_evaluation_page(results, trained, protocol, tests, config, notes)
     print_results(results, [], tests.skipped, protocol, notes)
     if results:

@@ -52,7 +52,7 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
         _require_no_page(planned.folder)
     config = config.resolved()
     torch.set_num_threads(config.threads)
-    model = load_model(config.model, config.device, config.backbone, config.range)
+    model = load_model(config.model, config.device, config.backbone, config.range, config.precision)
     if flags.do_no_harm and model.receptive_field.scale > 1:
         raise UserError(f"do_no_harm: {model.name} enlarges, and its output cannot be blended with the input")
     qualities = model.card.quality if model.card else ()
@@ -131,7 +131,10 @@ def _write_page(
             outcome.failed,
             safety=f"{how.model.name}: {safety(how.model.card.quality if how.model.card else ())}",
             command=command_line(),
-            provenance=[("model", config.model), ("machine", machine_line(config))],
+            provenance=[
+                ("model", f"{config.model}, in bfloat16" if how.model.exact else config.model),
+                ("machine", machine_line(config)),
+            ],
             stop=stop,
         )
     except RunStopped:

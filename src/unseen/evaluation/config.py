@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, MinLen
 
-from ..core.config import Machine
+from ..core.config import Machine, check_values
+from ..core.errors import UserError
+from ..core.precision import native_bf16
 from ..core.trust import Names
 
 
@@ -33,4 +35,20 @@ class EvaluateConfig(Machine, EvaluationOptions):
     method: Annotated[str, Names(), "the method, needed only for one of your own, to find the training photos"] = ""
     seed: Annotated[int, Ge(0), "seed of the test distortions"] = 0
     card: Annotated[bool, "write the measured quality into the checkpoint's card, in place of the former one"] = False
+    precision: Annotated[
+        Literal["fp32", "both", "auto"],
+        "for the card: fp32, or both, to tell what bf16 loses (on 8 photos of each set where the device imitates it); "
+        "auto: both where the device has bf16",
+    ] = "auto"
     out: Annotated[str, "folder for results.jsonl and report.html"] = "runs/evaluation"
+
+    def check(self) -> None:
+        """Raise UserError, naming the field, for a value that does not fit."""
+        check_values(self)
+        if self.precision == "both" and not self.card:
+            raise UserError("precision: both is measured for the card; give --card true as well")
+
+    @property
+    def in_both(self) -> bool:
+        """Whether the card is to tell what bfloat16 loses; `device` is no longer `auto`."""
+        return self.card and (self.precision == "both" or (self.precision == "auto" and native_bf16(self.device)))

@@ -10,17 +10,22 @@ from statistics import fmean
 from torch import nn
 
 from ..core.grouping import grouped
+from ..core.precision import native_bf16
 from ..core.progress import track
 from ..data.photo import Photo
 from ..data.tensors import to_tensor
-from ..models.card import Quality
+from ..models.card import Bf16Loss, Quality
 from ..models.inference import restore_batch
 from ..protocols.levels import UNDISTORTED, Level
 from ..protocols.protocol import Protocol
+from .benchmark_sets import spread
 from .inputs import at_size_of, inputs_of
 from .metrics import psnr
 from .noise import noise_level
 from .results import ImageResult
+
+EMULATED_IMAGES = 8
+"""Number of images of a data set on which the loss by bfloat16 is measured where the device only imitates it."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,34 @@ def measured_quality(
                 psnrs = before, after
             judged.append(JudgedImage(dataset or name, level, psnrs, noise_level(image)))
     return quality_of(judged)
+
+
+def measured_bf16_loss(
+    network: nn.Module, photos: Sequence[tuple[str, Photo]], protocol: Protocol, device: str, seed: int = 0
+) -> Bf16Loss:
+    """Measure what a network loses by bfloat16, under every level that can be made and on undistorted photographs.
+
+    Where the device only imitates bfloat16, slowly, `EMULATED_IMAGES` photographs of each data set are measured.
+
+    Args:
+        network: the network, on `device`.
+        photos: pairs of the name of a data set and one of its photographs, at least one.
+        protocol: the protocol whose levels distort the photographs.
+        device: the device by its name in PyTorch.
+        seed: seed of the test distortions, as for `evaluate_network`.
+    """
+    most = 0 if native_bf16(device) else EMULATED_IMAGES
+    by_set = grouped(photos, lambda pair: pair[0])
+    chosen = [(name, photo) for name, pairs in by_set.items() for photo in spread([pair[1] for pair in pairs], most)]
+    losses: dict[tuple[str, Level], list[float]] = {}
+    for name, photo in track(chosen, "judging bfloat16", len(chosen)):
+        clean = to_tensor(photo.pixels)
+        for level, image in inputs_of(photo, name, protocol, seed).items():
+            outputs = (restore_batch(network, image, device, bf16) for bf16 in (False, True))
+            exact, rounded = (float(psnr(output, clean, protocol.convention)) for output in outputs)
+            losses.setdefault((name, level), []).append(0.0 if exact == rounded else exact - rounded)
+    (dataset, level), largest = max(losses.items(), key=lambda item: fmean(item[1]))
+    return Bf16Loss(fmean(largest), level.name, dataset, len(largest))
 
 
 def quality_of(images: Iterable[JudgedImage]) -> list[Quality]:

@@ -19,6 +19,9 @@ from ..protocols.levels import Level, Split
 LARGEST_CARD = 2**20
 """Most characters of a card: thousands of measured levels."""
 
+MOST_LOST = 0.05
+"""Largest loss by bfloat16, dB, at which a network is taken to be as good in it as in float32."""
+
 VALIDATION = "validation"
 """The `dataset` of qualities measured on the validation photographs of the training."""
 
@@ -144,6 +147,24 @@ def safety(qualities: Sequence[Quality]) -> str:
 
 
 @dataclass(frozen=True)
+class Bf16Loss:
+    """The loss of quality by bfloat16 in place of float32, at that level of a data set where it is largest.
+
+    Attributes:
+        loss: mean over images of PSNR in float32 minus PSNR in bfloat16, dB; of all levels and the undistorted
+            photographs the largest; infinite where an image is exact in float32 alone.
+        level: name of the level.
+        dataset: name of the data set.
+        images: number of images measured there.
+    """
+
+    loss: Number
+    level: str
+    dataset: str
+    images: Count
+
+
+@dataclass(frozen=True)
 class Card:
     """The facts about a checkpoint: the training of its weights, and their measured quality.
 
@@ -156,6 +177,7 @@ class Card:
         photographs: number of training photographs, validation left out; 0 in old checkpoints, which did not record it.
         levels: the seen, held-out and unseen levels of the protocol; empty in old checkpoints.
         quality: the measured quality by level; empty in old checkpoints, and before it is measured.
+        bf16: the measured loss by bfloat16; None where it was not measured.
     """
 
     version: str
@@ -166,10 +188,13 @@ class Card:
     photographs: Whole = 0
     levels: tuple[Level, ...] = ()
     quality: tuple[Quality, ...] = ()
+    bf16: Bf16Loss | None = None
 
     def to_json(self) -> str:
-        """The card as a JSON object, in one line."""
-        return json.dumps(asdict(self) | {"quality": [to_json(quality) for quality in self.quality]})
+        """The card as a JSON object, in one line; without `bf16`, which older versions refuse, where it is None."""
+        values = asdict(self) | {"quality": [to_json(quality) for quality in self.quality]}
+        values.pop("bf16")
+        return json.dumps(values | ({"bf16": to_json(self.bf16)} if self.bf16 else {}))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from ..core.errors import UserError
 from ..core.registry import build, name_of
 from ..methods.params import laid_out_as
 from .backbones import BACKBONES
-from .card import Card, Quality, read_card_json
+from .card import Bf16Loss, Card, Quality, read_card_json
 from .files import no_such_file
 from .limits import building_for, require_small_settings, require_weights
 
@@ -32,7 +32,7 @@ def save_checkpoint(path: Path, weights: Mapping[str, Tensor], card: Card) -> No
     _write(path, weights, "unseen", card.to_json())
 
 
-def with_quality(path: Path, quality: Sequence[Quality]) -> Card:
+def with_quality(path: Path, quality: Sequence[Quality], bf16: Bf16Loss | None = None) -> Card:
     """Replace the quality in a checkpoint's card.
 
     The weights stay as they are, bit for bit, and so does the time of the file, which is the age of the weights.
@@ -40,6 +40,7 @@ def with_quality(path: Path, quality: Sequence[Quality]) -> Card:
     Args:
         path: the checkpoint, or the folder of a run.
         quality: the measured quality by level.
+        bf16: the measured loss by bfloat16; None to keep the card's own, since the weights are the same.
 
     Returns:
         The new card.
@@ -49,7 +50,8 @@ def with_quality(path: Path, quality: Sequence[Quality]) -> Card:
     """
     path = _file_of(path)
     tensors, text = _read(path, "unseen")
-    card = replace(read_card_json(text, path), quality=tuple(quality))
+    card = read_card_json(text, path)
+    card = replace(card, quality=tuple(quality), bf16=bf16 or card.bf16)
     _write(path, tensors, "unseen", card.to_json(), as_old_as=path.stat())
     return card
 

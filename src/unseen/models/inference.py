@@ -1,9 +1,16 @@
-"""Inference: moves a network to a device, and restores a batch."""
+"""Inference: moves a network to a device, and restores a batch, in float32 or in bfloat16."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
+
+from ..core.errors import UserError, one_line
+
+TRIAL_SIDE = 64
+"""Side in pixels of the image on which a network is tried in bfloat16."""
 
 
 def on_device(network: nn.Module, device: str) -> nn.Module:
@@ -16,7 +23,30 @@ def on_device(network: nn.Module, device: str) -> nn.Module:
 
 
 @torch.inference_mode()
-def restore_batch(network: nn.Module, distorted: Tensor, device: str) -> Tensor:
-    """Restore a batch, float (B, 3, H, W) in [0, 1]: the output on the CPU, without gradients."""
-    restored: Tensor = network(distorted.to(device))
-    return restored.cpu()
+def restore_batch(network: nn.Module, distorted: Tensor, device: str, bf16: bool = False) -> Tensor:
+    """Restore a batch.
+
+    Args:
+        network: the network, on `device`.
+        distorted: float (B, 3, H, W) in [0, 1].
+        device: the device by its name in PyTorch.
+        bf16: whether weights and activations are bfloat16, by autocast. The input is not, so that a residual network
+            adds its output to the exact image, in float32.
+
+    Returns:
+        The output on the CPU, without gradients; float32 under `bf16`.
+    """
+    # No cache of the weights in bfloat16: it would be one for all threads.
+    kind = torch.device(device).type
+    with torch.autocast(kind, torch.bfloat16, cache_enabled=False) if bf16 else nullcontext():
+        restored: Tensor = network(distorted.to(device))
+    return restored.cpu().float() if bf16 else restored.cpu()
+
+
+def require_bf16(network: nn.Module, name: str, device: str) -> None:
+    """Raise UserError, naming the model, where a network on `device` fails in bfloat16 on a small image."""
+    try:
+        restore_batch(network, torch.full((1, 3, TRIAL_SIDE, TRIAL_SIDE), 0.5), device, bf16=True)
+    except Exception as error:  # other people's networks may raise anything
+        reason = one_line(error)[-200:]
+        raise UserError(f"precision: {name} fails in bfloat16: {reason}; give --precision fp32") from error

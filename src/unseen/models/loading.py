@@ -9,11 +9,12 @@ from functools import partial
 from torch import Tensor, nn
 
 from ..core.errors import UserError, one_line
+from ..core.precision import Precision, native_bf16
 from ..core.units import ValueRange
-from .card import Card
+from .card import MOST_LOST, Card
 from .checkpoint import load_checkpoint
 from .files import located
-from .inference import on_device, restore_batch
+from .inference import on_device, require_bf16, restore_batch
 from .onnx_file import open_onnx
 from .receptive_field import ReceptiveField, receptive_field_of
 from .spandrel_weights import WEIGHTS, is_ours, load_weights
@@ -30,15 +31,23 @@ class Model:
             clipped; any size from 1×1, from any thread.
         receptive_field: radius, stride and scale of the network.
         card: card of a checkpoint of unseen; None for other models.
+        exact: the function in float32, where `run` multiplies in bfloat16 (`restore_batch`); None where `run` does not.
     """
 
     name: str
     run: Callable[[Tensor], Tensor]
     receptive_field: ReceptiveField
     card: Card | None = None
+    exact: Callable[[Tensor], Tensor] | None = None
 
 
-def load_model(spec: str, device: str = "cpu", backbone: str = "", value_range: ValueRange = "auto") -> Model:
+def load_model(
+    spec: str,
+    device: str = "cpu",
+    backbone: str = "",
+    value_range: ValueRange = "auto",
+    precision: Precision = "fp32",
+) -> Model:
     """Load a model by the name of a shipped one or by a path. No pickle is executed, whatever the file holds.
 
     Args:
@@ -47,20 +56,31 @@ def load_model(spec: str, device: str = "cpu", backbone: str = "", value_range: 
         device: the device by its name in PyTorch; ONNX files run on `cpu` and on `cuda`.
         backbone: as for `load_checkpoint`.
         value_range: range of values of another program's network; `auto` to find it (`in_unit_range`).
+        precision: number format of weights and activations; `auto` for bf16 where `prefers_bf16`. ONNX files keep
+            theirs.
 
     Raises:
         UserError: for any other file, for a model that does not restore colour images, for a range of values that is
-            not found or not the model's, and for an extra that is not installed.
+            not found or not the model's, for bf16 that the model does not take, and for an extra that is not installed.
     """
     path = located(spec)
     if path.suffix.lower() == ".onnx":
+        if precision == "bf16":
+            raise UserError(f"precision: {spec} is an ONNX file, whose numbers stay as they are; give fp32 or auto")
         opened = open_onnx(path, device)
         if opened.receptive_field is None:
             return model_of(in_unit_range(opened.network, spec, value_range), spec)
         _require_unit_range(spec, value_range)
         return model_of(opened.network, spec, opened.card, receptive_field=opened.receptive_field)
     network, card = load_network(spec, backbone, value_range)
-    return model_of(network, spec, card, device)
+    bf16 = prefers_bf16(card, device) if precision == "auto" else precision == "bf16"
+    return model_of(network, spec, card, device, bf16=bf16)
+
+
+def prefers_bf16(card: Card | None, device: str) -> bool:
+    """Whether a device multiplies bfloat16 by itself, and the card says that this loses next to nothing."""
+    measured = card.bf16 if card else None
+    return measured is not None and measured.loss <= MOST_LOST and native_bf16(device)
 
 
 def model_of(
@@ -69,6 +89,7 @@ def model_of(
     card: Card | None = None,
     device: str = "cpu",
     receptive_field: ReceptiveField | None = None,
+    bf16: bool = False,
 ) -> Model:
     """Make a model of a network.
 
@@ -81,9 +102,10 @@ def model_of(
         card: card of the checkpoint, if there is one.
         device: the device by its name in PyTorch.
         receptive_field: the receptive field; None to measure it (`receptive_field_of`).
+        bf16: whether weights and activations are bfloat16 (`restore_batch`).
 
     Raises:
-        UserError: naming the model, where the receptive field cannot be measured.
+        UserError: naming the model, where the receptive field cannot be measured, and where it fails in bfloat16.
     """
     network.eval()
     try:
@@ -93,7 +115,11 @@ def model_of(
     except Exception as error:  # other people's networks may raise anything
         reason = one_line(error)
         raise UserError(f"{name}: its network fails on an image: {reason}") from error
-    return Model(name, partial(restore_batch, on_device(network, device), device=device), receptive_field, card)
+    exact = partial(restore_batch, on_device(network, device), device=device)
+    if not bf16:
+        return Model(name, exact, receptive_field, card)
+    require_bf16(network, name, device)
+    return Model(name, partial(exact, bf16=True), receptive_field, card, exact)
 
 
 def load_network(spec: str, backbone: str = "", value_range: ValueRange = "auto") -> tuple[nn.Module, Card | None]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,9 +22,9 @@ MONITORED_STEP = 4
 def with_clear_errors(model: Model) -> Model:
     """The same model, whose failures become UserErrors about the current photograph."""
 
-    def run(images: Tensor) -> Tensor:
+    def run(unguarded: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         try:
-            return model.run(images)
+            return unguarded(images)
         except UserError:
             raise
         except Exception as error:  # torch, onnxruntime and networks of others raise what they like
@@ -32,7 +33,7 @@ def with_clear_errors(model: Model) -> Model:
             reason = one_line(error)
             raise UserError(f"{model.name} fails on it: {type(error).__name__}: {reason}") from error
 
-    return replace(model, run=run)
+    return replace(model, run=partial(run, model.run), exact=model.exact and partial(run, model.exact))
 
 
 def with_colours_kept(model: Model, noise_level: float) -> Model:

@@ -69,7 +69,9 @@ def self_check(crops: Sequence[Crop], model: Model, envelope: Envelope | None, d
         UserError: `do_no_harm` with a model that enlarges.
     """
     noise_level = photo_noise(crops)
-    kept = harmless_share(with_colours_kept(model, noise_level), crops) if do_no_harm else 1.0
+    # In float32: the rounding of bfloat16 is larger than the steps by which Stein's estimate finds a derivative.
+    judged = with_colours_kept(replace(model, run=model.exact or model.run), noise_level)
+    kept = harmless_share(judged, crops) if do_no_harm else 1.0
     if math.isnan(noise_level) and do_no_harm:
         return SelfCheck(noise_level, kept, (LEFT_ALONE,))
     warnings = [envelope_warning(noise_level, envelope), blend_warning(kept)]
