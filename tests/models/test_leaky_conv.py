@@ -45,3 +45,10 @@ def test_a_network_restores_the_same_bits_with_and_without_gradients(
     assert counted.calls == 0
     assert torch.equal(restore_batch(network, images, "cpu"), with_gradients.detach())
     assert counted.calls or shape == (1, 3, 8, 8)  # PyTorch computes small images itself
+
+
+def test_a_network_of_bfloat16_restores_the_same_bits_with_and_without_gradients() -> None:
+    torch.manual_seed(0)
+    network = on_device(build("plain", BACKBONES, "backbone", nn.Module), "cpu").eval().bfloat16()
+    images = torch.rand(1, 3, 90, 101, dtype=torch.bfloat16)
+    assert torch.equal(restore_batch(network, images, "cpu"), network(images).detach())
