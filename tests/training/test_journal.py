@@ -37,6 +37,12 @@ def test_a_training_says_how_long_it_takes_and_how_far_it_is(unseen: CommandLine
     assert log[-1] == "is finished: 16 gradient evaluations"
 
 
+def test_the_log_says_which_engine_was_taken(unseen: CommandLine, photos: Path, tmp_path: Path) -> None:
+    unseen("train", *TINY, "--method", "erm", "--data", photos, "--engine", "auto", "--out", tmp_path / "run")
+    first = (tmp_path / "run" / "train.log").read_text().splitlines()[0]
+    assert first.endswith("begins: erm, seed 0, 16 gradient evaluations, operation by operation")
+
+
 def test_a_short_training_says_nothing_on_the_way(unseen: CommandLine, photos: Path, tmp_path: Path) -> None:
     assert unseen("train", *TINY, "--method", "erm", "--data", photos, "--out", tmp_path / "run").err == ""
 

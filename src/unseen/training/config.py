@@ -119,7 +119,10 @@ class TrainingOptions(Machine):
         if self.engine == "graph" and not self.device.startswith(("cuda", "auto")):
             raise UserError(f"engine: a graph needs a CUDA GPU, and the device is {self.device}; take --engine eager")
         if self.batch % self.accumulate:
-            raise UserError(f"accumulate: a batch of {self.batch} cannot be cut into {self.accumulate} equal pieces")
+            raise UserError(
+                f"accumulate: a batch of {self.batch} cannot be cut into {self.accumulate} equal pieces; "
+                "give a number that divides --batch"
+            )
         if self.optimiser == "adam" and self.weight_decay:
             raise UserError("weight_decay: adam would divide it by the scale of the gradients; take --optimiser adamw")
         if self.optimiser == "adamw" and not self.weight_decay:

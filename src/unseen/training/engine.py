@@ -45,6 +45,11 @@ class Engine(ABC):
     def __init__(self, method: Method, objective: Objective, parameters: Params, episodes: EpisodeSource) -> None:
         self.method, self.objective, self.parameters, self.episodes = method, objective, parameters, episodes
 
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """How steps are taken, in a few words."""
+
     @abstractmethod
     def episode(self, key: Key, progress: float) -> Episode:
         """Draw the episode of a step, as far as that is not left until the method asks for it."""
@@ -56,6 +61,8 @@ class Engine(ABC):
 
 class EagerEngine(Engine):
     """The method itself, operation by operation."""
+
+    description = "operation by operation"
 
     def episode(self, key: Key, progress: float) -> Episode:
         """The episode of a step, drawn batch by batch as the method asks for them."""
@@ -88,6 +95,8 @@ class GraphEngine(Engine):
         episodes: the source of the episodes.
         capture: the way to record: `cuda_graph`, or a double in tests.
     """
+
+    description = "as a captured graph"
 
     def __init__(
         self, method: Method, objective: Objective, parameters: Params, episodes: EpisodeSource, capture: Capture

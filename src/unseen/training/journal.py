@@ -46,7 +46,9 @@ class Journal:
         """Say how long the training will take, once that is known; write a line of progress where one is due."""
         state = self.state
         if state.step == self.first[0] + 1:
-            self.write(f"{'goes on' if self.first[0] else 'begins'}: {self.bar.description}, {self.run.config.limit}")
+            way = f", {self.run.engine.description}" if self.run.config.engine == "auto" else ""
+            verb = "goes on" if self.first[0] else "begins"
+            self.write(f"{verb}: {self.bar.description}, {self.run.config.limit}{way}")
         self.bar.note = f"loss {state.loss / state.calls:.4f}" if state.calls else ""
         if not self.estimated and state.step >= self.first[0] + 2 and state.seconds - self.first[1] >= TRIAL:
             self.estimated = True
