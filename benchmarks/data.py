@@ -19,7 +19,7 @@ import degradations
 import numpy as np
 import torch
 from degradations import Degradation
-from pairs import Row, measure, ratio, show
+from pairs import Row, measure, ratio, repeated, show
 from torch import Tensor
 
 from unseen import keep_freed_memory
@@ -156,16 +156,6 @@ def crops(
 def tensor(images: Sequence[degradations.Image]) -> Tensor:
     """A batch of images, channels last in memory."""
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
-
-
-def repeated(way: Callable[[], object], times: int) -> Callable[[], None]:
-    """The way, `times` times."""
-
-    def all_of_them() -> None:
-        for _ in range(times):
-            way()
-
-    return all_of_them
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from functools import partial
 from threading import Event
 
 import torch
-from pairs import Ratio, Row, measure, ratio, show
+from pairs import Ratio, Row, measure, ratio, repeated, show
 from torch.nn import functional as F
 
 from unseen.training.config import TrainConfig
@@ -71,7 +71,7 @@ def small_network(folder: str, rounds: int) -> Iterator[Row]:
             {
                 "captured": partial(take, [captured]),
                 "eager": partial(take, [eager]),
-                "floor": partial(repeat, plain, STEPS * evaluations),
+                "floor": repeated(plain, STEPS * evaluations),
             },
             rounds,
             synchronised,
@@ -132,12 +132,6 @@ def take(trainings: Sequence[Steps]) -> None:
         for steps, stream in trainings:
             with stream:
                 next(steps)
-
-
-def repeat(way: Callable[[], None], times: int) -> None:
-    """Go a way several times."""
-    for _ in range(times):
-        way()
 
 
 def plain_graph(config: TrainConfig) -> Callable[[], None]:

@@ -88,6 +88,16 @@ def measure(
     return seconds
 
 
+def repeated(way: Callable[[], object], times: int) -> Callable[[], None]:
+    """The way, `times` times."""
+
+    def all_of_them() -> None:
+        for _ in range(times):
+            way()
+
+    return all_of_them
+
+
 def ratio(times: list[float], floor: list[float], factor: float = 1.0) -> Ratio:
     """The times by `factor` times the floor."""
     ratios = [time / (factor * least) for time, least in zip(times, floor, strict=True)]

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
-from pairs import Row, measure, ratio, show
+from pairs import Row, measure, ratio, repeated, show
 from torch.nn import functional as F
 
 from unseen import keep_freed_memory
@@ -85,16 +85,6 @@ def measure_step(method: str, backbone: str, batch: int, rounds: int) -> Row:
             "≤ 1.04" if strict else "≤ 1.10",
             ratio(seconds["step"], seconds["floor"]),
         )
-
-
-def repeated(way: Callable[[], object], times: int) -> Callable[[], None]:
-    """The way, `times` times."""
-
-    def all_of_them() -> None:
-        for _ in range(times):
-            way()
-
-    return all_of_them
 
 
 if __name__ == "__main__":

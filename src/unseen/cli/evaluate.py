@@ -22,6 +22,10 @@ from .options import OVERWRITE, TRUST, Argument, Command
 from .study import print_results
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from ..evaluation.benchmark_sets import BenchmarkSets
+    from ..evaluation.results import ImageResult
     from ..models.card import Bf16Loss, Card, Quality
     from ..protocols.protocol import Protocol
 
@@ -60,7 +64,6 @@ def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     from ..core.progress import progress_bars
     from ..evaluation.benchmark_sets import BenchmarkSets
     from ..evaluation.evaluate import TestedNetwork, are_of_test, evaluate_network
-    from ..evaluation.quality import measured_bf16_loss, measured_quality
     from ..evaluation.results import RESULTS, read_results, write_results
     from ..models.checkpoint import load_checkpoint, with_quality
     from ..models.inference import on_device, require_bf16
@@ -92,21 +95,17 @@ def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
         raise UserError(HELD.format(out=out))
     if config.in_both:
         require_bf16(on_device(network, config.device), flags.checkpoint, config.device)
-    quality: list[Quality] = []
-    bf16: Bf16Loss | None = None
+    facts: tuple[list[Quality], Bf16Loss | None] | None = None
     with interruptible() as stop, progress_bars():
         results = evaluate_network(trained, protocol, tests, config, config.seed, stop)
         if config.card and not stop.is_set():
-            device, seed = config.device, config.seed
-            quality = measured_quality(network, tests.photos, protocol, device, seed=seed, results=results)
-            if config.in_both:
-                bf16 = measured_bf16_loss(network, tests.photos, protocol, device, seed)
+            facts = _facts_for_card(network, tests, protocol, config, results)
     if results:
         # The page comes last: its presence means that the rest is there. A test that was killed before is made again.
         (out / REPORT).unlink(missing_ok=True)
         write_results(out / RESULTS, results)
-        if quality:
-            with_quality(Path(flags.checkpoint), quality, bf16)
+        if facts:
+            with_quality(Path(flags.checkpoint), *facts)
         write_evaluation_page(results, trained, protocol, tests, config, notes)
     print_results(results, [], tests.skipped, protocol, notes)
     if results:
@@ -116,6 +115,22 @@ def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
         show(f"interrupted: {len(images)} of {len(tests.photos)} images")
         return ExitCode.INTERRUPTED
     return ExitCode.PARTLY if tests.skipped else ExitCode.DONE
+
+
+def _facts_for_card(
+    network: nn.Module,
+    tests: BenchmarkSets,
+    protocol: Protocol,
+    config: EvaluateConfig,
+    results: list[ImageResult],
+) -> tuple[list[Quality], Bf16Loss | None]:
+    """What a test says for the card: the quality at every level, and what bfloat16 loses, where that is asked for."""
+    from ..evaluation.quality import measured_bf16_loss, measured_quality
+
+    device, seed = config.device, config.seed
+    quality = measured_quality(network, tests.photos, protocol, device, seed=seed, results=results)
+    lost = measured_bf16_loss(network, tests.photos, protocol, device, seed) if config.in_both else None
+    return quality, lost
 
 
 def _notes(card: Card, protocol: Protocol) -> Iterator[str]:
