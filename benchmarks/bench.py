@@ -1,7 +1,7 @@
 """All measurements of the program's speed, and docs/performance.md from them.
 
     make bench                                   all scripts, 7 rounds
-    make bench ARGS='--rounds 2'                 the same in a quarter of an hour, with wider spreads
+    make bench ARGS='--rounds 2'                 the same in a third of the time, with wider spreads
     make bench ARGS='--only steps second_order'  these alone; the rest of the page stays
     make bench ARGS='--only'                     the page alone, from the rows that are kept
 
