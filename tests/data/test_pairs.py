@@ -36,7 +36,7 @@ def places(height: int, width: int, scale: int = 1) -> Photo:
 @pytest.mark.parametrize("sides", [(40, 52), (8, 12)])
 def test_both_patches_of_a_pair_are_of_one_place_and_one_turn(scale: int, sides: tuple[int, int]) -> None:
     patches = Patches([places(*sides, scale), places(*sides, scale)], 16)
-    recorded, clean = (images * 255 for images in patches.draw_pairs(40, generator(0)))
+    recorded, clean = (images * 255 for images in patches.pairs_at(patches.picks(40, generator(0))))
     assert recorded.shape == (40, 3, 16 // scale, 16 // scale)
     assert clean.shape == (40, 3, 16, 16)
     assert set(clean[:, 2].flatten().tolist()) == {7}

@@ -39,17 +39,20 @@ class Patches:
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw n clean patches, float32 (n, 3, size, size) in [0, 1]."""
-        picks = self.picks(n, generator).tolist()
-        return _batch([_patch(self.clean[pick[0]], self.size, *pick[1:]) for pick in picks])
+        return self.at(self.picks(n, generator))
 
-    def draw_pairs(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw n recorded patches and the clean patches of the same places.
+    def at(self, picks: Tensor) -> Tensor:
+        """The clean patches at drawn places, float32 (n, 3, size, size) in [0, 1]; picks: int64 (n, 6)."""
+        return _batch([_patch(self.clean[pick[0]], self.size, *pick[1:]) for pick in picks.tolist()])
+
+    def pairs_at(self, picks: Tensor) -> tuple[Tensor, Tensor]:
+        """The recorded patches at drawn places, and the clean patches of the same places.
 
         Recorded patches are smaller by the scale of the pairs. Raises ValueError where the photographs have no recorded
         pictures.
         """
         recorded, clean = [], []
-        for photo, top, left, *turns in self.picks(n, generator).tolist():
+        for photo, top, left, *turns in picks.tolist():
             large, small = self.clean[photo], self.recorded[photo]
             if small is None:
                 raise ValueError("patches: these photographs have no recorded pictures")

@@ -12,7 +12,7 @@ from ..core.errors import UserError
 from ..core.registry import name_of
 from ..data.patches import Patches
 from ..distortions import Distortion, Enlarged
-from ..distortions.distortion import degree_in_words
+from ..distortions.distortion import Parameters, degree_in_words
 from ..distortions.spec import COMPOSITIONS, PAIRS, parse_distortion
 from .levels import Level, Split
 
@@ -46,16 +46,28 @@ class Confounder(ABC):
         """Return whether both could make the same degree of the same distortion."""
 
     @abstractmethod
-    def pair(self, clean: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw pairs to train on.
+    def sample(self, draws: torch.Generator, n: int) -> Parameters:
+        """Draw all that is random of n pairs, as tensors by name, each with n as its first dimension.
+
+        Raises:
+            ValueError: recorded pairs of which no patches are loaded.
+        """
+
+    @abstractmethod
+    def make(self, clean: Tensor, parameters: Parameters) -> tuple[Tensor, Tensor]:
+        """Make pairs to train on from what was drawn.
 
         Args:
             clean: clean images, float (n, C, H, W) in [0, 1].
-            draws: the generator of all that is random.
+            parameters: a draw of `sample` for these n images.
 
         Returns:
             n distorted images and their clean originals, both float in [0, 1].
         """
+
+    def pair(self, clean: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw and make a pair for each clean image, as `make` does."""
+        return self.make(clean, self.sample(draws, len(clean)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +100,13 @@ class Synthetic(Confounder):
             return False
         return self.distortion.overlaps(other.distortion) or other.distortion.overlaps(self.distortion)
 
-    def pair(self, clean: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
+    def sample(self, draws: torch.Generator, n: int) -> Parameters:
+        """Draw the parameters of the distortion."""
+        return self.distortion.sample(draws, n)
+
+    def make(self, clean: Tensor, parameters: Parameters) -> tuple[Tensor, Tensor]:
         """Return the clean images distorted, each by its own draw, and the same clean images."""
-        return self.distortion.apply(clean, self.distortion.sample(draws, len(clean))), clean
+        return self.distortion.apply(clean, parameters), clean
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,18 +133,22 @@ class Recorded(Confounder):
         """Return whether both name the same set, in capitals or not."""
         return isinstance(other, Recorded) and self.degree.casefold() == other.degree.casefold()
 
-    def pair(self, clean: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw as many recorded patches as there are clean images, and their own clean patches.
+    def sample(self, draws: torch.Generator, n: int) -> Parameters:
+        """Draw the places of n patches, as `picks`."""
+        return {"picks": self._loaded().picks(n, draws)}
+
+    def make(self, clean: Tensor, parameters: Parameters) -> tuple[Tensor, Tensor]:
+        """Return the recorded patches at the drawn places, and their own clean patches.
 
         The content of `clean` is not used, since recorded patches have their own.
-
-        Raises:
-            ValueError: if no patches are loaded.
         """
+        recorded, own = self._loaded().pairs_at(parameters["picks"])
+        return recorded.to(clean.device), own.to(clean.device)
+
+    def _loaded(self) -> Patches:
         if self.patches is None:
             raise ValueError(f"{self.name}: no pairs to train on were loaded")
-        recorded, own = self.patches.draw_pairs(len(clean), draws)
-        return recorded.to(clean.device), own.to(clean.device)
+        return self.patches
 
 
 def parse_confounder(spec: str, field: str) -> Confounder:

@@ -17,7 +17,6 @@ from ..methods import Episode, Method, Objective, Params
 from ..methods.objective import Tally
 from .config import TrainConfig
 from .episode_source import DrawnEpisode, EpisodeSource, Key, Numbers, on_device
-from .episodes import draw_episode
 
 Capture: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
 """A way to record the operations of a function without arguments: it returns the function that repeats them."""
@@ -68,7 +67,7 @@ class EagerEngine(Engine):
         """The episode of a step, drawn batch by batch as the method asks for them."""
         source = self.episodes
         if source.photographs is None:
-            episode = draw_episode(source.confounders, source.patches, source.batch, source.content, key, source.device)
+            episode = source.drawn(key, source.device)
             episode.progress = progress
             return episode
         numbers = source.numbers(key)

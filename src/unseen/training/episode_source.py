@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..core.randomness import generator
+from ..core.shares import ALONE, Shares
 from ..data.device_patches import DevicePatches
 from ..data.patches import Patches
 from ..distortions.composition import prefixed, unprefixed
@@ -86,6 +87,7 @@ class EpisodeSource:
         batch: the number of images in a batch.
         content: as in `episodes.draw_episode`.
         device: the device of the batches.
+        shares: the share of each batch that is made here.
     """
 
     confounders: Sequence[Confounder]
@@ -94,11 +96,15 @@ class EpisodeSource:
     batch: int
     content: Content
     device: torch.device
+    shares: Shares = ALONE
+
+    def drawn(self, key: Key, device: torch.device) -> Episode:
+        """The episode of one step, drawn exactly: on the CPU, batch by batch as the method asks for them."""
+        return draw_episode(self.confounders, self.patches, self.batch, self.content, key, device, self.shares)
 
     def numbers(self, key: Key) -> Source:
         """The source of the numbers of the episode of one step, on the CPU; each part is drawn when it is asked for."""
-        cpu = torch.device("cpu")
-        exact = draw_episode(self.confounders, self.patches, self.batch, self.content, key, cpu)
+        exact = self.drawn(key, torch.device("cpu"))
         seed, rank, step = key
 
         def draw(part: str) -> Numbers:
@@ -108,7 +114,8 @@ class EpisodeSource:
                 return {"order": order}
             if kind == "content":
                 purpose = index if index == "query" else int(index)
-                return {"picks": self.patches.picks(self.batch, generator(seed, "content", rank, step, purpose))}
+                picks = self.patches.picks(self.batch, generator(seed, "content", rank, step, purpose))
+                return {"picks": self.shares.own(picks)}
             if kind == "query":
                 if self.makes_query:
                     return self._mixture_numbers(generator(seed, "distortion", rank, step, "query"))
@@ -173,11 +180,12 @@ class EpisodeSource:
         confounder = self.confounders[i]
         assert isinstance(confounder, Synthetic)
         drawn = confounder.distortion.sample(draws, self.batch)
-        return {name: keys_of(values) if name.endswith("seed") else values for name, values in drawn.items()}
+        own = {name: self.shares.own(values) for name, values in drawn.items()}
+        return {name: keys_of(values) if name.endswith("seed") else values for name, values in own.items()}
 
     def _mixture_numbers(self, draws: torch.Generator) -> Numbers:
         """The confounder of every image, drawn evenly, and parameters of every confounder for every image."""
-        numbers = {"choice": torch.randint(len(self.confounders), (self.batch,), generator=draws)}
+        numbers = {"choice": self.shares.own(torch.randint(len(self.confounders), (self.batch,), generator=draws))}
         for i in range(len(self.confounders)):
             numbers |= prefixed(str(i), self._parameters(i, draws))
         return numbers

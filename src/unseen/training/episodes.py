@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.randomness import generator
+from ..core.shares import ALONE, Shares
 from ..data.patches import Patches
 from ..methods import Batch, Episode
 from ..protocols.confounder import Confounder
@@ -24,6 +25,7 @@ def draw_episode(
     content: Content,
     key: tuple[int, int, int],
     device: torch.device,
+    shares: Shares = ALONE,
 ) -> Episode:
     """Draw the episode of one step: a batch under every confounder, and the mixture batch.
 
@@ -38,34 +40,52 @@ def draw_episode(
             way, and recorded pairs bring their own content.
         key: (seed, rank, step), from which every random draw descends.
         device: the device of the batches.
+        shares: the share of each batch that is made here. What is random is drawn for the whole batch, so that the
+            shares of all processes together are the batch that one process would make.
     """
     seed, rank, step = key
 
     @cache
     def clean(purpose: str | int) -> Tensor:
-        return patches.draw(batch, generator(seed, "content", rank, step, purpose)).to(device)
+        picks = patches.picks(batch, generator(seed, "content", rank, step, purpose))
+        return patches.at(shares.own(picks)).to(device)
 
     def under(i: int) -> Batch:
-        draws = generator(seed, "distortion", rank, step, i)
-        pair = confounders[i].pair(clean(0 if content == "counterfactual" else i), draws)
-        return Batch(*pair, confounders[i].name)
+        drawn = confounders[i].sample(generator(seed, "distortion", rank, step, i), batch)
+        images = clean(0 if content == "counterfactual" else i)
+        own = {name: shares.own(values) for name, values in drawn.items()}
+        return Batch(*confounders[i].make(images, own), confounders[i].name)
 
     def query() -> Batch:
-        return mixture(confounders, clean("query"), generator(seed, "distortion", rank, step, "query"))
+        draws = generator(seed, "distortion", rank, step, "query")
+        return mixture(confounders, clean("query"), draws, shares)
 
     makers = [partial(under, i) for i in range(len(confounders))]
     return Episode(makers, query, generator(seed, "method", rank, step))
 
 
-def mixture(confounders: Sequence[Confounder], clean: Tensor, draws: torch.Generator) -> Batch:
-    """The batch I_d: each of n clean images (n, C, H, W) under a confounder that is drawn evenly."""
-    picks = torch.randint(len(confounders), (len(clean),), generator=draws).to(clean.device)
+def mixture(confounders: Sequence[Confounder], clean: Tensor, draws: torch.Generator, shares: Shares = ALONE) -> Batch:
+    """The batch I_d: each of n clean images (n, C, H, W) under a confounder that is drawn evenly.
+
+    Args:
+        confounders: the confounders to draw from.
+        clean: the clean images of this share of the batch.
+        draws: the generator of all that is random, which draws for the whole batch.
+        shares: the share of the batch that is made here.
+    """
+    whole = len(clean) * shares.world
+    here = shares.own(torch.arange(whole))
+    picks = torch.randint(len(confounders), (whole,), generator=draws)
     places, pairs = [], []
     for i, confounder in enumerate(confounders):
         (chosen,) = torch.nonzero(picks == i, as_tuple=True)
         if len(chosen):
-            places.append(chosen)
-            pairs.append(confounder.pair(clean[chosen], draws))
-    order = torch.cat(places).argsort()
+            drawn = confounder.sample(draws, len(chosen))
+            own = torch.isin(chosen, here)
+            if own.any():
+                place = chosen[own] - here[0]
+                places.append(place)
+                pairs.append(confounder.make(clean[place.to(clean.device)], {k: v[own] for k, v in drawn.items()}))
+    order = torch.cat(places).argsort().to(clean.device)
     distorted, originals = (torch.cat(images)[order] for images in zip(*pairs, strict=True))
     return Batch(distorted, originals)
