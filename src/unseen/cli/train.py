@@ -95,9 +95,10 @@ def _resumed(config: TrainConfig, explicit: Iterable[str]) -> TrainConfig:
     path = config.folder / CONFIG
     saved = TrainConfig(**read_file(TrainConfig, path))
     for name, value in asdict(config).items():
-        if name in explicit and name != "out" and getattr(saved, name) != value:
+        if name in explicit and name not in ("out", "tensorboard") and getattr(saved, name) != value:
             raise UserError(f"{name}: {value!r}, but the run in {config.folder} has {getattr(saved, name)!r}")
-    return replace(saved, out=str(config.folder))
+    tensorboard = config.tensorboard if "tensorboard" in explicit else saved.tensorboard
+    return replace(saved, out=str(config.folder), tensorboard=tensorboard)
 
 
 TRAIN = Command(

@@ -306,7 +306,10 @@ def _refuse_another_study(out: Path, config: CompareConfig, overwrite: bool) -> 
     # A study that was refused before its first run is no other study.
     begun = any((out / name).exists() for name in (RESULTS, TRIALS)) or any(out.glob("**/resume.safetensors"))
     for name in now if begun and not overwrite else ():
-        if name not in ("methods", "gap", "seeds", "test", "together", "out") and saved.get(name) != now[name]:
+        if (
+            name not in ("methods", "gap", "seeds", "test", "together", "tensorboard", "out")
+            and saved.get(name) != now[name]
+        ):
             raise UserError(
                 f"{out / CONFIG}: {name} is {saved.get(name)!r} there and {now[name]!r} here; "
                 "choose another --out, or --overwrite"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -10,6 +11,7 @@ from annotated_types import Ge, Gt, Lt, Predicate
 
 from ..core.config import Machine, check_values, slug
 from ..core.errors import UserError
+from ..core.installation import install_command
 from ..core.precision import Precision, native_bf16
 from ..core.trust import Names
 from ..core.units import Budget
@@ -94,6 +96,9 @@ class TrainingOptions(Machine):
     diagnose: Annotated[
         int, Ge(0), "diagnose gradients and net bias once in this many steps, outside the budget; 0: never"
     ] = 0
+    tensorboard: Annotated[
+        bool, "write curves and restored pictures for TensorBoard at each validation, outside the budget"
+    ] = False
 
     @property
     def limit(self) -> Budget:
@@ -129,6 +134,8 @@ class TrainingOptions(Machine):
             raise UserError("weight_decay: at 0 adamw is adam; give --weight-decay, such as 0.01, or --optimiser adam")
         if self.optimiser != "sgd" and self.momentum:
             raise UserError(f"momentum: {self.optimiser} has its own; leave it out, or take --optimiser sgd")
+        if self.tensorboard and find_spec("tensorboard") is None:
+            raise UserError(f"tensorboard: needs TensorBoard: {install_command('tensorboard')}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from .distributed import Ranks
 from .journal import Journal
 from .run import TrainingRun, tested_network
 from .state import TrainingState, save_run, start_folder
+from .tensorboard import TensorBoard
 
 
 class Observer:
@@ -32,6 +33,7 @@ class Observer:
 
     def __init__(self, run: TrainingRun, state: TrainingState, ranks: Ranks, journal: Journal | None = None) -> None:
         self.run, self.state, self.ranks, self.journal = run, state, ranks, journal
+        self.tensorboard = TensorBoard(run) if run.config.tensorboard and ranks.rank == 0 else None
         self.memory = Memory(torch.device(run.config.device))
         for file in run.skipped:
             tell(f"skipped {file}")
@@ -69,6 +71,8 @@ class Observer:
         save_run(run, state, self.ranks, keep_weights=run.config.select == "last")
         if self.journal:
             self.journal.finish()
+        if self.tensorboard:
+            self.tensorboard.finish()
 
     def _note_memory(self) -> None:
         self.state.memory = max(self.state.memory, self.memory.peak())
@@ -102,6 +106,8 @@ class Observer:
         )
         if self.journal:
             self.journal.after_validation(state.log[-1])
+        if self.tensorboard:
+            self.tensorboard.after_validation(state.log, network)
         state.loss, state.calls, state.clipped = 0.0, 0, 0
         chosen_on = CHOSEN_ON.get(run.config.select)
         better = chosen_on is None or psnr_by_split.get(chosen_on, -math.inf) > state.best

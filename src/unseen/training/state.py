@@ -39,6 +39,9 @@ LOG = "log.jsonl"
 TRAIN_LOG = "train.log"
 """What a training said while it ran, for people."""
 
+EVENTS = "events.out.tfevents.*"
+"""The files that TensorBoard reads, by a pattern of their names."""
+
 DIAGNOSES = "diagnostics.jsonl"
 """The diagnoses of a training, one JSON object a diagnosis."""
 
@@ -265,6 +268,8 @@ def start_folder(run: TrainingRun, ranks: Ranks) -> None:
     for name in [state_file(folder, ranks.rank).name, *of_all]:
         (folder / name).unlink(missing_ok=True)
     if ranks.rank == 0:
+        for events in folder.glob(EVENTS):
+            events.unlink()
         save_config(folder / CONFIG, run.config)
 
 
@@ -295,8 +300,9 @@ def is_of(run: TrainConfig) -> bool:
     path = run.folder / CONFIG
     if not (holds_a_run(run.folder) and path.exists()):
         return False
-    # Options that an older version did not have count as their defaults.
-    return asdict(TrainConfig()) | load_config(path) | {"out": run.out} == asdict(run)
+    # Options that an older version did not have count as their defaults; what TensorBoard shows is no other training.
+    saved = asdict(TrainConfig()) | load_config(path)
+    return saved | {"out": run.out, "tensorboard": run.tensorboard} == asdict(run)
 
 
 def state_of(folder: Path) -> TrainingState:
