@@ -17,8 +17,8 @@ from unseen.core.errors import UserError
 from unseen.methods import METHODS, Batch, Episode, Objective, Params, objective_for
 from unseen.methods.dil import DILss
 from unseen.methods.erm import ERM
-from unseen.study.compare import StudyPlan
 from unseen.study.config import CompareConfig
+from unseen.study.plan import StudyPlan
 from unseen.training.config import Draws, TrainConfig
 from unseen.training.engine import Capture, EagerEngine, Engine, GraphEngine, cuda_graph
 from unseen.training.episodes import Content

@@ -16,8 +16,8 @@ from support.trainings import TINY, check_equal_runs, stopped_and_resumed, train
 from unseen.core.errors import UserError
 from unseen.methods import METHODS, Params
 from unseen.methods.erm import ERM
-from unseen.study.compare import StudyPlan
 from unseen.study.config import CompareConfig
+from unseen.study.plan import StudyPlan
 from unseen.training.config import TrainingOptions
 from unseen.training.out_of_memory import memory_advice, remedies_for
 from unseen.training.run import TrainingRun

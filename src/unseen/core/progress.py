@@ -39,9 +39,9 @@ class Bars(Progress):
     Of several processes of a training, only the first one shows anything.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, silent: bool = False) -> None:
         console = Console(stderr=True)
-        self.silent = os.environ.get("RANK", "0") != "0"
+        self.silent = silent or os.environ.get("RANK", "0") != "0"
         self.in_lines = not console.is_terminal and not self.silent
         self.running: list[Task] = []
         self.due = time.monotonic() + INTERVAL
@@ -136,9 +136,13 @@ _collecting: ContextVar[Task | None] = ContextVar("the task that collects the pr
 
 
 @contextmanager
-def progress_bars() -> Iterator[Bars]:
-    """Show all tasks inside on standard error, with amount, time spent and time left."""
-    bars = Bars()
+def progress_bars(silent: bool = False) -> Iterator[Bars]:
+    """Show all tasks inside on standard error, with amount, time spent and time left.
+
+    Args:
+        silent: whether to show nothing: the progress is for another process to show.
+    """
+    bars = Bars(silent)
     before = _bars.set(bars)
     try:
         with bars:
@@ -178,10 +182,10 @@ def task(
         bars.remove_task(shown.id)
 
 
-def advance_collected(amount: float) -> None:
-    """Advance the enclosing task that collects, for work that is already done."""
+def advance_collected(amount: float, *, skipped: bool = True) -> None:
+    """Advance the enclosing task that collects, for work that was done before (`skipped`), or by another process."""
     if collecting := _collecting.get():
-        collecting.skip(amount)
+        (collecting.skip if skipped else collecting.advance)(amount)
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:

@@ -38,6 +38,11 @@ def trusting(*names: str) -> Iterator[None]:
         _TRUSTED.reset(token)
 
 
+def trusted_names() -> tuple[str, ...]:
+    """Return the names that are trusted here, so that another process may be told them."""
+    return _TRUSTED.get()
+
+
 def is_dotted(name: str) -> bool:
     """Return whether a name is a dotted path, such as `my_parts.Hardest`."""
     return name.find(".") > 0 and len(name) <= LONGEST and all(part.isidentifier() for part in name.split("."))

@@ -2,78 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event
 
-from torch import nn
-
-from ..core.config import CONFIG, Machine, load_config, save_config
+from ..core.config import CONFIG, load_config, save_config
 from ..core.errors import UserError
-from ..core.folder_lock import sole_use
 from ..core.progress import advance_collected, task
-from ..core.provenance import machine_line
-from ..core.registry import build
-from ..evaluation.benchmark_sets import BenchmarkSets
-from ..evaluation.evaluate import TestedNetwork, evaluate_network
 from ..evaluation.results import RESULTS, ImageResult
-from ..methods import METHODS, Method
-from ..models.backbones import BACKBONES
-from ..models.card import Card
-from ..models.checkpoint import CHECKPOINT, load_checkpoint
-from ..protocols.protocol import Protocol
-from ..training.config import TrainConfig
-from ..training.run import refuse_unsuited_options
-from ..training.side_by_side import train_side_by_side
-from ..training.state import Diverged, holds_a_run, is_finished, is_of, state_of
-from ..training.training_data import protocol_of, training_data_by_view
+from ..models.checkpoint import CHECKPOINT
+from ..training.state import Diverged, holds_a_run, is_finished, is_of
 from .config import CompareConfig
-from .ledger import TEST_SEED, Ledger, StudyRun, expected_identity, recorded_identity, still_valid
+from .executors import executor_for
+from .executors.executor import Executor
+from .jobs import FailedRun, RunGroup
+from .ledger import Ledger, StudyRun, expected_identity, recorded_identity, still_valid
+from .plan import StudyPlan
 from .report.export import write_summary
 from .report.html_page import REPORT
 from .runs import RUNS, RunRecord
 from .summary import StudySummary
 from .tuning import TRIALS, tuned
 
-
-@dataclass(frozen=True)
-class StudyPlan:
-    """The plan of a study: the options, protocol and data that all its runs share.
-
-    Attributes:
-        config: the options of the study.
-        protocol: the protocol of training and tests.
-        tests: the test images.
-        data: the digest of the training photographs, by name of the entry.
-    """
-
-    config: CompareConfig
-    protocol: Protocol
-    tests: BenchmarkSets
-    data: dict[str, str]
-
-    @classmethod
-    def of(cls, config: CompareConfig) -> StudyPlan:
-        """Load and check everything that the options name, before hours of training and not after.
-
-        Raises:
-            UserError: something that the options name cannot be used.
-        """
-        config.check()
-        protocol = protocol_of(config)
-        methods = {entry.name: build(entry.method, METHODS, "methods", Method) for entry in config.entries()}
-        for entry in config.entries():
-            refuse_unsuited_options(config, entry.method, methods[entry.name])
-        training_data = training_data_by_view(config, protocol, list(methods.values()))
-        tests = BenchmarkSets.load(
-            config, protocol, [photo for data in training_data.values() for photo in data.photos()]
-        )
-        for backbone in dict.fromkeys(entry.backbone for entry in config.entries()):
-            build(backbone, BACKBONES, "backbone", nn.Module)
-        digests = {sees_unseen: data.digest() for sees_unseen, data in training_data.items()}
-        return cls(config, protocol, tests, {name: digests[method.sees_unseen] for name, method in methods.items()})
+MAY_CHANGE = ("methods", "gap", "seeds", "test", "together", "tensorboard", "workers", "ray", "gpus_per_run", "out")
+"""Options that may differ where a study goes on: what is added to it, and who does the work."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +72,12 @@ def run_study(
 
     A study that was interrupted goes on where it stopped, and a finished one runs nothing again; results and records
     of finished runs, also copied from elsewhere, are enough to go on. A run that diverges is left out, and named in the
-    outcome.
+    outcome. Whichever processes do the work, this one alone writes into the folder of the study, and in the same order.
 
     Args:
         config: the options of the study.
-        stop: once set, the study ends after the current step; the outcome then covers the finished runs.
+        stop: once set, the study ends after the current step; the outcome then covers the finished runs. It is set
+            here, too, where a run is refused.
         overwrite: whether to train and test anew a study that is in the folder.
 
     Returns:
@@ -131,67 +86,82 @@ def run_study(
     Raises:
         UserError: something that the options name cannot be used, or the folder holds another study.
     """
-    plan = StudyPlan.of(config)
-    out, budget, entries = Path(config.out), config.limit, config.entries()
-    _refuse_another_study(out, config, overwrite)
-    if overwrite:
-        _clear(out)
-    save_config(out / CONFIG, config)
-    ledger = Ledger(out)
+    out, entries = Path(config.out), config.entries()
     count = len(entries) * config.seeds
-    with task(f"all of {count} runs", (count + len(entries) * config.tune) * budget.amount, collects=True):
-        if config.tune:
-            entries = tuned(config, entries, stop)
-        runs = [StudyRun(entry, config.run(entry, config.seed + i)) for i in range(config.seeds) for entry in entries]
-        finished, failed, refusal = _finish_all(plan, runs, ledger, stop)
+    with executor_for(StudyPlan.of(config), stop) as executor:
+        _refuse_another_study(out, config, overwrite)
+        if overwrite:
+            _clear(out)
+        save_config(out / CONFIG, config)
+        amount = (count + len(entries) * config.tune) * config.limit.amount
+        with task(f"all of {count} runs", amount, collects=True):
+            if config.tune:
+                entries = tuned(config, entries, executor)
+            runs = [
+                StudyRun(entry, config.run(entry, config.seed + i)) for i in range(config.seeds) for entry in entries
+            ]
+            ledger = Ledger(out, [run.name for run in runs])
+            finished, failed, refusal = _finish_all(executor, runs, ledger)
     results = [result for run in finished for result in ledger.results_of(run.name)]
     records = [ledger.records[run.name] for run in finished if run.name in ledger.records]
     summary = StudySummary(results, records, config.backbone) if finished else None
     if summary is not None:
         write_summary(out, summary)
     left = count - len(finished) - len(failed)
-    return StudyOutcome(plan, finished, results, records, summary, failed, left, refusal)
+    return StudyOutcome(executor.plan, finished, results, records, summary, failed, left, refusal)
 
 
 def _finish_all(
-    plan: StudyPlan, runs: Sequence[StudyRun], ledger: Ledger, stop: Event
+    executor: Executor, runs: Sequence[StudyRun], ledger: Ledger
 ) -> tuple[list[StudyRun], list[str], UserError | None]:
-    """Train and test the runs, as many side by side as the options say, until `stop` is set or one is refused.
+    """Train and test the runs that are not finished, until the executor is stopped or one of them is refused.
 
     Returns:
         The finished runs, a sentence on each run that diverged, and why a run was refused, None if none was.
     """
-    finished: list[StudyRun] = []
-    failed: list[str] = []
-    together = plan.config.together
+    plan = executor.plan
+    finished: set[str] = set()
+    failed: dict[str, str] = {}
+    refusal: UserError | None = None
     try:
-        for first in range(0, len(runs), together):
-            if stop.is_set():
-                break
-            group = runs[first : first + together]
-            with ExitStack() as locks:
-                for run in group:
-                    locks.enter_context(sole_use(run.folder, "unseen compare"))
-                errors = _train(plan, group, ledger, stop)
-                for run in group:
-                    error = errors.get(run.folder)
-                    if isinstance(error, Diverged):
-                        failed.append(f"{run.name}: {error}")
-                    elif error:
-                        raise error
-                    elif _test(plan, run, ledger, stop):
-                        finished.append(run)
+        standings = [(run, Standing.of(plan, run, ledger)) for run in runs]
+        finished.update(run.name for run, standing in standings if standing.complete)
+        advance_collected(len(finished) * plan.config.limit.amount)
+        unfinished = [pair for pair in standings if not pair[1].complete]
+        for answers in executor.carry_out(_groups(unfinished, ledger, plan.config)):
+            for answer in answers:
+                if not isinstance(answer, FailedRun):
+                    ledger.add(answer.results, answer.record)
+                    finished.add(answer.name)
+                elif isinstance(answer.error, Diverged):
+                    failed[answer.name] = f"{answer.name}: {answer.error}"
+                else:
+                    refusal = refusal or answer.error
+                    executor.stop.set()
     except UserError as error:
-        return finished, failed, error
-    return finished, failed, None
+        refusal = error
+    return (
+        [run for run in runs if run.name in finished],
+        [failed[run.name] for run in runs if run.name in failed],
+        refusal,
+    )
 
 
-def _train(plan: StudyPlan, group: Sequence[StudyRun], ledger: Ledger, stop: Event) -> dict[Path, UserError]:
-    """Train the runs of a group side by side, those that are not trained yet; the errors by folder."""
-    trained = [Standing.of(plan, run, ledger).is_trained for run in group]
-    advance_collected(sum(trained) * plan.config.limit.amount)
-    untrained = [run.training for run, done in zip(group, trained, strict=True) if not done]
-    return train_side_by_side(untrained, stop, [is_of(training) for training in untrained])
+def _groups(
+    unfinished: Sequence[tuple[StudyRun, Standing]], ledger: Ledger, config: CompareConfig
+) -> Iterator[RunGroup]:
+    """Group the runs that are trained side by side, each group when it is asked for.
+
+    Where processes share the runs, the entry whose runs took longest so far comes first, so that no long run is left
+    for the end while the others have nothing to do; an entry that was not trained yet may be the longest.
+    """
+    waiting = list(unfinished)
+    while waiting:
+        seconds = {(record.method, record.backbone): record.seconds for record in ledger.records.values()}
+        if config.is_shared:
+            waiting.sort(key=lambda pair: -seconds.get((pair[0].entry.method, pair[0].entry.backbone), math.inf))
+        group, waiting = waiting[: config.together], waiting[config.together :]
+        yield RunGroup([run for run, _ in group], [standing.measured for _, standing in group])
 
 
 @dataclass(frozen=True)
@@ -199,15 +169,12 @@ class Standing:
     """What is done of a run already.
 
     Attributes:
-        results: its results, as far as they still hold for the test images and the training data.
-        trained_before: whether its folder holds the finished training.
-        newer: whether the results were written after that training.
+        measured: its results, where they still hold for the test images, the training data and the network in its
+            folder; else none.
         complete: whether nothing is left to do.
     """
 
-    results: list[ImageResult]
-    trained_before: bool
-    newer: bool
+    measured: list[ImageResult]
     complete: bool
 
     @classmethod
@@ -217,7 +184,7 @@ class Standing:
         Raises:
             UserError: the run was trained with other settings.
         """
-        trained_before = is_of(run.training) and is_finished(run.folder)
+        trained = is_of(run.training) and is_finished(run.folder)
         record = ledger.records.get(run.name)
         if record and (record.spec, record.lr) != (run.entry.spec, run.entry.lr):
             was, now = (f"{settings.spec}, lr {settings.lr:g}" for settings in (record, run.entry))
@@ -225,54 +192,10 @@ class Standing:
         expected = expected_identity(run, plan.config)
         own = [result for result in ledger.results_of(run.name) if recorded_identity(result) == expected]
         kept = still_valid(own, plan.protocol, plan.tests, plan.data[run.entry.name])
-        newer = ledger.written >= (run.folder / CHECKPOINT).stat().st_mtime_ns if trained_before else False
-        # Results of a finished run may have been copied without its folder.
+        # Results of a finished run may have been copied without its folder; those of a younger network do not count.
+        newer = trained and ledger.written >= (run.folder / CHECKPOINT).stat().st_mtime_ns
         complete = bool(kept) and (not holds_a_run(run.folder) or (newer and record is not None))
-        return cls(kept, trained_before, newer, complete)
-
-    @property
-    def is_trained(self) -> bool:
-        """Whether there is nothing to train."""
-        return self.trained_before or self.complete
-
-
-def _test(plan: StudyPlan, run: StudyRun, ledger: Ledger, stop: Event) -> bool:
-    """Test a trained run and add it to the ledger, as far as that is not done; False if `stop` was set before."""
-    standing = Standing.of(plan, run, ledger)
-    if standing.complete:
-        return True
-    if stop.is_set():
-        return False
-    network, card = load_checkpoint(run.folder, run.training.backbone)
-    _refuse_other_training(run.training, card, plan.protocol, plan.data[run.entry.name])
-    kept = standing.results
-    if not kept or not standing.newer:
-        trained = TestedNetwork(network, card, run.name, run.entry.method, plan.config.tune)
-        kept = evaluate_network(trained, plan.protocol, plan.tests, plan.config, TEST_SEED, stop)
-    if stop.is_set():
-        return False
-    ledger.add(kept, record_of(run, plan.config))
-    return True
-
-
-def record_of(run: StudyRun, machine: Machine) -> RunRecord:
-    """The record of a finished run."""
-    state = state_of(run.folder)
-    return RunRecord(
-        run=run.name,
-        method=run.entry.method,
-        backbone=run.entry.backbone,
-        seed=run.training.seed,
-        spec=run.entry.spec,
-        lr=run.entry.lr,
-        evaluations=state.evaluations_spent(run.training),
-        steps=state.step,
-        seconds=state.seconds,
-        memory=state.memory,
-        machine=machine_line(machine),
-        curve=state.log,
-        diagnoses=state.diagnoses,
-    )
+        return cls(kept if newer else [], complete)
 
 
 def _clear(out: Path) -> None:
@@ -281,16 +204,6 @@ def _clear(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
     for state in out.glob("**/resume*.safetensors"):
         state.unlink()
-
-
-def _refuse_other_training(run: TrainConfig, card: Card, protocol: Protocol, data: str) -> None:
-    """Refuse a run that was trained under another protocol, or on other photographs."""
-    for what, changed in (
-        (run.protocol, card.protocol_hash != protocol.hash()),
-        (f"what is in {', '.join([*run.data, *run.pairs])}", card.data != data),
-    ):
-        if changed:
-            raise UserError(f"{run.folder}: trained before {what} changed; choose another --out, or --overwrite")
 
 
 def _refuse_another_study(out: Path, config: CompareConfig, overwrite: bool) -> None:
@@ -306,11 +219,9 @@ def _refuse_another_study(out: Path, config: CompareConfig, overwrite: bool) -> 
     # A study that was refused before its first run is no other study.
     begun = any((out / name).exists() for name in (RESULTS, TRIALS)) or any(out.glob("**/resume.safetensors"))
     for name in now if begun and not overwrite else ():
-        if (
-            name not in ("methods", "gap", "seeds", "test", "together", "tensorboard", "out")
-            and saved.get(name) != now[name]
-        ):
+        if name not in MAY_CHANGE and saved.get(name) != now[name]:
+            same = f"give --threads {saved[name]}, " if name == "threads" else ""
             raise UserError(
                 f"{out / CONFIG}: {name} is {saved.get(name)!r} there and {now[name]!r} here; "
-                "choose another --out, or --overwrite"
+                f"{same}choose another --out, or --overwrite"
             )

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Annotated
+import re
+from dataclasses import dataclass, field, fields, replace
+from importlib.util import find_spec
+from typing import Annotated, Self
 
-from annotated_types import Ge, Le, MinLen
+from annotated_types import Ge, Le, MinLen, Predicate
 
 from ..core.config import Machine, slug
 from ..core.errors import UserError
+from ..core.installation import install_command
 from ..core.trust import Names
 from ..evaluation.config import EvaluationOptions
 from ..training.config import TrainConfig, TrainingOptions
 from .entry_names import SEPARATOR, entry_name
+
+
+def is_address(text: str) -> bool:
+    """Return True for the address of a Ray cluster, or for none, and raise UserError for anything else."""
+    if not re.fullmatch(r"|auto|local|[\w.-]+:\d{1,5}|\[[\da-fA-F:]+\]:\d{1,5}", text):
+        raise UserError(f"ray: {text!r} is no address; give auto, HOST:PORT, or local for a cluster on this machine")
+    return True
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,31 @@ class CompareConfig(TrainingOptions, EvaluationOptions):
     together: Annotated[
         int, Ge(1), Le(64), "how many runs a GPU trains side by side, which pays where one alone leaves it idle"
     ] = 1
+    workers: Annotated[
+        int, Ge(1), Le(256), "processes of this machine that share the runs and the trials; more than 1: --threads each"
+    ] = 1
+    ray: Annotated[
+        str,
+        Predicate(is_address),
+        "Ray cluster that takes the runs and the trials: auto, HOST:PORT, or local for one of its own on this machine",
+    ] = ""
+    gpus_per_run: Annotated[
+        float, Ge(0), Le(1), "share of a GPU that a run takes, of --workers or --ray; 0 is a whole one on CUDA"
+    ] = 0.0
     out: Annotated[str, "folder of the study"] = "runs/study"
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes than the study's own do the runs."""
+        return self.workers > 1 or bool(self.ray)
+
+    def resolved(self) -> Self:
+        """Replace `auto` and 0 as other commands do, but give a run one thread where processes share the runs.
+
+        Raises:
+            UserError: for a device that is absent, or a number of threads out of range.
+        """
+        return super(CompareConfig, replace(self, threads=self.threads or 1) if self.is_shared else self).resolved()
 
     def check(self) -> None:
         """Raise UserError, naming the field, for a value that does not fit, or two methods that share a folder."""
@@ -59,6 +93,14 @@ class CompareConfig(TrainingOptions, EvaluationOptions):
             raise UserError(f"tune: {self.tune} is no choice of settings; give 2 or more, or 0 to try none")
         if self.together > 1 and self.limit.unit == "seconds":
             raise UserError("together: runs side by side take each other's time; give a budget of gradient evaluations")
+        if self.ray and self.workers > 1:
+            raise UserError("workers: a cluster has as many as it has room for; give --workers or --ray, not both")
+        if self.ray and find_spec("ray") is None:
+            raise UserError(f"ray: needs Ray: {install_command('ray')}")
+        if self.gpus_per_run and not self.is_shared:
+            raise UserError("gpus_per_run: this process takes the whole GPU; give --workers or --ray as well")
+        if self.is_shared and self.device.startswith("cuda:"):
+            raise UserError(f"device: each run gets a GPU of its own, and {self.device} is one for all; give cuda")
         folders = [slug(entry.name) for entry in self.entries()]
         twice = next((entry.name for entry in self.entries() if folders.count(slug(entry.name)) > 1), None)
         if twice is not None:

@@ -44,9 +44,9 @@ class StudyRun:
 
 
 class Ledger:
-    """The results and records in a study's folder, by run, in the order in which they were added.
+    """The results and records in a study's folder, by run, in the order of the study.
 
-    Results of runs that are not asked for stay in the files.
+    Results of runs that are not asked for stay in the files, before the others.
 
     Attributes:
         folder: the folder of the study.
@@ -55,13 +55,18 @@ class Ledger:
         records: the run records, by name of the run.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, order: Sequence[str]):
         """Read the ledger of a study's folder; an absent file is an empty one.
+
+        Args:
+            folder: the folder of the study.
+            order: the names of the runs that are asked for, in the order of the study.
 
         Raises:
             UserError: if a file cannot be read.
         """
         self.folder = folder
+        self._place = {name: i for i, name in enumerate(order)}
         file = folder / RESULTS
         self.written = file.stat().st_mtime_ns if file.exists() else 0
         self._results = grouped(read_results(file) if file.exists() else [], lambda result: result.run)
@@ -72,10 +77,11 @@ class Ledger:
         return self._results.get(run, [])
 
     def add(self, results: list[ImageResult], record: RunRecord) -> None:
-        """Add or replace a finished run, and write both files."""
+        """Add or replace a finished run, and write both files, in the same order whichever run was finished first."""
         self._results[record.run], self.records[record.run] = results, record
-        write_results(self.folder / RESULTS, [result for of_run in self._results.values() for result in of_run])
-        write_runs(self.folder / RUNS, self.records.values())
+        names = sorted(self._results | self.records, key=lambda name: self._place.get(name, -1))
+        write_results(self.folder / RESULTS, [result for name in names for result in self.results_of(name)])
+        write_runs(self.folder / RUNS, [self.records[name] for name in names if name in self.records])
 
 
 def recorded_identity(result: ImageResult) -> tuple[object, ...]:

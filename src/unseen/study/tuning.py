@@ -21,6 +21,8 @@ from ..training.config import CHOSEN_ON, TrainConfig
 from ..training.loop import train
 from ..training.state import Diverged, is_finished, is_of, state_of
 from .config import CompareConfig, Entry
+from .executors.executor import Executor
+from .plan import StudyPlan
 
 TRIALS = "tuning.jsonl"
 APART = 1_000_000
@@ -81,7 +83,48 @@ def candidates(entry: Entry, count: int, seed: int) -> list[Entry]:
     return settings
 
 
-def tuned(config: CompareConfig, entries: Sequence[Entry], stop: Event) -> list[Entry]:
+@dataclass(frozen=True)
+class TrialJob:
+    """The training of one setting.
+
+    Attributes:
+        entry: the name of the entry.
+        number: the number of the setting.
+        candidate: the entry with the setting.
+        training: the configuration of the training.
+    """
+
+    entry: str
+    number: int
+    candidate: Entry
+    training: TrainConfig
+
+    @property
+    def name(self) -> str:
+        """The folder of the trial, for messages."""
+        return self.training.folder.name
+
+    @property
+    def key(self) -> tuple[str, str, float, int]:
+        """What the trial is of: entry, method with settings, learning rate, seed."""
+        return self.entry, self.candidate.spec, self.candidate.lr, self.training.seed
+
+    def carry_out(self, plan: StudyPlan, stop: Event) -> Trial | None:
+        """Train the network, and judge its kept weights; None if `stop` was set before."""
+        run = self.training
+        with sole_use(run.folder, "unseen compare"):
+            try:
+                if not (is_of(run) and is_finished(run.folder)):
+                    train(run, stop, resume=is_of(run), data=plan.training_data[self.entry])
+            except Diverged:
+                return self._trial(math.nan)
+            return None if stop.is_set() else self._trial(_held_out_psnr(run))
+
+    def _trial(self, psnr: float) -> Trial:
+        return Trial(self.entry, self.number, self.candidate.spec, self.candidate.lr, self.training.seed, psnr)
+
+
+def tuned(config: CompareConfig, entries: Sequence[Entry], executor: Executor) -> list[Entry]:
     """Choose the best of `config.tune` settings for every entry.
 
     Trials are trained under OUT/tuning, with a seed that no run of the study has. Those that were finished, or that
@@ -90,50 +133,56 @@ def tuned(config: CompareConfig, entries: Sequence[Entry], stop: Event) -> list[
     Args:
         config: the options of the study.
         entries: the entries as they are configured.
-        stop: once set, the tuning ends after the current step.
+        executor: the processes that train.
 
     Returns:
-        The entries with their best settings; fewer if `stop` was set.
+        The entries with their best settings; those alone whose trials are finished, where the executor was stopped.
 
     Raises:
         UserError: if no setting of an entry could be trained.
     """
-    seed, out = config.seed + APART, Path(config.out)
-    trials = {(t.entry, t.spec, t.lr, t.seed): t for t in read_trials(out / TRIALS)}
-    chosen: list[Entry] = []
-    for entry in entries:
-        own: list[tuple[Trial, Entry]] = []
-        for number, candidate in enumerate(candidates(entry, config.tune, config.seed)):
-            key = (entry.name, candidate.spec, candidate.lr, seed)
-            if key in trials:
-                advance_collected(config.limit.amount)
-            else:
-                folder = out / "tuning" / f"{slug(entry.name)}-{number}"
-                run = replace(config.run(candidate, seed), out=str(folder))
-                with sole_use(run.folder, "unseen compare"):
-                    psnr = _held_out_psnr(run, stop)
-                if stop.is_set():
-                    return chosen
-                trials[key] = Trial(entry.name, number, candidate.spec, candidate.lr, seed, psnr)
-                write_trials(out / TRIALS, list(trials.values()))
-            own.append((trials[key], candidate))
-        sound = [pair for pair in own if not math.isnan(pair[0].held_out_psnr)]
-        if not sound:
-            raise UserError(f"methods: {entry.name}: every one of {len(own)} settings diverged; give a lower lr")
-        chosen.append(max(sound, key=lambda pair: pair[0].held_out_psnr)[1])
-    return chosen
+    file = Path(config.out) / TRIALS
+    jobs = {entry.name: _trials_of(config, entry) for entry in entries}
+    place = {job.key: i for i, job in enumerate(job for own in jobs.values() for job in own)}
+    trials = {(t.entry, t.spec, t.lr, t.seed): t for t in read_trials(file)}
+    untried = [job for own in jobs.values() for job in own if job.key not in trials]
+    advance_collected((len(place) - len(untried)) * config.limit.amount)
+    for trial in executor.carry_out(untried):
+        if trial is not None:
+            trials[trial.entry, trial.spec, trial.lr, trial.seed] = trial
+            write_trials(file, [trials[key] for key in sorted(trials, key=lambda key: place.get(key, -1))])
+            _best(jobs[trial.entry], trials)
+    chosen = [_best(jobs[entry.name], trials) for entry in entries]
+    return [entry for entry in chosen if entry is not None]
 
 
-def _held_out_psnr(run: TrainConfig, stop: Event) -> float:
-    """The held-out PSNR of the kept weights of a trial, dB; nan if it diverged, or was stopped."""
-    begun = is_of(run)
-    try:
-        if not (begun and is_finished(run.folder)):
-            train(run, stop, resume=begun)
-    except Diverged:
-        return math.nan
-    if stop.is_set():
-        return math.nan
+def _trials_of(config: CompareConfig, entry: Entry) -> list[TrialJob]:
+    """The trials of one entry."""
+    seed = config.seed + APART
+    folders = f"{config.out}/tuning/{slug(entry.name)}"
+    return [
+        TrialJob(entry.name, number, candidate, replace(config.run(candidate, seed), out=f"{folders}-{number}"))
+        for number, candidate in enumerate(candidates(entry, config.tune, config.seed))
+    ]
+
+
+def _best(jobs: Sequence[TrialJob], trials: Mapping[tuple[str, str, float, int], Trial]) -> Entry | None:
+    """The best setting of one entry; None while some of its trials are missing.
+
+    Raises:
+        UserError: if all of them diverged.
+    """
+    if any(job.key not in trials for job in jobs):
+        return None
+    psnr = {job.number: trials[job.key].held_out_psnr for job in jobs}
+    sound = [job for job in jobs if not math.isnan(psnr[job.number])]
+    if not sound:
+        raise UserError(f"methods: {jobs[0].entry}: every one of {len(jobs)} settings diverged; give a lower lr")
+    return max(sound, key=lambda job: psnr[job.number]).candidate
+
+
+def _held_out_psnr(run: TrainConfig) -> float:
+    """The held-out PSNR of the kept weights of a finished trial, dB."""
     log = state_of(run.folder).log
     split = CHOSEN_ON.get(run.select)
     kept = log[-1] if split is None else max(log, key=lambda validation: validation[f"{split.replace('-', '_')}_psnr"])

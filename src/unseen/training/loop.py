@@ -17,15 +17,17 @@ from .out_of_memory import memory_advice
 from .outer_step import lr_factor, take_step
 from .run import TrainingRun, refuse_unsuitable
 from .state import TrainingState, load_run, new_state
+from .training_data import TrainingData
 
 
-def train(config: TrainConfig, stop: Event, *, resume: bool = False) -> TrainingState:
+def train(config: TrainConfig, stop: Event, *, resume: bool = False, data: TrainingData | None = None) -> TrainingState:
     """Train one network by one method under one protocol, into `config.folder`: all steps of `training`.
 
     Args:
         config: the options of the training; `device` and `threads` resolved.
         stop: once set, the training ends after the current step, with everything saved.
         resume: whether to go on from the state in the folder.
+        data: the data that the options name, where it is loaded already.
 
     Returns:
         The state at the end: the amount spent, the learning curve, and whether the whole budget is spent.
@@ -34,10 +36,12 @@ def train(config: TrainConfig, stop: Event, *, resume: bool = False) -> Training
         UserError: something that the configuration names cannot be used.
         Diverged: the loss became infinite or NaN.
     """
-    return deque(training(config, stop, resume=resume), maxlen=1).pop()
+    return deque(training(config, stop, resume=resume, data=data), maxlen=1).pop()
 
 
-def training(config: TrainConfig, stop: Event, *, resume: bool = False) -> Generator[TrainingState, None, None]:
+def training(
+    config: TrainConfig, stop: Event, *, resume: bool = False, data: TrainingData | None = None
+) -> Generator[TrainingState, None, None]:
     """Train as `train` does, and hand the state out after every step.
 
     The folder receives config.yaml, checkpoint.safetensors (weights and card), resume.safetensors and log.jsonl, each
@@ -49,6 +53,7 @@ def training(config: TrainConfig, stop: Event, *, resume: bool = False) -> Gener
         config: the options of the training; `device` and `threads` resolved.
         stop: once set, the training ends after the current step, with everything saved.
         resume: whether to go on from the state in the folder.
+        data: the data that the options name, where it is loaded already.
 
     Yields:
         The state, after every step, and once more when everything is saved.
@@ -57,7 +62,7 @@ def training(config: TrainConfig, stop: Event, *, resume: bool = False) -> Gener
         UserError: something that the configuration names cannot be used.
         Diverged: the loss became infinite or NaN.
     """
-    run = TrainingRun.of(config)
+    run = TrainingRun.of(config, data)
     title, amount = f"{config.method}, seed {config.seed}", config.limit.amount
     with process_group(config.device) as ranks, task(title, amount, counts=True) as bar:
         state = load_run(run, ranks) if resume else new_state(run, ranks)

@@ -67,8 +67,12 @@ class TrainingRun:
     skipped: list[str]
 
     @classmethod
-    def of(cls, config: TrainConfig) -> TrainingRun:
+    def of(cls, config: TrainConfig, data: TrainingData | None = None) -> TrainingRun:
         """Build all that `config` names.
+
+        Args:
+            config: the configuration, `device`, `threads` and `precision` resolved.
+            data: the data that the configuration names, where it is loaded already.
 
         Raises:
             UserError: something that the configuration names cannot be used; the message names the field.
@@ -91,7 +95,7 @@ class TrainingRun:
             raise UserError(f"patch: {config.patch} is no multiple of {protocol.step}, the scale of {protocol.name}")
         if config.select == "oracle" and not any(isinstance(c, Synthetic) for c in protocol.unseen):
             raise UserError(f"select: oracle needs unseen levels that can be made, and {protocol.name} has none")
-        training_data = TrainingData.of(config, protocol, method)
+        training_data = data or TrainingData.of(config, protocol, method)
         objective = objective_for(network, config.loss, config.accumulate, config.precision == "bf16")
         patches = Patches(training_data.split.train, config.patch)
         device = torch.device(config.device)

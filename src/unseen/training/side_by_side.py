@@ -12,9 +12,12 @@ import torch
 from ..core.errors import UserError
 from .config import TrainConfig
 from .loop import training
+from .training_data import TrainingData
 
 
-def train_side_by_side(configs: Sequence[TrainConfig], stop: Event, resume: Sequence[bool]) -> dict[Path, UserError]:
+def train_side_by_side(
+    configs: Sequence[TrainConfig], stop: Event, resume: Sequence[bool], data: Sequence[TrainingData | None] = ()
+) -> dict[Path, UserError]:
     """Train several networks in turn, one step of each, on a GPU each on a stream of its own.
 
     Each ends as it would alone, since nothing random is shared; only its time is that of all together.
@@ -23,13 +26,14 @@ def train_side_by_side(configs: Sequence[TrainConfig], stop: Event, resume: Sequ
         configs: the options of the trainings, each with a folder of its own; `device` and `threads` resolved.
         stop: once set, all trainings end after their current step, with everything saved.
         resume: for each training, whether to go on from the state in its folder.
+        data: for each training, the data that its options name; empty to load the data of each.
 
     Returns:
         The errors of the trainings that failed, by folder; the others went on.
     """
     running = {
-        config.folder: (training(config, stop, resume=begun), stream_of(config.device))
-        for config, begun in zip(configs, resume, strict=True)
+        config.folder: (training(config, stop, resume=begun, data=loaded), stream_of(config.device))
+        for config, begun, loaded in zip(configs, resume, data or [None] * len(configs), strict=True)
     }
     failed: dict[Path, UserError] = {}
     try:

@@ -86,10 +86,9 @@ def training_data_by_view(
 ) -> dict[bool, TrainingData]:
     """The training data of a study: for methods that see seen levels alone (False), or unseen ones too (True)."""
     if not protocol.recorded():  # then all methods see the same photographs
-        methods = [*methods][:1]
-    loaded = {method.sees_unseen: TrainingData.of(config, protocol, method) for method in methods}
-    first = next(iter(loaded.values()))
-    return {sees_unseen: loaded.get(sees_unseen, first) for sees_unseen in (False, True)}
+        data = TrainingData.of(config, protocol, methods[0])
+        return {view: replace(data, trained=protocol.training_confounders(view)) for view in (False, True)}
+    return {method.sees_unseen: TrainingData.of(config, protocol, method) for method in methods}
 
 
 def trained_on(card: Card, protocol_confirmed: str, method_confirmed: str) -> list[Photo] | str:
