@@ -3,6 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Bytecode of what is imported is made at its import: that of the rest of PyTorch would take half a minute.
+INSTALL ?= $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+
 # Processes on all cores, of one thread each; the tests of a module stay in one process, as its fixtures are costly.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadscope
 
@@ -52,16 +55,17 @@ docs: .venv/installed-dev
 
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing into .venv; the first time PyTorch makes this minutes and gigabytes."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(INSTALL) -c constraints.txt -e .
 	touch $@
 
-.venv/installed-dev: .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $@
+.venv/installed-dev: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing into .venv; the first time PyTorch makes this minutes and gigabytes."
+	$(INSTALL) -c constraints.txt -e '.[dev]'
+	touch .venv/installed $@
 
 # The rivals that benchmarks/ measures against.
 .venv/installed-bench: .venv/installed-dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	$(INSTALL) -c constraints.txt -e '.[dev,bench]'
 	touch $@
 
 # Every table of the paper at a small size, resumable, two studies at a time with -j2. Under four core-hours.
