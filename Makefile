@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # Bytecode of what is imported is made at its import: that of the rest of PyTorch would take half a minute.
-INSTALL ?= $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 # Processes on all cores, of one thread each; the tests of a module stay in one process, as its fixtures are costly.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadscope
