@@ -77,11 +77,12 @@ paper-mini-%: .venv/installed-dev
 	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
 	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/paper-mini/$*.yaml
 
-# Every method on one small network: some four core-hours, resumable; rows that are kept are not made again.
+# Every method on one small network: some four core-hours on all cores, resumable; rows that are kept are not made again.
+WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
 denoise-small: .venv/installed-dev
 	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
-	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/denoise-small.yaml
-	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/denoise-small-rrdb.yaml
+	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/denoise-small.yaml --workers $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/denoise-small-rrdb.yaml --workers $(WORKERS)
 	$(BIN)/python studies/denoise_small.py
 
 # The models that the package ships, trained one after the other (some 85 minutes on one thread), then tested: what is

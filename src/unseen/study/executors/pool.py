@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
@@ -56,24 +56,27 @@ class Worker:
         self.assignment: Assignment | None = None
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process lives)
         self.connection, theirs = Pipe()
+        try:
+            self.process = self._start(theirs, {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu})
+        finally:
+            theirs.close()
+        self.send(workplace)
+
+    def _start(self, theirs: Connection, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Start the process with its end of the connection, and variables of its environment."""
         path = os.pathsep.join(filter(None, [str(PACKAGE), os.environ.get("PYTHONPATH")]))
-        environment = {**os.environ, "PYTHONPATH": path}
-        if gpu is not None:
-            environment["CUDA_VISIBLE_DEVICES"] = gpu
         # Ctrl-C reaches all processes of a terminal: it waits until the worker is ready for it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            self.process = subprocess.Popen(  # -P: no module is taken from the current folder unasked
+            return subprocess.Popen(  # -P: no module is taken from the current folder unasked
                 [sys.executable, "-P", "-m", f"{__package__}.worker", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stderr=self.errors,
-                env=environment,
+                env={**os.environ, **variables, "PYTHONPATH": path},
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            theirs.close()
-        self.send(workplace)
 
     def send(self, message: object) -> None:
         """Send a message; one to a worker that has ended is lost, and its end is seen elsewhere."""
