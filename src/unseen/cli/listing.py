@@ -94,6 +94,6 @@ DESCRIBE = Command(
 CHECK_DATA = Command(
     "check-data",
     check_data,
-    "whether the folder of a known data set holds what it should: names, counts, sizes, pairs",
-    arguments=[Argument("sets", "NAME=DIR, or NAME=INPUT_DIR:TARGET_DIR", list[str], "NAME=DIR")],
+    "whether a pack is whole, or the folder of a known data set holds what it should: names, counts, sizes, pairs",
+    arguments=[Argument("sets", "NAME=DIR, NAME=INPUT_DIR:TARGET_DIR, or a pack", list[str], "NAME=DIR")],
 )

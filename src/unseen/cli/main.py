@@ -21,6 +21,7 @@ from .evaluate import EVALUATE
 from .exit_codes import ExitCode
 from .listing import CHECK_DATA, DESCRIBE, LIST
 from .options import Command, Parser, unknown_word
+from .pack import PACK
 from .restore import CARD, EXPORT, MODELS, RESTORE, STUDIO
 from .study import COMPARE, DEMO, RANK
 from .train import TRAIN
@@ -40,6 +41,7 @@ COMMANDS = {
         RANK,
         DESCRIBE,
         CHECK_DATA,
+        PACK,
         DEGRADE,
         LIST,
     )

@@ -17,7 +17,8 @@ class Memory:
     """Measurement of the peak memory, from the construction on.
 
     On a GPU, the peak is the memory that torch allocates there. On a CPU, it is the resident size of the process beyond
-    its size at the start, which only Linux measures. Unused memory of earlier work in this process is freed first, so
+    its size at the start, which only Linux measures; pages of mapped files, as those of a pack, do not count, since the
+    system gives them up where memory is short. Unused memory of earlier work in this process is freed first, so
     that a later training run is measured as if it were the first.
 
     Args:
@@ -31,7 +32,7 @@ class Memory:
             gc.collect()  # cycles keep a finished training alive, whose photographs would count
         with suppress(OSError, AttributeError, TypeError):
             ctypes.CDLL(None).malloc_trim(0)  # glibc keeps freed memory
-        self.before = _status("VmRSS")
+        self.before, self.files_before = _status("VmRSS"), _status("RssFile")
         self.restart()
 
     def restart(self) -> None:
@@ -46,7 +47,8 @@ class Memory:
         """Return the peak in MiB beyond the size at the start, at least 0; 0 if the system does not measure it."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / MIB
-        return max(0.0, _status("VmHWM") - self.before)
+        files = max(0.0, _status("RssFile") - self.files_before)
+        return max(0.0, _status("VmHWM") - self.before - files)
 
 
 def _status(name: str) -> float:

@@ -34,6 +34,11 @@ def parse_bytes(text: str, name: str) -> int:
     return amount
 
 
+def is_memory(text: str) -> bool:
+    """Return True for an amount that `parse_bytes` reads; raise its UserError, of the field `memory`, for others."""
+    return parse_bytes(text, "memory") > 0
+
+
 def bytes_in_words(amount: int) -> str:
     """Write an amount of memory as `parse_bytes` reads it: in the largest unit that leaves 1 or more, as 1.5GiB."""
     unit = next((unit for unit in ("GiB", "MiB", "KiB") if amount >= UNITS[unit.upper()]), "B")

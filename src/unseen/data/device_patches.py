@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.errors import UserError
+from ..core.units import bytes_in_words
+from .loading import machine_memory
 from .patches import Patches
 
 
@@ -13,16 +17,29 @@ class DevicePatches:
 
     Args:
         patches: the photographs, and the size of a patch.
-        device: the device that they are copied to.
+        device: the device that they are copied to, one photograph after another.
+
+    Raises:
+        UserError: the photographs do not fit into the memory of the device that is free.
     """
 
     def __init__(self, patches: Patches, device: torch.device):
         self.size = patches.size
-        self.pixels = torch.cat([photo.flatten() for photo in patches.clean]).to(device)
-        shapes = torch.tensor([photo.shape[:2] for photo in patches.clean])
-        starts = (3 * shapes.prod(dim=1)).cumsum(0)
-        self.table = torch.cat([starts.roll(1)[:, None], shapes], dim=1).to(device)
-        self.table[0, 0] = 0
+        shapes = torch.tensor([photo.shape for photo in patches.clean])
+        ends = (3 * shapes.prod(dim=1)).cumsum(0)
+        needed = int(ends[-1])
+        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else machine_memory()
+        if needed > free:
+            raise UserError(
+                f"draws: device holds all photographs on {device}: they take {bytes_in_words(needed)}, and "
+                f"{bytes_in_words(free)} are free there; take --draws exact, or fewer photographs"
+            )
+        starts = ends.roll(1)
+        starts[0] = 0
+        self.table = torch.cat([starts[:, None], shapes], dim=1).to(device)
+        self.pixels = torch.empty(needed, dtype=torch.uint8, device=device)
+        for photo, start, end in zip(patches.clean, starts.tolist(), ends.tolist(), strict=True):
+            self.pixels[start:end] = torch.from_numpy(photo[..., None].view(np.uint8).reshape(-1).copy())
 
     def gather(self, picks: Tensor) -> Tensor:
         """The clean patches of the places that `Patches.picks` drew, equal to those of `Patches.draw` bit for bit.

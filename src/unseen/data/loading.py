@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +16,10 @@ import numpy as np
 
 from ..core.errors import UserError
 from ..core.progress import track
+from ..core.terminal import tell
+from ..core.units import bytes_in_words
 from .finding import list_folder
+from .pack import is_pack, load_pack
 from .photo import Photo
 from .reading import (
     PhotosAndSkipped,
@@ -32,6 +36,8 @@ R = TypeVar("R")
 
 MOST_DECODED = 2**27
 """Pixels that are decoded at a time: Pillow takes up to 16 bytes for each while it converts, two gibibytes in all."""
+MEMORY = 2 * 2**30
+"""Bytes of the pixels of one folder that are held in memory, unless an option says another number."""
 SMALLEST_WINDOW = 64
 """Side in pixels below which windows are refused: the usual training patch would no longer fit in one."""
 
@@ -46,16 +52,17 @@ def numpy_generator(seed: int, name: str) -> np.random.Generator:
 # --------------------------------------------------------------------------------------------- loading
 
 
-def load_photos(folder: Path, *, memory: int | None = 2 * 2**30, seed: int = 0) -> PhotosAndSkipped:
-    """Read all photographs of `folder` (see `list_folder`) into at most `memory` bytes of pixels.
+def load_photos(folder: Path, *, memory: int | None = MEMORY, seed: int = 0) -> PhotosAndSkipped:
+    """Read all photographs of `folder` (see `list_folder`) into at most `memory` bytes, or view those of a pack.
 
     If the whole photographs would take more than `memory` bytes, a window of each takes the photograph's place, at
     random but fixed by (seed, name): every photograph is used, and none is decoded a second time during training. All
     windows have the same side, the largest that fits; a photograph that is narrower or lower than this side keeps its
-    full extent in that direction, so that only the other windows are square.
+    full extent in that direction, so that only the other windows are square. That is told. The photographs of a pack
+    are always whole.
 
     Args:
-        folder: a folder, or a single photograph.
+        folder: a folder, a single photograph, or a pack.
         memory: the largest number of bytes of all pixels together; None to read all photographs whole.
         seed: seed of the windows' places.
 
@@ -64,9 +71,14 @@ def load_photos(folder: Path, *, memory: int | None = 2 * 2**30, seed: int = 0) 
         kinds that are not read.
 
     Raises:
-        UserError: if nothing can be read, if windows would be narrower than `SMALLEST_WINDOW`, and if the whole
-            photographs would not fit into the memory of this machine.
+        UserError: if nothing can be read, if windows would be narrower than `SMALLEST_WINDOW`, if the whole
+            photographs would not fit into the memory of this machine, and for a pack of recorded pairs.
     """
+    if is_pack(folder):
+        packed = load_pack(folder)
+        if any(photo.recorded is not None for photo in packed):
+            raise UserError(f"{folder}: is a pack of recorded pairs; give a folder or a pack of clean photographs")
+        return packed, []
     contents = list_folder(folder)
 
     def read(path: Path) -> PhotosAndSkipped:
@@ -111,6 +123,8 @@ def load_within_memory(
         if memory is None:
             _require_machine_memory(arrays, folder)
         side = None if memory is None else _window_side(arrays, memory, folder)
+        if side is not None:
+            tell(_windows_text(arrays, memory or 0, side, folder))
 
         def read_windows(path: Path) -> PhotosAndSkipped:
             photos, skipped = read(path)
@@ -129,22 +143,34 @@ def map_in_threads(
     description: str,
     sizes: Sequence[tuple[int, int] | UnreadableImage] = (),
 ) -> list[R]:
-    """Apply `work` to every item in threads, in order, with a progress bar.
+    """Apply `work` to every item in threads, in order, with a progress bar (see `in_threads`)."""
+    return list(track(in_threads(work, items, sizes), description, total=len(items)))
+
+
+def in_threads(
+    work: Callable[[T], R], items: Sequence[T], sizes: Sequence[tuple[int, int] | UnreadableImage] = ()
+) -> Generator[R, None, None]:
+    """Apply `work` to every item in threads, and yield the results in order; a few are held ready, and no more.
 
     Threads help since Pillow's decoders release the interpreter lock.
 
     Args:
         work: the function.
         items: arguments of the function.
-        description: what is done, for the bar.
         sizes: height and width of the pictures that the function decodes. The larger they are, the fewer at a time, for
             a thread keeps memory that it has once had.
     """
     largest = max((size[0] * size[1] for size in sizes if isinstance(size, tuple)), default=1)
     workers = max(1, min(16, (os.cpu_count() or 1) + 1, MOST_DECODED // max(largest, 1)))
     pool = ThreadPoolExecutor(max_workers=workers)
+    ahead: deque[Future[R]] = deque()
     try:
-        return list(track(pool.map(work, items), description, total=len(items)))
+        for item in items:
+            ahead.append(pool.submit(work, item))
+            if len(ahead) > workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
     finally:
         # Without this an interrupt from the keyboard would first wait for every photograph.
         pool.shutdown(cancel_futures=True)
@@ -177,12 +203,17 @@ def _windows(photos: Sequence[Photo], side: int, generator: np.random.Generator)
 def _require_machine_memory(sizes: Sequence[tuple[int, int]], folder: Path) -> None:
     """Raise UserError where whole photographs take more than the memory of this machine."""
     needed = sum(3 * height * width for height, width in sizes)
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else needed
+    available = machine_memory()
     if needed > available:
         raise UserError(
             f"{folder}: its photographs take {needed / 2**30:.1f} GiB of memory together, and this machine has "
             f"{available / 2**30:.1f} GiB; give fewer"
         )
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this machine has; more than anything needs where the system does not say."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**63
 
 
 def _window_side(sizes: Sequence[tuple[int, int]], memory: int, folder: Path) -> int | None:
@@ -201,6 +232,16 @@ def _window_side(sizes: Sequence[tuple[int, int]], memory: int, folder: Path) ->
         least = -(-total(SMALLEST_WINDOW) // 2**20)
         raise UserError(
             f"{folder}: {memory} bytes of memory leave a window of {low} pixels for each of {len(sizes)} "
-            f"photographs; allow at least {least} MiB, or give fewer photographs"
+            f"photographs; allow at least {least} MiB, or let `unseen pack` make a pack of them, which needs none"
         )
     return low
+
+
+def _windows_text(sizes: Sequence[tuple[int, int]], memory: int, side: int, folder: Path) -> str:
+    """Say in one line how much of the photographs will be used, and how to use all."""
+    whole = sum(3 * height * width for height, width in sizes)
+    share = sum(min(side, height) * min(side, width) for height, width in sizes) * 3 / whole
+    return (
+        f"{folder}: its pictures take {bytes_in_words(whole)}, more than --memory {bytes_in_words(memory)}: one window "
+        f"of each, at most {side} pixels a side, is used, {share:.0%} of all; `unseen pack` makes a pack, used whole"
+    )

@@ -3,20 +3,67 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ..core.errors import UserError
-from ..core.terminal import tell
-from .loading import load_within_memory
+from .loading import MEMORY, load_within_memory
+from .pair_fit import fitted_pair, tell_of_cuts
 from .pair_names import match_pairs
 from .photo import Fingerprint, Photo, Pixels
 from .reading import PhotosAndSkipped, SkippedFile, UnreadableImage, decode
 
 
+@dataclass(frozen=True)
+class Scene:
+    """A clean picture and the distorted ones that belong to it.
+
+    Attributes:
+        target: the clean picture.
+        inputs: the distorted pictures, each with its name, the path relative to their folder.
+    """
+
+    target: Path
+    inputs: Mapping[Path, str]
+
+    def read(self, enlarge: int = 1) -> tuple[Pixels | None, list[Photo], list[SkippedFile]]:
+        """Read all pictures of the scene.
+
+        Args:
+            enlarge: factor of the bicubic enlargement of inputs that are smaller by just this factor; 1 for none.
+
+        Returns:
+            The clean picture, None if it cannot be read; the pairs, which share its array; and the files left out.
+        """
+        try:
+            clean = decode(self.target)
+        except UnreadableImage as error:
+            return None, [], [SkippedFile(name, f"its target: {error.reason}") for name in self.inputs.values()]
+        whole = Fingerprint.of(clean)
+        photos, skipped = [], []
+        for path, name in self.inputs.items():
+            try:
+                photos.append(fitted_pair(name, clean, decode(path), whole, enlarge))
+            except UnreadableImage as error:
+                skipped.append(SkippedFile(name, error.reason))
+            except ValueError as error:
+                skipped.append(SkippedFile(name, str(error)))
+        return clean, photos, skipped
+
+
+def matched_scenes(inputs: Path, targets: Path) -> tuple[list[Scene], list[SkippedFile]]:
+    """List the scenes of two folders whose names match (see `match_pairs`), and the files without a partner."""
+    matched, problems = match_pairs(inputs, targets)
+    sharing: defaultdict[Path, dict[Path, str]] = defaultdict(dict)
+    for path, target in matched:
+        sharing[target][path] = path.relative_to(inputs).as_posix()
+    skipped = [SkippedFile(name, reason) for name, _, reason in (problem.partition(": ") for problem in problems)]
+    return [Scene(target, names) for target, names in sharing.items()], skipped
+
+
 def load_pairs(
-    inputs: Path, targets: Path, *, memory: int | None = 2 * 2**30, enlarge: int = 1, seed: int = 0
+    inputs: Path, targets: Path, *, memory: int | None = MEMORY, enlarge: int = 1, seed: int = 0
 ) -> tuple[list[Photo], list[SkippedFile]]:
     """Read pairs whose names match (see `match_pairs`) into at most `memory` bytes, as `load_photos` does.
 
@@ -36,75 +83,20 @@ def load_pairs(
     Raises:
         UserError: if a folder is missing or nothing is left.
     """
-    matched, problems = match_pairs(inputs, targets)
+    scenes, skipped = matched_scenes(inputs, targets)
+    scene_of = {scene.target: scene for scene in scenes}
     cut_names: list[str] = []
-    sharing: defaultdict[Path, list[Path]] = defaultdict(list)
-    for path, target in matched:
-        sharing[target].append(path)
 
     def read(target: Path) -> PhotosAndSkipped:
-        names = {path: path.relative_to(inputs).as_posix() for path in sharing[target]}
-        try:
-            clean = decode(target)
-        except UnreadableImage as error:
-            return [], [SkippedFile(name, f"its target: {error.reason}") for name in names.values()]
-        whole = Fingerprint.of(clean)
-        photos, skipped = [], []
-        for path, name in names.items():
-            try:
-                distorted = decode(path)
-                cut = cut_to_scale(clean, distorted)
-                photos.append(Photo(name, cut, _at_whole_scale(distorted, cut, enlarge), whole))
-                if cut is not clean:
-                    cut_names.append(name)
-            except UnreadableImage as error:
-                skipped.append(SkippedFile(name, error.reason))
-            except ValueError as error:
-                skipped.append(SkippedFile(name, str(error)))
-        return photos, skipped
+        clean, photos, broken = scene_of[target].read(enlarge)
+        cut_names.extend(photo.name for photo in photos if photo.pixels is not clean)
+        return photos, broken
 
-    counts = {target: 1 + len(paths) for target, paths in sharing.items()}
+    counts = {scene.target: 1 + len(scene.inputs) for scene in scenes}
     photos, broken = load_within_memory(counts, read, targets, memory, seed)
-    skipped = [SkippedFile(name, reason) for name, _, reason in (problem.partition(": ") for problem in problems)]
     skipped += broken
     if not photos:
         first = f"; the first, {skipped[0].name}: {skipped[0].reason}" if skipped else ""
         raise UserError(f"{inputs} and {targets}: no pair can be used{first}")
-    if cut_names:
-        cut = "1 clean picture is" if len(cut_names) == 1 else f"{len(cut_names)} clean pictures are"
-        tell(f"{targets}: {cut} cut to a multiple of the input, as papers do (first: that of {min(cut_names)})")
+    tell_of_cuts(targets, cut_names)
     return photos, skipped
-
-
-def cut_to_scale(clean: Pixels, distorted: Pixels) -> Pixels:
-    """Cut a clean picture at right and bottom to whole multiples of the distorted one's sides, where these miss it.
-
-    Sets for super-resolution are made so: the clean picture is cut to a multiple of the scale before it is made small,
-    and the uncut one is published. Only less than a pixel of the distorted picture is cut away; else the clean picture
-    is returned as it is.
-    """
-    height, width = distorted.shape[:2]
-    scale = clean.shape[0] // height
-    rest = (clean.shape[0] - scale * height, clean.shape[1] - scale * width)
-    if scale > 1 and any(rest) and all(0 <= side < scale for side in rest):
-        return clean[: scale * height, : scale * width]
-    return clean
-
-
-def _at_whole_scale(distorted: Pixels, clean: Pixels, enlarge: int) -> Pixels:
-    """Return the distorted picture, enlarged if it is smaller than the clean one by just the factor `enlarge`.
-
-    Raises ValueError unless it is as large as the clean picture or smaller by a whole factor.
-    """
-    height, width = distorted.shape[:2]
-    scale = clean.shape[0] // height
-    if scale < 1 or clean.shape[:2] != (height * scale, width * scale):
-        sizes = f"{width}×{height} for a clean picture of {clean.shape[1]}×{clean.shape[0]}"
-        raise ValueError(f"{sizes}: neither equal nor smaller by a whole factor")
-    return _enlarged(distorted, enlarge) if scale == enlarge > 1 else distorted
-
-
-def _enlarged(pixels: Pixels, scale: int) -> Pixels:
-    from .tensors import enlarge, to_pixels, to_tensor  # loads torch, which `check-data` can do without
-
-    return np.ascontiguousarray(to_pixels(enlarge(to_tensor(pixels), scale)))

@@ -1,4 +1,4 @@
-"""Draw clean training patches and recorded pairs of patches from photographs held in memory."""
+"""Draw clean training patches and recorded pairs of patches from photographs, in memory or in packs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from .photo import Photo, Pixels
 
 PIXEL, WHITE = np.dtype("V3"), np.float32(255)
 
+WholePixels = NDArray[np.void]
+"""Pictures (H, W) of whole pixels, of three bytes each: NumPy copies these faster than three numbers."""
+
 
 class Patches:
     """Random square patches of photographs, flipped and turned by quarters (eight-fold augmentation).
 
     Each patch comes from a photograph drawn evenly, whatever its size. A photograph with a side shorter than the patch
-    is padded by mirroring, so that no photograph is left out.
+    is padded by mirroring, in memory, so that no photograph is left out; all other photographs are viewed where they
+    are.
 
     Args:
         photos: the photographs, at least one; pixels uint8 (H, W, 3).
@@ -27,6 +31,9 @@ class Patches:
     Attributes:
         size: side of a patch in pixels.
         mirrored: the number of photographs that are padded.
+        clean: the clean pictures, padded.
+        recorded: the recorded pictures, padded; None for a photograph that has none.
+        announce: function of each photograph that is read from the disk when it is drawn (`Photo.announce`), else None.
     """
 
     def __init__(self, photos: Sequence[Photo], size: int):
@@ -36,6 +43,7 @@ class Patches:
         self.recorded = [
             None if photo.recorded is None else _padded(photo.recorded, size // photo.scale) for photo in photos
         ]
+        self.announce = [photo.announce if min(photo.pixels.shape[:2]) >= size else None for photo in photos]
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw n clean patches, float32 (n, 3, size, size) in [0, 1]."""
@@ -43,7 +51,11 @@ class Patches:
 
     def at(self, picks: Tensor) -> Tensor:
         """The clean patches at drawn places, float32 (n, 3, size, size) in [0, 1]; picks: int64 (n, 6)."""
-        return _batch([_patch(self.clean[pick[0]], self.size, *pick[1:]) for pick in picks.tolist()])
+        places = picks.tolist()
+        for photo, top, *_ in places:  # all of them before the first is waited for
+            if announce := self.announce[photo]:
+                announce(top % (self.clean[photo].shape[0] - self.size + 1), self.size)
+        return _batch([_patch(self.clean[place[0]], self.size, *place[1:]) for place in places])
 
     def pairs_at(self, picks: Tensor) -> tuple[Tensor, Tensor]:
         """The recorded patches at drawn places, and the clean patches of the same places.
@@ -51,17 +63,24 @@ class Patches:
         Recorded patches are smaller by the scale of the pairs. Raises ValueError where the photographs have no recorded
         pictures.
         """
-        recorded, clean = [], []
+        views = []
         for photo, top, left, *turns in picks.tolist():
             large, small = self.clean[photo], self.recorded[photo]
             if small is None:
                 raise ValueError("patches: these photographs have no recorded pictures")
             s = large.shape[0] // small.shape[0]
             top, left = (
-                start % (side - self.size // s + 1) for start, side in zip((top, left), small.shape, strict=False)
+                start % (side - self.size // s + 1) for start, side in zip((top, left), small.shape, strict=True)
             )
-            recorded.append(_patch(small, self.size // s, top, left, *turns))
-            clean.append(_patch(large, self.size, top * s, left * s, *turns))
+            if announce := self.announce[photo]:
+                announce(top * s, self.size)
+            views.append(
+                (
+                    _patch(small, self.size // s, top, left, *turns),
+                    _patch(large, self.size, top * s, left * s, *turns),
+                )
+            )
+        recorded, clean = zip(*views, strict=True)
         return _batch(recorded), _batch(clean)
 
     def picks(self, n: int, generator: torch.Generator) -> Tensor:
@@ -74,22 +93,23 @@ class Patches:
         return picks
 
 
-def _patch(pixels: Tensor, size: int, top: int, left: int, flip: int, mirror: int, turn: int) -> NDArray[np.void]:
-    """View a patch (size, size) of whole pixels, of three bytes each: NumPy copies these faster than three numbers."""
-    whole = pixels.numpy().view(PIXEL)[..., 0]
+def _patch(whole: WholePixels, size: int, top: int, left: int, flip: int, mirror: int, turn: int) -> WholePixels:
+    """View a patch (size, size) of a picture."""
     top %= whole.shape[0] - size + 1
     left %= whole.shape[1] - size + 1
     patch = whole[top : top + size, left : left + size][:: -1 if flip % 2 else 1, :: -1 if mirror % 2 else 1]
     return patch.T if turn % 2 else patch
 
 
-def _batch(patches: Sequence[NDArray[np.void]]) -> Tensor:
+def _batch(patches: Sequence[WholePixels]) -> Tensor:
     levels = np.stack(patches)[..., None].view(np.uint8)
     return torch.from_numpy(np.divide(levels, WHITE, dtype=np.float32)).permute(0, 3, 1, 2)  # channels last in memory
 
 
-def _padded(pixels: Pixels, size: int) -> Tensor:
+def _padded(pixels: Pixels, size: int) -> WholePixels:
     short = [max(0, size - side) for side in pixels.shape[:2]]
     if any(short):
         pixels = np.pad(pixels, [(0, short[0]), (0, short[1]), (0, 0)], mode="symmetric")
-    return torch.from_numpy(np.ascontiguousarray(pixels))
+    if pixels.strides[1:] != (3, 1):
+        pixels = np.ascontiguousarray(pixels)
+    return pixels.view(PIXEL)[..., 0]

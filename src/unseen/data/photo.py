@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,12 +34,12 @@ class Fingerprint:
         """Make the fingerprint of uint8 (H, W, 3)."""
         gray = Image.fromarray(pixels).convert("L")
         small = gray.resize((min(gray.width, THUMBNAIL), min(gray.height, THUMBNAIL)), Image.Resampling.BOX)
-        return cls(np.array(small), hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest())
+        return cls(np.array(small), digest_of(pixels))
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """One photograph in memory.
+    """One photograph, in memory or in a pack that is mapped into memory.
 
     Two photographs are equal only if they are the same object: arrays have no single truth value.
 
@@ -47,18 +48,29 @@ class Photo:
         pixels: the clean picture, uint8 (H, W, 3), RGB, 0 to 255.
         recorded: the distorted picture of a recorded pair; as large, or smaller by a whole factor. None where the
             distortion is synthetic.
-        whole: fingerprint of the whole picture, if this photograph is a window; None if it is the whole picture.
+        whole: fingerprint of the whole clean picture; None where it is still to be made, of `pixels`, which are the
+            whole picture then.
+        stored_digest: SHA-256 of the pictures as `digest` makes it, where a pack holds it; else empty.
+        announce: function that lets the system read rows of the pictures from the disk before they are looked at; takes
+            the first row of the clean picture and the number of rows. None where the pictures are in memory.
     """
 
     name: str
     pixels: Pixels
     recorded: Pixels | None = None
     whole: Fingerprint | None = None
+    stored_digest: str = ""
+    announce: Callable[[int, int], None] | None = None
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """Fingerprint of the whole clean picture."""
         return self.whole or Fingerprint.of(self.pixels)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of size and pixels, of the clean picture and then of the recorded one, in hexadecimal digits."""
+        return self.stored_digest or digest_of(self.pixels, *(() if self.recorded is None else (self.recorded,)))
 
     @property
     def scale(self) -> int:
@@ -84,6 +96,15 @@ class Photo:
         """Cut out the middle, at most `size` pixels a side."""
         top, left = (max(0, (side - size) // 2) for side in self.pixels.shape[:2])
         return self.window(top, left, size, size)
+
+
+def digest_of(*pictures: Pixels) -> str:
+    """SHA-256 of size and pixels of pictures, one after another, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for pixels in pictures:
+        digest.update(str(pixels.shape).encode())
+        digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
 
 
 def central_crop(pixels: Pixels, side: int) -> Pixels:

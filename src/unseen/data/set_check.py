@@ -12,6 +12,8 @@ from ..core.wording import did_you_mean
 from .finding import find_photos
 from .known_sets import Dataset, Size, known_datasets, size_text
 from .loading import map_in_threads, size_or_error
+from .pack import is_pack
+from .pack_check import check_pack
 from .pair_names import match_pairs, scene_name
 from .reading import UnreadableImage, decode, no_pillow_warnings
 from .sources import expand_path, parse_pairs_source
@@ -34,16 +36,20 @@ class SetCheck:
 
 
 def check_data_source(source: str) -> SetCheck:
-    """Check a set in the form `NAME=DIR` or `NAME=INPUT_DIR:TARGET_DIR`; see `check_set`."""
+    """Check a set, `NAME=DIR` or `NAME=INPUT_DIR:TARGET_DIR` (see `check_set`), or a pack (see `check_pack`)."""
+    if is_pack(pack := Path(expand_path(source, "check-data"))):
+        summary, problems = check_pack(pack)
+        return SetCheck(summary, tuple(problems))
     name, equals, folder = source.partition("=")
     if not (name and equals and folder):
-        raise UserError(f"check-data: {source!r}: expected NAME=DIR or NAME=INPUT_DIR:TARGET_DIR")
+        raise UserError(f"check-data: {source!r}: expected NAME=DIR, NAME=INPUT_DIR:TARGET_DIR, or a pack")
     dataset = _known_dataset(name)
     two = ":" in folder and not Path(folder).exists()
     if two != (dataset.kind == "pairs"):
         raise _wrong_folder_count(dataset)
     if two:
-        return check_set(*parse_pairs_source(source, "check-data"))
+        name, *folders = parse_pairs_source(source, "check-data")
+        return check_set(name, *folders)
     return check_set(name, Path(expand_path(folder, "check-data")))
 
 

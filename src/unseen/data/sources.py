@@ -1,4 +1,4 @@
-"""Load photographs from their sources: the user's folders, clean or in pairs; the embedded ones; dead leaves."""
+"""Load photographs from their sources: folders and packs, clean or in pairs; the embedded ones; dead leaves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from ..core.wording import did_you_mean
 from .dead_leaves import dead_leaves_photos
 from .embedded import embedded_photos
 from .finding import require_folder
-from .loading import load_photos
+from .loading import MEMORY, load_photos
+from .pack import holds_pairs, is_pack, load_pack, require_finished
 from .pairs import load_pairs
 from .photo import Photo
 from .reading import SkippedFile
@@ -43,15 +44,11 @@ class PhotoSplit:
 
     def digest(self) -> str:
         """Return twelve hexadecimal digits that change with any photograph, its name, or its side of the split."""
-        entries = [
-            _content_digest(photo) + photo.name
-            for side in (self.train, self.validation)
-            for photo in [*side, _SIDE_END]
-        ]
+        entries = [photo.digest + photo.name for side in (self.train, self.validation) for photo in [*side, _SIDE_END]]
         return hashlib.sha256("/".join(entries).encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
-def training_photos(sources: Sequence[str]) -> PhotoSplit:
+def training_photos(sources: Sequence[str], memory: int = MEMORY) -> PhotoSplit:
     """Load the photographs of all sources together, split for training and validation.
 
     One in ten photographs of a folder (one at least) validates, chosen by its name alone, so that every seed and method
@@ -59,7 +56,8 @@ def training_photos(sources: Sequence[str]) -> PhotoSplit:
     restore photographs.
 
     Args:
-        sources: a folder, `embedded`, `dead_leaves` or `dead_leaves:COUNT` each.
+        sources: a folder, a pack, `embedded`, `dead_leaves` or `dead_leaves:COUNT` each.
+        memory: the largest number of bytes of all pixels of one folder (see `load_photos`).
 
     Raises:
         UserError: naming the source, where there is nothing to train on.
@@ -74,7 +72,7 @@ def training_photos(sources: Sequence[str]) -> PhotoSplit:
         elif kind == "dead_leaves":
             train += dead_leaves_photos(_dead_leaves_count(count, source))
         else:
-            photos, broken = load_photos(Path(expand_path(source, "data")))
+            photos, broken = load_photos(Path(expand_path(source, "data")), memory=memory)
             if len(photos) < 2:
                 raise UserError(f"data: {source}: needs two photographs at least, one of them to validate on")
             trained, validating = _split(photos)
@@ -88,18 +86,24 @@ def training_photos(sources: Sequence[str]) -> PhotoSplit:
 
 
 def recorded_pairs(
-    sources: Sequence[str], wanted: Collection[str], allowed: Collection[str], scale: int, enlarge: int
+    sources: Sequence[str],
+    wanted: Collection[str],
+    allowed: Collection[str],
+    scale: int,
+    enlarge: int,
+    memory: int = MEMORY,
 ) -> dict[str, PhotoSplit]:
     """Load recorded pairs to train on, each set split by its clean pictures as a folder is.
 
     All inputs of one clean picture are on one side; the first validation pairs have different clean pictures.
 
     Args:
-        sources: the sets, each as `NAME=INPUT_DIR:TARGET_DIR`.
+        sources: the sets, each as `NAME=INPUT_DIR:TARGET_DIR` or `NAME=PACK`.
         wanted: sets that are trained on; the others are not loaded.
         allowed: every set that the protocol names.
         scale: factor by which inputs must be smaller, once those that are smaller by `enlarge` have been enlarged.
         enlarge: factor by which smaller inputs are enlarged; 1 for none.
+        memory: the largest number of bytes of all pixels of one set, as far as no pack holds them.
 
     Returns:
         The split of each set, by the set's name.
@@ -108,9 +112,9 @@ def recorded_pairs(
         UserError: for a wanted set without a source, and for a set that is not named by the protocol, has two sources,
             has another scale, or has a single clean picture.
     """
-    folders: dict[str, tuple[Path, Path]] = {}
+    folders: dict[str, Sequence[Path]] = {}
     for source in sources:
-        name, inputs, targets = parse_pairs_source(source, "pairs")
+        name, *places = parse_pairs_source(source, "pairs")
         if name not in allowed:
             names = ", ".join(allowed) or "none"
             raise UserError(
@@ -118,12 +122,12 @@ def recorded_pairs(
             )
         if name in folders:
             raise UserError(f"pairs: {name} is given twice")
-        folders[name] = inputs, targets
+        folders[name] = places
     splits = {}
     for name in wanted:
         if name not in folders:
             raise UserError(f"pairs: {name} is trained on; give --pairs {name}=INPUT_DIR:TARGET_DIR")
-        photos, skipped = load_pairs(*folders[name], enlarge=enlarge)
+        photos, skipped = _load_pairs(folders[name], memory, enlarge)
         _require_scale(photos, scale, enlarge, f"pairs: {name}")
         train, validation = _split(photos)
         if not train:
@@ -159,7 +163,9 @@ def require_sources(data: Sequence[str] = (), pairs: Sequence[str] = (), tests: 
         elif source != "embedded":
             folders.append(Path(expand_path(folder, "test")))
     for folder_or_photo in folders:
-        if not folder_or_photo.is_file():
+        if is_pack(folder_or_photo):
+            require_finished(folder_or_photo)
+        elif not folder_or_photo.is_file():
             require_folder(folder_or_photo)
 
 
@@ -173,8 +179,8 @@ def load_test_set(source: str, step: int = 1, enlarge: int = 1) -> tuple[str, li
     """Load a test set.
 
     Args:
-        source: `NAME=DIR` or a folder, of clean photographs; `NAME=INPUT_DIR:TARGET_DIR`, recorded pairs; or
-            `embedded`. In folders, `~` and variables are replaced (see `expand_path`).
+        source: `NAME=DIR` or a folder, of clean photographs; `NAME=INPUT_DIR:TARGET_DIR`, recorded pairs; a pack of
+            either in place of folders; or `embedded`. In folders, `~` and variables are replaced (see `expand_path`).
         step: divisor of height and width: clean photographs are cut to multiples at right and bottom, and left out
             where nothing remains.
         enlarge: inputs that are smaller by this factor are enlarged; thereafter all inputs must be smaller by
@@ -187,9 +193,9 @@ def load_test_set(source: str, step: int = 1, enlarge: int = 1) -> tuple[str, li
         UserError: where the source cannot be understood or read, and where nothing is left of it.
     """
     name, folder = _name_and_folder(source)
-    if name and ":" in folder and not Path(folder).exists():
-        name, inputs, targets = parse_pairs_source(source, "test")
-        photos, skipped = load_pairs(inputs, targets, memory=None, enlarge=enlarge)
+    if name and _are_pairs(folder):
+        name, *folders = parse_pairs_source(source, "test")
+        photos, skipped = _load_pairs(folders, None, enlarge)
         _require_scale(photos, step // enlarge, enlarge, f"test: {name}")
         return name, photos, skipped
     if source == "embedded":
@@ -207,8 +213,25 @@ def load_test_set(source: str, step: int = 1, enlarge: int = 1) -> tuple[str, li
     return name, trimmed(photos, step), skipped + [SkippedFile(photo.name, reason) for photo in lost]
 
 
-def parse_pairs_source(source: str, field: str) -> tuple[str, Path, Path]:
-    """Split `NAME=INPUT_DIR:TARGET_DIR` into the set's name and its two folders, each by `expand_path`.
+def _are_pairs(folder: str) -> bool:
+    """Whether what follows the name of a test set is two folders, or a pack of recorded pairs."""
+    pack = Path(expand_path(folder, "test"))
+    return holds_pairs(pack) if is_pack(pack) else ":" in folder and not Path(folder).exists()
+
+
+def _load_pairs(folders: Sequence[Path], memory: int | None, enlarge: int) -> tuple[list[Photo], list[SkippedFile]]:
+    """Load recorded pairs from a pack or from two folders."""
+    if len(folders) == 2:
+        return load_pairs(*folders, memory=memory, enlarge=enlarge)
+    (pack,) = folders
+    photos = load_pack(pack, enlarge=enlarge, memory=memory)
+    if any(photo.recorded is None for photo in photos):
+        raise UserError(f"{pack}: is a pack of clean photographs; give a pack of recorded pairs, or two folders")
+    return photos, []
+
+
+def parse_pairs_source(source: str, field: str) -> tuple[str, *tuple[Path, ...]]:
+    """Split `NAME=INPUT_DIR:TARGET_DIR`, or `NAME=PACK`, into the set's name and its folders, each by `expand_path`.
 
     A folder whose name holds a colon stands in quotation marks, or is found by being there; letters of drives, as
     in C:/in:D:/out, need none.
@@ -217,15 +240,17 @@ def parse_pairs_source(source: str, field: str) -> tuple[str, Path, Path]:
         UserError: naming `field`, for any other form.
     """
     name, _, folders = source.partition("=")
-    inputs, targets = _two_folders(folders)
+    if name and folders and is_pack(pack := Path(expand_path(folders, field))):
+        return name, pack
+    inputs, targets = two_folders(folders)
     if not (name and inputs and targets):
         raise UserError(
-            f"{field}: {source!r}: expected NAME=INPUT_DIR:TARGET_DIR, distorted pictures before clean ones"
+            f"{field}: {source!r}: expected NAME=INPUT_DIR:TARGET_DIR, distorted pictures before clean ones, or a pack"
         )
     return name, Path(expand_path(inputs, field)), Path(expand_path(targets, field))
 
 
-def _two_folders(text: str) -> tuple[str, str]:
+def two_folders(text: str) -> tuple[str, str]:
     """Split `INPUT_DIR:TARGET_DIR`; both are empty where there are no two folders."""
     splits = [(text[:i], text[i + 1 :]) for i, character in enumerate(text) if character == ":"]
     existing = [split for split in splits if all(folder and Path(folder).is_dir() for folder in split)]
@@ -327,11 +352,6 @@ def _dead_leaves_count(text: str, source: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise UserError(f"data: {source!r}: expected dead_leaves:COUNT, such as dead_leaves:500")
     return int(text)
-
-
-def _content_digest(photo: Photo) -> str:
-    pictures = [photo.pixels] if photo.recorded is None else [photo.pixels, photo.recorded]
-    return hashlib.sha256(b"".join(str(p.shape).encode() + p.tobytes() for p in pictures)).hexdigest()
 
 
 _SIDE_END = Photo("", np.zeros((0, 0, 3), dtype=np.uint8))  # ends each side of the split in a digest

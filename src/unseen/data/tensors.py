@@ -13,7 +13,7 @@ from .photo import Pixels
 
 def to_tensor(pixels: Pixels) -> Tensor:
     """Convert uint8 (H, W, 3) to float32 (1, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 255
+    return torch.from_numpy(np.array(pixels, order="C")).permute(2, 0, 1)[None].float() / 255
 
 
 def enlarge(images: Tensor, scale: int) -> Tensor:

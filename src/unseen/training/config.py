@@ -14,7 +14,7 @@ from ..core.errors import UserError
 from ..core.installation import install_command
 from ..core.precision import Precision, native_bf16
 from ..core.trust import Names
-from ..core.units import Budget
+from ..core.units import Budget, is_memory
 from ..protocols.levels import Split
 
 Select: TypeAlias = Literal["last", "seen", "held-out", "oracle"]
@@ -27,12 +27,17 @@ class TrainingOptions(Machine):
 
     protocol: Annotated[str, "a protocol by name (see `unseen list protocols`) or a YAML file"] = "denoise"
     backbone: Annotated[str, Names(), "network, with settings: rrdb_small:features=24,blocks=3"] = "rrdb_small"
-    data: Annotated[list[str], "folders of clean photos; or embedded, dead_leaves, dead_leaves:500"] = field(
-        default_factory=lambda: ["embedded"]
-    )
-    pairs: Annotated[list[str], "recorded pairs that the protocol trains on: NAME=INPUT_DIR:TARGET_DIR"] = field(
-        default_factory=list
-    )
+    data: Annotated[
+        list[str], "folders of clean photos, or packs of them; or embedded, dead_leaves, dead_leaves:500"
+    ] = field(default_factory=lambda: ["embedded"])
+    pairs: Annotated[
+        list[str], "recorded pairs that the protocol trains on: NAME=INPUT_DIR:TARGET_DIR, or NAME=PACK"
+    ] = field(default_factory=list)
+    memory: Annotated[
+        str,
+        Predicate(is_memory),
+        "what the photos of a folder may take, such as 512MiB: of more, one window of each is used; a pack takes none",
+    ] = "2GiB"
     enlarge: Annotated[
         bool, "of a protocol that enlarges: enlarge the input bicubically, keep sizes in the network"
     ] = False

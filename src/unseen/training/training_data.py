@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 from ..core.errors import UserError
 from ..core.registry import build, name_of
+from ..core.units import parse_bytes
 from ..data.patches import Patches
 from ..data.photo import Photo
 from ..data.sources import PhotoSplit, recorded_pairs, training_photos, without_copies_of
@@ -55,8 +56,9 @@ class TrainingData:
         trained = protocol.training_confounders(method.sees_unseen)
         wanted = dict.fromkeys(c.degree for c in (*trained, *protocol.held_out) if isinstance(c, Recorded))
         sets = protocol.recorded()
-        pairs = recorded_pairs(config.pairs, list(wanted), sets, protocol.scale, protocol.enlarged_by)
-        clean = training_photos(config.data)
+        memory = parse_bytes(config.memory, "memory")
+        pairs = recorded_pairs(config.pairs, list(wanted), sets, protocol.scale, protocol.enlarged_by, memory)
+        clean = training_photos(config.data, memory)
         held = [photo for split in (clean, *pairs.values()) for photo in split.validation]
         apart = {name: replace(split, train=without_copies_of(split.train, held)) for name, split in pairs.items()}
         return cls(replace(clean, train=without_copies_of(clean.train, held)), apart, trained)

@@ -1,0 +1,283 @@
+"""Write packs (`data.pack`): photographs are decoded once, a few at a time, into shards of bounded size."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event
+
+from ..core.atomic import flush_names, replacing
+from ..core.errors import UserError
+from ..core.folder_lock import LOCK
+from ..core.jsonl import write_lines
+from ..core.progress import task
+from ..core.units import bytes_in_words
+from ..core.version import __version__
+from .finding import list_folder
+from .loading import in_threads, map_in_threads, size_or_error
+from .manifest import Credit, credits_of
+from .pack import INDEX, SHARD_NAME, UNFINISHED, PackedPhoto, read_index
+from .pairs import Scene, matched_scenes
+from .photo import Fingerprint, Photo, Pixels
+from .reading import SkippedFile, UnreadableImage, decode, no_pillow_warnings
+from .sources import expand_path, two_folders
+from .tensor_file import TensorWriter
+
+SHARD = 2**30
+"""Bytes of pictures after which a shard is closed; more in a pack that would have more than `MOST_SHARDS`."""
+
+MOST_SHARDS = 256
+"""The number of shards up to which they are of `SHARD` bytes: a training keeps all their files open."""
+
+MOST_ARRAYS = 6000
+"""The number of arrays after which a shard is closed, so that headers stay below a mebibyte."""
+
+Reading = tuple[Pixels, list[Photo]]
+"""A clean picture, and the photographs that share it, each with its digest."""
+
+
+@dataclass(frozen=True)
+class PackSource:
+    """The photographs that a pack is made of.
+
+    Attributes:
+        folder: the folder of the clean pictures.
+        scenes: the clean pictures, each with its distorted ones: none in a folder of clean photographs.
+        skipped: files that are known to be left out before any is read.
+    """
+
+    folder: Path
+    scenes: Sequence[Scene]
+    skipped: Sequence[SkippedFile]
+
+    @classmethod
+    def of(cls, source: str) -> PackSource:
+        """List what a source names: a folder of photographs, or `INPUT_DIR:TARGET_DIR`, recorded pairs.
+
+        Raises:
+            UserError: for folders that are missing or hold nothing to pack.
+        """
+        folders = pack_folders(source)
+        if len(folders) == 2:
+            scenes, skipped = matched_scenes(*folders)
+            return cls(folders[1], sorted(scenes, key=lambda scene: scene.target), skipped)
+        contents = list_folder(folders[0])
+        return cls(contents.folder, [Scene(path, {}) for path in contents.photos], contents.skipped())
+
+    def name(self, scene: Scene) -> str:
+        """The name of a scene's clean picture: its path relative to the folder."""
+        return scene.target.relative_to(self.folder).as_posix()
+
+    def names(self, scene: Scene) -> list[str]:
+        """The names that a scene's photographs have in the pack."""
+        return list(scene.inputs.values()) or [self.name(scene)]
+
+    def credits(self, licence: str) -> dict[str, Credit]:
+        """The author and the licence of every photograph, by its name in the pack.
+
+        Args:
+            licence: the licence of all of them; empty to take what the manifest of the folder says.
+        """
+        stated = credits_of(self.folder)
+        by_name = {name: stated.get(self.name(scene), Credit()) for scene in self.scenes for name in self.names(scene)}
+        return {name: replace(credit, licence=licence or credit.licence) for name, credit in by_name.items()}
+
+    def read(self, scene: Scene) -> tuple[Reading | None, list[SkippedFile]]:
+        """Read a scene. Returns None where nothing of it can be used, and the files to leave out."""
+        if scene.inputs:
+            clean, pairs, skipped = scene.read()
+            pairs = [replace(pair, stored_digest=pair.digest) for pair in pairs]
+            return (clean, pairs) if clean is not None and pairs else None, skipped
+        try:
+            clean = decode(scene.target)
+        except UnreadableImage as error:
+            return None, [SkippedFile(self.name(scene), error.reason)]
+        whole = Fingerprint.of(clean)
+        return (clean, [Photo(self.name(scene), clean, whole=whole, stored_digest=whole.digest)]), []
+
+
+def pack_folders(source: str) -> list[Path]:
+    """The folders that a source of a pack names: one, or inputs and targets; they need not be there."""
+    inputs, targets = ("", "") if Path(source).exists() else two_folders(source)
+    return [Path(expand_path(folder, "photos")) for folder in ([inputs, targets] if inputs else [source])]
+
+
+@dataclass
+class Packing:
+    """A pack in the making.
+
+    Attributes:
+        out: the folder of the pack.
+        records: the photographs of all finished shards.
+        skipped: files that were left out.
+        interrupted: whether `write` was stopped before all was done.
+    """
+
+    out: Path
+    records: list[PackedPhoto] = field(default_factory=list)
+    skipped: list[SkippedFile] = field(default_factory=list)
+    interrupted: bool = False
+
+    def write(self, source: PackSource, licence: str, stop: Event) -> None:
+        """Write what finished shards do not hold yet, and the index at the end.
+
+        Args:
+            source: the photographs.
+            licence: the licence of all of them; empty to take what a manifest says.
+            stop: an event that ends the work after the picture in hand; what is done until then is kept.
+
+        Raises:
+            UserError: the disk is too small, nothing can be read, or the pack was begun with other photographs.
+        """
+        credits = source.credits(licence)
+        if (self.out / UNFINISHED).is_file():
+            self.records = _with_credits(read_index(self.out / UNFINISHED)[0], credits, self.out)
+        done = {record.name for record in self.records}
+        self.skipped += source.skipped
+        for scene in source.scenes:
+            if not done.isdisjoint(names := source.names(scene)):
+                missing = [name for name in names if name not in done]
+                self.skipped += [SkippedFile(name, "left out when its shard was written") for name in missing]
+        rest = [scene for scene in source.scenes if done.isdisjoint(source.names(scene))]
+        if rest:
+            self._write_shards(source, rest, credits, stop)
+        if self.interrupted:
+            return
+        if not self.records:
+            first = self.skipped[0]
+            raise UserError(f"{source.folder}: nothing can be packed; the first, {first.name}: {first.reason}")
+        write_lines(self.out / UNFINISHED, self.records)
+        (self.out / UNFINISHED).replace(self.out / INDEX)
+        flush_names([self.out])
+
+    def _write_shards(
+        self, source: PackSource, scenes: Sequence[Scene], credits: Mapping[str, Credit], stop: Event
+    ) -> None:
+        """Write shards until all scenes are done or `stop` is set; each is in the index before the next begins."""
+        with no_pillow_warnings():
+            sizes = map_in_threads(size_or_error, [scene.target for scene in scenes], "measuring photographs")
+        areas = [size[0] * size[1] if isinstance(size, tuple) else 0 for size in sizes]
+        bytes_at_least = 3 * sum(areas)
+        if bytes_at_least > (free := shutil.disk_usage(self.out).free):
+            taken, left = bytes_in_words(bytes_at_least), bytes_in_words(free)
+            raise UserError(f"out: {self.out}: its photographs take {taken}, and {left} are free there")
+        shard_size = max(
+            SHARD, 3 * sum(a * (1 + len(s.inputs)) for a, s in zip(areas, scenes, strict=True)) // MOST_SHARDS
+        )
+        scene_arrays = 2 + max(len(scene.inputs) for scene in scenes)
+        arrays = max(scene_arrays, min(MOST_ARRAYS, scene_arrays * len(scenes)))
+        readings = self._readings(source, scenes, sizes, stop)
+        for reading in readings:
+            shard = len({record.shard for record in self.records})
+            path = self.out / f"{shard:05}.safetensors"
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                writer = TensorWriter(file, arrays)
+                records = self._add(writer, path.name, reading, len(self.records), credits)
+                while writer.size < shard_size and writer.arrays_left >= scene_arrays:
+                    if (further := next(readings, None)) is None:
+                        break
+                    records += self._add(writer, path.name, further, len(self.records) + len(records), credits)
+                writer.finish()
+            self.records += records
+            write_lines(self.out / UNFINISHED, self.records)
+
+    def _readings(
+        self,
+        source: PackSource,
+        scenes: Sequence[Scene],
+        sizes: Sequence[tuple[int, int] | UnreadableImage],
+        stop: Event,
+    ) -> Iterator[Reading]:
+        """Read scenes until `stop` is set, and note what is left out."""
+        with (
+            no_pillow_warnings(),
+            task("packing photographs", len(source.scenes)) as bar,
+            closing(in_threads(source.read, scenes, sizes)) as results,
+        ):
+            bar.skip(len(source.scenes) - len(scenes))
+            for _ in scenes:
+                if stop.is_set():
+                    self.interrupted = True
+                    return
+                reading, skipped = next(results)
+                self.skipped += skipped
+                bar.advance()
+                if reading is not None:
+                    yield reading
+
+    def _add(
+        self, writer: TensorWriter, shard: str, reading: Reading, number: int, credits: Mapping[str, Credit]
+    ) -> list[PackedPhoto]:
+        """Write the pictures of a scene into a shard.
+
+        Args:
+            writer: the writer of the shard.
+            shard: the name of the shard.
+            reading: the pictures.
+            number: the number of photographs in the pack so far, by which arrays are named.
+            credits: authors and licences by name.
+        """
+        clean, photos = reading
+        writer.add(f"clean/{number}", clean)
+        writer.add(f"thumbnail/{number}", photos[0].fingerprint.thumbnail)
+        records = []
+        for i, photo in enumerate(photos, start=number):
+            if photo.recorded is not None:
+                writer.add(f"recorded/{i}", photo.recorded)
+            records.append(
+                PackedPhoto(
+                    name=photo.name,
+                    shard=shard,
+                    clean=f"clean/{number}",
+                    thumbnail=f"thumbnail/{number}",
+                    recorded="" if photo.recorded is None else f"recorded/{i}",
+                    height=clean.shape[0],
+                    width=clean.shape[1],
+                    clean_digest=photo.fingerprint.digest,
+                    digest=photo.digest,
+                    author=credits[photo.name].author,
+                    licence=credits[photo.name].licence,
+                    version=__version__,
+                )
+            )
+        return records
+
+
+def _with_credits(records: Sequence[PackedPhoto], credits: Mapping[str, Credit], out: Path) -> list[PackedPhoto]:
+    """Take over the photographs of a pack that was begun, with the credits that hold now.
+
+    Raises:
+        UserError: the pack holds a photograph that is none of those to pack.
+    """
+    for record in records:
+        if record.name not in credits:
+            raise UserError(
+                f"out: {out} was begun with other photographs, {record.name!r:.200} among them; give --overwrite, or "
+                "another --out"
+            )
+    return [
+        replace(record, author=credits[record.name].author, licence=credits[record.name].licence) for record in records
+    ]
+
+
+def clear_for_pack(out: Path, *, overwrite: bool) -> None:
+    """Make a folder ready for a pack: one that was begun stays, to be gone on with.
+
+    Args:
+        out: the folder.
+        overwrite: whether to remove a pack that is there, finished or not.
+
+    Raises:
+        UserError: for a finished pack without `overwrite`, and for a folder that holds anything else.
+    """
+    for path in sorted(out.iterdir()):
+        if path.name not in (INDEX, UNFINISHED, LOCK) and not SHARD_NAME.fullmatch(path.name):
+            raise UserError(f"out: {out} holds {path.name}, which is no file of a pack; give another --out")
+    if overwrite:
+        for path in [out / INDEX, out / UNFINISHED, *sorted(out.glob("*.safetensors"))]:
+            path.unlink(missing_ok=True)
+    elif (out / INDEX).exists():
+        raise UserError(f"out: {out} holds a pack; give --overwrite, or another --out")
