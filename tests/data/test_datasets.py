@@ -469,9 +469,9 @@ def test_every_target_has_as_many_inputs(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("source", "line"),
     [
-        ("", "expected NAME=DIR or NAME=INPUT_DIR:TARGET_DIR"),
-        ("cbsd68", "expected NAME=DIR or NAME=INPUT_DIR:TARGET_DIR"),
-        ("cbsd68=", "expected NAME=DIR or NAME=INPUT_DIR:TARGET_DIR"),
+        ("", "expected NAME=DIR, NAME=INPUT_DIR:TARGET_DIR, or a pack"),
+        ("cbsd68", "expected NAME=DIR, NAME=INPUT_DIR:TARGET_DIR, or a pack"),
+        ("cbsd68=", "expected NAME=DIR, NAME=INPUT_DIR:TARGET_DIR, or a pack"),
         ("cbds68=somewhere", "'cbds68' is none of bsd100, bsds200, cbsd68, .*did you mean 'cbsd68'"),
         (
             "rain100l=somewhere",

@@ -12,7 +12,6 @@ from PIL import Image
 from unseen.core.errors import UserError
 from unseen.data import sources as module
 from unseen.data.loading import SMALLEST_WINDOW, load_photos
-from unseen.data.pairs import load_pairs
 from unseen.data.photo import Photo, Pixels
 from unseen.data.sources import PhotoSplit, load_test_set, recorded_pairs, training_photos, trimmed, without_copies_of
 
@@ -207,10 +206,9 @@ def test_pairs_cut_to_windows_are_split_by_whole_pictures(rain: str, monkeypatch
     for path in inputs.iterdir():
         Image.fromarray(gray(*size)).save(path)
     memory = 4 * 25 * 3 * SMALLEST_WINDOW**2
-    monkeypatch.setattr(module, "load_pairs", lambda *folders, **rest: load_pairs(*folders, memory=memory, **rest))
     for held in ("03_1.png", "again_1.png"):
         monkeypatch.setattr(module, "_split_key", lambda name, first=held: "" if name == first else name)
-        pairs = recorded_pairs([rain], ["rain"], ["rain"], 1, 1)["rain"]
+        pairs = recorded_pairs([rain], ["rain"], ["rain"], 1, 1, memory)["rain"]
         assert {photo.pixels.shape for photo in pairs.train} == {(SMALLEST_WINDOW, SMALLEST_WINDOW, 3)}
         digests = [{photo.fingerprint.digest for photo in part} for part in (pairs.train, pairs.validation)]
         assert not digests[0] & digests[1]

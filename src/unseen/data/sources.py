@@ -240,9 +240,9 @@ def parse_pairs_source(source: str, field: str) -> tuple[str, *tuple[Path, ...]]
         UserError: naming `field`, for any other form.
     """
     name, _, folders = source.partition("=")
-    if name and folders and is_pack(pack := Path(expand_path(folders, field))):
+    inputs, targets = ("", "") if is_pack(Path(folders)) else two_folders(folders)
+    if name and folders and not inputs and is_pack(pack := Path(expand_path(folders, field))):
         return name, pack
-    inputs, targets = two_folders(folders)
     if not (name and inputs and targets):
         raise UserError(
             f"{field}: {source!r}: expected NAME=INPUT_DIR:TARGET_DIR, distorted pictures before clean ones, or a pack"
