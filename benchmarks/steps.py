@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from unseen import keep_freed_memory
 from unseen.training.config import TrainConfig
-from unseen.training.distributed import process_group
+from unseen.training.distributed import StepReport
 from unseen.training.loop import gradient_of, next_episode
 from unseen.training.outer_step import take_step
 from unseen.training.run import TrainingRun
@@ -56,18 +56,19 @@ def rows(
 
 def measure_step(method: str, backbone: str, batch: int, rounds: int) -> Row:
     """The cost of a method's step in plain evaluations, by the evaluations that its budget counts."""
-    with tempfile.TemporaryDirectory() as folder, process_group("cpu") as ranks:
+    with tempfile.TemporaryDirectory() as folder:
         config = TrainConfig(
             method=method, backbone=backbone, batch=batch, budget=10**6, out=folder, device="cpu", threads=1
         )
         run = TrainingRun.of(config)
-        state = new_state(run, ranks)
-        ready = next_episode(run, state, ranks).query
+        state = new_state(run)
+        ready = next_episode(run, state).query
 
         def step() -> None:
-            episode = next_episode(run, state, ranks)
+            episode = next_episode(run, state)
             take_step(run, gradient_of(run, episode), config.lr)
-            state.account(config, run.objective.take_tally(), episode.seconds, ranks.world)
+            tally = run.objective.take_tally()
+            state.account(config, tally, StepReport(False, 0.0, episode.seconds, tally.loss))
 
         def evaluation() -> None:
             run.network.zero_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,12 +12,15 @@ import torch
 
 from unseen.core.errors import UserError
 from unseen.core.randomness import derive, generator
+from unseen.core.shares import ALONE, Shares
 from unseen.data.patches import Patches
 from unseen.data.photo import Photo
 from unseen.data.tensors import to_tensor
 from unseen.distortions import DISTORTIONS, GaussianNoise, Sequence
 from unseen.distortions.spec import parse_distortion
-from unseen.protocols.confounder import parse_confounder
+from unseen.methods import Episode
+from unseen.protocols.confounder import Recorded, parse_confounder
+from unseen.protocols.loading import load_protocol
 from unseen.training.episodes import draw_episode, mixture
 
 SEEN = [parse_confounder(f"gaussian_noise:{sigma}", "seen") for sigma in (5, 10, 15, 20)]
@@ -186,6 +189,27 @@ def test_the_mixture_holds_every_confounder_evenly() -> None:
     counts = torch.bincount((sigmas / 5).round().long(), minlength=5)[1:]
     assert counts.sum() == 800
     assert all(abs(count - 200) < 4 * math.sqrt(800 * 0.25 * 0.75) for count in counts.tolist())
+
+
+@pytest.mark.parametrize("protocol", ["denoise", "deblur", "hybrid", "all-in-one"])
+def test_shares_of_a_batch_together_are_the_batch(protocol: str) -> None:
+    """With recorded pairs among the confounders, of which a share may get none."""
+    pictures = photos()
+    pairs = Patches([replace(photo, recorded=photo.pixels // 2) for photo in pictures], 16)
+    recorded = Recorded("pairs:x", pairs)
+    confounders = [*load_protocol(protocol).training_confounders(False), recorded]
+
+    def draw(shares: Shares) -> Episode:
+        key = (0, 0, 5)
+        return draw_episode(confounders, Patches(pictures, 16), 6, "counterfactual", key, CPU, shares)
+
+    whole, shares = draw(ALONE), [draw(Shares(rank, 3)) for rank in range(3)]
+    for i in range(-1, len(confounders)):
+        expected, *found = (e.query if i < 0 else e.confounders[i] for e in (whole, *shares))
+        assert [len(batch) for batch in found] == [2, 2, 2]
+        for name in ("distorted", "clean"):
+            together = torch.cat([getattr(batch, name) for batch in found])
+            assert torch.equal(together, getattr(expected, name)), (i, name)
 
 
 def test_patches_are_windows_of_the_photographs_up_to_symmetry() -> None:

@@ -62,7 +62,7 @@ def two(photos: Path, tmp_path: Path) -> Iterator[tuple[Forked, list[int], Path]
     wait_for(tmp_path / "pids", parent)
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     try:
-        wait_for(state_file(run, 0), parent)
+        wait_for(state_file(run), parent)
         yield parent, pids, run
     finally:
         for pid in filter(is_running, pids):
@@ -79,8 +79,7 @@ def test_processes_save_and_end_where_their_launcher_is_killed(
     parent.ended()
     assert seconds_until(lambda: not any(map(is_running, pids))) < 5
     assert "interrupted: unseen train --resume" in (tmp_path / "log-0" / "out").read_text()
-    steps = [json.loads(load_state(state_file(run, rank))[1])["step"] for rank in (0, 1)]
-    assert steps[0] == steps[1] > 0
+    assert json.loads(load_state(state_file(run))[1])["step"] > 0
 
 
 @pytest.mark.slow

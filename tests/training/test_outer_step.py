@@ -18,6 +18,7 @@ from unseen.methods.objective import Tally
 from unseen.methods.params import norm, subtract
 from unseen.models.checkpoint import CHECKPOINT, load_optimiser, load_state, optimiser_tensors, read_card
 from unseen.training.config import TrainConfig
+from unseen.training.distributed import StepReport
 from unseen.training.outer_step import lr_factor, take_step
 from unseen.training.run import TrainingRun
 from unseen.training.state import TrainingState, is_of
@@ -197,7 +198,7 @@ def test_the_sum_of_the_losses_does_not_hang_on_when_a_gpu_was_waited_for() -> N
     for settled_after in ((), (0, 1)):
         state = TrainingState()
         for step, loss in enumerate((2.0**24, 1.0, 1.0)):  # in float32, 1 more is lost
-            state.account(config, Tally(2, 1, torch.tensor(loss)), 0.0, 1)
+            state.account(config, Tally(2, 1), StepReport(False, 0.0, 0.0, torch.tensor(loss)))
             if step in settled_after:
                 state.settle(config)
         state.settle(config)

@@ -8,8 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..core.shares import Shares
 from .episode import Episode
-from .gradients import derivative
+from .gradients import whole_derivative
 from .method import Method, require_nonnegative
 from .objective import Objective
 from .params import Params
@@ -62,23 +63,31 @@ class CORAL(Method):
                 restored, inputs = objective.restore_with_features(leaves, batch)
                 losses.append(objective.judge(restored, batch))
                 features.append(inputs)
-            penalty = self._penalty(features)
+            penalty = self._penalty(features, objective.shares)
             episode.notes["penalty"] = float(penalty.detach())
             return torch.stack(losses).mean() + self.penalty_weight * penalty
 
-        return derivative(penalised, params)
+        return whole_derivative(objective, penalised, params)
 
-    def _penalty(self, features: list[Tensor]) -> Tensor:
+    def _penalty(self, features: list[Tensor], shares: Shares) -> Tensor:
         """The mean distance of moments over all pairs of confounders; zero for one alone. Features: (B, C, ...)."""
         if len(features) < 2:
             return features[0].new_zeros(())
         if self.normalised:
-            power = torch.stack([feature.square().mean() for feature in features]).mean()
+            power = shares.pooled(torch.stack([feature.square().mean() for feature in features]).mean())
             features = [feature / power.sqrt() for feature in features]
         samples = [feature.transpose(0, 1).flatten(1) for feature in features]
-        moments = [(sample.mean(1), sample.cov()) for sample in samples]
+        moments = [_mean_and_covariance(sample, shares) for sample in samples]
         distances = [
             (mean - other_mean).square().mean() + (covariance - other_covariance).square().mean()
             for (mean, covariance), (other_mean, other_covariance) in combinations(moments, 2)
         ]
         return torch.stack(distances).mean()
+
+
+def _mean_and_covariance(sample: Tensor, shares: Shares) -> tuple[Tensor, Tensor]:
+    """The mean (C,) and the covariance (C, C) of samples (C, N) and of those of all other shares together."""
+    mean = shares.pooled(sample.mean(1))
+    centred = sample - mean[:, None]
+    products: Tensor = shares.pooled(centred @ centred.T) * shares.world
+    return mean, products / (sample.shape[1] * shares.world - 1)

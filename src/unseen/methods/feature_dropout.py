@@ -53,9 +53,14 @@ class FeatureDropout(Method):
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """∇_θ L on the query, channels dropped: one gradient evaluation."""
+        batch, shares = episode.query, objective.shares
+        left: list[Tensor] = []  # of the images that are not yet evaluated, where the batch is taken in pieces
 
         def drop(features: Tensor) -> Tensor:
-            kept = torch.rand(*features.shape[:2], 1, 1, generator=episode.generator) >= self.p
+            if not left:
+                drawn = torch.rand(len(batch) * shares.world, features.shape[1], 1, 1, generator=episode.generator)
+                left.append(shares.own(drawn) >= self.p)
+            kept, left[0] = left[0][: len(features)], left[0][len(features) :]
             return features * kept.to(features.device) / (1 - self.p)
 
-        return gradient(objective, params, episode.query, drop)
+        return gradient(objective, params, batch, drop)

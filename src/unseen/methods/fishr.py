@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ..core.shares import Shares
 from .episode import Batch, Episode
-from .gradients import derivative, mean_gradient
+from .gradients import derivative, mean_gradient, whole_derivative
 from .method import Method, require_nonnegative, require_share
 from .objective import Objective
 from .params import Params
@@ -71,7 +72,7 @@ class Fishr(Method):
             ValueError: for a batch of one image, and for a network whose last layer does not take images one by one.
             RuntimeError: where the last layer cannot be differentiated twice.
         """
-        if len(batch) < 2:
+        if len(batch) * objective.shares.world < 2:
             raise ValueError("Fishr: one image has no variance: needs batches of at least two")
         uncounted = objective.uncounted()
         derivative(lambda leaves: loss_and_variance(uncounted, leaves, batch)[1].sum(), params)
@@ -96,7 +97,7 @@ class Fishr(Method):
             episode.notes["penalty"] = float(penalty.detach())
             return torch.stack(losses).mean() + self.penalty_weight * penalty
 
-        return derivative(penalised, params)
+        return whole_derivative(objective, penalised, params)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The smoothed variances v̂; nothing before the penalty has set in."""
@@ -144,7 +145,16 @@ def loss_and_variance(objective: Objective, leaves: Params, batch: Batch) -> tup
         slope = slopes[image].to(output.dtype)  # from bfloat16, if the objective multiplies in it
         by_weight = torch.autograd.grad(output, list(weights.values()), slope, create_graph=True)
         gradients.append(torch.cat([gradient.flatten() for gradient in by_weight]))
-    return objective.judge(restored, batch), torch.stack(gradients).var(0)
+    return objective.judge(restored, batch), _variance(torch.stack(gradients), objective.shares)
+
+
+def _variance(values: Tensor, shares: Shares) -> Tensor:
+    """The variance of each column of values (images, weights), over the images of all shares."""
+    if shares.world == 1:
+        return values.var(0)
+    n = len(values) * shares.world
+    deviations = values - shares.pooled(values.mean(0))
+    return shares.pooled(deviations.square().mean(0)) * (n / (n - 1))
 
 
 class _LayerRun(NamedTuple):

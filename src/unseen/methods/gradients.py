@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ..core.shares import Shares
 from .convolution import FastSecondDerivatives
 from .episode import Batch
 from .objective import Change, Objective
@@ -23,6 +24,9 @@ Function = Callable[[Params], Tensor]
 
 Hessian = Callable[[Params], Params]
 """The function v ↦ H v of a Hessian H at one point."""
+
+_LOSS = ""
+"""The name of the loss among the derivatives by parameter name; no parameter has it."""
 
 STEP = 1e-4
 """The step of a finite difference to either side, as a share of ‖θ‖. A shorter step loses too much of the difference
@@ -38,22 +42,21 @@ def loss_and_gradient(
     objective: Objective, params: Params, batch: Batch, at_last: Change | None = None
 ) -> tuple[Tensor, Params]:
     """L, detached, and ∇_θ L at `params` on one batch, as of `gradient`: one gradient evaluation."""
-    losses: list[Tensor] = []
 
     def slope(piece: Batch) -> Params:
         loss, of_piece = value_and_derivative(lambda leaves: objective(leaves, piece, at_last), params)
-        losses.append(loss)
-        return of_piece
+        return {**of_piece, _LOSS: loss}
 
-    of_batch = over_batch(objective, params, batch, slope)
-    return torch.stack(losses).mean(), of_batch
+    like = {**params, _LOSS: batch.clean.new_zeros(())}
+    of_batch = dict(over_batch(objective, like, batch, slope))
+    return of_batch.pop(_LOSS), of_batch
 
 
 def over_batch(objective: Objective, params: Params, batch: Batch, term: Callable[[Batch], Params]) -> Params:
     """A vector that is a mean over the images of a batch: computed of it at once, or of its pieces one by one.
 
-    The one place where the images of a batch are brought together: every gradient and every product of an objective
-    goes through it.
+    Here the pieces and the shares of a batch are brought together, the latter in one exchange: every gradient and every
+    product of an objective is a mean by this function, or by `pooled`.
 
     Args:
         objective: the objective, whose `accumulate` is the number of pieces.
@@ -62,12 +65,33 @@ def over_batch(objective: Objective, params: Params, batch: Batch, term: Callabl
         term: the function that computes the vector of some images; it is called in their order.
     """
     pieces = batch.pieces(objective.accumulate)
-    return term(batch) if len(pieces) == 1 else mean(map(term, pieces), len(pieces), params)
+    own = term(batch) if len(pieces) == 1 else mean(map(term, pieces), len(pieces), params)
+    return pooled(objective.shares, own)
+
+
+def pooled(shares: Shares, own: Params) -> Params:
+    """The mean of a vector over all shares of a batch, in one exchange."""
+    return own if shares.world == 1 else dict(zip(own, shares.mean(list(own.values())), strict=True))
+
+
+def mean_over_batches(
+    objective: Objective, params: Params, batches: Sequence[Batch], term: Callable[[Objective, Batch], Params]
+) -> Params:
+    """The mean of a vector over batches, computed one at a time, so that memory does not grow with their number.
+
+    Args:
+        objective: the objective.
+        params: the parameters, whose memory layout the mean gets.
+        batches: the batches.
+        term: the function that computes the vector of a batch, of the share that is here: one exchange serves all.
+    """
+    here = objective.of_this_share()
+    return pooled(objective.shares, mean((term(here, batch) for batch in batches), len(batches), params))
 
 
 def mean_gradient(objective: Objective, params: Params, batches: Sequence[Batch]) -> Params:
-    """(1/n) Σ_i ∇_θ L at `params` on n batches, computed one at a time, so that memory does not grow with n."""
-    return mean((gradient(objective, params, batch) for batch in batches), len(batches), params)
+    """(1/n) Σ_i ∇_θ L at `params` on n batches, one at a time."""
+    return mean_over_batches(objective, params, batches, lambda here, batch: gradient(here, params, batch))
 
 
 def gradient_and_hessian(objective: Objective, params: Params, batch: Batch) -> tuple[Params, Hessian]:
@@ -80,7 +104,8 @@ def gradient_and_hessian(objective: Objective, params: Params, batch: Batch) -> 
         An objective that accumulates keeps no graph, computes the gradient anew for the product, and counts the same.
     """
     if objective.accumulate == 1:
-        return _piece_expansion(objective, params, batch)
+        slope, product = _piece_expansion(objective, params, batch)
+        return pooled(objective.shares, slope), lambda vector: pooled(objective.shares, product(vector))
     objective = objective.exact()
     uncounted = objective.uncounted()
 
@@ -128,6 +153,11 @@ def finite_difference_product(objective: Objective, params: Params, batch: Batch
         return central_difference(lambda leaves: objective(leaves, piece), params, vector, STEP)
 
     return over_batch(objective, params, batch, product)
+
+
+def whole_derivative(objective: Objective, function: Function, point: Params) -> Params:
+    """The gradient at a point of the mean over all shares of a function, which sees the images of this share."""
+    return pooled(objective.shares, derivative(function, point))
 
 
 def derivative(function: Function, point: Params) -> Params:

@@ -32,7 +32,7 @@ class GroupDRO(Method):
     distortion, which even the best network restores least well.
 
     Departures: every confounder in every step, as in the authors' code, where algorithm 1 draws one; no adjustment
-    for the size of a group, since distortions are drawn without end. Each process keeps a q of its own.
+    for the size of a group, since distortions are drawn without end.
 
     Args:
         step_size: η, above zero. q_i/q_j grows e-fold in 1/(η (L_i − L_j)) steps. The default is the authors', for

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 
+from ..core.shares import Shares
 from .episode import Batch, Episode
 from .gradients import gradient
 from .method import Method
@@ -53,10 +54,11 @@ class InputMasking(Method):
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """∇_θ L on the query, pixels hidden: one gradient evaluation."""
-        return gradient(objective, params, self._masked(episode.query, episode.generator))
+        return gradient(objective, params, self._masked(episode.query, objective.shares, episode.generator))
 
-    def _masked(self, batch: Batch, draws: torch.Generator | None) -> Batch:
+    def _masked(self, batch: Batch, shares: Shares, draws: torch.Generator | None) -> Batch:
         n, _, height, width = batch.distorted.shape
-        shares = self.low + (self.high - self.low) * torch.rand(n, 1, 1, 1, generator=draws)
-        hidden = torch.rand(n, 1, height, width, generator=draws) < shares
+        n *= shares.world
+        hidden_shares = self.low + (self.high - self.low) * torch.rand(n, 1, 1, 1, generator=draws)
+        hidden = shares.own(torch.rand(n, 1, height, width, generator=draws) < hidden_shares)
         return replace(batch, distorted=batch.distorted.masked_fill(hidden.to(batch.distorted.device), HIDDEN))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .episode import Batch, Episode
-from .gradients import derivative
+from .gradients import derivative, pooled
 from .method import Method, require_nonnegative, require_share
 from .objective import Objective
 from .params import Params, mean
@@ -66,11 +66,12 @@ class IRM(Method):
             restored = objective.restore(at, batch)
             gain = restored.new_ones(()).requires_grad_()
             risk = objective.judge(gain * restored, batch)
-            (slope,) = torch.autograd.grad(risk, gain, create_graph=True)
+            (of_share,) = torch.autograd.grad(risk, gain, create_graph=True)
+            slope = objective.shares.pooled(of_share)
             penalties.append(slope.detach() ** 2)
             return risk + weight * slope**2
 
         slopes = (derivative(partial(penalised, batch=batch), params) for batch in episode.confounders)
-        result = mean(slopes, len(episode.confounders), params)
+        result = pooled(objective.shares, mean(slopes, len(episode.confounders), params))
         episode.notes["penalty"] = float(torch.stack(penalties).mean())
         return result

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.shares import Shares
 from .episode import Batch, Episode
 from .gradients import gradient
 from .method import Method, require_positive
@@ -53,8 +54,9 @@ class Mixup(Method):
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """∇_θ L on the mixed batch: one gradient evaluation."""
-        first, second = _pair(episode)
-        share = self._shares(len(first), episode.generator).to(first.clean)
+        first, second = _pair(episode, objective.shares)
+        whole = self._shares(len(first) * objective.shares.world, episode.generator)
+        share = objective.shares.own(whole).to(first.clean)
         mixed = Batch(second.distorted.lerp(first.distorted, share), second.clean.lerp(first.clean, share))
         return gradient(objective, params, mixed)
 
@@ -64,11 +66,11 @@ class Mixup(Method):
         return torch.from_numpy(np.random.default_rng(seed).beta(self.alpha, self.alpha, (n, 1, 1, 1)))
 
 
-def _pair(episode: Episode) -> tuple[Batch, Batch]:
-    """Two confounders' batches, or the only one's and a permutation of it."""
+def _pair(episode: Episode, shares: Shares) -> tuple[Batch, Batch]:
+    """Two confounders' batches, or the only one's and a permutation of it, whose images may come from all shares."""
     if len(episode.confounders) > 1:
         i, j = torch.randperm(len(episode.confounders), generator=episode.generator)[:2].tolist()
         return episode.confounders[i], episode.confounders[j]
     batch = episode.confounders[0]
-    order = torch.randperm(len(batch), generator=episode.generator).to(batch.clean.device)
-    return batch, Batch(batch.distorted[order], batch.clean[order])
+    order = shares.own(torch.randperm(len(batch) * shares.world, generator=episode.generator)).to(batch.clean.device)
+    return batch, Batch(shares.gather(batch.distorted)[order], shares.gather(batch.clean)[order])

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..core.shares import ALONE, Shares
 from .episode import Batch
 from .params import Params
 
@@ -55,16 +56,19 @@ class Objective:
             another, and averaged: the memory is that of one piece. The loss must then be a mean over images.
         bf16: whether the network multiplies in bfloat16 (torch.autocast). Parameters, restored images, loss and
             gradients stay in their own type, and second derivatives are computed in it: see `exact`.
+        shares: the share of every batch that is here. Losses are of this share; gradients and products of
+            `unseen.methods.gradients` are means over all shares. The loss must then be a mean over images.
 
     Attributes:
         tally: the evaluations since `take_tally` was last called.
     """
 
-    def __init__(self, network: nn.Module, loss: Loss, accumulate: int = 1, bf16: bool = False):
+    def __init__(self, network: nn.Module, loss: Loss, accumulate: int = 1, bf16: bool = False, shares: Shares = ALONE):
         self.network = network
         self.loss = loss
         self.accumulate = accumulate
         self.bf16 = bf16
+        self.shares = shares
         self.tally = Tally()
         self._last: nn.Module | None = None
         self._places = _places_of(network)
@@ -155,6 +159,12 @@ class Objective:
         other.bf16 = False
         return other
 
+    def of_this_share(self) -> Objective:
+        """The same objective whose gradients are of the share of a batch that is here; counted in the tally of now."""
+        other = copy.copy(self)
+        other.shares = ALONE
+        return other
+
     def add_to_tally(self, tally: Tally) -> None:
         """Count work that was done elsewhere, as by a graph that was captured."""
         self.tally.images += tally.images
@@ -207,7 +217,13 @@ def _replaced(places: Places, params: Params) -> Iterator[None]:
             parameters[key] = parameter
 
 
-def objective_for(network: nn.Module, loss: str | Loss = "l1", accumulate: int = 1, bf16: bool = False) -> Objective:
+def objective_for(
+    network: nn.Module,
+    loss: str | Loss = "l1",
+    accumulate: int = 1,
+    bf16: bool = False,
+    shares: Shares = ALONE,
+) -> Objective:
     """Make the objective of a network under a loss.
 
     The network is put into evaluation mode and stays in it: a method evaluates the network at many parameters, so that
@@ -219,6 +235,7 @@ def objective_for(network: nn.Module, loss: str | Loss = "l1", accumulate: int =
         loss: l1, l2, huber, or a function (restored, clean) -> scalar.
         accumulate: the number of pieces of a batch, as of `Objective`.
         bf16: whether the network multiplies in bfloat16, as of `Objective`.
+        shares: the share of every batch that is here, as of `Objective`.
 
     Raises:
         ValueError: for an unknown loss.
@@ -227,4 +244,4 @@ def objective_for(network: nn.Module, loss: str | Loss = "l1", accumulate: int =
         if loss not in LOSSES:
             raise ValueError(f"loss: {loss!r} is none of {', '.join(LOSSES)}")
         loss = LOSSES[loss]
-    return Objective(network.eval(), loss, accumulate, bf16)
+    return Objective(network.eval(), loss, accumulate, bf16, shares)

@@ -26,8 +26,8 @@ class SAM(Method):
 
     Both gradients are of the same batch, the query. The norm is over all parameters together.
 
-    Departures: no weight decay, which the paper adds to L. With several processes each computes ε̂ on its own batch:
-    the paper's m-sharpness, with m the batch of one process.
+    Departures: no weight decay, which the paper adds to L. Where each of several processes trains on its own share
+    (`--sync meta`), each computes its own ε̂: the paper's m-sharpness, with m the images of one process.
 
     Args:
         rho: ρ, the radius of the neighbourhood, in units of θ, above zero; the paper's 0.05.

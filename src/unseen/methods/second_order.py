@@ -29,10 +29,11 @@ from .gradients import (
     gradient_and_difference,
     gradient_and_hessian,
     hessian_vector_product,
+    mean_over_batches,
     second_derivative,
 )
 from .objective import Objective
-from .params import Params, add_scaled, length, mean, norm, subtract
+from .params import Params, add_scaled, length, norm, subtract
 
 STEPS = (1e-6, 1e-7, 1e-8, 1e-9)
 """Steps of the sweep, as shares of ‖θ‖: one of them crosses no kink of a leaky ReLU."""
@@ -202,8 +203,9 @@ class HessianProduct(NamedTuple):
 
     def mean(self, objective: Objective, params: Params, batches: Sequence[Batch], vector: Params) -> Params:
         """H̄ v with H̄ the mean Hessian over batches, one at a time, so that memory does not grow with the batches."""
-        products = (self.product(objective, params, batch, vector) for batch in batches)
-        return mean(products, len(batches), params)
+        return mean_over_batches(
+            objective, params, batches, lambda here, batch: self.product(here, params, batch, vector)
+        )
 
 
 def through_step(vector: Params, product: Params, alpha: float) -> tuple[Params, Tensor]:

@@ -46,7 +46,7 @@ class TrainingOptions(Machine):
         Predicate(Budget.accepts),
         "gradient evaluations (forward and backward passes of one batch), or time in training: 30min",
     ] = 10_000
-    batch: Annotated[int, Ge(1), "images in a batch"] = 8
+    batch: Annotated[int, Ge(1), "images in a batch, of all processes together"] = 8
     patch: Annotated[int, Ge(1), "side of a training patch, pixels"] = 40
     accumulate: Annotated[
         int,
@@ -149,6 +149,11 @@ class TrainConfig(TrainingOptions):
 
     method: Annotated[str, Names(), "training method, with settings: dil_sf:inner_lr=1e-4"] = "dil_sf"
     seed: Annotated[int, Ge(0), "seed of everything random"] = 0
+    sync: Annotated[
+        Literal["exact", "meta"],
+        "of several processes, exact: every gradient is of the whole batch, as in one process; "
+        "meta: each takes the method's steps on its own share, gradients meet once a step",
+    ] = "exact"
     out: Annotated[str, "folder of the run; runs/PROTOCOL-METHOD-SEED if left out"] = ""
 
     @property

@@ -241,6 +241,7 @@ def engine_for(
     config: TrainConfig, method: Method, objective: Objective, parameters: Params, episodes: EpisodeSource
 ) -> Engine:
     """The engine that the options name, `device` resolved; they were checked together with the method."""
-    if config.engine != "eager" and config.device.startswith("cuda") and method.capturable:
+    exchanges = objective.shares.world > 1  # in the middle of a step, which a graph does not hold
+    if config.engine != "eager" and config.device.startswith("cuda") and method.capturable and not exchanges:
         return GraphEngine(method, objective, parameters, episodes, cuda_graph)
     return EagerEngine(method, objective, parameters, episodes)

@@ -10,7 +10,7 @@ from ..core.errors import UserError, one_line
 from ..core.progress import task
 from ..methods import Episode, Params
 from .config import TrainConfig
-from .distributed import Ranks, process_group
+from .distributed import StepReport, process_group
 from .journal import Journal
 from .observer import Observer
 from .out_of_memory import memory_advice
@@ -62,32 +62,38 @@ def training(
         UserError: something that the configuration names cannot be used.
         Diverged: the loss became infinite or NaN.
     """
-    run = TrainingRun.of(config, data)
     title, amount = f"{config.method}, seed {config.seed}", config.limit.amount
-    with process_group(config.device) as ranks, task(title, amount, counts=True) as bar:
-        state = load_run(run, ranks) if resume else new_state(run, ranks)
-        if state.step == 0:
-            refuse_unsuitable(run, next_episode(run, state, ranks).query)
-        observer = Observer(run, state, ranks, Journal(run, state, bar) if ranks.rank == 0 else None)
-        bar.skip(state.budget_spent(config))
-        while not ranks.any(stop.is_set() or not state.affords_a_step(config)):
-            with state.timed(ranks), memory_advice(config, run.method):
-                episode = next_episode(run, state, ranks)
-                gradient = ranks.average(gradient_of(run, episode))
-                lr = config.lr * lr_factor(config.schedule, episode.progress, config.warmup)
-                clipped = take_step(run, gradient, lr)
-                state.account(config, run.objective.take_tally(), episode.seconds, ranks.world, clipped)
-            bar.set(state.budget_spent(config))
-            observer.after_step(episode)
-            yield state
-        observer.finish()
+    with process_group(config.device) as ranks:
+        run = TrainingRun.of(config, ranks, data)
+        with task(title, amount, counts=True) as bar:
+            state = load_run(run) if resume else new_state(run)
+            if state.step == 0:
+                refuse_unsuitable(run, next_episode(run, state).query)
+            observer = Observer(run, state, Journal(run, state, bar) if ranks.rank == 0 else None)
+            bar.skip(state.budget_spent(config))
+            state.stopping = ranks.any(stop.is_set())
+            while not state.stopping and state.affords_a_step(config):
+                with state.clock, memory_advice(config, run.method):
+                    episode = next_episode(run, state)
+                    gradient = gradient_of(run, episode)
+                    tally = run.objective.take_tally()
+                    report = StepReport(stop.is_set(), state.clock.lap(), episode.seconds, tally.loss)
+                    gradient, report = ranks.agree(gradient, report, exact=run.exact)
+                    lr = config.lr * lr_factor(config.schedule, episode.progress, config.warmup)
+                    clipped = take_step(run, gradient, lr)
+                    state.account(config, tally, report, ranks.world, clipped)
+                bar.set(state.budget_spent(config))
+                observer.after_step(episode)
+                yield state
+            observer.finish()
     yield state
 
 
-def next_episode(run: TrainingRun, state: TrainingState, ranks: Ranks) -> Episode:
+def next_episode(run: TrainingRun, state: TrainingState) -> Episode:
     """Draw the episode of the coming step; a second draw gives the same episode."""
     progress = state.budget_spent(run.config) / run.config.limit.amount
-    return run.engine.episode((run.config.seed, ranks.rank, state.step), progress)
+    rank = 0 if run.exact else run.ranks.rank
+    return run.engine.episode((run.config.seed, rank, state.step), progress)
 
 
 def gradient_of(run: TrainingRun, episode: Episode) -> Params:

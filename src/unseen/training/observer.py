@@ -14,7 +14,6 @@ from ..core.terminal import tell
 from ..methods import Episode
 from .config import CHOSEN_ON
 from .diagnostics import diagnose
-from .distributed import Ranks
 from .journal import Journal
 from .run import TrainingRun, tested_network
 from .state import TrainingState, save_run, start_folder
@@ -27,13 +26,12 @@ class Observer:
     Args:
         run: the training.
         state: the state of the training, which the loop carries on.
-        ranks: the processes of the training.
         journal: what this process says of the training; None in all processes but the first.
     """
 
-    def __init__(self, run: TrainingRun, state: TrainingState, ranks: Ranks, journal: Journal | None = None) -> None:
-        self.run, self.state, self.ranks, self.journal = run, state, ranks, journal
-        self.tensorboard = TensorBoard(run) if run.config.tensorboard and ranks.rank == 0 else None
+    def __init__(self, run: TrainingRun, state: TrainingState, journal: Journal | None = None) -> None:
+        self.run, self.state, self.journal = run, state, journal
+        self.tensorboard = TensorBoard(run) if run.config.tensorboard and run.ranks.rank == 0 else None
         self.memory = Memory(torch.device(run.config.device))
         for file in run.skipped:
             tell(f"skipped {file}")
@@ -42,7 +40,7 @@ class Observer:
         """Diagnose and validate where one of them is due after a step."""
         state, config = self.state, self.run.config
         if state.step == 1:  # not before: a refused training must leave an earlier one in the folder as it was
-            start_folder(self.run, self.ranks)
+            start_folder(self.run)
         if self.journal:
             self.journal.after_step()
         diagnosis_due = config.diagnose > 0 and state.step % config.diagnose == 0
@@ -63,12 +61,12 @@ class Observer:
         state.settle(run.config)
         self._note_memory()
         if state.step == 0:
-            start_folder(run, self.ranks)
+            start_folder(run)
         finished = not state.affords_a_step(run.config)
         if finished and (not state.log or state.log[-1]["step"] < state.step):
             self.validate({})
         state.finished = finished
-        save_run(run, state, self.ranks, keep_weights=run.config.select == "last")
+        save_run(run, state, keep_weights=run.config.select == "last")
         if self.journal:
             self.journal.finish()
         if self.tensorboard:
@@ -91,7 +89,7 @@ class Observer:
         """
         run, state = self.run, self.state
         network = tested_network(run)
-        psnr_by_split = run.validation.measure(network, run.config.device) if self.ranks.rank == 0 else {}
+        psnr_by_split = run.validation.measure(network, run.config.device) if run.ranks.rank == 0 else {}
         state.log.append(
             {
                 "step": state.step,
@@ -113,7 +111,7 @@ class Observer:
         better = chosen_on is None or psnr_by_split.get(chosen_on, -math.inf) > state.best
         if chosen_on and better:
             state.best = psnr_by_split[chosen_on]
-        save_run(run, state, self.ranks, keep_weights=better)
+        save_run(run, state, keep_weights=better)
 
 
 def numbers(notes: Mapping[str, float | Tensor]) -> dict[str, float]:

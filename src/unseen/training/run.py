@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..core.errors import UserError, one_line
 from ..core.randomness import derive
 from ..core.registry import build, name_of
+from ..core.shares import ALONE
 from ..data.device_patches import DevicePatches
 from ..data.patches import Patches
 from ..methods import METHODS, Batch, Method, Objective, objective_for
@@ -20,6 +21,7 @@ from ..models.inference import on_device
 from ..protocols.confounder import Synthetic
 from ..protocols.protocol import Protocol
 from .config import TrainConfig, TrainingOptions
+from .distributed import ONE, Ranks
 from .engine import Engine, engine_for
 from .episode_source import EpisodeSource
 from .optimiser import outer_optimiser
@@ -45,6 +47,7 @@ class TrainingRun:
         episodes: the source of the episodes: confounders, patches, how they are drawn.
         engine: the way in which a step's gradient is computed.
         validation: the validation photographs with their levels.
+        ranks: this process among all that train the network.
         data: digest of the training photographs.
         photographs: the number of training photographs, without those of validation.
         skipped: files that could not be read, each with its reason.
@@ -62,22 +65,25 @@ class TrainingRun:
     episodes: EpisodeSource
     engine: Engine
     validation: Validation
+    ranks: Ranks
     data: str
     photographs: int
     skipped: list[str]
 
     @classmethod
-    def of(cls, config: TrainConfig, data: TrainingData | None = None) -> TrainingRun:
-        """Build all that `config` names.
+    def of(cls, config: TrainConfig, ranks: Ranks = ONE, data: TrainingData | None = None) -> TrainingRun:
+        """Build all that `config` names, for this process among all that train the network.
 
         Args:
             config: the configuration, `device`, `threads` and `precision` resolved.
+            ranks: this process among all that train the network.
             data: the data that the configuration names, where it is loaded already.
 
         Raises:
             UserError: something that the configuration names cannot be used; the message names the field.
         """
         config.check()
+        refuse_unequal_shares(config, ranks)
         torch.set_num_threads(config.threads)
         torch.backends.cudnn.deterministic = True
         protocol = protocol_of(config)
@@ -96,16 +102,18 @@ class TrainingRun:
         if config.select == "oracle" and not any(isinstance(c, Synthetic) for c in protocol.unseen):
             raise UserError(f"select: oracle needs unseen levels that can be made, and {protocol.name} has none")
         training_data = data or TrainingData.of(config, protocol, method)
-        objective = objective_for(network, config.loss, config.accumulate, config.precision == "bf16")
+        shares = ranks if config.sync == "exact" else ALONE
+        objective = objective_for(network, config.loss, config.accumulate, config.precision == "bf16", shares)
         patches = Patches(training_data.split.train, config.patch)
         device = torch.device(config.device)
         episodes = EpisodeSource(
             training_data.confounders(config.patch),
             patches,
             DevicePatches(patches, device) if config.draws == "device" else None,
-            config.batch,
+            config.batch * shares.world // ranks.world,
             config.content,
             device,
+            shares,
         )
         return cls(
             config=config,
@@ -125,6 +133,7 @@ class TrainingRun:
                 protocol,
                 oracle=config.select == "oracle",
             ),
+            ranks=ranks,
             data=training_data.digest(),
             photographs=sum(len(split.train) for split in training_data.splits()),
             skipped=[
@@ -132,9 +141,31 @@ class TrainingRun:
             ],
         )
 
+    @property
+    def exact(self) -> bool:
+        """Whether every gradient is that of all processes together, so that they draw one episode and share a state."""
+        return self.config.sync == "exact"
+
     def state_holders(self) -> dict[str, Method | WeightAverage]:
         """What keeps a state from step to step beside network and optimiser, by its name in the saved state."""
         return {"method": self.method} | ({"average": self.average} if self.average else {})
+
+
+def refuse_unequal_shares(config: TrainConfig, ranks: Ranks) -> None:
+    """Refuse a batch of which the processes cannot all have as many images, in as many pieces.
+
+    Raises:
+        UserError: naming the option.
+    """
+    pieces = ranks.world * config.accumulate
+    if config.batch % pieces:
+        of_each = f", in {config.accumulate} pieces each" if config.accumulate > 1 else ""
+        raise UserError(
+            f"batch: {ranks.world} processes cannot share {config.batch} images equally{of_each}; "
+            f"give a multiple of {pieces}"
+        )
+    if config.engine == "graph" and config.sync == "exact" and ranks.world > 1:
+        raise UserError("engine: a graph holds no exchange between processes; take --engine auto, or --sync meta")
 
 
 def refuse_unsuited_options(config: TrainingOptions, spec: str, method: Method) -> None:

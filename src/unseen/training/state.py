@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from ..models.checkpoint import (
     save_state,
 )
 from .config import TrainConfig
-from .distributed import Ranks
+from .distributed import StepReport
 from .run import TrainingRun, tested_network
 from .validation import write_quality
 
@@ -93,7 +92,10 @@ class TrainingState:
     diagnoses: list[dict[str, MeasuredByName]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.unsettled: list[tuple[Tally, Tensor | int]] = []  # not saved: a state is settled before it is
+        # Not saved: a state is settled before it is.
+        self.unsettled: list[tuple[StepReport, int, Tensor | int]] = []
+        self.stopping = False
+        self.clock = Stopwatch()
 
     def evaluations_spent(self, config: TrainConfig) -> float:
         """Gradient evaluations so far; a batch of another size than `config.batch` counts in proportion."""
@@ -119,20 +121,15 @@ class TrainingState:
         steps = self.step - (self.log[-1]["step"] or 0 if self.log else 0)
         return self.clipped / max(steps, 1)
 
-    @contextmanager
-    def timed(self, ranks: Ranks) -> Iterator[None]:
-        """Add the time of the `with` body to `seconds`: the slowest process's time, so that all processes agree."""
-        started = time.perf_counter()
-        yield
-        self.seconds += ranks.max(time.perf_counter() - started)
-
-    def account(self, config: TrainConfig, tally: Tally, waiting: float, world: int, clipped: Tensor | int = 0) -> None:
+    def account(
+        self, config: TrainConfig, tally: Tally, report: StepReport, world: int = 1, clipped: Tensor | int = 0
+    ) -> None:
         """Add one step to the counts.
 
         Args:
             config: the configuration of the training.
             tally: the work of the objective in this step, in this process.
-            waiting: the seconds that the step spent on drawing images.
+            report: what all processes have to say of the step.
             world: the number of processes that took the step.
             clipped: whether the gradient was clipped, 0 or 1.
 
@@ -142,8 +139,9 @@ class TrainingState:
         """
         self.step += 1
         self.images += tally.images * world
-        self.waiting += waiting
-        self.unsettled.append((tally, clipped))
+        self.unsettled.append((report, tally.calls, clipped))
+        if not isinstance(report.seconds, Tensor):
+            self._take_time(report)
         if config.device == "cpu" or self.step % SETTLED_EVERY == 0:
             self.settle(config)
         cost = tally.images * world / config.batch
@@ -156,30 +154,64 @@ class TrainingState:
         Raises:
             Diverged: the sum of the losses is infinite or NaN.
         """
-        for tally, clipped in self.unsettled:  # step by step, so that the sums do not hang on when a training stopped
-            self.calls += tally.calls
-            self.loss += float(tally.loss)
+        for report, calls, clipped in self.unsettled:  # step by step: sums do not hang on when a training stopped
+            self.calls += calls
+            self.loss += float(report.loss)
             self.clipped += int(clipped)
+            if isinstance(report.seconds, Tensor):
+                self._take_time(report)
         self.unsettled.clear()
         if not math.isfinite(self.loss):
             saved = "what was saved before is kept" if self.log else "nothing was saved yet"
             remedy = "lower lr or inner_lr, in a study with another --out"
             raise Diverged(f"lr: {config.method} diverged at step {self.step}, {saved}; {remedy}")
 
+    def _take_time(self, report: StepReport) -> None:
+        self.stopping = self.stopping or bool(report.stop > 0)
+        self.seconds += float(report.seconds)
+        self.waiting += float(report.waiting)
 
-def new_state(run: TrainingRun, ranks: Ranks) -> TrainingState:
+
+class Stopwatch:
+    """The time that its `with` bodies take, told in laps."""
+
+    def __init__(self) -> None:
+        self._before, self._since = 0.0, 0.0
+
+    def __enter__(self) -> None:
+        self._since = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        self._before += time.perf_counter() - self._since
+
+    def lap(self) -> float:
+        """The seconds in `with` bodies since the last lap, told within such a body."""
+        now = time.perf_counter()
+        seconds = self._before + now - self._since
+        self._before, self._since = 0.0, now
+        return seconds
+
+
+def new_state(run: TrainingRun) -> TrainingState:
     """The state of a training before its first step."""
-    return TrainingState(processes=ranks.world, protocol=run.protocol.hash(), data=run.data)
+    return TrainingState(processes=run.ranks.world, protocol=run.protocol.hash(), data=run.data)
 
 
-def load_run(run: TrainingRun, ranks: Ranks) -> TrainingState:
+def load_run(run: TrainingRun) -> TrainingState:
     """Restore network, optimisers and method from the files of `save_run`, and return the state.
 
+    Another number of processes may have saved them. Where every process had a state of the method of its own, the
+    processes take those in turn.
+
     Raises:
-        UserError: the folder holds no state, or one of another training, protocol, data or number of processes.
+        UserError: the folder holds no state, or one of another training, protocol or data.
     """
-    path = state_file(run.config.folder, ranks.rank)
+    path = state_file(run.config.folder)
     groups, state = _read_state(path)
+    if (path.parent / "resume-1.safetensors").exists():
+        raise UserError(f"{path.parent}: was begun by processes of an older version, with a state each; begin it anew")
+    own = method_group(run.ranks.rank % state.processes)
+    groups["method"] = groups.get(own, groups.get("method", {}))
     try:
         for name, value in groups.items():
             _require_finite(name, value)
@@ -197,11 +229,13 @@ def load_run(run: TrainingRun, ranks: Ranks) -> TrainingState:
         raise UserError(
             f"{path}: was begun before {run.config.protocol} changed, and cannot go on under another protocol"
         )
-    if state.processes != ranks.world:
-        raise UserError(f"{path}: is of {state.processes} processes, and {ranks.world} cannot go on with it")
-    if ranks.any(state.step != ranks.min(state.step)):
-        raise UserError(f"{path.parent}: the processes were stopped at different steps, and cannot go on together")
+    state.processes = run.ranks.world
     return state
+
+
+def method_group(rank: int) -> str:
+    """The name of the group of tensors that holds the method's state of a process."""
+    return "method" if rank == 0 else f"method-{rank}"
 
 
 def _require_finite(group: str, tensors: Mapping[str, Tensor]) -> None:
@@ -218,33 +252,34 @@ def _require_fit(state: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) 
         require_shapes(of_prefix, {f"{prefix}.{name}": value.shape for name, value in parameters.items()})
 
 
-def save_run(run: TrainingRun, state: TrainingState, ranks: Ranks, keep_weights: bool) -> None:
-    """Save all files from which the training can go on: each process saves its own state, the first process the rest.
+def save_run(run: TrainingRun, state: TrainingState, keep_weights: bool) -> None:
+    """Save all files from which the training can go on; of several processes, the first one does it for all.
 
     The weights that a finished training keeps are measured first, and the quality goes into their card.
 
     Args:
         run: the training.
         state: the state of the training.
-        ranks: the processes of the training.
         keep_weights: whether to write the current weights into the checkpoint.
     """
     folder = run.config.folder
+    of_method = [run.method.state_dict()] if run.exact else run.ranks.states(run.method.state_dict())
+    if run.ranks.rank != 0:
+        return
     groups = {
         "network": run.network.state_dict(),
         "outer": optimiser_tensors(run.outer),
         **{name: holder.state_dict() for name, holder in run.state_holders().items()},
+        **{method_group(rank): tensors for rank, tensors in enumerate(of_method)},
     }
-    if ranks.rank == 0:
-        write_text(folder / LOG, "".join(json.dumps(point) + "\n" for point in state.log))
-        if state.diagnoses:
-            write_text(folder / DIAGNOSES, "".join(json.dumps(diagnosis) + "\n" for diagnosis in state.diagnoses))
-        if keep_weights or not (folder / CHECKPOINT).exists():
-            save_checkpoint(folder / CHECKPOINT, tested_network(run).state_dict(), card_of(run, state))
-        if state.finished:
-            write_quality(folder, run.validation, run.config.backbone, run.config.device)
-    ranks.wait()  # with states of different steps, which a kill between would leave, no training goes on
-    save_state(state_file(folder, ranks.rank), groups, asdict(state))  # last: its presence means that the rest is saved
+    write_text(folder / LOG, "".join(json.dumps(point) + "\n" for point in state.log))
+    if state.diagnoses:
+        write_text(folder / DIAGNOSES, "".join(json.dumps(diagnosis) + "\n" for diagnosis in state.diagnoses))
+    if keep_weights or not (folder / CHECKPOINT).exists():
+        save_checkpoint(folder / CHECKPOINT, tested_network(run).state_dict(), card_of(run, state))
+    if state.finished:
+        write_quality(folder, run.validation, run.config.backbone, run.config.device)
+    save_state(state_file(folder), groups, asdict(state))  # last: its presence means that the rest is saved
 
 
 def card_of(run: TrainingRun, state: TrainingState) -> Card:
@@ -260,27 +295,27 @@ def card_of(run: TrainingRun, state: TrainingState) -> Card:
     )
 
 
-def start_folder(run: TrainingRun, ranks: Ranks) -> None:
+def start_folder(run: TrainingRun) -> None:
     """Remove the files of an earlier training from the folder, and write the configuration of this one."""
+    if run.ranks.rank != 0:
+        return
     folder = run.config.folder
-    of_all = [CHECKPOINT, LOG, TRAIN_LOG, DIAGNOSES] if ranks.rank == 0 else []
-    # The state first: its presence means that the rest is there.
-    for name in [state_file(folder, ranks.rank).name, *of_all]:
-        (folder / name).unlink(missing_ok=True)
-    if ranks.rank == 0:
-        for events in folder.glob(EVENTS):
-            events.unlink()
-        save_config(folder / CONFIG, run.config)
+    state = state_file(folder)  # first: its presence means that the rest is there
+    others = [folder / name for name in (CHECKPOINT, LOG, TRAIN_LOG, DIAGNOSES)]
+    of_older_version = folder.glob("resume-*.safetensors")
+    for path in [state, *of_older_version, *others, *folder.glob(EVENTS)]:
+        path.unlink(missing_ok=True)
+    save_config(folder / CONFIG, run.config)
 
 
-def state_file(folder: Path, rank: int) -> Path:
-    """The file in which the process of a rank keeps its state."""
-    return folder / ("resume.safetensors" if rank == 0 else f"resume-{rank}.safetensors")
+def state_file(folder: Path) -> Path:
+    """The file in which a training keeps its state."""
+    return folder / "resume.safetensors"
 
 
 def holds_a_run(folder: Path) -> bool:
     """Whether the folder holds the state of a training, begun or finished, which could be lost."""
-    return state_file(folder, 0).exists()
+    return state_file(folder).exists()
 
 
 def is_finished(folder: Path) -> bool:
@@ -311,14 +346,14 @@ def state_of(folder: Path) -> TrainingState:
     Raises:
         UserError: the state is damaged, or of another version.
     """
-    path = state_file(folder, 0)
+    path = state_file(folder)
     return _read_state(path)[1]
 
 
 def _read_state(path: Path) -> tuple[dict[str, dict[str, Tensor]], TrainingState]:
     """The groups of tensors and the facts in the file of a process. Raises UserError as `state_of` does."""
     groups, facts = load_state(path)
-    needed = ("step", "seen_psnr", "held_out_psnr") if path == state_file(path.parent, 0) else ("step",)
+    needed = ("step", "seen_psnr", "held_out_psnr")
     try:
         state = from_json(facts, TrainingState)
         for i, point in enumerate(state.log):
