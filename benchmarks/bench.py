@@ -25,7 +25,7 @@ from datetime import date
 
 from kept import RESULTS, Table, read_table, read_tables, this_machine, write_page
 
-SCRIPTS = ["steps", "second_order", "data", "restore", "gpu", "evaluate", "start", "workers", "processes"]
+SCRIPTS = ["steps", "second_order", "data", "restore", "gpu", "evaluate", "start", "workers", "processes", "pack"]
 """The scripts in the order of the page; each has a function `rows(rounds)`."""
 
 PENDING = RESULTS / "pending.txt"
