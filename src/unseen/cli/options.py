@@ -12,9 +12,9 @@ from argparse import SUPPRESS, ArgumentError, Namespace
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, get_args, get_origin
 
-from ..core.config import Machine, load_config
+from ..core.config import Machine, annotations_of, load_config
 from ..core.conversion import convert
 from ..core.errors import UserError
 from ..core.terminal import show
@@ -214,11 +214,6 @@ def unknown_word(word: str, parser: argparse.ArgumentParser) -> str:
         return "options have no dots in them; settings go into the value, as in --method dil_sf:inner_lr=1e-4"
     options = [option.replace("_", "-") for option in parser._option_string_actions]
     return f"unknown option {name!r}{did_you_mean(name.replace('_', '-'), options)}"
-
-
-def annotations_of(config: type[Machine]) -> dict[str, Any]:
-    """Return the Annotated of every field of a configuration: type, range and help."""
-    return get_type_hints(config, include_extras=True)
 
 
 def default_of(option: Field[Any]) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 
@@ -60,6 +61,17 @@ class Machine:
         return replace(self, device=device, threads=self.threads or usable)
 
 
+def annotations_of(config: type[DataclassInstance]) -> dict[str, Any]:
+    """Return the annotation of every field of a configuration: type, range and help in one Annotated."""
+    hashable: Any = config  # to mypy, a class with `eq` has no hash of its own
+    return _annotations(hashable)
+
+
+@cache
+def _annotations(config: type[Any]) -> dict[str, Any]:
+    return get_type_hints(config, include_extras=True)
+
+
 def check_values(config: DataclassInstance) -> None:
     """Check every field of a configuration against the type and the range in its annotation.
 
@@ -68,7 +80,7 @@ def check_values(config: DataclassInstance) -> None:
     """
     from .conversion import convert
 
-    hints = get_type_hints(type(config), include_extras=True)
+    hints = annotations_of(type(config))
     for field in fields(config):
         try:
             convert(getattr(config, field.name), hints[field.name], field.name)

@@ -8,7 +8,7 @@ first conversion.
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from .text_file import LARGEST
@@ -58,10 +58,19 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
 
 def _typed(text: str) -> str | None:
     """The JSON of the number, truth value, null or list that a text is in YAML; None for any other text."""
-    from .yaml12 import load
-
     if len(text) > LARGEST:
         return None
+    return _read(text) if len(text) <= SHORT else _read.__wrapped__(text)
+
+
+SHORT = 100
+"""Most characters of a text whose reading is kept: each option is checked several times."""
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str) -> str | None:
+    from .yaml12 import load
+
     try:
         value = load(text)
         return None if isinstance(value, str | dict) else json.dumps(value)

@@ -32,13 +32,16 @@ RULES = {
 }
 """Plain text that is no text, by tag; the first match counts."""
 
+PATTERNS = defaultdict(list, {None: [(tag, re.compile(pattern)) for tag, pattern in RULES.items()]})
+"""`RULES` as ruamel.yaml takes them: for every first character, of which none has rules of its own."""
+
 
 class _Resolver(VersionedResolver):
     """Reads plain text by `RULES`."""
 
     @property
     def versioned_resolver(self) -> Any:
-        return defaultdict(list, {None: [(tag, re.compile(pattern)) for tag, pattern in RULES.items()]})
+        return PATTERNS
 
 
 MOST_VALUES = 10_000
