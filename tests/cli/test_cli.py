@@ -328,6 +328,8 @@ def test_the_embedded_photographs_train(unseen: CommandLine, tmp_path: Path) -> 
         "checkpoint.safetensors",
         "config.yaml",
         "log.jsonl",
+        "protocol.yaml",
+        "provenance.json",
         "resume.safetensors",
         "train.log",
     }

@@ -93,8 +93,9 @@ class Command:
 
         Returns:
             The configuration, None if the command has none; and the arguments and switches. `explicit` among the
-            latter is the set of the fields that an option or a file gave, be it the default; `trusted` are the dotted
-            paths that stand in these words themselves (`core.trust`), and not in a file.
+            latter is the set of the fields that an option or a file gave, be it the default; `files` are the files of
+            options; `trusted` are the dotted paths that stand in these words themselves (`core.trust`), and not in a
+            file.
 
         Raises:
             UserError: for words, files and values that do not fit.
@@ -122,12 +123,15 @@ class Command:
         named = {name: value for name, value in (flags | given).items() if name in annotations}
         trusted = [*flags.get(TRUST.key, ()), *(path for _, path in dotted_paths(named, annotations))]
         values: dict[str, Any] = {}
+        files = [Path(file) for file in getattr(parsed, "config", ())]
         if self.config:
             with trusting(*trusted):
-                for file in getattr(parsed, "config", ()):
-                    values |= read_file(self.config, Path(file))
+                for file in files:
+                    values |= read_file(self.config, file)
         values |= given
-        return self.config and self.config(**values), Namespace(**flags, explicit=set(values), trusted=trusted)
+        return self.config and self.config(**values), Namespace(
+            **flags, explicit=set(values), files=files, trusted=trusted
+        )
 
     def _truth_options(self) -> set[str]:
         """The options of truth values, which may stand without one."""

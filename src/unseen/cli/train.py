@@ -61,7 +61,7 @@ def _train(config: TrainConfig, flags: Namespace) -> ExitCode:
         raise UserError(f"out: {config.folder} holds a run; give --resume, --overwrite, or another --out")
     config = replace(config.resolved(), out=str(config.folder))
     with interruptible() as stop, progress_bars():
-        state = loop.train(config, stop, resume=flags.resume)
+        state = loop.train(config, stop, resume=flags.resume, origins=[file.parent for file in flags.files])
     if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
         _print_summary(config, state, flags.trusted)
     return ExitCode.DONE if state.finished else ExitCode.INTERRUPTED

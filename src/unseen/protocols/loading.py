@@ -34,7 +34,12 @@ def load_protocol(name: str) -> Protocol:
         UserError: naming the file, the line and the field, where it is missing or malformed, and where an unseen degree
             lies in the seen range.
     """
-    return _parse(read_text(protocol_file(name), "a protocol", f"protocol: {name}"), name)
+    return _parse(protocol_text(name), name)
+
+
+def protocol_text(name: str) -> str:
+    """Read the YAML of a protocol by name, or of a file of one's own. Raises UserError where it cannot be read."""
+    return read_text(protocol_file(name), "a protocol", f"protocol: {name}")
 
 
 @dataclass(frozen=True)

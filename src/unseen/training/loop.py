@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from pathlib import Path
 from threading import Event
 
 from ..core.errors import UserError, one_line
@@ -15,12 +16,20 @@ from .journal import Journal
 from .observer import Observer
 from .out_of_memory import memory_advice
 from .outer_step import lr_factor, take_step
+from .provenance import require_same
 from .run import TrainingRun, refuse_unsuitable
 from .state import TrainingState, load_run, new_state
 from .training_data import TrainingData
 
 
-def train(config: TrainConfig, stop: Event, *, resume: bool = False, data: TrainingData | None = None) -> TrainingState:
+def train(
+    config: TrainConfig,
+    stop: Event,
+    *,
+    resume: bool = False,
+    data: TrainingData | None = None,
+    origins: Sequence[Path] = (),
+) -> TrainingState:
     """Train one network by one method under one protocol, into `config.folder`: all steps of `training`.
 
     Args:
@@ -28,6 +37,7 @@ def train(config: TrainConfig, stop: Event, *, resume: bool = False, data: Train
         stop: once set, the training ends after the current step, with everything saved.
         resume: whether to go on from the state in the folder.
         data: the data that the options name, where it is loaded already.
+        origins: folders of runs that this one repeats, as far as it names the same protocol and photographs.
 
     Returns:
         The state at the end: the amount spent, the learning curve, and whether the whole budget is spent.
@@ -36,24 +46,32 @@ def train(config: TrainConfig, stop: Event, *, resume: bool = False, data: Train
         UserError: something that the configuration names cannot be used.
         Diverged: the loss became infinite or NaN.
     """
-    return deque(training(config, stop, resume=resume, data=data), maxlen=1).pop()
+    return deque(training(config, stop, resume=resume, data=data, origins=origins), maxlen=1).pop()
 
 
 def training(
-    config: TrainConfig, stop: Event, *, resume: bool = False, data: TrainingData | None = None
+    config: TrainConfig,
+    stop: Event,
+    *,
+    resume: bool = False,
+    data: TrainingData | None = None,
+    origins: Sequence[Path] = (),
 ) -> Generator[TrainingState, None, None]:
     """Train as `train` does, and hand the state out after every step.
 
-    The folder receives config.yaml, checkpoint.safetensors (weights and card), resume.safetensors and log.jsonl, each
-    whole or not at all. A resumed training equals one that never stopped, bit for bit on the same machine: every
-    random draw descends from (seed, purpose, rank, step), and all else is in resume.safetensors. Under a budget of
-    time the learning rate follows the clock, and two trainings are never quite alike.
+    The folder receives config.yaml, protocol.yaml and provenance.json, by which the training can be repeated,
+    checkpoint.safetensors (weights and card), resume.safetensors and log.jsonl, each whole or not at all.
+
+    A resumed training equals one that never stopped, bit for bit on the same machine: every random draw descends from
+    (seed, purpose, rank, step), and all else is in resume.safetensors. Under a budget of time the learning rate follows
+    the clock, and two trainings are never quite alike.
 
     Args:
         config: the options of the training; `device` and `threads` resolved.
         stop: once set, the training ends after the current step, with everything saved.
         resume: whether to go on from the state in the folder.
         data: the data that the options name, where it is loaded already.
+        origins: folders of runs that this one repeats, as far as it names the same protocol and photographs.
 
     Yields:
         The state, after every step, and once more when everything is saved.
@@ -65,6 +83,8 @@ def training(
     title, amount = f"{config.method}, seed {config.seed}", config.limit.amount
     with process_group(config.device) as ranks:
         run = TrainingRun.of(config, ranks, data)
+        for folder in origins:
+            require_same(run, folder)
         with task(title, amount, counts=True) as bar:
             state = load_run(run) if resume else new_state(run)
             if state.step == 0:

@@ -29,6 +29,7 @@ from ..models.checkpoint import (
 )
 from .config import TrainConfig
 from .distributed import StepReport
+from .provenance import save_provenance
 from .run import TrainingRun, tested_network
 from .validation import write_quality
 
@@ -296,7 +297,7 @@ def card_of(run: TrainingRun, state: TrainingState) -> Card:
 
 
 def start_folder(run: TrainingRun) -> None:
-    """Remove the files of an earlier training from the folder, and write the configuration of this one."""
+    """Remove the files of an earlier training from the folder, and write what is needed to repeat this one."""
     if run.ranks.rank != 0:
         return
     folder = run.config.folder
@@ -306,6 +307,7 @@ def start_folder(run: TrainingRun) -> None:
     for path in [state, *of_older_version, *others, *folder.glob(EVENTS)]:
         path.unlink(missing_ok=True)
     save_config(folder / CONFIG, run.config)
+    save_provenance(run)
 
 
 def state_file(folder: Path) -> Path:
