@@ -216,6 +216,13 @@ def test_options_that_do_not_fit_are_refused(words: list[str], message: str, uns
     assert unseen.refusal("compare", *words).startswith(message)
 
 
+def test_a_cluster_that_does_not_answer_is_refused_at_once(unseen: CommandLine) -> None:
+    refusal = unseen.refusal("compare", "--ray", "127.0.0.1:1")
+    assert refusal.startswith(
+        "ray: no cluster at 127.0.0.1:1: [Errno 111] Connection refused; start one with `ray start"
+    )
+
+
 def test_a_missing_ray_is_named_with_its_extra(unseen: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unseen.study.config.find_spec", lambda name: None)
     refusal = unseen.refusal("compare", "--ray", "auto")

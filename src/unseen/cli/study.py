@@ -11,7 +11,7 @@ from ..core.config import check_values
 from ..core.folder_lock import sole_use
 from ..core.outputs import require_folder_name
 from ..core.terminal import show, tell
-from ..study.config import CompareConfig, DemoConfig
+from ..study.config import CompareConfig, DemoConfig, require_answer
 from .early_checks import check_component, check_test_sources, check_training_sources
 from .exit_codes import ExitCode
 from .options import OVERWRITE, TRUST, Argument, Command
@@ -47,6 +47,7 @@ def check_study(config: CompareConfig) -> None:
     for entry in config.entries():
         check_component(entry.method, "methods", "methods")
         check_component(entry.backbone, "backbones", "backbone")
+    require_answer(config.ray)
     check_training_sources(config)
     check_test_sources(config)
 

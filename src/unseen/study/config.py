@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from typing import Annotated, Self
@@ -10,12 +11,15 @@ from typing import Annotated, Self
 from annotated_types import Ge, Le, MinLen, Predicate
 
 from ..core.config import Machine, slug
-from ..core.errors import UserError
+from ..core.errors import UserError, one_line
 from ..core.installation import install_command
 from ..core.trust import Names
 from ..evaluation.config import EvaluationOptions
 from ..training.config import TrainConfig, TrainingOptions
 from .entry_names import SEPARATOR, entry_name
+
+CONNECTING = 10.0
+"""Seconds in which the head of a Ray cluster must answer."""
 
 
 def is_address(text: str) -> bool:
@@ -23,6 +27,21 @@ def is_address(text: str) -> bool:
     if not re.fullmatch(r"|auto|local|[\w.-]+:\d{1,5}|\[[\da-fA-F:]+\]:\d{1,5}", text):
         raise UserError(f"ray: {text!r} is no address; give auto, HOST:PORT, or local for a cluster on this machine")
     return True
+
+
+def require_answer(address: str) -> None:
+    """Raise UserError where nothing listens at HOST:PORT of a Ray cluster, on which Ray itself would wait for minutes.
+
+    Other addresses name no machine, and are left to Ray.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECTING).close()
+    except (OSError, OverflowError) as error:
+        advice = "start one with `ray start --head`, or give --ray local"
+        raise UserError(f"ray: no cluster at {address}: {one_line(error)}; {advice}") from error
 
 
 @dataclass(frozen=True)
