@@ -25,7 +25,19 @@ from datetime import date
 
 from kept import RESULTS, Table, read_table, read_tables, this_machine, write_page
 
-SCRIPTS = ["steps", "second_order", "data", "restore", "gpu", "evaluate", "start", "workers", "processes", "pack"]
+SCRIPTS = [
+    "steps",
+    "second_order",
+    "data",
+    "restore",
+    "gpu",
+    "evaluate",
+    "start",
+    "workers",
+    "processes",
+    "pack",
+    "growth",
+]
 """The scripts in the order of the page; each has a function `rows(rounds)`."""
 
 PENDING = RESULTS / "pending.txt"
