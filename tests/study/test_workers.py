@@ -198,6 +198,8 @@ def test_gpus_are_shared_out_and_not_overfilled(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     assert pool.gpus_of_workers(2, 0) == ["3", "5"]
     assert pool.gpus_of_workers(4, 0.5) == ["3", "5", "3", "5"]
+    with pytest.raises(UserError, match=r"workers: 5 runs of 0\.4 GPU at a time take more than the 2"):
+        pool.gpus_of_workers(5, 0.4)  # four fit: two on each
     with pytest.raises(UserError, match=r"3 runs of 1 GPU at a time take more than the 2"):
         pool.gpus_of_workers(3, 0)
 

@@ -226,6 +226,13 @@ def test_a_batch_that_cannot_be_shared_equally_is_refused() -> None:
         TrainingRun.of(replace(TINY, device="cuda", engine="graph"), Ranks(0, 2))
 
 
+def test_processes_that_cannot_meet_are_told_of_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(UserError, match=r"WORLD_SIZE: 2 processes cannot meet: .*RANK.*; start the processes with"):
+        trained(TINY)
+
+
 def test_a_training_of_an_older_version_whose_processes_kept_a_state_each_is_refused(tmp_path: Path) -> None:
     config = replace(TINY, out=str(tmp_path))
     trained(config, StopAfter(2))

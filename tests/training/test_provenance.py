@@ -73,6 +73,14 @@ def test_what_changed_since_is_refused_or_told_of(unseen: CommandLine, photos: P
     assert not equal_weights(run, Path("two"))
 
 
+def test_local_steps_of_another_number_of_processes_are_no_repetition(unseen: CommandLine, run: Path) -> None:
+    config, provenance = run / "config.yaml", run / "provenance.json"
+    config.write_text(config.read_text().replace("sync: exact", "sync: meta"))
+    provenance.write_text(provenance.read_text().replace('"processes": "1"', '"processes": "8"'))
+    refusal = unseen.refusal("train", "--config", config, "--out", run.parent / "again")
+    assert refusal == f"sync: {run} was trained by 8 processes, each on its share; start as many, not 1"
+
+
 def test_provenance_names_what_bits_depend_on(run: Path) -> None:
     provenance = json.loads((run / "provenance.json").read_text())
     assert provenance["numpy"] == np.__version__

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import NamedTuple
 
 import torch
@@ -109,6 +110,9 @@ class Ranks(Shares):
             raise UserError(f"process {self.rank} of {self.world}: {reason}") from error
 
 
+PATIENCE = timedelta(hours=12)
+"""How long a process waits for the others: the first one validates alone. The end of a process is seen at once."""
+
 ONE = Ranks()
 """The only process."""
 
@@ -120,7 +124,12 @@ def process_group(device: str) -> Iterator[Ranks]:
     if world == 1:
         yield ONE
         return
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo")
+    backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
+    try:
+        dist.init_process_group(backend, timeout=PATIENCE)
+    except (ValueError, RuntimeError) as error:
+        advice = "start the processes with torchrun, or unset WORLD_SIZE to train with one"
+        raise UserError(f"WORLD_SIZE: {world} processes cannot meet: {one_line(error):.200}; {advice}") from error
     try:
         yield Ranks(dist.get_rank(), world)
     finally:

@@ -59,10 +59,14 @@ def require_same(run: TrainingRun, folder: Path) -> None:
             f"data: what is in {', '.join([*config['data'], *config['pairs']])} has changed since {folder}; "
             f"to train on it as it is now, give a copy of {CONFIG} from elsewhere"
         )
+    if "processes" in differences and config["sync"] == saved.get("sync") == "meta":
+        was, now = differences["processes"]
+        raise UserError(f"sync: {folder} was trained by {was} processes, each on its share; start as many, not {now}")
     for name in differences.keys() - {"protocol_hash", "data"}:
         was, now = differences[name]
         tell(f"{folder} was trained with {name} {was:.200}, here it is {now}: last bits may differ")
 
 
 def _provenance(run: TrainingRun) -> dict[str, str]:
-    return {"protocol_hash": run.protocol.hash(), "data": run.data, **surroundings(run.config)}
+    own = {"protocol_hash": run.protocol.hash(), "data": run.data, "processes": str(run.ranks.world)}
+    return own | surroundings(run.config)

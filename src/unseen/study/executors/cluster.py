@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from itertools import count
 from threading import Event, current_thread, main_thread
@@ -16,7 +17,7 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ...core.errors import UserError, one_line
-from ...core.launcher import POLL
+from ...core.launcher import GRACE, POLL
 from ..jobs import Job
 from ..plan import StudyPlan
 from .executor import RETRIES, Executor
@@ -99,10 +100,11 @@ class RayCluster(Executor):
         self.task: Any = ray.remote(carry_out).options(**needs, max_retries=RETRIES)
         self.progress = RelayedProgress()
         self.numbers = count()
+        self.running: dict[Any, Job[Any]] = {}
 
     def carry_out(self, jobs: Iterable[Job[T]]) -> Iterator[T]:
         """Do the jobs, as many at a time as the cluster has room for, as `Executor.carry_out` says."""
-        waiting, running, stopping = iter(jobs), dict[Any, Job[T]](), False
+        waiting, running, stopping = iter(jobs), self.running, False
         while True:
             if self.stop.is_set() and not stopping:
                 stopping = True
@@ -146,7 +148,15 @@ class RayCluster(Executor):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the cluster, which ends what still runs there for this study; a cluster of the study's own ends."""
+        """End what still runs for this study: at once where Ctrl-C was given twice, else after the step in hand."""
+        with suppress(RayError):
+            if self.running:
+                self.board.stop.remote()
+                seconds = 0.0 if isinstance(error, KeyboardInterrupt) else GRACE
+                _, left = ray.wait(list(self.running), num_returns=len(self.running), timeout=seconds)
+                for reference in left:
+                    ray.cancel(reference, force=True)
+            ray.kill(self.board)
         if self.joined:
             ray.shutdown()
 

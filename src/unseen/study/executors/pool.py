@@ -109,11 +109,16 @@ class Worker:
 
     def last_words(self) -> str:
         """How the process ended, for a message."""
-        code = self.process.wait()
+        try:
+            code = self.process.wait(GRACE)
+        except subprocess.TimeoutExpired:  # it hangs at its end
+            self.process.kill()
+            code = self.process.wait()
         self.errors.seek(0)
         lines = self.errors.read().decode(errors="replace").split("\n")
         words = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        names = {number.value: number.name for number in signal.Signals}
+        how = f"was ended by {names.get(-code, -code)}" if code < 0 else f"ended with exit code {code}"
         return f"{how}: {words}" if words else how
 
 
@@ -224,9 +229,9 @@ def gpus_of_workers(workers: int, share: float) -> list[str]:
     """
     import torch
 
-    names = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    visible = names if names != [""] else [str(i) for i in range(torch.cuda.device_count())]
-    if workers * (share or 1.0) > len(visible) + 1e-6:
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = named.split(",") if named else [str(i) for i in range(torch.cuda.device_count())]
+    if workers > int(1 / (share or 1.0) + 1e-6) * len(visible):
         raise UserError(
             f"workers: {workers} runs of {share or 1.0:g} GPU at a time take more than the {len(visible)} that this "
             "machine has; give fewer, or a smaller --gpus-per-run"
