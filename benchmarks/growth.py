@@ -244,8 +244,7 @@ def draw(measured: Sequence[tuple[Curve, list[Cost]]]) -> None:
     from matplotlib.ticker import NullFormatter
 
     variables = list(dict.fromkeys(curve.against for curve, _ in measured))
-    settings = {"svg.hashsalt": "growth", "svg.fonttype": "none", "font.size": 9, "font.family": "sans-serif"}
-    with rc_context(settings):
+    with rc_context({"svg.hashsalt": "growth", "svg.fonttype": "none", "font.size": 9, "font.family": "sans-serif"}):
         figure = Figure(figsize=(3 * len(variables), 5.6), layout="constrained")
         panels = figure.subplots(2, len(variables), squeeze=False, sharex="col")
         for curve, costs in measured:
@@ -253,16 +252,16 @@ def draw(measured: Sequence[tuple[Curve, list[Cost]]]) -> None:
             label = curve.what.split("`")[1].partition(" --")[0]
             for panel, kind in zip(panels[:, column], ("seconds", "mebibytes"), strict=True):
                 sizes, values = np.array(list(curve.works)), np.array([getattr(cost, kind) for cost in costs])
-                slope = exponent(sizes, values).median
+                slope = exponent(sizes.tolist(), values.tolist()).median
                 points = panel.loglog(sizes, values, "o", markersize=4)[0]
                 fitted = np.exp(np.log(values).mean() + slope * (np.log(sizes) - np.log(sizes).mean()))
                 panel.loglog(sizes, fitted, color=points.get_color(), linewidth=1, label=f"{label}: {slope:.2f}")
         for column, variable in enumerate(variables):
             panels[1, column].set_xlabel(variable)
-            sizes = next(list(curve.works) for curve, _ in measured if curve.against == variable)
+            ticks = next(list(curve.works) for curve, _ in measured if curve.against == variable)
             panels[1, column].xaxis.set_minor_formatter(NullFormatter())
-            if max(sizes) <= 100:
-                panels[1, column].set_xticks(sizes, [f"{size:g}" for size in sizes])
+            if max(ticks) <= 100:
+                panels[1, column].set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         panels[0, 0].set_ylabel("CPU time, s")
         panels[1, 0].set_ylabel("peak memory, MiB")
         for panel in panels.flat:
