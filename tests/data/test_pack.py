@@ -287,6 +287,20 @@ def test_packing_and_checking_from_the_command_line(unseen: CommandLine, folder:
     assert "10.png: " in (checked := unseen("check-data", out, code=1).out) or "deep/copy.png: " in checked
 
 
+def test_a_pack_is_overwritten_only_once_a_picture_was_read(unseen: CommandLine, pack: Path, tmp_path: Path) -> None:
+    before = {path.name: path.read_bytes() for path in pack.iterdir()}
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert "holds no photograph" in unseen.refusal("pack", tmp_path / "empty", "-o", pack, "--overwrite")
+    assert "nothing can be packed" in unseen.refusal("pack", tmp_path / "broken", "-o", pack, "--overwrite")
+    assert "is the folder to pack" in unseen.refusal("pack", pack, "-o", pack, "--overwrite")
+    assert {path.name: path.read_bytes() for path in pack.iterdir()} == before
+    write(tmp_path / "new" / "a.png", noise(1))
+    unseen("pack", tmp_path / "new", "-o", pack, "--overwrite")
+    assert [photo.name for photo in load_pack(pack)] == ["a.png"]
+
+
 def test_packs_of_the_wrong_kind_are_refused(rain: tuple[str, Path], pack: Path) -> None:
     with pytest.raises(UserError, match=r"rain\.pack: is a pack of recorded pairs; give a folder or a pack of clean"):
         training_photos([str(rain[1])])

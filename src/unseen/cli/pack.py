@@ -19,11 +19,12 @@ def pack(config: None, flags: Namespace) -> ExitCode:
         raise UserError("out: no pack named; give one such as -o photos.pack")
     require_folder_name(flags.out, "the pack")
     from ..data.finding import require_folder  # after what is checked without numpy
-    from ..data.packing import pack_folders
+    from ..data.packing import pack_folders, require_apart
 
     for folder in pack_folders(flags.photos):
         if not folder.is_file():
             require_folder(folder)
+        require_apart(folder, Path(flags.out))
     with sole_use(Path(flags.out), "unseen pack"):
         return _pack(flags)
 
@@ -32,11 +33,10 @@ def _pack(flags: Namespace) -> ExitCode:
     from ..core.interruption import interruptible
     from ..core.progress import progress_bars
     from ..core.units import bytes_in_words
-    from ..data.packing import Packing, PackSource, clear_for_pack
+    from ..data.packing import Packing, PackSource
 
     out = Path(flags.out)
-    clear_for_pack(out, overwrite=flags.overwrite)
-    packing = Packing(out)
+    packing = Packing(out, overwrite=flags.overwrite)
     with interruptible() as stop, progress_bars():
         packing.write(PackSource.of(flags.photos), flags.licence, stop)
     for skipped in packing.skipped:

@@ -105,18 +105,26 @@ def pack_folders(source: str) -> list[Path]:
     return [Path(expand_path(folder, "photos")) for folder in ([inputs, targets] if inputs else [source])]
 
 
+def require_apart(folder: Path, out: Path) -> None:
+    """Raise UserError where a folder to pack is the folder of the pack itself."""
+    if out.exists() and folder.samefile(out):
+        raise UserError(f"out: {out} is the folder to pack; give another --out")
+
+
 @dataclass
 class Packing:
     """A pack in the making.
 
     Attributes:
         out: the folder of the pack.
+        overwrite: whether a pack that is there, finished or not, is replaced. It stays until the first picture is read.
         records: the photographs of all finished shards.
         skipped: files that were left out.
         interrupted: whether `write` was stopped before all was done.
     """
 
     out: Path
+    overwrite: bool = False
     records: list[PackedPhoto] = field(default_factory=list)
     skipped: list[SkippedFile] = field(default_factory=list)
     interrupted: bool = False
@@ -130,10 +138,12 @@ class Packing:
             stop: an event that ends the work after the picture in hand; what is done until then is kept.
 
         Raises:
-            UserError: the disk is too small, nothing can be read, or the pack was begun with other photographs.
+            UserError: the disk is too small, nothing can be read, the pack was begun with other photographs, or its
+                folder cannot take it (see `require_pack_folder`).
         """
+        require_pack_folder(self.out, overwrite=self.overwrite)
         credits = source.credits(licence)
-        if (self.out / UNFINISHED).is_file():
+        if not self.overwrite and (self.out / UNFINISHED).is_file():
             self.records = _with_credits(read_index(self.out / UNFINISHED)[0], credits, self.out)
         done = {record.name for record in self.records}
         self.skipped += source.skipped
@@ -161,7 +171,8 @@ class Packing:
             sizes = map_in_threads(size_or_error, [scene.target for scene in scenes], "measuring photographs")
         areas = [size[0] * size[1] if isinstance(size, tuple) else 0 for size in sizes]
         bytes_at_least = 3 * sum(areas)
-        if bytes_at_least > (free := shutil.disk_usage(self.out).free):
+        freed = sum(path.stat().st_size for path in _pack_files(self.out)) if self.overwrite else 0
+        if bytes_at_least > (free := shutil.disk_usage(self.out).free + freed):
             taken, left = bytes_in_words(bytes_at_least), bytes_in_words(free)
             raise UserError(f"out: {self.out}: its photographs take {taken}, and {left} are free there")
         shard_size = max(
@@ -171,6 +182,9 @@ class Packing:
         arrays = max(scene_arrays, min(MOST_ARRAYS, scene_arrays * len(scenes)))
         readings = self._readings(source, scenes, sizes, stop)
         for reading in readings:
+            if not self.records:
+                for old in _pack_files(self.out):
+                    old.unlink()
             shard = len({record.shard for record in self.records})
             path = self.out / f"{shard:05}.safetensors"
             with replacing(path) as temporary, temporary.open("wb") as file:
@@ -263,12 +277,18 @@ def _with_credits(records: Sequence[PackedPhoto], credits: Mapping[str, Credit],
     ]
 
 
-def clear_for_pack(out: Path, *, overwrite: bool) -> None:
-    """Make a folder ready for a pack: one that was begun stays, to be gone on with.
+def _pack_files(out: Path) -> list[Path]:
+    """The files of a pack in a folder, its indices first."""
+    indices = [path for path in (out / INDEX, out / UNFINISHED) if path.is_file()]
+    return indices + sorted(path for path in out.iterdir() if SHARD_NAME.fullmatch(path.name))
+
+
+def require_pack_folder(out: Path, *, overwrite: bool) -> None:
+    """Check that a folder can take a pack, and change nothing there.
 
     Args:
         out: the folder.
-        overwrite: whether to remove a pack that is there, finished or not.
+        overwrite: whether a finished pack there may be replaced.
 
     Raises:
         UserError: for a finished pack without `overwrite`, and for a folder that holds anything else.
@@ -276,8 +296,5 @@ def clear_for_pack(out: Path, *, overwrite: bool) -> None:
     for path in sorted(out.iterdir()):
         if path.name not in (INDEX, UNFINISHED, LOCK) and not SHARD_NAME.fullmatch(path.name):
             raise UserError(f"out: {out} holds {path.name}, which is no file of a pack; give another --out")
-    if overwrite:
-        for path in [out / INDEX, out / UNFINISHED, *sorted(out.glob("*.safetensors"))]:
-            path.unlink(missing_ok=True)
-    elif (out / INDEX).exists():
+    if not overwrite and (out / INDEX).exists():
         raise UserError(f"out: {out} holds a pack; give --overwrite, or another --out")
