@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -340,6 +341,11 @@ def with_bytes(change: Callable[[bytes], bytes], name: str = "00000.safetensors"
     return lambda pack: (pack / name).write_bytes(change((pack / name).read_bytes()))
 
 
+def in_place_of_a_shard(pack: Path, make: Callable[[Path], object]) -> None:
+    (pack / "00000.safetensors").unlink()
+    make(pack / "00000.safetensors")
+
+
 HUGE = (2**60).to_bytes(8, "little")
 HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "header of an impossible size": (
@@ -352,6 +358,11 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty file": (with_bytes(lambda b: b""), "00000.safetensors: cannot be read"),
     "no JSON": (with_bytes(lambda b: b[:8] + b"[" * 100 + b[108:]), "00000.safetensors: its header is no JSON"),
     "missing shard": (lambda pack: (pack / "00000.safetensors").unlink(), "00000.safetensors: cannot be read: No such"),
+    "pipe": (lambda pack: in_place_of_a_shard(pack, os.mkfifo), "00000.safetensors: is no regular file"),
+    "link": (
+        lambda pack: in_place_of_a_shard(pack, lambda path: path.symlink_to("00001.safetensors")),
+        "00000.safetensors: is no regular file",
+    ),
     "other type": (
         with_header(lambda h: h["clean/0"].update(dtype="F32")),
         "'clean/0': dtype: expected 'U8', got 'F32'",

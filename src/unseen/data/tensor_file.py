@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import stat
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -76,6 +77,8 @@ class TensorFile:
     def __init__(self, path: Path):
         self.path = path
         try:
+            if not stat.S_ISREG(path.lstat().st_mode):  # a pipe would block, and a link leads elsewhere
+                raise UserError(f"{path}: is no regular file")
             with path.open("rb") as file:
                 length = int.from_bytes(file.read(8), "little")
                 header = file.read(length) if length <= LARGEST_HEADER else b""
