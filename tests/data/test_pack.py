@@ -253,6 +253,24 @@ def test_a_pack_that_was_killed_keeps_its_finished_shards(
     require_equal_splits(training_photos([str(out)]), training_photos([str(pack)]))
 
 
+def test_a_photograph_that_was_replaced_since_a_pack_was_begun_is_named(rain: tuple[str, Path]) -> None:
+    class AtOnce(Event):
+        """Set after the first scene."""
+
+        calls = 0
+
+        def is_set(self) -> bool:
+            self.calls += 1
+            return self.calls > 1
+
+    source, pack = rain
+    out = pack.parent / "begun.pack"
+    assert len(packed(source, out, stop=AtOnce()).records) == 2
+    write(pack.parent / "rain" / "0_1.png", noise(7, 20, 30))
+    with pytest.raises(UserError, match=r"out: '0_1\.png' has changed since .*begun\.pack was begun .* --overwrite"):
+        packed(source, out)
+
+
 def test_a_pack_that_was_begun_with_other_photographs_is_refused(folder: Path, pack: Path) -> None:
     (pack / INDEX).replace(pack / UNFINISHED)
     (folder / "05.png").unlink()

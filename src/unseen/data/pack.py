@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, TypeAlias, TypeVar
 
 from ..core.errors import UserError
 from ..core.jsonl import Count, Kind, read_lines
@@ -78,6 +78,21 @@ class PackedPhoto:
     version: str
 
 
+@dataclass(frozen=True)
+class UnfinishedPhoto(PackedPhoto):
+    """One photograph of a pack that is not complete yet: a line of `unfinished.jsonl`.
+
+    Attributes:
+        stamp: size and time of change of the files that it was read from; empty where they are not known.
+    """
+
+    stamp: str = ""
+
+    def finished(self) -> PackedPhoto:
+        """The line of the index of a finished pack."""
+        return PackedPhoto(**{field.name: getattr(self, field.name) for field in fields(PackedPhoto)})
+
+
 def is_pack(folder: Path) -> bool:
     """Whether a folder is a pack, finished or not."""
     return (folder / INDEX).is_file() or (folder / UNFINISHED).is_file()
@@ -99,12 +114,16 @@ def read_pack(pack: Path) -> tuple[list[PackedPhoto], dict[str, TensorFile]]:
         UserError: naming file and field, where the pack is incomplete, or index and shards do not agree.
     """
     require_finished(pack)
-    return read_index(pack / INDEX)
+    return read_index(pack / INDEX, PackedPhoto)
 
 
-def read_index(index: Path) -> tuple[list[PackedPhoto], dict[str, TensorFile]]:
-    """Read an index as `read_pack` does, of a pack that need not be finished."""
-    records = read_lines(index, PackedPhoto)
+Line = TypeVar("Line", bound=PackedPhoto)
+"""A line of an index, of a finished pack or an unfinished one."""
+
+
+def read_index(index: Path, kind: type[Line]) -> tuple[list[Line], dict[str, TensorFile]]:
+    """Read an index as `read_pack` does, with lines of a kind: of a pack that need not be finished."""
+    records = read_lines(index, kind)
     twice = [name for name, n in Counter(record.name for record in records).items() if n > 1]
     if twice:
         raise UserError(f"{index}: name: {twice[0]!r:.200} is in two lines")

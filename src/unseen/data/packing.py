@@ -19,7 +19,7 @@ from ..core.version import __version__
 from .finding import list_folder
 from .loading import in_threads, map_in_threads, size_or_error
 from .manifest import Credit, credits_of
-from .pack import INDEX, SHARD_NAME, UNFINISHED, PackedPhoto, read_index
+from .pack import INDEX, SHARD_NAME, UNFINISHED, UnfinishedPhoto, read_index
 from .pairs import Scene, matched_scenes
 from .photo import Fingerprint, Photo, Pixels
 from .reading import SkippedFile, UnreadableImage, decode, no_pillow_warnings
@@ -35,8 +35,8 @@ MOST_SHARDS = 256
 MOST_ARRAYS = 6000
 """The number of arrays after which a shard is closed, so that headers stay below a mebibyte."""
 
-Reading = tuple[Pixels, list[Photo]]
-"""A clean picture, and the photographs that share it, each with its digest."""
+Reading = tuple[Pixels, list[tuple[Photo, str]]]
+"""A clean picture, and the photographs that share it, each with its digest and the stamp of its files."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,13 @@ class PackSource:
         """The names that a scene's photographs have in the pack."""
         return list(scene.inputs.values()) or [self.name(scene)]
 
+    def stamps(self, scene: Scene) -> dict[str, str]:
+        """Size and time of change of the files of a scene's photographs, by their names in the pack."""
+        target = _stamp(scene.target)
+        if not scene.inputs:
+            return {self.name(scene): target}
+        return {name: f"{_stamp(path)}; {target}" for path, name in scene.inputs.items()}
+
     def credits(self, licence: str) -> dict[str, Credit]:
         """The author and the licence of every photograph, by its name in the pack.
 
@@ -87,16 +94,27 @@ class PackSource:
 
     def read(self, scene: Scene) -> tuple[Reading | None, list[SkippedFile]]:
         """Read a scene. Returns None where nothing of it can be used, and the files to leave out."""
+        stamps = self.stamps(scene)  # before the files are read: what changes while they are is noticed later
         if scene.inputs:
-            clean, pairs, skipped = scene.read()
-            pairs = [replace(pair, stored_digest=pair.digest) for pair in pairs]
+            clean, photos, skipped = scene.read()
+            pairs = [(replace(photo, stored_digest=photo.digest), stamps[photo.name]) for photo in photos]
             return (clean, pairs) if clean is not None and pairs else None, skipped
         try:
             clean = decode(scene.target)
         except UnreadableImage as error:
             return None, [SkippedFile(self.name(scene), error.reason)]
         whole = Fingerprint.of(clean)
-        return (clean, [Photo(self.name(scene), clean, whole=whole, stored_digest=whole.digest)]), []
+        name = self.name(scene)
+        return (clean, [(Photo(name, clean, whole=whole, stored_digest=whole.digest), stamps[name])]), []
+
+
+def _stamp(path: Path) -> str:
+    """Size and time of change of a file; that there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return "no file"
+    return f"{state.st_size} bytes, {state.st_mtime_ns} ns"
 
 
 def pack_folders(source: str) -> list[Path]:
@@ -125,7 +143,7 @@ class Packing:
 
     out: Path
     overwrite: bool = False
-    records: list[PackedPhoto] = field(default_factory=list)
+    records: list[UnfinishedPhoto] = field(default_factory=list)
     skipped: list[SkippedFile] = field(default_factory=list)
     interrupted: bool = False
 
@@ -144,7 +162,9 @@ class Packing:
         require_pack_folder(self.out, overwrite=self.overwrite)
         credits = source.credits(licence)
         if not self.overwrite and (self.out / UNFINISHED).is_file():
-            self.records = _with_credits(read_index(self.out / UNFINISHED)[0], credits, self.out)
+            begun = read_index(self.out / UNFINISHED, UnfinishedPhoto)[0]
+            self.records = _with_credits(begun, credits, self.out)
+            _require_unchanged(begun, source, self.out)
         done = {record.name for record in self.records}
         self.skipped += source.skipped
         for scene in source.scenes:
@@ -159,8 +179,8 @@ class Packing:
         if not self.records:
             first = self.skipped[0]
             raise UserError(f"{source.folder}: nothing can be packed; the first, {first.name}: {first.reason}")
-        write_lines(self.out / UNFINISHED, self.records)
-        (self.out / UNFINISHED).replace(self.out / INDEX)
+        write_lines(self.out / INDEX, [record.finished() for record in self.records])
+        (self.out / UNFINISHED).unlink(missing_ok=True)
         flush_names([self.out])
 
     def _write_shards(
@@ -224,7 +244,7 @@ class Packing:
 
     def _add(
         self, writer: TensorWriter, shard: str, reading: Reading, number: int, credits: Mapping[str, Credit]
-    ) -> list[PackedPhoto]:
+    ) -> list[UnfinishedPhoto]:
         """Write the pictures of a scene into a shard.
 
         Args:
@@ -236,13 +256,13 @@ class Packing:
         """
         clean, photos = reading
         writer.add(f"clean/{number}", clean)
-        writer.add(f"thumbnail/{number}", photos[0].fingerprint.thumbnail)
+        writer.add(f"thumbnail/{number}", photos[0][0].fingerprint.thumbnail)
         records = []
-        for i, photo in enumerate(photos, start=number):
+        for i, (photo, stamp) in enumerate(photos, start=number):
             if photo.recorded is not None:
                 writer.add(f"recorded/{i}", photo.recorded)
             records.append(
-                PackedPhoto(
+                UnfinishedPhoto(
                     name=photo.name,
                     shard=shard,
                     clean=f"clean/{number}",
@@ -255,12 +275,26 @@ class Packing:
                     author=credits[photo.name].author,
                     licence=credits[photo.name].licence,
                     version=__version__,
+                    stamp=stamp,
                 )
             )
         return records
 
 
-def _with_credits(records: Sequence[PackedPhoto], credits: Mapping[str, Credit], out: Path) -> list[PackedPhoto]:
+def _require_unchanged(records: Sequence[UnfinishedPhoto], source: PackSource, out: Path) -> None:
+    """Raise UserError where a file that was packed into an unfinished pack is another one by now."""
+    stamps = {name: stamp for scene in source.scenes for name, stamp in source.stamps(scene).items()}
+    for record in records:
+        if record.stamp != stamps[record.name]:
+            raise UserError(
+                f"out: {record.name!r:.200} has changed since {out} was begun with it; give --overwrite, or another "
+                "--out"
+            )
+
+
+def _with_credits(
+    records: Sequence[UnfinishedPhoto], credits: Mapping[str, Credit], out: Path
+) -> list[UnfinishedPhoto]:
     """Take over the photographs of a pack that was begun, with the credits that hold now.
 
     Raises:
