@@ -22,6 +22,7 @@ from unseen.core.memory import Memory
 from unseen.data import packing
 from unseen.data.device_patches import DevicePatches
 from unseen.data.loading import load_photos
+from unseen.data.manifest import Credit, credits_of
 from unseen.data.overlap import overlaps
 from unseen.data.pack import INDEX, UNFINISHED, PackedPhoto, load_pack
 from unseen.data.packing import Packing, PackSource
@@ -163,6 +164,17 @@ def test_a_pack_is_read_by_safetensors_and_names_author_and_licence(folder: Path
     assert records["02.png"]["licence"] == ""
     packed(folder, tmp_path / "two.pack", licence="CC-BY-4.0")
     assert '"licence": "CC-BY-4.0"' in (tmp_path / "two.pack" / INDEX).read_text()
+
+
+def test_credits_are_those_of_the_line_of_the_file(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.tsv"
+    odd = "Ann\u2028Lee\x85\x0b\x1c"
+    manifest.write_bytes(f"file\tauthor\tlicence\r\na.png\t{odd}\tCC0\r\n\r\nb.png\t\tCC0\n".encode())
+    assert credits_of(tmp_path) == {"a.png": Credit(odd, "CC0"), "b.png": Credit("", "CC0")}
+    for line, message in (("a.png\tBo\tCC0", "file: 'a.png' has a line already"), ("c.png\tBo", "has 2 columns, and")):
+        manifest.write_text(f"file\tauthor\tlicence\na.png\tAnn\tCC0\n{line}\n")
+        with pytest.raises(UserError, match=rf"manifest\.tsv, line 3: {message}"):
+            credits_of(tmp_path)
 
 
 # ------------------------------------------------------------------------------------------------- memory

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,17 +27,26 @@ def credits_of(folder: Path) -> dict[str, Credit]:
     """Read the credits of the photographs of a folder, by their names; none where the folder has no manifest.
 
     Raises:
-        UserError: the manifest cannot be read, or has no column `file`.
+        UserError: the manifest cannot be read, has no column `file`, or has a line that is too short, or the second of
+            one file.
     """
     path = folder / MANIFEST
     if not path.is_file():
         return {}
-    table = csv.DictReader(
-        read_text(path, "a manifest", most=LARGEST).splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE
-    )
-    if "file" not in (table.fieldnames or ()):
+    # Lines end at a line feed alone: an author's name may hold U+2028 and its like.
+    columns, *rows = [
+        line.removesuffix("\r").split("\t") for line in read_text(path, "a manifest", most=LARGEST).split("\n")
+    ]
+    if "file" not in columns:
         raise UserError(f"{path}: has no column 'file'; name the columns in its first line, or move it away")
-    try:
-        return {row["file"]: Credit(row.get("author") or "", row.get("licence") or "") for row in table}
-    except csv.Error as error:
-        raise UserError(f"{path}: not a table of tab-separated columns: {error}") from error
+    credits: dict[str, Credit] = {}
+    for number, cells in enumerate(rows, start=2):
+        if cells == [""]:
+            continue
+        if len(cells) < len(columns):
+            raise UserError(f"{path}, line {number}: has {len(cells)} columns, and the first line {len(columns)}")
+        row = dict(zip(columns, cells, strict=False))
+        if row["file"] in credits:
+            raise UserError(f"{path}, line {number}: file: {row['file']!r:.200} has a line already")
+        credits[row["file"]] = Credit(row.get("author", ""), row.get("licence", ""))
+    return credits
