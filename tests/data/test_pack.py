@@ -404,9 +404,14 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
         with_header(lambda h: h["clean/0"].update(data_offsets=[0, 5])),
         "'clean/0': data_offsets: expected 2160 bytes",
     ),
-    "stray array": (
+    "overlap": (
         with_header(lambda h: h.update({"x/y": h["clean/0"]})),
-        "'x/y' belongs to no line of pack.jsonl, which is cut short",
+        "'x/y': data_offsets: begins at 0, and expected is 2160",
+    ),
+    "hole": (with_header(lambda h: h.pop("clean/0")), "'thumbnail/0': data_offsets: begins at 2160, and expected is 0"),
+    "twice in the header": (
+        with_bytes(lambda b: b.replace(b'"thumbnail/0"', b'"clean/0"    ', 1)),
+        "00000.safetensors: its header names 'clean/0' twice",
     ),
     "path elsewhere": (with_line(shard="../00000.safetensors"), "line 1: field 'shard': expected a name such as 00000"),
     "no array": (with_line(clean="clean/99"), "'00.png': clean: 00000.safetensors has no array 'clean/99'"),

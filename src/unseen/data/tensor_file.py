@@ -6,6 +6,7 @@ import json
 import mmap
 import stat
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -91,7 +92,12 @@ class TensorFile:
         entries = _entries(path, header)
         self.shapes = {name: shape for name, (shape, _) in entries.items()}
         self._starts = {name: start + first for name, (_, first) in entries.items()}
-        end = max((self._starts[name] + prod(shape) for name, shape in self.shapes.items()), default=start)
+        end = start
+        for name in sorted(self._starts, key=self._starts.__getitem__):
+            if self._starts[name] != end:
+                begins, ended = self._starts[name] - start, end - start
+                raise UserError(f"{path}: {name!r:.100}: data_offsets: begins at {begins}, and expected is {ended}")
+            end += prod(self.shapes[name])
         if end != len(self.map):
             raise UserError(f"{path}: has {len(self.map)} bytes, and its header describes {end}: cut short, or damaged")
 
@@ -115,10 +121,20 @@ class TensorFile:
             self.map.madvise(mmap.MADV_WILLNEED, page, start + count * row - page)
 
 
+def _object(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of a header. Raises UserError where it has a key twice."""
+    made: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in made:
+            raise UserError(f"{path}: its header names {key!r:.100} twice")
+        made[key] = value
+    return made
+
+
 def _entries(path: Path, header: bytes) -> dict[str, tuple[Sequence[int], int]]:
     """The shape and the first byte, counted from the end of the header, of every array that a header describes."""
     try:
-        described = json.loads(header)
+        described = json.loads(header, object_pairs_hook=partial(_object, path))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: its header is no JSON") from error
     if not isinstance(described, dict):
