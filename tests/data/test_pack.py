@@ -215,6 +215,17 @@ def test_photographs_that_do_not_fit_on_the_device_are_refused(pack: Path, monke
         DevicePatches(Patches(load_pack(pack), 8), torch.device("cpu"))
 
 
+@pytest.mark.parametrize("limit", ["SHARD", "MOST_ARRAYS"])
+def test_a_pack_has_no_more_shards_than_a_training_can_keep_open(
+    folder: Path, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, limit, 1)
+    monkeypatch.setattr(packing, "MOST_SHARDS", 4)
+    making = packed(folder, folder.parent / "few.pack")
+    assert 2 <= len({record.shard for record in making.records}) <= 4
+    require_equal(load_pack(making.out), load_photos(folder)[0])
+
+
 # --------------------------------------------------------------------------------------- stopped and gone on
 
 

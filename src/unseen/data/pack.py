@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
@@ -128,11 +128,12 @@ def read_index(index: Path, kind: type[Line]) -> tuple[list[Line], dict[str, Ten
     if twice:
         raise UserError(f"{index}: name: {twice[0]!r:.200} is in two lines")
     shards = {name: TensorFile(index.parent / name) for name in sorted({record.shard for record in records})}
+    named: dict[str, set[str]] = {name: set() for name in shards}
     for record in records:
         _check_shapes(record, shards[record.shard], index)
+        named[record.shard].update(_arrays(record))
     for name, shard in shards.items():
-        named = {array for record in records if record.shard == name for array in _arrays(record)}
-        if stray := shard.shapes.keys() - named:
+        if stray := shard.shapes.keys() - named[name]:
             raise UserError(f"{shard.path}: {min(stray)!r:.100} belongs to no line of {index.name}, which is cut short")
     return records, shards
 
@@ -154,12 +155,23 @@ def load_pack(pack: Path, *, enlarge: int = 1, memory: int | None = None) -> lis
         UserError: as `read_pack` does; where a pair does not fit together; and where enlarged inputs take more than
             `memory` bytes, for they are no part of the pack.
     """
-    records, shards = read_pack(pack)
+    return view_photos(pack, *read_pack(pack), enlarge=enlarge, memory=memory)
+
+
+def view_photos(
+    pack: Path,
+    records: Sequence[PackedPhoto],
+    shards: Mapping[str, TensorFile],
+    *,
+    enlarge: int = 1,
+    memory: int | None = None,
+) -> list[Photo]:
+    """View the photographs of a pack as `load_pack` does, by what `read_pack` has read of it."""
     if not records:
         raise UserError(f"{pack / INDEX}: names no photograph")
     if stray := [path.name for path in pack.glob("*.safetensors") if path.name not in shards]:
         raise UserError(f"{pack / min(stray)}: belongs to no line of {INDEX}, which is cut short")
-    records.sort(key=lambda record: record.name)
+    records = sorted(records, key=lambda record: record.name)
     if enlarge > 1 and memory is not None:
         _require_memory_to_enlarge(records, shards, enlarge, memory, pack)
     fingerprints: dict[tuple[str, str], Fingerprint] = {}
@@ -231,7 +243,7 @@ def _check_shapes(record: PackedPhoto, shard: TensorFile, index: Path) -> None:
 
 
 def _require_memory_to_enlarge(
-    records: Sequence[PackedPhoto], shards: dict[str, TensorFile], enlarge: int, memory: int, pack: Path
+    records: Sequence[PackedPhoto], shards: Mapping[str, TensorFile], enlarge: int, memory: int, pack: Path
 ) -> None:
     smaller = [
         record

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.units import bytes_in_words
 from .loading import map_in_threads
-from .pack import PackedPhoto, load_pack, read_pack
+from .pack import PackedPhoto, read_pack, view_photos
 from .photo import Fingerprint, digest_of
 
 SHOWN = 10
@@ -23,10 +23,10 @@ def check_pack(pack: Path) -> tuple[str, list[str]]:
         A line on what the pack holds, and the problems, a line each.
 
     Raises:
-        UserError: where the pack cannot be opened (see `load_pack`).
+        UserError: where the pack cannot be opened (see `data.pack.load_pack`).
     """
-    photos = {photo.name: photo for photo in load_pack(pack)}
     records, shards = read_pack(pack)
+    photos = {photo.name: photo for photo in view_photos(pack, records, shards)}
 
     def fault(record: PackedPhoto) -> str:
         photo, shard = photos[record.name], shards[record.shard]

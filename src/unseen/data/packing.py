@@ -24,16 +24,16 @@ from .pairs import Scene, matched_scenes
 from .photo import Fingerprint, Photo, Pixels
 from .reading import SkippedFile, UnreadableImage, decode, no_pillow_warnings
 from .sources import expand_path, two_folders
-from .tensor_file import TensorWriter
+from .tensor_file import ENTRY, LARGEST_HEADER, TensorWriter
 
 SHARD = 2**30
-"""Bytes of pictures after which a shard is closed; more in a pack that would have more than `MOST_SHARDS`."""
+"""Bytes of pictures after which a shard is closed; more in a large pack (see `_shard_limits`)."""
 
 MOST_SHARDS = 256
-"""The number of shards up to which they are of `SHARD` bytes: a training keeps all their files open."""
+"""The largest number of shards, which grow in a pack that would have more: a training keeps all their files open."""
 
 MOST_ARRAYS = 6000
-"""The number of arrays after which a shard is closed, so that headers stay below a mebibyte."""
+"""The number of arrays after which a shard is closed, so that headers stay below a mebibyte; more in a large pack."""
 
 Reading = tuple[Pixels, list[tuple[Photo, str]]]
 """A clean picture, and the photographs that share it, each with its digest and the stamp of its files."""
@@ -195,11 +195,10 @@ class Packing:
         if bytes_at_least > (free := shutil.disk_usage(self.out).free + freed):
             taken, left = bytes_in_words(bytes_at_least), bytes_in_words(free)
             raise UserError(f"out: {self.out}: its photographs take {taken}, and {left} are free there")
-        shard_size = max(
-            SHARD, 3 * sum(a * (1 + len(s.inputs)) for a, s in zip(areas, scenes, strict=True)) // MOST_SHARDS
-        )
         scene_arrays = 2 + max(len(scene.inputs) for scene in scenes)
-        arrays = max(scene_arrays, min(MOST_ARRAYS, scene_arrays * len(scenes)))
+        taken_shards = len({record.shard for record in self.records})
+        bytes_at_most = 3 * sum(a * (1 + len(s.inputs)) for a, s in zip(areas, scenes, strict=True))
+        shard_size, arrays = _shard_limits(bytes_at_most, scenes, MOST_SHARDS - taken_shards)
         readings = self._readings(source, scenes, sizes, stop)
         for reading in readings:
             if not self.records:
@@ -309,6 +308,24 @@ def _with_credits(
     return [
         replace(record, author=credits[record.name].author, licence=credits[record.name].licence) for record in records
     ]
+
+
+def _shard_limits(size: int, scenes: Sequence[Scene], shards: int) -> tuple[int, int]:
+    """Bytes and arrays after which a shard is closed, so that scenes fill no more than a number of shards.
+
+    Half of the shards may be closed for their bytes, and half for their arrays.
+
+    Args:
+        size: bytes of all pictures.
+        scenes: the scenes.
+        shards: the number of shards; a pack that was stopped very often may have used them up, and gets two more.
+    """
+    half = max(shards // 2, 1)
+    counts = [2 + len(scene.inputs) for scene in scenes]
+    arrays = max(
+        MOST_ARRAYS, -(-sum(counts) // half) + max(counts)
+    )  # a shard is closed where one scene more may not fit
+    return max(SHARD, -(-size // half)), min(arrays, max(counts) * len(scenes), LARGEST_HEADER // ENTRY - 1)
 
 
 def _pack_files(out: Path) -> list[Path]:
