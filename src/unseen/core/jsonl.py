@@ -152,9 +152,14 @@ def from_json(text: str, cls: type[T], extra: Literal["forbid", "ignore"] = "for
     return record
 
 
+def to_lines(records: Iterable[DataclassInstance]) -> str:
+    """Records as JSON, each on a line of its own."""
+    return "".join(json.dumps(to_json(record)) + "\n" for record in records)
+
+
 def write_lines(path: Path, records: Iterable[DataclassInstance]) -> None:
     """Write records as JSON lines, atomically. Raises UserError where the file cannot be written."""
-    write_text(path, "".join(json.dumps(to_json(record)) + "\n" for record in records))
+    write_text(path, to_lines(records))
 
 
 LONGEST = 2**20

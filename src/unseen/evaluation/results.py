@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.atomic import write_text
 from ..core.errors import UserError
-from ..core.jsonl import FiniteOrText, Number, Whole, read_lines, write_lines
+from ..core.jsonl import FiniteOrText, Number, Whole, read_lines, to_lines
 from ..protocols.levels import Level, Split
 
 RESULTS = "results.jsonl"
@@ -74,18 +75,26 @@ class ImageResult:
         return Level(self.split, self.distortion, self.degree)
 
 
-def write_results(path: Path, results: Iterable[ImageResult]) -> None:
-    """Write results as JSON lines, atomically; infinity becomes the string "inf" and nan null.
+def result_lines(results: Iterable[ImageResult]) -> str:
+    """Results as JSON lines; infinity becomes the string "inf" and nan null.
 
     Raises:
-        UserError: for a degree that is not a finite number, which no axis could show, and where the file cannot be
-            written.
+        UserError: for a degree that is not a finite number, which no axis could show.
     """
     checked = list(results)
     for result in checked:
         if not isinstance(result.degree, str) and not math.isfinite(result.degree):
             raise UserError(f"degree of {result.distortion}: {result.degree} is not a finite number")
-    write_lines(path, checked)
+    return to_lines(checked)
+
+
+def write_results(path: Path, results: Iterable[ImageResult]) -> None:
+    """Write results as `result_lines` makes them, atomically.
+
+    Raises:
+        UserError: as `result_lines` does, and where the file cannot be written.
+    """
+    write_text(path, result_lines(results))
 
 
 def read_results(path: Path) -> list[ImageResult]:

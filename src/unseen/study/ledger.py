@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.atomic import write_text
 from ..core.grouping import grouped
 from ..evaluation.benchmark_sets import BenchmarkSets
 from ..evaluation.inputs import judge_input, levels_of
-from ..evaluation.results import RESULTS, ImageResult, read_results, write_results
+from ..evaluation.results import RESULTS, ImageResult, read_results, result_lines
 from ..protocols.protocol import Protocol
 from ..training.config import TrainConfig
 from .config import CompareConfig, Entry
@@ -70,6 +71,7 @@ class Ledger:
         file = folder / RESULTS
         self.written = file.stat().st_mtime_ns if file.exists() else 0
         self._results = grouped(read_results(file) if file.exists() else [], lambda result: result.run)
+        self._lines: dict[str, str] = {}  # of each run's results, so that a run does not cost what all before it cost
         self.records = {record.run: record for record in read_runs(folder / RUNS)}
 
     def results_of(self, run: str) -> list[ImageResult]:
@@ -79,9 +81,15 @@ class Ledger:
     def add(self, results: list[ImageResult], record: RunRecord) -> None:
         """Add or replace a finished run, and write both files, in the same order whichever run was finished first."""
         self._results[record.run], self.records[record.run] = results, record
+        self._lines.pop(record.run, None)
         names = sorted(self._results | self.records, key=lambda name: self._place.get(name, -1))
-        write_results(self.folder / RESULTS, [result for name in names for result in self.results_of(name)])
+        write_text(self.folder / RESULTS, "".join(map(self._lines_of, names)))
         write_runs(self.folder / RUNS, [self.records[name] for name in names if name in self.records])
+
+    def _lines_of(self, run: str) -> str:
+        if run not in self._lines:
+            self._lines[run] = result_lines(self.results_of(run))
+        return self._lines[run]
 
 
 def recorded_identity(result: ImageResult) -> tuple[object, ...]:
