@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -215,14 +216,26 @@ def test_photographs_that_do_not_fit_on_the_device_are_refused(pack: Path, monke
         DevicePatches(Patches(load_pack(pack), 8), torch.device("cpu"))
 
 
+def test_the_room_on_the_disk_is_checked_for_both_pictures_of_pairs(
+    rain: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean, inputs = (sum(3 * (40 + i) * 61 for i in range(5)), sum(2 * 3 * ((40 + i) // 2) * 30 for i in range(5)))
+    free = SimpleNamespace(free=clean + inputs - 1)
+    monkeypatch.setattr("unseen.data.packing.shutil.disk_usage", lambda path: free)
+    with pytest.raises(UserError, match=r"out: .*two\.pack: its photographs take .*, and .* are free there"):
+        packed(rain[0], tmp_path / "two.pack")
+    free.free += 1
+    packed(rain[0], tmp_path / "two.pack")
+
+
 @pytest.mark.parametrize("limit", ["SHARD", "MOST_ARRAYS"])
 def test_a_pack_has_no_more_shards_than_a_training_can_keep_open(
     folder: Path, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packing, limit, 1)
-    monkeypatch.setattr(packing, "MOST_SHARDS", 4)
+    monkeypatch.setattr(packing, "MOST_SHARDS", 8)
     making = packed(folder, folder.parent / "few.pack")
-    assert 2 <= len({record.shard for record in making.records}) <= 4
+    assert 2 <= len({record.shard for record in making.records}) <= 8
     require_equal(load_pack(making.out), load_photos(folder)[0])
 
 

@@ -21,7 +21,7 @@ from .loading import in_threads, map_in_threads, size_or_error
 from .manifest import Credit, credits_of
 from .pack import INDEX, SHARD_NAME, UNFINISHED, UnfinishedPhoto, read_index
 from .pairs import Scene, matched_scenes
-from .photo import Fingerprint, Photo, Pixels
+from .photo import THUMBNAIL, Fingerprint, Photo, Pixels
 from .reading import SkippedFile, UnreadableImage, decode, no_pillow_warnings
 from .sources import expand_path, two_folders
 from .tensor_file import ENTRY, LARGEST_HEADER, TensorWriter
@@ -186,19 +186,23 @@ class Packing:
     def _write_shards(
         self, source: PackSource, scenes: Sequence[Scene], credits: Mapping[str, Credit], stop: Event
     ) -> None:
-        """Write shards until all scenes are done or `stop` is set; each is in the index before the next begins."""
+        """Write shards until all scenes are done or `stop` is set; each is in the index before the next begins.
+
+        The room on the disk is checked for all pictures, those of pairs that turn out not to fit together among them.
+        """
+        paths = [path for scene in scenes for path in (scene.target, *scene.inputs)]
         with no_pillow_warnings():
-            sizes = map_in_threads(size_or_error, [scene.target for scene in scenes], "measuring photographs")
-        areas = [size[0] * size[1] if isinstance(size, tuple) else 0 for size in sizes]
-        bytes_at_least = 3 * sum(areas)
+            measured = dict(zip(paths, map_in_threads(size_or_error, paths, "measuring photographs"), strict=True))
+        sizes = [measured[scene.target] for scene in scenes]
+        needed = 3 * sum(size[0] * size[1] for size in measured.values() if isinstance(size, tuple))
         freed = sum(path.stat().st_size for path in _pack_files(self.out)) if self.overwrite else 0
-        if bytes_at_least > (free := shutil.disk_usage(self.out).free + freed):
-            taken, left = bytes_in_words(bytes_at_least), bytes_in_words(free)
+        if needed > (free := shutil.disk_usage(self.out).free + freed):
+            taken, left = bytes_in_words(needed), bytes_in_words(free)
             raise UserError(f"out: {self.out}: its photographs take {taken}, and {left} are free there")
         scene_arrays = 2 + max(len(scene.inputs) for scene in scenes)
         taken_shards = len({record.shard for record in self.records})
-        bytes_at_most = 3 * sum(a * (1 + len(s.inputs)) for a, s in zip(areas, scenes, strict=True))
-        shard_size, arrays = _shard_limits(bytes_at_most, scenes, MOST_SHARDS - taken_shards)
+        with_thumbnails = needed + THUMBNAIL**2 * len(scenes)
+        shard_size, arrays = _shard_limits(with_thumbnails, scenes, MOST_SHARDS - taken_shards)
         readings = self._readings(source, scenes, sizes, stop)
         for reading in readings:
             if not self.records:
@@ -316,7 +320,7 @@ def _shard_limits(size: int, scenes: Sequence[Scene], shards: int) -> tuple[int,
     Half of the shards may be closed for their bytes, and half for their arrays.
 
     Args:
-        size: bytes of all pictures.
+        size: bytes of all pictures and thumbnails.
         scenes: the scenes.
         shards: the number of shards; a pack that was stopped very often may have used them up, and gets two more.
     """
