@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..core.errors import UserError, one_line
 from ..core.randomness import derive
 from ..core.registry import build, name_of
-from ..core.shares import ALONE
+from ..core.shares import ALONE, Shares
 from ..data.device_patches import DevicePatches
 from ..data.patches import Patches
 from ..methods import METHODS, Batch, Method, Objective, objective_for
@@ -97,24 +97,11 @@ class TrainingRun:
         parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
         if not parameters:
             raise UserError(f"backbone: {config.backbone!r} has no parameters to train")
-        if config.patch % protocol.step:
-            raise UserError(f"patch: {config.patch} is no multiple of {protocol.step}, the scale of {protocol.name}")
-        if config.select == "oracle" and not any(isinstance(c, Synthetic) for c in protocol.unseen):
-            raise UserError(f"select: oracle needs unseen levels that can be made, and {protocol.name} has none")
+        refuse_unsuited_protocol(config, protocol)
         training_data = data or TrainingData.of(config, protocol, method)
         shares = ranks if config.sync == "exact" else ALONE
         objective = objective_for(network, config.loss, config.accumulate, config.precision == "bf16", shares)
-        patches = Patches(training_data.split.train, config.patch)
-        device = torch.device(config.device)
-        episodes = EpisodeSource(
-            training_data.confounders(config.patch),
-            patches,
-            DevicePatches(patches, device) if config.draws == "device" else None,
-            config.batch * shares.world // ranks.world,
-            config.content,
-            device,
-            shares,
-        )
+        episodes = episode_source(config, training_data, config.batch * shares.world // ranks.world, shares)
         return cls(
             config=config,
             protocol=protocol,
@@ -149,6 +136,32 @@ class TrainingRun:
     def state_holders(self) -> dict[str, Method | WeightAverage]:
         """What keeps a state from step to step beside network and optimiser, by its name in the saved state."""
         return {"method": self.method} | ({"average": self.average} if self.average else {})
+
+
+def episode_source(config: TrainConfig, data: TrainingData, batch: int, shares: Shares) -> EpisodeSource:
+    """The source of a training's episodes.
+
+    Args:
+        config: the configuration of the training.
+        data: the data that the configuration names.
+        batch: the images in a batch of which `shares` names the part that is made here.
+        shares: the share of each batch that is made here.
+    """
+    patches, device = Patches(data.split.train, config.patch), torch.device(config.device)
+    photographs = DevicePatches(patches, device) if config.draws == "device" else None
+    return EpisodeSource(data.confounders(config.patch), patches, photographs, batch, config.content, device, shares)
+
+
+def refuse_unsuited_protocol(config: TrainConfig, protocol: Protocol) -> None:
+    """Refuse options that a protocol has no use for.
+
+    Raises:
+        UserError: naming the option.
+    """
+    if config.patch % protocol.step:
+        raise UserError(f"patch: {config.patch} is no multiple of {protocol.step}, the scale of {protocol.name}")
+    if config.select == "oracle" and not any(isinstance(c, Synthetic) for c in protocol.unseen):
+        raise UserError(f"select: oracle needs unseen levels that can be made, and {protocol.name} has none")
 
 
 def refuse_unequal_shares(config: TrainConfig, ranks: Ranks) -> None:
