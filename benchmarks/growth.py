@@ -149,14 +149,11 @@ def in_fresh_process(work: Callable[[int], T], rounds: int) -> T:
 def step_cost(method: str, backbone: str, batch: int, patch: int, protocol: str, rounds: int) -> Cost:
     """A step of training; its memory is that of the first two, which make the state of the optimiser too."""
     import torch
+    from steps import training_step
 
     from unseen import keep_freed_memory
     from unseen.core.memory import Memory
     from unseen.training.config import TrainConfig
-    from unseen.training.loop import gradient_of, next_episode
-    from unseen.training.outer_step import take_step
-    from unseen.training.run import TrainingRun
-    from unseen.training.state import new_state
 
     torch.set_num_threads(1)
     keep_freed_memory()
@@ -170,13 +167,7 @@ def step_cost(method: str, backbone: str, batch: int, patch: int, protocol: str,
         device="cpu",
         threads=1,
     )
-    run = TrainingRun.of(config)
-    state = new_state(run)
-
-    def step() -> None:
-        take_step(run, gradient_of(run, next_episode(run, state)), config.lr)
-        state.step += 1
-
+    step = training_step(config)
     memory = Memory(torch.device("cpu"))
     step()
     started = time.process_time()

@@ -21,14 +21,11 @@ from pathlib import Path
 import numpy as np
 from pairs import Ratio, Row, measure, ratio, repeated, show
 from PIL import Image
+from steps import training_step
 
 from unseen.data.embedded import embedded_photos
 from unseen.data.reading import read_photo
 from unseen.training.config import TrainConfig
-from unseen.training.loop import gradient_of, next_episode
-from unseen.training.outer_step import take_step
-from unseen.training.run import TrainingRun
-from unseen.training.state import new_state
 
 SIZE = (1632, 1224)
 """Width and height of a photograph, pixels: 2 megapixels."""
@@ -123,14 +120,7 @@ def measure_step(method: str, batch: int, pack: Path, few: Path, rounds: int) ->
             device="cpu",
             threads=1,
         )
-        run = TrainingRun.of(config)
-        state = new_state(run)
-
-        def step() -> None:
-            take_step(run, gradient_of(run, next_episode(run, state)), config.lr)
-            state.step += 1
-
-        return step
+        return training_step(config)
 
     ways = {
         name: repeated(step_on(data), 40 if method == "erm" else 10) for name, data in (("pack", pack), ("few", few))

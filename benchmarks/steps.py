@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from pairs import Row, measure, ratio, repeated, show
@@ -52,6 +52,18 @@ def rows(
         backbone, _, batch = network.partition(" @ ")
         for method in methods:
             yield measure_step(method, backbone, int(batch or 8), rounds)
+
+
+def training_step(config: TrainConfig) -> Callable[[], None]:
+    """A function that takes the next step of a training, without what observes it."""
+    run = TrainingRun.of(config)
+    state = new_state(run)
+
+    def step() -> None:
+        take_step(run, gradient_of(run, next_episode(run, state)), config.lr)
+        state.step += 1
+
+    return step
 
 
 def measure_step(method: str, backbone: str, batch: int, rounds: int) -> Row:
