@@ -82,7 +82,7 @@ def check_training_sources(options: TrainingOptions) -> None:
     protocol_file(options.protocol)
     from ..data.sources import require_sources  # after what is checked without numpy
 
-    require_sources(options.data, options.pairs)
+    require_sources(options.data, options.pairs, shrink=options.shrink)
 
 
 def check_test_sources(options: EvaluationOptions) -> None:

@@ -29,6 +29,7 @@ from .reading import (
     header_size,
     no_pillow_warnings,
 )
+from .shrinking import bytes_of_copies, shrunk
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ def numpy_generator(seed: int, name: str) -> np.random.Generator:
 # --------------------------------------------------------------------------------------------- loading
 
 
-def load_photos(folder: Path, *, memory: int | None = MEMORY, seed: int = 0) -> PhotosAndSkipped:
+def load_photos(folder: Path, *, memory: int | None = MEMORY, seed: int = 0, shrink: float = 1) -> PhotosAndSkipped:
     """Read all photographs of `folder` (see `list_folder`) into at most `memory` bytes, or view those of a pack.
 
     If the whole photographs would take more than `memory` bytes, a window of each takes the photograph's place, at
@@ -65,16 +66,19 @@ def load_photos(folder: Path, *, memory: int | None = MEMORY, seed: int = 0) -> 
         folder: a folder, a single photograph, or a pack.
         memory: the largest number of bytes of all pixels together; None to read all photographs whole.
         seed: seed of the windows' places.
+        shrink: the largest factor by which photographs and windows are shrunk (see `shrunk`).
 
     Returns:
         The photographs and the files that could not be read, both sorted by name; thereafter, as one, the pictures of
         kinds that are not read.
 
     Raises:
-        UserError: if nothing can be read, if windows would be narrower than `SMALLEST_WINDOW`, if the whole
-            photographs would not fit into the memory of this machine, and for a pack of recorded pairs.
+        UserError: if nothing can be read, if windows would be narrower than `SMALLEST_WINDOW` once they are shrunk, if
+            the whole photographs would not fit into the memory of this machine, for a pack of recorded pairs, and for
+            any pack that is to be shrunk.
     """
     if is_pack(folder):
+        refuse_to_shrink_pack(folder, shrink)
         packed = load_pack(folder)
         if any(photo.recorded is not None for photo in packed):
             raise UserError(f"{folder}: is a pack of recorded pairs; give a folder or a pack of clean photographs")
@@ -88,7 +92,7 @@ def load_photos(folder: Path, *, memory: int | None = MEMORY, seed: int = 0) -> 
         except UnreadableImage as error:
             return [], [SkippedFile(name, error.reason)]
 
-    photos, skipped = load_within_memory(dict.fromkeys(contents.photos, 1), read, contents.folder, memory, seed)
+    photos, skipped = load_within_memory(dict.fromkeys(contents.photos, 1), read, contents.folder, memory, seed, shrink)
     if not photos:
         first = skipped[0]
         count = f"none of {len(skipped)} photographs can be read"
@@ -96,8 +100,19 @@ def load_photos(folder: Path, *, memory: int | None = MEMORY, seed: int = 0) -> 
     return photos, skipped + contents.skipped()
 
 
+def refuse_to_shrink_pack(folder: Path, shrink: float) -> None:
+    """Raise UserError for a pack that is to be shrunk: its pixels stay in its files, as large as they are."""
+    if shrink > 1 and is_pack(folder):
+        raise UserError(f"shrink: {folder}: a pack is used as it is; give the folder of its photographs in its place")
+
+
 def load_within_memory(
-    pictures: Mapping[Path, int], read: Callable[[Path], PhotosAndSkipped], folder: Path, memory: int | None, seed: int
+    pictures: Mapping[Path, int],
+    read: Callable[[Path], PhotosAndSkipped],
+    folder: Path,
+    memory: int | None,
+    seed: int,
+    shrink: float = 1,
 ) -> PhotosAndSkipped:
     """Read photographs whole, or one window of each where the whole would not fit into `memory`.
 
@@ -108,6 +123,7 @@ def load_within_memory(
         folder: the common folder of the pictures.
         memory: the largest number of bytes of all pixels together; None to read all photographs whole.
         seed: seed of the windows' places.
+        shrink: the largest factor by which photographs, clean ones alone, are shrunk as they are read (see `shrunk`).
 
     Returns:
         Photographs, sorted by name, and files left out.
@@ -122,15 +138,15 @@ def load_within_memory(
         arrays = [size for size, n in counts if isinstance(size, tuple) for _ in range(n)]
         if memory is None:
             _require_machine_memory(arrays, folder)
-        side = None if memory is None else _window_side(arrays, memory, folder)
+        side = None if memory is None else _window_side(arrays, memory, folder, shrink)
         if side is not None:
-            tell(_windows_text(arrays, memory or 0, side, folder))
+            tell(_windows_text(arrays, memory or 0, side, folder, shrink))
 
         def read_windows(path: Path) -> PhotosAndSkipped:
             photos, skipped = read(path)
             if side is not None and photos:
                 photos = _windows(photos, side, numpy_generator(seed, path.relative_to(folder).as_posix()))
-            return photos, skipped
+            return [shrunk(photo, shrink) for photo in photos], skipped
 
         results = map_in_threads(read_windows, paths, "reading photographs", sizes)
     photos = [photo for batch, _ in results for photo in batch]
@@ -216,11 +232,11 @@ def machine_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**63
 
 
-def _window_side(sizes: Sequence[tuple[int, int]], memory: int, folder: Path) -> int | None:
+def _window_side(sizes: Sequence[tuple[int, int]], memory: int, folder: Path, shrink: float) -> int | None:
     """Return the largest side at which one window of each photograph fits; None if the whole photographs do."""
 
     def total(side: int) -> int:
-        return sum(3 * min(side, height) * min(side, width) for height, width in sizes)
+        return sum(bytes_of_copies(min(side, height), min(side, width), shrink) for height, width in sizes)
 
     low, high = 0, max((max(size) for size in sizes), default=0)
     if total(high) <= memory:
@@ -228,20 +244,24 @@ def _window_side(sizes: Sequence[tuple[int, int]], memory: int, folder: Path) ->
     while high - low > 1:  # total(low) fits and total(high) does not
         middle = (low + high) // 2
         low, high = (middle, high) if total(middle) <= memory else (low, middle)
-    if low < SMALLEST_WINDOW:
-        least = -(-total(SMALLEST_WINDOW) // 2**20)
+    smallest = math.ceil(SMALLEST_WINDOW * shrink)
+    if low < smallest:
+        least = -(-total(smallest) // 2**20)
+        or_pack = ", or let `unseen pack` make a pack of them, which needs none" if shrink == 1 else ""
         raise UserError(
             f"{folder}: {memory} bytes of memory leave a window of {low} pixels for each of {len(sizes)} "
-            f"photographs; allow at least {least} MiB, or let `unseen pack` make a pack of them, which needs none"
+            f"photographs; allow at least {least} MiB{or_pack}"
         )
     return low
 
 
-def _windows_text(sizes: Sequence[tuple[int, int]], memory: int, side: int, folder: Path) -> str:
+def _windows_text(sizes: Sequence[tuple[int, int]], memory: int, side: int, folder: Path, shrink: float) -> str:
     """Say in one line how much of the photographs will be used, and how to use all."""
-    whole = sum(3 * height * width for height, width in sizes)
-    share = sum(min(side, height) * min(side, width) for height, width in sizes) * 3 / whole
+    whole = sum(bytes_of_copies(height, width, shrink) for height, width in sizes)
+    share = sum(bytes_of_copies(min(side, height), min(side, width), shrink) for height, width in sizes) / whole
+    shrunk_first, whole_in = ("", "; `unseen pack` makes a pack, used whole") if shrink == 1 else (", shrunk,", "")
     return (
-        f"{folder}: its pictures take {bytes_in_words(whole)}, more than --memory {bytes_in_words(memory)}: one window "
-        f"of each, at most {side} pixels a side, is used, {share:.0%} of all; `unseen pack` makes a pack, used whole"
+        f"{folder}: its pictures{shrunk_first} take {bytes_in_words(whole)}, more than --memory "
+        f"{bytes_in_words(memory)}: one window of each, at most {side} pixels a side, is used, {share:.0%} of all"
+        f"{whole_in}"
     )

@@ -53,6 +53,7 @@ class Photo:
         stored_digest: SHA-256 of the pictures as `digest` makes it, where a pack holds it; else empty.
         announce: function that lets the system read rows of the pictures from the disk before they are looked at; takes
             the first row of the clean picture and the number of rows. None where the pictures are in memory.
+        larger: copies of a photograph that was shrunk, shrunk by less, to be trained on beside it (`shrinking.shrunk`).
     """
 
     name: str
@@ -61,6 +62,7 @@ class Photo:
     whole: Fingerprint | None = None
     stored_digest: str = ""
     announce: Callable[[int, int], None] | None = None
+    larger: tuple[Photo, ...] = ()
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -71,6 +73,11 @@ class Photo:
     def digest(self) -> str:
         """SHA-256 of size and pixels, of the clean picture and then of the recorded one, in hexadecimal digits."""
         return self.stored_digest or digest_of(self.pixels, *(() if self.recorded is None else (self.recorded,)))
+
+    @property
+    def copies(self) -> tuple[Photo, ...]:
+        """The photograph and its larger copies."""
+        return (self, *self.larger)
 
     @property
     def scale(self) -> int:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,12 @@ from ..core.wording import did_you_mean
 from .dead_leaves import dead_leaves_photos
 from .embedded import embedded_photos
 from .finding import require_folder
-from .loading import MEMORY, load_photos
+from .loading import MEMORY, load_photos, refuse_to_shrink_pack
 from .pack import holds_pairs, is_pack, load_pack, require_finished
 from .pairs import load_pairs
 from .photo import Photo
 from .reading import SkippedFile
+from .shrinking import shrunk
 
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 
@@ -48,16 +49,17 @@ class PhotoSplit:
         return hashlib.sha256("/".join(entries).encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
-def training_photos(sources: Sequence[str], memory: int = MEMORY) -> PhotoSplit:
+def training_photos(sources: Sequence[str], memory: int = MEMORY, shrink: float = 1) -> PhotoSplit:
     """Load the photographs of all sources together, split for training and validation.
 
     One in ten photographs of a folder (one at least) validates, chosen by its name alone, so that every seed and method
     has the same split. Dead leaves alone are validated on the embedded validation photograph, since the goal is to
-    restore photographs.
+    restore photographs. All of them are shrunk: for training in copies, for validation by the largest factor alone.
 
     Args:
         sources: a folder, a pack, `embedded`, `dead_leaves` or `dead_leaves:COUNT` each.
         memory: the largest number of bytes of all pixels of one folder (see `load_photos`).
+        shrink: the largest factor by which photographs are shrunk (see `shrunk`); 1 to leave them as they are.
 
     Raises:
         UserError: naming the source, where there is nothing to train on.
@@ -68,20 +70,22 @@ def training_photos(sources: Sequence[str], memory: int = MEMORY) -> PhotoSplit:
     for source in sources:
         kind, _, count = source.partition(":")
         if kind == "embedded":
-            train += embedded_photos("train")
+            train += [shrunk(photo, shrink) for photo in embedded_photos("train")]
         elif kind == "dead_leaves":
-            train += dead_leaves_photos(_dead_leaves_count(count, source))
+            leaves = dead_leaves_photos(_dead_leaves_count(count, source))
+            train += [shrunk(photo, shrink) for photo in leaves]
         else:
-            photos, broken = load_photos(Path(expand_path(source, "data")), memory=memory)
+            photos, broken = load_photos(Path(expand_path(source, "data")), memory=memory, shrink=shrink)
             if len(photos) < 2:
                 raise UserError(f"data: {source}: needs two photographs at least, one of them to validate on")
             trained, validating = _split(photos)
             train, validation, skipped = train + trained, validation + validating, skipped + broken
     if not validation or any(source == "embedded" for source in sources):
-        validation += embedded_photos("validation")
+        validation += [shrunk(photo, shrink) for photo in embedded_photos("validation")]
     train = without_copies_of(train, validation)  # a photograph given twice must not sit on both sides
     if not train:
         raise UserError(f"data: {', '.join(sources)}: all photographs are the same; one must be left to validate on")
+    validation = [replace(photo, larger=()) if photo.larger else photo for photo in validation]
     return PhotoSplit(train, validation, skipped)
 
 
@@ -136,13 +140,16 @@ def recorded_pairs(
     return splits
 
 
-def require_sources(data: Sequence[str] = (), pairs: Sequence[str] = (), tests: Sequence[str] = ()) -> None:
+def require_sources(
+    data: Sequence[str] = (), pairs: Sequence[str] = (), tests: Sequence[str] = (), shrink: float = 1
+) -> None:
     """Check that all folders of photographs exist, before anything slow begins; nothing in them is read.
 
     Args:
         data: sources of training photographs.
         pairs: sources of recorded pairs.
         tests: sources of test sets.
+        shrink: the largest factor by which training photographs are shrunk.
 
     Raises:
         UserError: naming the folder or the source.
@@ -154,6 +161,7 @@ def require_sources(data: Sequence[str] = (), pairs: Sequence[str] = (), tests: 
             _dead_leaves_count(count, source)
         elif kind != "embedded":
             folders.append(Path(expand_path(source, "data")))
+            refuse_to_shrink_pack(folders[-1], shrink)
     for source in pairs:
         folders += parse_pairs_source(source, "pairs")[1:]
     for source in tests:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 
-from annotated_types import Ge, Gt, Lt, Predicate
+from annotated_types import Ge, Gt, Le, Lt, Predicate
 
 from ..core.config import Machine, check_values, slug
 from ..core.errors import UserError
@@ -38,6 +38,12 @@ class TrainingOptions(Machine):
         Predicate(is_memory),
         "what the photos of a folder may take, such as 512MiB: of more, one window of each is used; a pack takes none",
     ] = "2GiB"
+    shrink: Annotated[
+        float,
+        Ge(1),
+        Le(8),
+        "train on three copies of each photo, shrunk by up to this factor, without the traces of its JPEG and noise",
+    ] = 1.0
     enlarge: Annotated[
         bool, "of a protocol that enlarges: enlarge the input bicubically, keep sizes in the network"
     ] = False

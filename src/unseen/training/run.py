@@ -147,7 +147,8 @@ def episode_source(config: TrainConfig, data: TrainingData, batch: int, shares: 
         batch: the images in a batch of which `shares` names the part that is made here.
         shares: the share of each batch that is made here.
     """
-    patches, device = Patches(data.split.train, config.patch), torch.device(config.device)
+    photos = [copy for photo in data.split.train for copy in photo.copies]
+    patches, device = Patches(photos, config.patch), torch.device(config.device)
     photographs = DevicePatches(patches, device) if config.draws == "device" else None
     return EpisodeSource(data.confounders(config.patch), patches, photographs, batch, config.content, device, shares)
 

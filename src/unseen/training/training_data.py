@@ -58,7 +58,7 @@ class TrainingData:
         sets = protocol.recorded()
         memory = parse_bytes(config.memory, "memory")
         pairs = recorded_pairs(config.pairs, list(wanted), sets, protocol.scale, protocol.enlarged_by, memory)
-        clean = training_photos(config.data, memory)
+        clean = training_photos(config.data, memory, config.shrink)
         held = [photo for split in (clean, *pairs.values()) for photo in split.validation]
         apart = {name: replace(split, train=without_copies_of(split.train, held)) for name, split in pairs.items()}
         return cls(replace(clean, train=without_copies_of(clean.train, held)), apart, trained)
