@@ -63,7 +63,7 @@ def test_the_network_multiplies_in_bfloat16_and_the_loss_does_not() -> None:
     network = nn.Sequential(Watched(3, 4, 3, padding=1), nn.Conv2d(4, 3, 1))
     objective = objective_for(network, loss, bf16=True)
     restored, features = objective.restore_with_features(parameters_of(network), episode().query)
-    assert float(objective.judge(restored, episode().query)) == float(restored.mean())
+    assert float(objective.judge({}, restored, episode().query)) == float(restored.mean())
     assert types == [torch.bfloat16, torch.bfloat16, torch.float32]  # the first pass finds the last layer
     assert restored.dtype is features.dtype is torch.float32
 

@@ -18,6 +18,7 @@ from unseen.core.errors import UserError
 from unseen.core.registry import build
 from unseen.models.backbones import (
     BACKBONES,
+    DRUNetSmall,
     NormalisationEquivariantCNN,
     Padded,
     PlainCNN,
@@ -69,6 +70,7 @@ OURS: dict[str, Callable[[], nn.Module]] = {
     "rrdb ×4": lambda: rrdb_small(features=4, growth=3, blocks=1, scale=4),
     "unet of two levels": lambda: UNet(features=6, levels=2),
     "unet of three levels": lambda: UNet(features=4, levels=3, bias=False),
+    "drunet_small": lambda: DRUNetSmall(features=4, levels=3),
 }
 
 

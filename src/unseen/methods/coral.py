@@ -61,7 +61,7 @@ class CORAL(Method):
             losses, features = [], []
             for batch in episode.confounders:
                 restored, inputs = objective.restore_with_features(leaves, batch)
-                losses.append(objective.judge(restored, batch))
+                losses.append(objective.judge(leaves, restored, batch))
                 features.append(inputs)
             penalty = self._penalty(features, objective.shares)
             episode.notes["penalty"] = float(penalty.detach())

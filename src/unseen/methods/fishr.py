@@ -145,7 +145,7 @@ def loss_and_variance(objective: Objective, leaves: Params, batch: Batch) -> tup
         slope = slopes[image].to(output.dtype)  # from bfloat16, if the objective multiplies in it
         by_weight = torch.autograd.grad(output, list(weights.values()), slope, create_graph=True)
         gradients.append(torch.cat([gradient.flatten() for gradient in by_weight]))
-    return objective.judge(restored, batch), _variance(torch.stack(gradients), objective.shares)
+    return objective.judge(leaves, restored, batch), _variance(torch.stack(gradients), objective.shares)
 
 
 def _variance(values: Tensor, shares: Shares) -> Tensor:

@@ -65,7 +65,7 @@ class IRM(Method):
         def penalised(at: Params, batch: Batch) -> Tensor:
             restored = objective.restore(at, batch)
             gain = restored.new_ones(()).requires_grad_()
-            risk = objective.judge(gain * restored, batch)
+            risk = objective.judge(at, gain * restored, batch)
             (of_share,) = torch.autograd.grad(risk, gain, create_graph=True)
             slope = objective.shares.pooled(of_share)
             penalties.append(slope.detach() ** 2)

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,24 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 """A loss of (restored, clean), both (B, C, H, W): a scalar."""
 Change = Callable[[Tensor], Tensor]
 """A function from features to the features that replace them, of the same shape."""
-LOSSES: dict[str, Loss] = {"l1": F.l1_loss, "l2": F.mse_loss, "huber": F.smooth_l1_loss}
+
+ROUNDING_MSE = 1 / (12 * 255**2)
+"""The mean squared error that rounding to 8 bits makes, of values in [0, 1]: 58.9 dB."""
+
+
+def log_mse(restored: Tensor, clean: Tensor) -> Tensor:
+    """The mean over images of log(squared error + `ROUNDING_MSE`), so that weak and strong noise weigh alike.
+
+    A mean over all images at once would be ruled by those of the strongest noise.
+
+    Args:
+        restored: restored images, (B, C, H, W).
+        clean: the images that they should be.
+    """
+    return ((restored - clean).square().flatten(1).mean(1) + ROUNDING_MSE).log().mean()
+
+
+LOSSES: dict[str, Loss] = {"l1": F.l1_loss, "l2": F.mse_loss, "huber": F.smooth_l1_loss, "log_mse": log_mse}
 
 
 @dataclass
@@ -43,8 +60,18 @@ Places = Mapping[str, Sequence[tuple[dict[str, nn.Parameter | None], str]]]
 """Where each parameter hangs in a network: its modules' dictionaries, with its key there; several where it is tied."""
 
 
+@runtime_checkable
+class HasOwnLoss(Protocol):
+    """A network that has a loss of its own, on what it computes beside the restored images."""
+
+    def own_loss(self, distorted: Tensor, clean: Tensor) -> Tensor:
+        """The mean over images of the loss of what the network computes of `distorted`, a scalar."""
+
+
 class Objective:
     """The loss of a network at given parameters on a batch of pairs: `objective(params, batch) -> scalar`.
+
+    A network's own loss (`HasOwnLoss`) is added to that of the restored images.
 
     The value depends on the arguments alone; parameters that `params` does not name keep the network's own
     values. `tally` counts the evaluations, so that methods can be compared at equal budgets.
@@ -110,9 +137,15 @@ class Objective:
         restored = self.restore(params, batch, keep)
         return restored, features[0].to(restored.dtype)
 
-    def judge(self, restored: Tensor, batch: Batch) -> Tensor:
-        """The loss of images that `restore` returned for a batch, a scalar; the tally adds it to the losses."""
+    def judge(self, params: Params, restored: Tensor, batch: Batch) -> Tensor:
+        """The loss of images that `restore` returned for a batch at `params`, with the network's own if it has one.
+
+        A scalar; the tally adds it to the losses.
+        """
         value = self.loss(restored, batch.clean)
+        if isinstance(self.network, HasOwnLoss):
+            with self._at(params, batch):
+                value = value + self.network.own_loss(batch.distorted, batch.clean)
         self.tally.calls += 1
         self.tally.loss = self.tally.loss + value.detach()
         return value
@@ -135,17 +168,23 @@ class Objective:
             self._last = run[-1]
         return self._last
 
-    def _forward(self, params: Params, batch: Batch) -> Tensor:
+    @contextmanager
+    def _at(self, params: Params, batch: Batch) -> Iterator[None]:
+        """Give the network the parameters, and its precision, for the `with` body."""
         # No cache of weights in bfloat16: a captured graph must cast them anew at each replay.
         kind = batch.distorted.device.type
         precision = torch.autocast(kind, torch.bfloat16, cache_enabled=False) if self.bf16 else nullcontext()
         with precision, _replaced(self._places, params):
+            yield
+
+    def _forward(self, params: Params, batch: Batch) -> Tensor:
+        with self._at(params, batch):
             restored: Tensor = self.network(batch.distorted)
         return restored.to(batch.clean.dtype) if self.bf16 else restored
 
     def __call__(self, params: Params, batch: Batch, at_last: Change | None = None) -> Tensor:
         """The loss at `params` on a batch, its features changed by `at_last` if given; counted in the tally."""
-        return self.judge(self.restore(params, batch, at_last), batch)
+        return self.judge(params, self.restore(params, batch, at_last), batch)
 
     def uncounted(self) -> Objective:
         """The same objective with a tally of its own, for work outside of the budget."""
@@ -232,7 +271,7 @@ def objective_for(
 
     Args:
         network: maps (B, C, H, W) to restored images.
-        loss: l1, l2, huber, or a function (restored, clean) -> scalar.
+        loss: l1, l2, huber, log_mse, or a function (restored, clean) -> scalar.
         accumulate: the number of pieces of a batch, as of `Objective`.
         bf16: whether the network multiplies in bfloat16, as of `Objective`.
         shares: the share of every batch that is here, as of `Objective`.

@@ -62,7 +62,10 @@ class TrainingOptions(Machine):
     content: Annotated[
         Literal["counterfactual", "independent"], "same clean patches under every distortion, or each its own"
     ] = "counterfactual"
-    loss: Annotated[Literal["l1", "l2", "huber"], "what is minimised"] = "l1"
+    loss: Annotated[
+        Literal["l1", "l2", "huber", "log_mse"],
+        "what is minimised; log_mse: log of the squared error of each image, so that weak noise weighs as much",
+    ] = "l1"
     optimiser: Annotated[
         Literal["adam", "adamw", "sgd"],
         "optimiser that moves the weights by the gradient of the method",

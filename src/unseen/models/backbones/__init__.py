@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from .drunet import DRUNetSmall
 from .normalisation_equivariant import NormalisationEquivariantCNN
 from .padded import Padded
 from .plain import PlainCNN
@@ -27,6 +28,7 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "plain": PlainCNN,
     "plain_ne": NormalisationEquivariantCNN,
     "unet": UNet,
+    "drunet_small": DRUNetSmall,
     **ZOO,
 }
 """Name → class or function that builds the backbone. Each docstring begins with the network and its source."""
@@ -42,6 +44,7 @@ __all__ = [
     "BACKBONES",
     "RRDB",
     "ZOO",
+    "DRUNetSmall",
     "NormalisationEquivariantCNN",
     "Padded",
     "PlainCNN",

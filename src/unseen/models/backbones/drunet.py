@@ -1,0 +1,218 @@
+"""A residual U-Net that reads the noise of an image first, and can be told to take it for weaker or stronger.
+
+Zhang et al., *Plug-and-Play Image Restoration with Deep Denoiser Prior*, TPAMI 2021 (arXiv 2008.13751), for the U-Net
+of residual blocks without biases that gets the noise's deviation beside the image (DRUNet); Zhang, Zuo, Zhang,
+*FFDNet*, TIP 2018 (arXiv 1710.04026), for the image folded by two and the map of deviations; Guo et al., *CBDNet*,
+CVPR 2019 (arXiv 1807.04686), for the small network that reads this map.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .padded import extend, next_multiple
+from .shared import LAST_INIT_SCALE, kaiming_conv3x3, leaky_conv, require_at_least
+from .unet import up_convolution
+
+FOLD = 2
+"""Side of the squares of pixels that become channels: the body works at half the resolution."""
+
+CELL = 4
+"""Side in pixels of one pixel of the noise map."""
+
+WINDOW = 5
+"""Side in pixels of the noise map of the squares over which deviations are averaged: 20 pixels of the image."""
+
+READ_CONVS = 3
+"""Convolutions of the noise reader that keep the resolution."""
+
+MAP_CHANNELS = 4
+"""Deviations in the noise map: of red, green, blue, and of their mean, which tells noise of equal channels."""
+
+LEAST_DEVIATION = 0.5 / 255
+"""Deviation, in units of the range, below which deviations are learned to no better ratio."""
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions around a leaky ReLU, added to their input: (B, width, H, W) → the same shape."""
+
+    def __init__(self, width: int, bias: bool) -> None:
+        super().__init__()
+        self.conv1 = kaiming_conv3x3(width, width, bias)
+        self.conv2 = kaiming_conv3x3(width, width, bias)
+        # A sum of many blocks then starts with the variance of its input.
+        with torch.no_grad():
+            self.conv2.weight.mul_(LAST_INIT_SCALE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width, H, W) → (B, width, H, W)."""
+        change: Tensor = self.conv2(leaky_conv(self.conv1, x))
+        return x + change
+
+
+class NoiseReader(nn.Module):
+    """Read the deviation of the noise around each pixel: (B, 4·colours, H, W), folded → (B, `MAP_CHANNELS`, H/2, W/2).
+
+    The deviation is a mean of absolute values of learned features, as an estimator by hand is one of wavelets:
+    without biases the map follows the scale of the image. It is trained by a loss of its own (`DRUNetSmall.own_loss`).
+    """
+
+    def __init__(self, inputs: int, width: int, bias: bool) -> None:
+        super().__init__()
+        self.shrink = nn.Conv2d(inputs, width, kernel_size=3, stride=CELL // FOLD, padding=1, bias=bias)
+        self.convs = nn.ModuleList(kaiming_conv3x3(width, width, bias) for _ in range(READ_CONVS - 1))
+        self.last = kaiming_conv3x3(width, MAP_CHANNELS, bias)
+
+    def forward(self, folded: Tensor) -> Tensor:
+        """(B, 4·colours, H, W) → (B, `MAP_CHANNELS`, H/2, W/2), at least 0."""
+        features = leaky_conv(self.shrink, folded)
+        for conv in self.convs:
+            features = leaky_conv(conv, features)
+        deviations: Tensor = self.last(features).abs()
+        return local_mean(deviations)
+
+
+class DRUNetSmall(nn.Module):
+    """A residual U-Net that reads the noise itself, and can be told its strength (after Zhang et al. 2021, DRUNet).
+
+    (B, 3, H, W) in [0, 1] → the same shape, not clipped; any size from 1×1: the image is padded on the right and below
+    to a multiple of `stride`, and the output cut to fit. Without biases f(a·x) = a·f(x) for every a > 0.
+
+    The image is folded, squares of 2×2 pixels to channels; a small part (`NoiseReader`) reads a map of the noise's
+    deviation from it; the body gets both. No gradient passes from the body into the map, which therefore stays what
+    `own_loss` makes it: an estimate of the deviation. The output is input − body.
+
+    Departures from DRUNet: folding; a thirtieth of the weights or less; one block a level; a leaky ReLU of slope 0.2;
+    the deviation is read, where DRUNet is told it.
+
+    Args:
+        features: width at half of the resolution; it doubles with each halving of the resolution.
+        levels: number of resolutions, from half of the image's on.
+        blocks: residual blocks of a level, on the way down and on the way up.
+        bottom: residual blocks at the lowest resolution.
+        bias: whether convolutions have biases.
+
+    Raises:
+        UserError: for a size that is too small.
+    """
+
+    small: ClassVar[str] = "features=4,levels=2"
+    """Settings with which the network is small enough for tests."""
+
+    def __init__(
+        self, features: int = 24, levels: int = 4, blocks: int = 1, bottom: int = 1, bias: bool = False
+    ) -> None:
+        super().__init__()
+        require_at_least(1, features=features, levels=levels, blocks=blocks, bottom=bottom)
+        widths = [features * 2**level for level in range(levels)]
+        self.convs_of_level, self.convs_at_bottom = 2 * blocks, 2 * bottom
+        folded = 3 * FOLD**2
+        self.reader = NoiseReader(folded, widths[0], bias)
+        self.head = kaiming_conv3x3(folded + MAP_CHANNELS, widths[0], bias)
+        self.down = nn.ModuleList(residual_blocks(width, blocks, bias) for width in widths[:-1])
+        self.shrink = nn.ModuleList(
+            nn.Conv2d(width, deeper, kernel_size=2, stride=2, bias=bias) for width, deeper in pairwise(widths)
+        )
+        self.bottom = residual_blocks(widths[-1], bottom, bias)
+        self.enlarge = nn.ModuleList(up_convolution(deeper, width, bias) for width, deeper in pairwise(widths))
+        self.up = nn.ModuleList(residual_blocks(width, blocks, bias) for width in widths[:-1])
+        self.last = kaiming_conv3x3(widths[0], folded, bias)
+        # The network then starts close to the identity, which is a good first restorer.
+        with torch.no_grad():
+            self.last.weight.mul_(LAST_INIT_SCALE)
+
+    def forward(self, x: Tensor, strength: Tensor | None = None) -> Tensor:
+        """Restore (B, 3, H, W).
+
+        Args:
+            x: the images.
+            strength: factor of the noise map, of shape () or (B,); None for 1.
+        """
+        height, width = x.shape[-2:]
+        folded = self._folded(x)
+        deviations = self.reader(folded).detach()
+        if strength is not None:
+            deviations = deviations * strength.view(-1, 1, 1, 1)
+        noise_map = F.interpolate(deviations, scale_factor=CELL // FOLD, mode="nearest")
+        features = self.head(torch.cat((folded, noise_map.to(folded.dtype)), dim=1))
+        skips = []
+        for blocks, shrink in zip(self.down, self.shrink, strict=True):
+            skips.append(blocks(features))
+            features = shrink(skips[-1])
+        features = self.bottom(features)
+        for enlarge, blocks in zip(reversed(self.enlarge), reversed(self.up), strict=True):
+            features = blocks(enlarge(features) + skips.pop())
+        noise = F.pixel_shuffle(self.last(features), FOLD)
+        return x - noise[..., :height, :width]
+
+    def noise_map(self, x: Tensor) -> Tensor:
+        """Read the deviation of the noise in (B, 3, H, W), in units of the range.
+
+        Returns:
+            (B, 4, h, w), h and w being a quarter of the padded sides: the deviations of red, green, blue, and of the
+            mean of the three.
+        """
+        deviations: Tensor = self.reader(self._folded(x))
+        return deviations
+
+    def own_loss(self, distorted: Tensor, clean: Tensor) -> Tensor:
+        """The mean squared logarithm of the ratio of the deviations that are read to those of the noise there is.
+
+        Of images with their clean originals, both (B, 3, H, W). A methods' objective adds it to the loss of the
+        restored images. Deviations are compared with `LEAST_DEVIATION` added to both, as variances.
+        """
+        read = self.noise_map(distorted).to(distorted.dtype).square()
+        noise = self._padded(distorted - clean)
+        noise = torch.cat((noise, noise.mean(1, keepdim=True)), dim=1)
+        there = local_mean(F.avg_pool2d(noise.square(), CELL))
+        least = LEAST_DEVIATION**2
+        return (((read + least).log() - (there + least).log()) / 2).square().mean()
+
+    def _folded(self, x: Tensor) -> Tensor:
+        return F.pixel_unshuffle(self._padded(x), FOLD)
+
+    def _padded(self, x: Tensor) -> Tensor:
+        return extend(x, *(next_multiple(side, self.stride) for side in x.shape[-2:]))
+
+    @property
+    def stride(self) -> int:
+        """Side in pixels of one pixel of the lowest resolution; tiles are exact if they begin at multiples of it."""
+        stride: int = max(CELL, FOLD * 2 ** len(self.down))
+        return stride
+
+    @property
+    def receptive_radius(self) -> int:
+        """The largest distance, in rows or columns, between an output pixel and an input pixel that changes it.
+
+        In pixels, over all places of the output pixel on the grid of `stride`. It holds away from the padding.
+        """
+        rows = {pixel: self.seen_by(pixel) for pixel in range(self.stride)}
+        return max(max(pixel - low, high - pixel) for pixel, (low, high) in rows.items())
+
+    def seen_by(self, pixel: int) -> tuple[int, int]:
+        """The first and the last input row that output row `pixel` depends on; the same for columns."""
+        low, high = pixel // FOLD - 1, pixel // FOLD + 1  # the last convolution
+        for _ in self.up:
+            low, high = (low - self.convs_of_level) // 2, (high + self.convs_of_level) // 2
+        low, high = low - self.convs_at_bottom, high + self.convs_at_bottom
+        for _ in self.down:
+            low, high = 2 * low - self.convs_of_level, 2 * high + 1 + self.convs_of_level
+        low, high = low - 1, high + 1  # the first convolution
+        factor, around = CELL // FOLD, WINDOW // 2 + READ_CONVS
+        low, high = factor * (low // factor - around) - 1, factor * (high // factor + around) + 1  # the noise map
+        return FOLD * low, FOLD * high + FOLD - 1
+
+
+def residual_blocks(width: int, count: int, bias: bool) -> nn.Sequential:
+    """`count` residual blocks, one after another."""
+    return nn.Sequential(*(ResidualBlock(width, bias) for _ in range(count)))
+
+
+def local_mean(x: Tensor) -> Tensor:
+    """Means over squares of `WINDOW` pixels around each pixel of (B, C, H, W), of those within the image."""
+    return F.avg_pool2d(x, WINDOW, stride=1, padding=WINDOW // 2, count_include_pad=False)
