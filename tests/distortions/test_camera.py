@@ -34,6 +34,7 @@ ALL = [
     CameraNoise("matlab", (0, 0.16), (0, 0.06), gamma=(1.6, 2.8)),
     CameraNoise("python", (1e-4, 0.16), (1e-4, 0.06), bayer="grbg"),
     CameraNoise("python", (1e-4, 0.012), 0.0, bayer="none"),
+    CameraNoise("python", (1e-4, 0.012), (1e-6, 2e-4), gamma=(1.8, 2.6), errors=False),
 ]
 SIZES = [(1, 1), (1, 7), (2, 2), (5, 1), (3, 2), (17, 32)]
 # Figure 2 of Malvar, He and Cutler (2004), times 8: green at red; red at green in red's row and in blue's row; red at
@@ -234,6 +235,17 @@ def test_without_noise_a_flat_image_is_returned_and_an_edge_is_not() -> None:
     assert torch.allclose(draw(noise, clean), clean, atol=1e-12)
     clean[..., 4:, :] = 0
     assert not torch.allclose(draw(noise, clean), clean, atol=0.01)
+
+
+def test_without_errors_the_image_is_whole_and_the_noise_is_what_development_makes_of_it() -> None:
+    clean = torch.rand(6, 3, 12, 13, dtype=torch.float64, generator=generator(0))
+    silent = CameraNoise("paper", 0, 0, errors=False)
+    assert torch.allclose(draw(silent, clean), clean, rtol=0, atol=1e-14)
+    whole, damaged = (CameraNoise("paper", 0.05, 0.01, clip=False, errors=errors) for errors in (False, True))
+    undisturbed = draw(CameraNoise("paper", 0, 0, clip=False), clean)  # draws the same patterns
+    noise = draw(damaged, clean) - undisturbed
+    assert torch.allclose(draw(whole, clean) - clean, noise, rtol=0, atol=1e-14)
+    assert float((undisturbed - clean).abs().mean()) > 0.1
 
 
 @pytest.mark.parametrize("bayer", ["none", "any"])

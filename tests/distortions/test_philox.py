@@ -16,8 +16,14 @@ from unseen.distortions import DISTORTIONS, Distortion, Parameters, normal_field
 from unseen.distortions.philox import _words, keys_of, philox_fields
 from unseen.distortions.spec import parse_distortion
 
-SINGLE = ["gaussian_noise:25", "speckle_noise:25", "salt_and_pepper:0.1", "correlated_noise:15"]
-ON_DEVICE = [*SINGLE, "gaussian_noise:5 > salt_and_pepper:0.2"]
+SINGLE = [
+    "gaussian_noise:25",
+    "speckle_noise:25",
+    "salt_and_pepper:0.1",
+    "correlated_noise:15",
+    "camera_noise:python,[1e-4,0.012],[1e-6,2e-4],gamma=[1.8,2.6],errors=false",
+]
+ON_DEVICE = [*SINGLE, "gaussian_noise:5 > salt_and_pepper:0.2", "camera_noise:matlab,0.1,0.03"]
 
 
 def seeds(n: int) -> Tensor:

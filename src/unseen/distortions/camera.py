@@ -37,8 +37,8 @@ class CameraNoise(Distortion):
     """Shot and read noise under a Bayer mosaic and a camera's response curve (Guo et al. 2019, CBDNet, section 3.1).
 
     y = f(DM(M(L + n))), L = f⁻¹(x): the response f is undone; noise n of zero mean, with a variance that depends on the
-    light L, is added; one colour per pixel is kept (M); the others are interpolated (DM); and f is applied again. The
-    errors of DM on the clean image belong to the distortion. RGB in [0, 1] only.
+    light L, is added; one colour per pixel is kept (M); the others are interpolated (DM); and f is applied again. RGB
+    in [0, 1] only.
 
     The three `convention`s have the same letters in CBDNet and are not compatible:
 
@@ -62,6 +62,9 @@ class CameraNoise(Distortion):
         gamma: exponent of the response, 1 (linear) to 5, or a range drawn evenly, one value per image; see `response`.
             A named family in place of CBDNet's 201 measured curves: S-shaped film curves are not in it.
         clip: keep the sensor's values and the result in [0, 1], as both programs do.
+        errors: the errors of mosaic and interpolation on the clean image belong to the distortion, as in both programs.
+            Without them, the image is x + f(DM(M(L + n))) - f(DM(M(L))): noise shaped by mosaic, interpolation and
+            response, on an image that is not damaged otherwise.
 
     Raises:
         ValueError: for settings outside these bounds, and by `apply` for images of other than three channels.
@@ -75,6 +78,7 @@ class CameraNoise(Distortion):
     bayer: Bayer = "any"
     gamma: Range = 2.4
     clip: bool = True
+    errors: bool = True
 
     def __post_init__(self) -> None:
         for name, value, words in (("convention", self.convention, NoiseConvention), ("bayer", self.bayer, Bayer)):
@@ -97,6 +101,11 @@ class CameraNoise(Distortion):
         (low_shot, high_shot), (low_read, high_read) = ends(self.shot), ends(self.read)
         low, high = self._sigma_of_gray(low_shot, low_read), self._sigma_of_gray(high_shot, high_read)
         return low if low == high else (low, high)
+
+    @property
+    def on_device(self) -> bool:
+        """True: all is tensor operations."""
+        return True
 
     @property
     def family(self) -> Hashable:
@@ -135,19 +144,19 @@ class CameraNoise(Distortion):
         n, channels, _, _ = clean.shape
         if channels != 3:
             raise ValueError(f"camera noise is made of 3 colour channels, not of {channels}")
-        pattern = parameters.get("pattern")
+        gamma, pattern = parameters["gamma"], parameters.get("pattern")
         noise = normal_fields(parameters["seed"], clean)
         shot, read = (parameters[name].to(clean).view(n, -1, 1, 1) for name in ("shot", "read"))
+        scene = clean
         if pattern is not None:  # what the mosaic drops need not be computed
             sites = _sites_around(pattern.to(clean.device), clean.shape[2], clean.shape[3])
-            clean, noise = (_measured(images, sites) for images in (clean, noise))
+            scene, noise = (_measured(images, sites) for images in (clean, noise))
             shot, read = (level if level.shape[1] == 1 else _of_channel(level, sites) for level in (shot, read))
-        light = inverse_response(clean, parameters["gamma"])
+        light = inverse_response(scene, gamma)
         variance = noise_variance(self.convention, light.clamp(min=0), shot, read)
         measured = self._clipped(noise.mul_(variance.sqrt_()).add_(light))
-        if pattern is not None:
-            measured = demosaic(measured, pattern)
-        return self._clipped(response(measured, parameters["gamma"]))
+        developed = _developed(measured, pattern, gamma)
+        return self._clipped(developed if self.errors else clean + developed - _developed(light, pattern, gamma))
 
     def _sample_level(self, level: Range, generator: torch.Generator, n: int) -> Tensor:
         """Draw shot or read: (n, 3) for `matlab`, else (n,)."""
@@ -169,6 +178,11 @@ class CameraNoise(Distortion):
 
     def _clipped(self, images: Tensor) -> Tensor:
         return images.clamp(0, 1) if self.clip else images
+
+
+def _developed(measured: Tensor, pattern: Tensor | None, gamma: Tensor) -> Tensor:
+    """Interpolate the colours that a mosaic lacks, where there is one, and apply the response."""
+    return response(measured if pattern is None else demosaic(measured, pattern), gamma)
 
 
 def noise_variance(
@@ -216,9 +230,6 @@ def _curve(gamma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return gamma, offset, knee, OFFSET_PER_GAMMA / knee
 
 
-# Sites of the pattern rggb, row by row: red, green beside red, green beside blue, blue.
-CHANNEL_AT_SITE = torch.tensor([0, 1, 1, 2])
-
 DEMOSAICKED = 11 / 12
 """Variance of white noise after `demosaic`, averaged over sites and colours: the mean square sum of its weights."""
 
@@ -240,6 +251,8 @@ def through_bayer(images: Tensor, pattern: Tensor) -> Tensor:
 class _SitesAround(NamedTuple):
     """The sites of the pattern rggb of images and of two more pixels on every side, (n, H + 4, W + 4).
 
+    The four sites, row by row: red, green beside red, green beside blue, blue.
+
     Attributes:
         numbers: which of the four sites each pixel is.
         rows: the row of the image that each row stands for, (H + 4,).
@@ -259,14 +272,19 @@ def _sites_around(pattern: Tensor, height: int, width: int) -> _SitesAround:
 def _measured(images: Tensor, sites: _SitesAround) -> Tensor:
     """Keep the one colour that each pixel of the scene measures, two more on every side: (n, 1, H + 4, W + 4)."""
     n, _, _, width = images.shape
-    places = 3 * (sites.rows[:, None] * width + sites.columns) + CHANNEL_AT_SITE.to(images.device)[sites.numbers]
+    places = 3 * (sites.rows[:, None] * width + sites.columns) + _channel(sites.numbers)
     return images.permute(0, 2, 3, 1).reshape(n, -1).gather(1, places.flatten(1)).view(n, 1, *places.shape[1:])
 
 
 def _of_channel(levels: Tensor, sites: _SitesAround) -> Tensor:
     """Give each pixel the level of the colour that it measures: (n, 1, H + 4, W + 4) of (n, 3, 1, 1)."""
-    channels = CHANNEL_AT_SITE.to(levels.device)[sites.numbers]
+    channels = _channel(sites.numbers)
     return levels.flatten(1).gather(1, channels.flatten(1)).view(len(levels), 1, *channels.shape[1:])
+
+
+def _channel(sites: Tensor) -> Tensor:
+    """Return the channel that each site measures: 0, 1, 1 and 2 for the sites 0 to 3."""
+    return (sites + 1) // 2
 
 
 def mosaic(images: Tensor, pattern: Tensor) -> Tensor:
@@ -278,7 +296,7 @@ def mosaic(images: Tensor, pattern: Tensor) -> Tensor:
     """
     height, width = images.shape[-2:]
     sites = _sites(pattern.to(images.device), height, width)
-    return images.gather(1, CHANNEL_AT_SITE.to(images.device)[sites].unsqueeze(1))
+    return images.gather(1, _channel(sites).unsqueeze(1))
 
 
 def demosaic(raw: Tensor, pattern: Tensor) -> Tensor:
