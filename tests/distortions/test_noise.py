@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from scipy import stats
 from support.contract import check_contract
 
 from unseen.core.randomness import generator
-from unseen.distortions import Distortion
+from unseen.distortions import Distortion, Range
+from unseen.distortions.distortion import Spread
 from unseen.distortions.noise import (
     CorrelatedNoise,
     GaussianNoise,
@@ -33,6 +35,7 @@ ALL: list[Distortion] = [
     SaltAndPepper((0.1, 0.5)),
     CorrelatedNoise((5, 50)),
 ]
+BLURRED = CorrelatedNoise((5, 50), blur=(0.4, 1.2))
 LUMA = 0.299 * 0.6 + 0.587 * 0.3 + 0.114 * 0.9  # of COLOUR, by BT.601
 COLOUR = torch.tensor([0.6, 0.3, 0.9], dtype=torch.float64).view(1, 3, 1, 1)
 
@@ -45,7 +48,7 @@ def flat(value: float, *shape: int) -> torch.Tensor:
     return torch.full(shape, value, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("noise", ALL, ids=repr)
+@pytest.mark.parametrize("noise", [*ALL, BLURRED], ids=repr)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (3, 5), (17, 33)])
@@ -187,6 +190,34 @@ def test_correlated_noise_has_its_variance_and_correlation_up_to_the_edge() -> N
     assert (torch.corrcoef(channels) - torch.eye(3)).abs().max() < 4 * math.sqrt(3.61 / (n * height * width))
 
 
+@pytest.mark.parametrize("blur", [0.4, 1.2, (0.4, 1.2)])
+def test_noise_under_a_gaussian_has_its_deviation_up_to_the_edge_and_its_correlation(blur: Range) -> None:
+    """Of 9000 small fields; neighbours correlate as the Gaussian's own values do with themselves, moved."""
+    n, height, width = 3000, 4, 5
+    noise = CorrelatedNoise(20, clip=False, blur=blur)
+    parameters = noise.sample(generator(0), n)
+    field = (noise.apply(flat(0.5, n, 3, height, width), parameters) - 0.5) * 255 / 20
+    assert float((field.square().mean(dim=(0, 1)) - 1).abs().max()) < 4.5 * math.sqrt(2 / (3 * n))
+    places = torch.arange(-30, 31)
+    weights = torch.exp(-((places / parameters["blur"][:, None]) ** 2) / 2)
+    for step, (one, other) in {
+        1: (field[..., 1:], field[..., :-1]),
+        2: (field[..., 2:, :], field[..., :-2, :]),
+    }.items():
+        expected = (weights[:, step:] * weights[:, :-step]).sum(dim=1) / (weights**2).sum(dim=1)
+        assert float((one * other).mean()) == pytest.approx(float(expected.mean()), abs=0.01)
+
+
+@pytest.mark.parametrize("kind", [GaussianNoise, SpeckleNoise, CorrelatedNoise])
+def test_levels_can_be_drawn_evenly_in_their_logarithm(kind: Callable[..., Distortion]) -> None:
+    values = kind((2, 32), spread="log").sample(generator(0), 4000)["sigma"]
+    assert 2 <= float(values.min()) < float(values.max()) <= 32
+    counts = torch.histc(values.log2().float(), bins=4, min=1, max=5)
+    assert float((counts / 4000 - 0.25).abs().max()) < 4 * math.sqrt(0.25 * 0.75 / 4000)
+    even = kind((2, 32)).sample(generator(0), 3)["sigma"]
+    assert torch.equal(kind((2, 32), spread="even").sample(generator(0), 3)["sigma"], even)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -198,6 +229,13 @@ def test_correlated_noise_has_its_variance_and_correlation_up_to_the_edge() -> N
         (lambda: SpeckleNoise(300), "sigma"),
         (lambda: SaltAndPepper(1.1), "share"),
         (lambda: CorrelatedNoise((3, 2)), "sigma"),
+        (lambda: CorrelatedNoise(3, blur=11), "blur 11 is not within 0 to 10"),
+        (lambda: CorrelatedNoise(3, blur=(0, 1)), r"blur \(0, 1\) has to start above 0, which stands for the box"),
+        (
+            lambda: GaussianNoise((0, 5), spread="log"),
+            r"sigma \(0, 5\) is drawn log-uniformly and has to start above 0",
+        ),
+        (lambda: GaussianNoise(5, spread=cast(Spread, "wide")), "spread 'wide' is none of even, log"),
     ],
 )
 def test_impossible_settings_are_refused(make: Callable[[], Distortion], message: str) -> None:

@@ -22,8 +22,14 @@ SINGLE = [
     "salt_and_pepper:0.1",
     "correlated_noise:15",
     "camera_noise:python,[1e-4,0.012],[1e-6,2e-4],gamma=[1.8,2.6],errors=false",
+    "jpeg_transform:[40,95],subsampling=any",
 ]
-ON_DEVICE = [*SINGLE, "gaussian_noise:5 > salt_and_pepper:0.2", "camera_noise:matlab,0.1,0.03"]
+ON_DEVICE = [
+    *SINGLE,
+    "correlated_noise:[1,9],blur=[0.4,1.2],spread=log",
+    "gaussian_noise:5 > salt_and_pepper:0.2",
+    "camera_noise:matlab,0.1,0.03",
+]
 
 
 def seeds(n: int) -> Tensor:

@@ -21,6 +21,7 @@ from .distortion import (
 )
 from .enlarged import Enlarged
 from .hybrid import Hybrid
+from .jpeg_transform import JPEGTransform
 from .light import LowLight
 from .noise import CorrelatedNoise, GaussianNoise, PoissonNoise, SaltAndPepper, ScaledPoissonNoise, SpeckleNoise
 from .rain import DenseRain, HeavyRain, RainStreaks
@@ -42,6 +43,7 @@ DISTORTIONS: dict[str, Callable[..., Distortion]] = {
     "defocus_blur": DefocusBlur,
     "motion_blur": MotionBlur,
     "jpeg": JPEG,
+    "jpeg_transform": JPEGTransform,
     "webp": WebP,
     "downsample": Downsample,
     "resample": Resample,
@@ -72,6 +74,7 @@ __all__ = [
     "Haze",
     "HeavyRain",
     "Hybrid",
+    "JPEGTransform",
     "LowLight",
     "MotionBlur",
     "Parameters",

@@ -18,7 +18,9 @@ from .distortion import (
     normal_fields,
     per_image,
     power,
+    require_logarithm,
     require_within,
+    sample_log_range,
     sample_range,
     sample_seeds,
 )
@@ -86,9 +88,8 @@ class CameraNoise(Distortion):
                 raise ValueError(f"{name} {value!r} is none of {', '.join(get_args(words))}")
         for name, levels in (("shot", self.shot), ("read", self.read)):
             require_within(name, levels, 0, 1)
-            low, high = ends(levels)
-            if self.convention == "python" and low == 0 < high:
-                raise ValueError(f"{name} {levels} is drawn log-uniformly and has to start above 0")
+            if self.convention == "python":
+                require_logarithm(name, levels)
         require_within("gamma", self.gamma, 1, 5)
 
     @property
@@ -164,8 +165,7 @@ class CameraNoise(Distortion):
             return sample_range(level, generator, 3 * n).view(n, 3)
         if self.convention == "paper":
             return sample_range(level, generator, n)
-        low, high = ends(level)
-        return low * (high / low if low else 1.0) ** sample_range((0, 1), generator, n)
+        return sample_log_range(level, generator, n)
 
     def _sigma_of_gray(self, shot: float, read: float) -> float:
         gamma = torch.tensor([sum(ends(self.gamma)) / 2], dtype=torch.float64)

@@ -20,8 +20,15 @@ Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 
 
 @dataclass(frozen=True)
-class _Codec(Distortion):
-    """Base of the codecs: one integer quality per image, and 8-bit pixels."""
+class Compression(Distortion):
+    """Base of lossy compression: 8-bit pixels of 1 or 3 channels, and one whole quality per image.
+
+    Attributes:
+        quality: a whole number, 1 to 100, or a range [low, high] of such, drawn evenly and rounded, one per image.
+
+    Raises:
+        ValueError: for other qualities.
+    """
 
     degree_unit: ClassVar[str] = "quality (lower is stronger)"
 
@@ -37,18 +44,27 @@ class _Codec(Distortion):
         """The quality: the lower, the stronger."""
         return self.quality
 
-    @abstractmethod
-    def recode(self, image: Image.Image, quality: int) -> Image.Image:
-        """Encode an image, gray (`L`) or `RGB`, and decode it in the same mode."""
-
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
         """Draw a whole quality for each image: `quality`, int64."""
         return {"quality": sample_range(self.quality, generator, n).round().to(torch.int64)}
 
+    def refuse_channels(self, images: Tensor) -> None:
+        """Raise ValueError for images (n, C, H, W) of other than 1 or 3 channels."""
+        if images.shape[1] not in (1, 3):
+            raise ValueError(f"{type(self).__name__} codes images of 1 or 3 channels, and not of {images.shape[1]}")
+
+
+@dataclass(frozen=True)
+class _Codec(Compression):
+    """Base of the codecs."""
+
+    @abstractmethod
+    def recode(self, image: Image.Image, quality: int) -> Image.Image:
+        """Encode an image, gray (`L`) or `RGB`, and decode it in the same mode."""
+
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         """Encode and decode each image at its quality. Raises ValueError for images of other than 1 or 3 channels."""
-        if clean.shape[1] not in (1, 3):
-            raise ValueError(f"{type(self).__name__} codes images of 1 or 3 channels, and not of {clean.shape[1]}")
+        self.refuse_channels(clean)
         levels = as_levels(clean).permute(0, 2, 3, 1).float().cpu().numpy().astype(np.uint8, order="C")
         mode, size = "L" if clean.shape[1] == 1 else "RGB", (clean.shape[3], clean.shape[2])
         for pixels, quality in zip(levels, parameters["quality"].tolist(), strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +16,10 @@ Parameters = dict[str, Tensor]
 
 Range = float | tuple[float, float]
 """A value, or a range [low, high] that is drawn evenly, one value per image."""
+
+
+Spread = Literal["even", "log"]
+"""How values of a range are drawn: evenly, or evenly in their logarithm, so that each doubling is as frequent."""
 
 
 class Distortion(ABC):
@@ -151,6 +155,19 @@ def sample_range(value: Range, generator: torch.Generator, n: int) -> Tensor:
     """Draw n float64 numbers of shape (n,), uniform in the closed range; a single value is repeated."""
     low, high = ends(value)
     return low + (high - low) * torch.rand(n, generator=generator, dtype=torch.float64)
+
+
+def sample_log_range(value: Range, generator: torch.Generator, n: int) -> Tensor:
+    """Draw n float64 numbers of shape (n,), uniform in the logarithm of a range that starts above 0."""
+    low, high = ends(value)
+    return low * (high / low if low else 1.0) ** sample_range((0, 1), generator, n)
+
+
+def require_logarithm(name: str, value: Range) -> None:
+    """Check that a setting can be drawn log-uniformly. Raises ValueError for a range that starts at 0."""
+    low, high = ends(value)
+    if low == 0 < high:
+        raise ValueError(f"{name} {value} is drawn log-uniformly and has to start above 0")
 
 
 def sample_seeds(generator: torch.Generator, n: int) -> Tensor:

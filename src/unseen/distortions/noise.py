@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+import math
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import ClassVar, get_args
 
 import torch
 from torch import Tensor
@@ -13,9 +15,13 @@ from .distortion import (
     Distortion,
     Parameters,
     Range,
+    Spread,
+    ends,
     normal_fields,
     per_image,
+    require_logarithm,
     require_within,
+    sample_log_range,
     sample_range,
     sample_seeds,
     uniform_fields,
@@ -24,13 +30,24 @@ from .distortion import (
 
 @dataclass(frozen=True)
 class _NoiseBySigma(Distortion):
-    """Base of three kinds of noise with a σ; each kind defines of which quantity σ is the standard deviation."""
+    """Base of three kinds of noise with a σ; each kind defines of which quantity σ is the standard deviation.
+
+    Attributes:
+        sigma: σ, 0 to 255, or a range [low, high], one value per image.
+        clip: keep the result in [0, 1].
+        spread: how a range of `sigma` is drawn: `even`, or `log`, for which the range starts above 0.
+    """
 
     sigma: Range
     clip: bool = True
+    spread: Spread = field(default="even", kw_only=True)
 
     def __post_init__(self) -> None:
         require_within("sigma", self.sigma, 0, 255)
+        if self.spread not in get_args(Spread):
+            raise ValueError(f"spread {self.spread!r} is none of {', '.join(get_args(Spread))}")
+        if self.spread == "log":
+            require_logarithm("sigma", self.sigma)
 
     @property
     def degree(self) -> Range:
@@ -44,7 +61,8 @@ class _NoiseBySigma(Distortion):
 
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
         """Draw σ and the seed of the noise for each image: `sigma`, `seed`."""
-        return {"sigma": sample_range(self.sigma, generator, n), "seed": sample_seeds(generator, n)}
+        sample = sample_log_range if self.spread == "log" else sample_range
+        return {"sigma": sample(self.sigma, generator, n), "seed": sample_seeds(generator, n)}
 
 
 @dataclass(frozen=True)
@@ -52,10 +70,11 @@ class GaussianNoise(_NoiseBySigma):
     """Additive white Gaussian noise, independent in every pixel and channel, by σ in gray levels of 255.
 
     Attributes:
-        sigma: standard deviation, 0 to 255, or a range [low, high] drawn evenly, one value per image.
+        sigma: standard deviation, 0 to 255, or a range [low, high] drawn by `spread`, one value per image.
         clip: keep the result in [0, 1], as the DIL benchmark does (Li et al. 2023). Clipped and unclipped are different
             benchmarks: clipping moves the mean of dark and bright areas.
         gray: one field, the same in all channels.
+        spread: how σ is drawn from its range: `even`, or `log`, evenly in its logarithm; then it starts above 0.
 
     Raises:
         ValueError: for a σ outside 0 to 255 and for an empty range.
@@ -164,9 +183,10 @@ class SpeckleNoise(_NoiseBySigma):
 
     Attributes:
         sigma: standard deviation of n in gray levels of 255, which is that of the noise on white: 25 is a relative σ of
-            25/255. 0 to 255, or a range [low, high] drawn evenly, one value per image. (MATLAB's imnoise takes the
+            25/255. 0 to 255, or a range [low, high] drawn by `spread`, one value per image. (MATLAB's imnoise takes the
             variance of n, and draws n evenly instead of Gaussian.)
         clip: keep the result in [0, 1]; this darkens bright areas.
+        spread: as in `GaussianNoise`.
 
     Raises:
         ValueError: for a σ outside 0 to 255 and for an empty range.
@@ -224,29 +244,78 @@ class SaltAndPepper(Distortion):
 
 @dataclass(frozen=True)
 class CorrelatedNoise(_NoiseBySigma):
-    """Gaussian noise smoothed by a 3×3 box, as a test of generalisation (after Cheng et al. 2024, CLIPDenoising).
+    """Gaussian noise smoothed by a 3×3 box (after Cheng et al. 2024, CLIPDenoising), or by a Gaussian of any width.
 
-    Independent in every channel. Two pixels dy rows and dx columns apart correlate by (1 - |dy|/3)(1 - |dx|/3), and not
-    at all from three on. Stationary up to the edge: the white noise is drawn one pixel wider on every side.
+    Independent in every channel. Under the box, two pixels dy rows and dx columns apart correlate by
+    (1 - |dy|/3)(1 - |dx|/3), and not at all from three on; under a Gaussian of deviation b, by about
+    exp(-(dy² + dx²) / 4b²). Stationary up to the edge: the white noise is drawn wider on every side.
 
     Attributes:
-        sigma: standard deviation of the result in gray levels of 255, 0 to 255, or a range [low, high] drawn evenly,
-            one value per image. Cheng et al. state σ of the white noise before the box, three times as much: their 40,
-            45, 50 and 55 are 13.3, 15, 16.7 and 18.3 here.
+        sigma: standard deviation of the result in gray levels of 255, 0 to 255, or a range [low, high] drawn by
+            `spread`, one value per image. Cheng et al. state σ of the white noise before the box, three times as much:
+            their 40, 45, 50 and 55 are 13.3, 15, 16.7 and 18.3 here.
         clip: keep the result in [0, 1]; Cheng et al. do not clip.
+        blur: standard deviation of the Gaussian in pixels, up to 10, or a range that starts above 0, drawn evenly, one
+            value per image; 0 is the box.
+        spread: as in `GaussianNoise`.
 
     Raises:
-        ValueError: for a σ outside 0 to 255 and for an empty range.
+        ValueError: for a σ outside 0 to 255, a blur outside 0 to 10, an empty range, and a range of blur from 0.
     """
 
     degree_unit: ClassVar[str] = "standard deviation σ, gray levels of 255"
 
+    blur: Range = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_within("blur", self.blur, 0, 10)
+        low, high = ends(self.blur)
+        if low == 0 < high:
+            raise ValueError(f"blur {self.blur} has to start above 0, which stands for the box")
+
+    @property
+    def spans(self) -> tuple[Range | str, ...]:
+        """σ and blur."""
+        return self.sigma, self.blur
+
+    def sample(self, generator: torch.Generator, n: int) -> Parameters:
+        """Draw σ, the seed of the noise and, where it is no box, the blur for each image: `sigma`, `seed`, `blur`."""
+        blur = {"blur": sample_range(self.blur, generator, n)} if self.blur != 0 else {}
+        return super().sample(generator, n) | blur
+
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         """Add smoothed noise to each image."""
         n, channels, height, width = clean.shape
-        white = normal_fields(parameters["seed"], clean.new_empty(n, channels, height + 2, width + 2))
-        field = 3 * F.avg_pool2d(white, 3, stride=1)  # a mean of nine has a third of the standard deviation
-        return _clipped(clean + per_image(parameters["sigma"] / 255, clean) * field, self.clip)
+        radius = math.ceil(3 * ends(self.blur)[1]) if self.blur != 0 else 1
+        wide = clean.new_empty(n, channels, height + 2 * radius, width + 2 * radius)
+        white = normal_fields(parameters["seed"], wide)
+        noise = _under_gaussian(white, parameters["blur"], radius) if self.blur != 0 else _under_box(white)
+        return _clipped(clean + per_image(parameters["sigma"] / 255, clean) * noise, self.clip)
+
+
+def _under_box(white: Tensor) -> Tensor:
+    """Smooth white noise by a 3×3 box, keeping its deviation: a mean of nine has a third of it."""
+    return 3 * F.avg_pool2d(white, 3, stride=1)
+
+
+def _under_gaussian(white: Tensor, blur: Tensor, radius: int) -> Tensor:
+    """Smooth each image by a Gaussian of its own that keeps the deviation of white noise; `radius` pixels smaller.
+
+    Computed as sums of shifted images, whose rounding does not depend on the size of the batch.
+
+    Args:
+        white: (n, C, H + 2 radius, W + 2 radius).
+        blur: deviations of the Gaussians, (n,).
+        radius: pixels on either side of the centre that a Gaussian reaches.
+    """
+    distances = torch.arange(-radius, radius + 1, device=blur.device)
+    weights = torch.exp(-((distances / blur[:, None]) ** 2) / 2)
+    weights = weights / (weights**2).sum(dim=1, keepdim=True).sqrt()
+    taps = [per_image(weight, white) for weight in weights.unbind(dim=1)]
+    height, width = (side - 2 * radius for side in white.shape[-2:])
+    rows = reduce(Tensor.add_, [tap * white[..., i : i + height, :] for i, tap in enumerate(taps)])
+    return reduce(Tensor.add_, [tap * rows[..., i : i + width] for i, tap in enumerate(taps)])
 
 
 def _clipped(images: Tensor, clip: bool) -> Tensor:
