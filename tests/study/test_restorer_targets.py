@@ -1,0 +1,53 @@
+"""The study of what a restorer reaches: what counts as harm, and that its kept rows fill every line of the table."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch import nn
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "studies"))
+import restorer  # noqa: E402
+
+
+def row(before: float, after: float, level: str = "pairs") -> restorer.Row:
+    return restorer.Row("digest", "test", level, "image", before, after)
+
+
+def test_a_pair_is_harmed_by_a_loss_and_a_clean_photograph_by_what_can_be_seen() -> None:
+    lost, kept, gained = row(30, 29.94), row(30, 29.96), row(30, 33)
+    assert restorer.harmed([lost, kept, gained]) == 1
+    visible, invisible = row(restorer.LARGEST, 54.9), row(restorer.LARGEST, 55)
+    assert restorer.harmed([visible, invisible]) == 1
+
+
+def test_the_loss_is_that_of_the_worst_level() -> None:
+    rows = [row(30, 29.9, "15"), row(30, 30, "15"), row(50, 49.7, "0"), row(50, 50.1, "0")]
+    assert restorer.largest_loss(rows) == pytest.approx(0.1)
+
+
+def test_the_kept_rows_have_the_model_before_under_every_target() -> None:
+    before = [row for row in restorer.kept_rows(restorer.ROWS).values() if row.weights == restorer.BEFORE]
+    table = restorer.results_table(before, before)
+    assert table.count("\n") == len(restorer.TARGETS) + 1
+    assert "| σ 25, dB | ≥ 30.7 | 28.51 | 28.51 | no |" in table
+    assert "| CC15, harmed | ≤ 0 | 5 | 5 | no |" in table
+
+
+def test_a_network_that_changes_nothing_leaves_colours_where_clipping_put_them() -> None:
+    """On black, clipped noise of σ 25 has a mean of 25 / √(2π), less or more by rounding and chance."""
+    before, after = restorer.moved_colours(25, nn.Identity())
+    assert before == pytest.approx(25 / (2 * np.pi) ** 0.5, abs=1.5)
+    assert after == pytest.approx(before)
+
+
+def test_cells_are_green_on_black_and_the_same_each_time() -> None:
+    cells = restorer.microscopy(0)
+    assert np.array_equal(cells.pixels, restorer.microscopy(0).pixels)
+    assert np.median(cells.pixels[..., 1]) < 10
+    assert cells.pixels[..., 1].max() > 100
+    assert cells.pixels[..., 0].max() < 20
