@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 # Processes on all cores, of one thread each; the tests of a module stay in one process, as its fixtures are costly.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadscope
 
-.PHONY: demo test quick torture lint types tests docs clean bench paper-mini denoise-small shipped do-no-harm
+.PHONY: demo test quick torture lint types tests docs clean bench paper-mini denoise-small free-photos shipped do-no-harm
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -87,6 +87,11 @@ denoise-small: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/denoise-small.yaml --workers $(WORKERS)
 	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/denoise-small-rrdb.yaml --workers $(WORKERS)
 	$(BIN)/python studies/denoise_small.py
+
+# The photographs under open licences that the shipped denoiser learns from, in runs/shipped/photos; docs/credits.md.
+free-photos: .venv/installed-dev
+	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
+	$(BIN)/python studies/free_photos.py "$$UNSEEN_TEST_DATA/train/free" runs/shipped/photos
 
 # The models that the package ships, trained one after the other (some 85 minutes on one thread), then tested: what is
 # found goes into their cards. They are kept; `make -B shipped` makes them anew.

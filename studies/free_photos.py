@@ -1,0 +1,201 @@
+"""The photographs that the shipped denoiser learns from: those of a folder that are clean enough, and their credits.
+
+    python studies/free_photos.py "$UNSEEN_TEST_DATA/train/free" runs/shipped/photos
+
+puts links to the photographs whose own noise, as the folder's manifest.tsv has it, is at most --noise gray levels into
+a folder to train on, and writes docs/credits.md, which names author, licence and source of each. Both are the same
+after a second call. docs/datasets.md says what the photographs are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from pages import table
+
+from unseen.core.atomic import write_text
+from unseen.core.errors import UserError
+from unseen.core.grouping import grouped
+from unseen.data.manifest import MANIFEST, manifest_rows
+
+PAGE = Path(__file__).parents[1] / "docs" / "credits.md"
+
+NOISE = 1.4
+"""Gray levels of 255: what a photograph may have of noise of its own, by the column `estimated_sigma`."""
+
+NEEDED = ("file", "source", "original", "author", "licence", "estimated_sigma")
+"""Columns of the manifest."""
+
+CORRECTED = {
+    "ubuntu_0255_matt_mcnulty_nyc_2nd_ave.jpg": "Matt McNulty",
+    "ubuntu_0280_ryan_stone_skykomish_river.jpg": "Ryan Stone",
+    "ubuntu_0303_brad_huchteman_stone_mountain.jpg": "Brad Huchteman",
+    "ubuntu_0333_CurlsbyCandy.jpg": "Candy",
+    "ubuntu_0284_larung_gar_by_night_by_Geza_Radics.jpg": "Geza Radics",
+    "fedora_0529_hhlp_zen3.jpg": "hhlp",
+    "fedora_0537_zen.jpg": "hhlp",
+    "elementary_0409_Sunset_by_the_Pier.jpg": "",
+    "elementary_0451_photo_1452953008873_ae5837174535.jpg": "",
+    "elementary_0459_Photo_by_SpaceX.jpg": "SpaceX",
+}
+"""Authors of files where the manifest leaves out a name that stands in the file's name, or takes a title for a name."""
+
+_REPOSITORY = re.compile(r"github ([\w.-]+/[\w.-]+)@([0-9a-f]+)")
+
+_HEADER = """# Credits of the photographs
+
+<!-- Made by studies/free_photos.py from the manifest of the photographs: change that in place of this. -->
+
+The denoiser that the package ships learns from {count} photographs under open licences. This page names their
+authors, their licences and where they are from, as their sources state it. The photographs themselves are no part of
+this repository. What was changed: they were reduced to half a megapixel at most, and are shrunk further for training;
+[datasets.md](datasets.md#free-photographs) says how they were chosen.
+
+Of {unnamed} no source names the author: the project that published them stands in the author's place, *in italics*. The
+photographs of CID22 are from Pexels; Cloudinary published them without their photographers, by these numbers.
+
+{licences}
+"""
+
+
+class Photograph(NamedTuple):
+    """A photograph, as its credit names it.
+
+    Attributes:
+        file: the name of its file.
+        source: the project that published it, with the version.
+        title: its name at the source.
+        author: its author; empty where nothing names one.
+        licence: its licence.
+    """
+
+    file: str
+    source: str
+    title: str
+    author: str
+    licence: str
+
+
+def clean_photographs(folder: Path, noise: float) -> list[Photograph]:
+    """List the photographs of a folder whose own noise is at most `noise` gray levels, in the order of its manifest.
+
+    Raises:
+        UserError: the manifest lacks a column, holds no number where one is due, or names a file outside of the folder.
+    """
+    photographs = []
+    for row in manifest_rows(folder):
+        if missing := [name for name in NEEDED if name not in row]:
+            raise UserError(f"{folder / MANIFEST}: has no column {missing[0]!r}")
+        if Path(row["file"]).name != row["file"]:
+            raise UserError(f"{folder / MANIFEST}: file: {row['file']!r:.200}: expected a name without folders")
+        try:
+            level = float(row["estimated_sigma"])
+        except ValueError as error:
+            raise UserError(f"{folder / MANIFEST}: estimated_sigma: {row['file']!r:.200}: no number") from error
+        if level <= noise:
+            author = CORRECTED.get(row["file"], row["author"].strip())
+            photographs.append(
+                Photograph(row["file"], row["source"], title_of(row["original"]), author, row["licence"])
+            )
+    return photographs
+
+
+def title_of(original: str) -> str:
+    """The title of a photograph by its path at the source; of KDE's, whose files are named by a size, by the folder."""
+    path = PurePosixPath(original)
+    name = path.parts[-4] if "contents" in path.parts[-3:-1] and len(path.parts) > 3 else path.stem
+    return name.replace("_", " ")
+
+
+def link_all(photographs: Sequence[Photograph], folder: Path, out: Path) -> None:
+    """Make `out` hold the files of the photographs and nothing else, as links, or copies on another file system.
+
+    Raises:
+        UserError: `out` holds what this never put there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    names = {photograph.file for photograph in photographs}
+    before = {path.name for path in out.iterdir()}
+    if strays := before - {row["file"] for row in manifest_rows(folder)}:
+        raise UserError(f"{out}: holds {min(strays)!r:.200}, which is no photograph of {folder}; give another folder")
+    for name in before:
+        (out / name).unlink()  # a file of that name may be another by now
+    for name in sorted(names):
+        try:
+            os.link(folder / name, out / name)
+        except OSError:
+            shutil.copyfile(folder / name, out / name)
+
+
+def credits_page(photographs: Sequence[Photograph]) -> str:
+    """The page that names author, licence and source of the photographs, by source."""
+    licences = Counter(photograph.licence for photograph in photographs)
+    counted = [[escaped(licence), str(count)] for licence, count in sorted(licences.items(), key=lambda c: (-c[1], c))]
+    unnamed = sum(not photograph.author for photograph in photographs)
+    parts = [
+        _HEADER.format(count=len(photographs), unnamed=unnamed, licences=table(["licence", "photographs"], counted))
+    ]
+    by_source = grouped(photographs, lambda photograph: photograph.source)
+    for source, published in sorted(by_source.items(), key=lambda item: (-len(item[1]), item[0])):
+        cells = []
+        shared = grouped(published, lambda photograph: (photograph.author, photograph.licence))
+        for (author, licence), theirs in sorted(shared.items(), key=lambda item: (item[0][0] == "", item[0])):
+            titles = "; ".join(sorted(escaped(photograph.title) for photograph in theirs))
+            cells.append([escaped(without_addresses(author)) or f"*{_project(source)}*", titles, escaped(licence)])
+        parts.append(f"## {_project(source)}\n\n{_origin(source)}: {len(published)} of the photographs.\n")
+        parts.append(table(["author", "photographs", "licence"], cells, words=3) + "\n")
+    return "\n".join(parts)
+
+
+def without_addresses(author: str) -> str:
+    """An author's name without addresses of mail, which a credit does not need."""
+    return " ".join(re.sub(r"<[^<>]*@[^<>]*>´?", "", author).split())
+
+
+def escaped(text: str) -> str:
+    """Text for a cell of a Markdown table: nothing in it is markup, a line's end, or turns the direction of writing."""
+    visible = (" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
+    plain = " ".join("".join(visible).split())
+    return "".join(c if c.isalnum() or c in " .,;'()/+-" else f"&#{ord(c)};" for c in plain)
+
+
+def _project(source: str) -> str:
+    match = _REPOSITORY.fullmatch(source)
+    return escaped(match[1] if match else source)
+
+
+def _origin(source: str) -> str:
+    """Where a source is to be had, at its version."""
+    match = _REPOSITORY.fullmatch(source)
+    if match is None:
+        return f"From the package {escaped(source)}"
+    return f"From <https://github.com/{match[1]}>, commit {match[2]}"
+
+
+def main() -> None:
+    """Choose, link, and write the credits."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help=f"the photographs, with their {MANIFEST}")
+    parser.add_argument("out", type=Path, help="folder of the links; what a call before put there is replaced")
+    parser.add_argument("--noise", type=float, default=NOISE, help=f"gray levels of 255, {NOISE} if left out")
+    parser.add_argument("--credits", type=Path, default=PAGE, help=f"the page of credits, {PAGE.name} if left out")
+    options = parser.parse_args()
+    try:
+        photographs = clean_photographs(options.folder, options.noise)
+        link_all(photographs, options.folder, options.out)
+        write_text(options.credits, credits_page(photographs))
+    except (UserError, OSError) as error:
+        raise SystemExit(f"free_photos: {error}") from error
+    print(f"{options.out}: {len(photographs)} photographs; {options.credits}")
+
+
+if __name__ == "__main__":
+    main()
