@@ -200,7 +200,7 @@ def test_what_is_logged_is_what_is_penalised() -> None:
     IRM().gradient(objective, params, episode)
     slopes = gain_slopes(objective, params, episode, "l2")
     variance = risks(objective, params, episode).var(correction=0)
-    assert episode.notes["risk_variance"] == pytest.approx(float(variance), rel=1e-12)
+    assert float(episode.notes["risk_variance"]) == pytest.approx(float(variance), rel=1e-12)
     assert episode.notes["penalty"] == pytest.approx(sum(d * d for d in slopes) / 3, rel=1e-12)
 
 

@@ -46,6 +46,7 @@ class VREx(Method):
     """
 
     cost = "n"
+    capturable = True
     ranges: ClassVar = {"beta": LogUniform(1, 1e3)}
 
     def __init__(self, beta: float = 30.0, anneal: float = 0.0):
@@ -53,6 +54,7 @@ class VREx(Method):
         require_share("VREx", anneal=anneal)
         self.beta = beta
         self.anneal = anneal
+        self.capturable &= anneal == 0  # else the weight of the penalty changes once
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """The gradient g above: n gradient evaluations; two sums of gradients are kept, whatever n is."""
@@ -66,7 +68,7 @@ class VREx(Method):
             accumulate(mean, slope, divisor=n)  # (1/n) Σ_i ∇L_i
             accumulate(excess, slope, loss - losses[0], divisor=n)  # (1/n) Σ_i (L_i − L_1) ∇L_i
         risks = torch.stack(losses)
-        episode.notes["risk_variance"] = float(risks.var(correction=0))
+        episode.notes["risk_variance"] = risks.var(correction=0)
         beta = self.beta if episode.progress >= self.anneal else 0.0
         deviations = add_scaled(excess, -(risks - risks[0]).mean(), mean)  # (1/n) Σ_i (L_i − L̄) ∇L_i
         return add_scaled(mean, 2 * beta, deviations)

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..core.randomness import generator
 from ..methods import Episode, Method, Objective, Params
 from ..methods.objective import Tally
+from ..methods.params import laid_out_as
 from .config import TrainConfig
 from .episode_source import DrawnEpisode, EpisodeSource, Key, Numbers, on_device
 
@@ -146,7 +147,9 @@ class GraphEngine(Engine):
 
         def step() -> None:
             made = self.episodes.episode(inputs.views.__getitem__, episode.numbers)
-            gradient = method.gradient(self.objective, self.parameters, made)
+            slopes = method.gradient(self.objective, self.parameters, made)
+            # Here a copy into the layout of the parameters costs no time of the CPU; the outer step would make it.
+            gradient = {name: laid_out_as(value, slopes[name]) for name, value in self.parameters.items()}
             self.output = gradient, made.notes, self.objective.take_tally()
 
         self.replay = self.capture(step)
