@@ -147,7 +147,9 @@ def credits_page(photographs: Sequence[Photograph]) -> str:
     for source, published in sorted(by_source.items(), key=lambda item: (-len(item[1]), item[0])):
         cells = []
         shared = grouped(published, lambda photograph: (photograph.author, photograph.licence))
-        for (author, licence), theirs in sorted(shared.items(), key=lambda item: (item[0][0] == "", item[0])):
+        for (author, licence), theirs in sorted(
+            shared.items(), key=lambda item: (item[0][0] == "", *map(str.casefold, item[0]))
+        ):
             titles = "; ".join(sorted(escaped(photograph.title) for photograph in theirs))
             cells.append([escaped(without_addresses(author)) or f"*{_project(source)}*", titles, escaped(licence)])
         parts.append(f"## {_project(source)}\n\n{_origin(source)}: {len(published)} of the photographs.\n")

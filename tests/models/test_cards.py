@@ -211,6 +211,15 @@ def test_a_training_tells_who_what_and_how(run: Path) -> None:
     assert card.evaluations == 16
 
 
+def test_where_photographs_are_from_and_how_they_were_shrunk_is_shown(run: Path) -> None:
+    card = read_card(run)
+    assert not {"credits", "shrunk,", "shrunk"} & set(printed(card).split())
+    credits = "400 photographs under open licences; docs/credits.md names every author"
+    text = printed(replace(card, config=card.config | {"credits": credits, "shrink": 2.0}))
+    assert f"credits     {credits}" in text
+    assert "3 photographs, shrunk by up to 2; digest" in text
+
+
 def test_its_quality_agrees_with_what_it_validated_by(run: Path) -> None:
     qualities = read_card(run).quality
     last = json_lines(run / "log.jsonl")[-1]
@@ -322,7 +331,9 @@ def test_a_field_of_another_kind_is_refused_by_name(
     unseen("card", path, code=2)
 
 
-@pytest.mark.parametrize("changes", [{"data": 5}, {"data": "/a"}, {"pairs": [3]}, {"seed": "x"}, {"seed": True}])
+@pytest.mark.parametrize(
+    "changes", [{"data": 5}, {"data": "/a"}, {"pairs": [3]}, {"seed": "x"}, {"seed": True}, {"credits": 5}]
+)
 def test_a_configuration_of_another_kind_is_refused_by_name(run: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     config = read_card(run).config | changes
     path = old_checkpoint(run, tmp_path / "odd.safetensors", config=config)

@@ -46,7 +46,10 @@ def _facts(card: Card) -> Iterable[tuple[str, str]]:
         yield split, ", ".join(names) or ("none" if card.levels else "not recorded")
     sources = ", ".join([*config.get("data", ()), *config.get("pairs", ())]) or "not recorded"
     count = f"; {card.photographs} photographs" if card.photographs else ""
-    yield "trained on", f"{sources}{count}; digest {card.data or 'not recorded'}"
+    shrunk = f", shrunk by up to {config['shrink']:g}" if config.get("shrink", 1) > 1 else ""
+    yield "trained on", f"{sources}{count}{shrunk}; digest {card.data or 'not recorded'}"
+    if config.get("credits"):
+        yield "credits", config["credits"]
     recipe = [f"{name} {config[name]}" for name in ("batch", "patch", "loss", "lr", "select", "seed") if name in config]
     yield "budget", f"{config['budget']}: {card.evaluations:g} gradient evaluations spent; {', '.join(recipe)}"
     if card.bf16:

@@ -210,6 +210,8 @@ class _Configured:
     pairs: list[str] = field(default_factory=list)
     select: str = "last"
     enlarge: bool = False
+    shrink: Finite = 1.0
+    credits: str = ""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class TrainingOptions(Machine):
     data: Annotated[
         list[str], "folders of clean photos, or packs of them; or embedded, dead_leaves, dead_leaves:500"
     ] = field(default_factory=lambda: ["embedded"])
+    credits: Annotated[str, "for the card: where the photos are from, and where their authors are named"] = ""
     pairs: Annotated[
         list[str], "recorded pairs that the protocol trains on: NAME=INPUT_DIR:TARGET_DIR, or NAME=PACK"
     ] = field(default_factory=list)

@@ -337,9 +337,9 @@ def is_of(run: TrainConfig) -> bool:
     path = run.folder / CONFIG
     if not (holds_a_run(run.folder) and path.exists()):
         return False
-    # Options that an older version did not have count as their defaults; what TensorBoard shows is no other training.
+    # Options that an older version did not have count as their defaults; what is shown or credited changes no weights.
     saved = asdict(TrainConfig()) | load_config(path)
-    return saved | {"out": run.out, "tensorboard": run.tensorboard} == asdict(run)
+    return saved | {"out": run.out, "tensorboard": run.tensorboard, "credits": run.credits} == asdict(run)
 
 
 def state_of(folder: Path) -> TrainingState:
