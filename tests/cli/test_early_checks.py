@@ -35,6 +35,8 @@ MISTAKES = {
     "train --method dil_sf:inner_lr=1,inner_lr=2": "inner_lr is given twice",
     "train --backbone resnet": "backbone: 'resnet' is none of ",
     "train --backbone unet:features=many": "features: expected a whole number, got 'many'",
+    "train --backbone wne": "wraps another, whose name must follow: wne:NAME",
+    "train --backbone wne:unet:features=many": "'unet:features=many': features: expected a whole number, got 'many'",
     "train --protocol denoize": "(did you mean 'denoise'?)",
     "train --protocol nowhere.yaml": "protocol: nowhere.yaml: cannot be read: No such file",
     "train --data nowhere": "nowhere: no such folder",

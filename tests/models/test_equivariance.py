@@ -16,7 +16,7 @@ from unseen.methods import METHODS, Batch, Episode, Params, objective_for
 from unseen.methods.erm import ERM
 from unseen.methods.gradients import gradient, loss_and_gradient
 from unseen.methods.second_order import check_second_order
-from unseen.models.backbones import BACKBONES, NormalisationEquivariantCNN, PlainCNN
+from unseen.models.backbones import BACKBONES, WNE, NormalisationEquivariantCNN, PlainCNN
 from unseen.models.backbones.normalisation_equivariant import AffineConv, sort_pairs
 
 SIZES = pytest.mark.parametrize("size", [(1, 1), (1, 6), (2, 1), (7, 5), (12, 12)])
@@ -205,8 +205,9 @@ NETWORKS = pytest.mark.parametrize(
         lambda: plain(residual=False),
         plain_ne,
         lambda: plain_ne(residual=False),
+        lambda: WNE(plain(bias=True)),
     ],
-    ids=["plain", "bias-free", "bias-free direct", "plain_ne", "plain_ne direct"],
+    ids=["plain", "bias-free", "bias-free direct", "plain_ne", "plain_ne direct", "wne"],
 )
 
 

@@ -15,7 +15,7 @@ from importlib import resources
 from inspect import Parameter
 from typing import Any, Literal, TypeAlias
 
-from ..core.registry import converted_settings, name_of, unknown_name
+from ..core.registry import Wrapped, converted_settings, name_of, unknown_name, unwrapped
 from ..core.trust import is_dotted
 from ..evaluation.config import EvaluationOptions
 from ..protocols.files import protocol_file
@@ -30,6 +30,7 @@ TYPES = {
     "number": float,
     "range": float | tuple[float, float],
     "truth value": bool,
+    "component": Wrapped,
 }
 """The types of settings by their names in built_ins.json, where a list is a choice of values."""
 
@@ -70,9 +71,11 @@ def check_component(spec: str, kind: Kind, field: str) -> None:
     Raises:
         UserError: as `build` does, for the same mistakes in the same words.
     """
-    name, components = name_of(spec), built_ins(kind)
+    components = built_ins(kind)
+    inner = unwrapped(spec, lambda name: components.get(name, {}), field)[-1]
+    name = name_of(inner)
     if name in components:
-        converted_settings(spec, components[name], field)
+        converted_settings(inner, components[name], field)
     elif not is_dotted(name):
         raise unknown_name(name, components, field)
 

@@ -5,6 +5,7 @@ dil_sf:inner_lr=1e-3                with settings
 gaussian_noise:30                   the first setting without its name
 gaussian_noise:[5,50],clip=false    a range, and a switch
 my.module.MyMethod:strength=2       a dotted path to a class of one's own, which the user must trust (`core.trust`)
+wne:plain:features=8                a wrapper, and the spec of the component that it wraps (`Wrapped`)
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias, TypeVar, get_args
 
 from .conversion import convert
 from .errors import UserError, one_line
@@ -25,6 +27,19 @@ T = TypeVar("T")
 
 LONGEST = 4000
 """Most characters of a component and its settings."""
+
+MOST_WRAPPERS = 8
+"""Most wrappers around one another."""
+
+
+@dataclass(frozen=True)
+class WrappedComponent:
+    """Marker in the annotation of the only setting of a wrapper; see `Wrapped`."""
+
+
+Wrapped: TypeAlias = Annotated[Any, WrappedComponent()]
+"""The annotation of a wrapper's only setting: another component of the same kind, whose spec is all that follows the
+wrapper's name."""
 
 
 def name_of(spec: str) -> str:
@@ -86,8 +101,18 @@ def build(spec: str, components: Mapping[str, Callable[..., T]], field: str, kin
             not fit the annotation in the component's signature, settings that the component refuses, and a component
             of another kind.
     """
-    component = resolve(name_of(spec), components, field, kind)
-    settings = converted_settings(spec, _parameters(component), field)
+    *wrappers, inner = unwrapped(spec, lambda name: _parameters(resolve(name, components, field, kind)), field)
+    component = resolve(name_of(inner), components, field, kind)
+    instance = _made(component, converted_settings(inner, _parameters(component), field), inner, field, kind)
+    for name in reversed(wrappers):
+        wrapper = resolve(name, components, field, kind)
+        (setting,) = _parameters(wrapper)
+        instance = _made(wrapper, {setting: instance}, spec, field, kind)
+    return instance
+
+
+def _made(component: Callable[..., T], settings: Mapping[str, Any], spec: str, field: str, kind: type[T]) -> T:
+    """Call a component with its settings. Raises UserError, naming field and spec, for what goes wrong in the call."""
     try:
         instance = component(**settings)
     except UserError:
@@ -100,6 +125,41 @@ def build(spec: str, components: Mapping[str, Callable[..., T]], field: str, kin
     if not isinstance(instance, kind):
         raise UserError(f"{field}: {spec!r:.100} makes a {type(instance).__name__}, and no {kind.__name__}")
     return instance
+
+
+def wraps(parameters: Mapping[str, inspect.Parameter]) -> bool:
+    """Whether these are the parameters of a wrapper: one alone, a component of the same kind (`Wrapped`)."""
+    return len(parameters) == 1 and all(WrappedComponent() in get_args(_kind(p)) for p in parameters.values())
+
+
+def unwrapped(spec: str, parameters: Callable[[str], Mapping[str, inspect.Parameter]], field: str) -> list[str]:
+    """Split a spec into the names of its wrappers, from the outermost, and the spec of what they wrap.
+
+    `wne:plain:features=8` becomes `wne` and `plain:features=8`; a spec without a wrapper stays as it is, alone.
+
+    Args:
+        spec: the spec.
+        parameters: function from a component's name to its parameters by name.
+        field: the option or the place in a file that the spec comes from, for messages.
+
+    Raises:
+        UserError: nothing follows a wrapper, there are more than `MOST_WRAPPERS`, and what `parameters` raises.
+    """
+    wrappers: list[str] = []
+    inner = spec
+    while wraps(parameters(name := name_of(inner))):
+        wrappers.append(name)
+        inner = inner.partition(":")[2].strip()
+        if not inner:
+            raise UserError(f"{field}: {spec!r:.100}: wraps another, whose name must follow: {name:.100}:NAME")
+        if len(wrappers) > MOST_WRAPPERS:
+            raise UserError(f"{field}: {spec!r:.100}: more than {MOST_WRAPPERS} wrappers around one another")
+    return [*wrappers, inner]
+
+
+def innermost(spec: str, components: Mapping[str, Callable[..., Any]], field: str) -> str:
+    """Return the spec of what the known wrappers of a spec wrap. Raises UserError as `unwrapped` does."""
+    return unwrapped(spec, lambda name: _parameters(components[name]) if name in components else {}, field)[-1]
 
 
 def unknown_name(name: str, components: Iterable[str], field: str) -> UserError:

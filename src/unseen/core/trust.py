@@ -71,6 +71,16 @@ class Names:
 
     @staticmethod
     def dotted(value: str) -> list[str]:
-        """Return the dotted paths outside of unseen in a value: `my.Method:strength=2 @ my.Net` has two."""
-        names = (item.partition(":")[0].strip() for item in re.split("[>&|@]", value))
-        return [name for name in names if is_dotted(name) and not name.startswith(OWN)]
+        """Return the dotted paths outside of unseen in a value: `my.Method:strength=2 @ wne:my.Net` has two."""
+        names = (first_dotted(item) for item in re.split("[>&|@]", value))
+        return [name for name in names if name and not name.startswith(OWN)]
+
+
+def first_dotted(spec: str) -> str:
+    """Return the dotted path of a spec, which may follow the names of built-in wrappers; empty where it has none."""
+    for word in map(str.strip, spec.split(":")):
+        if is_dotted(word):
+            return word
+        if not word.isidentifier():
+            break
+    return ""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..core.atomic import replacing
 from ..core.errors import UserError
-from ..core.registry import build, name_of
+from ..core.registry import build, innermost, name_of
 from ..methods.params import laid_out_as
 from .backbones import BACKBONES
 from .card import Bf16Loss, Card, Quality, read_card_json
@@ -71,10 +71,11 @@ def load_checkpoint(path: Path, backbone: str = "") -> tuple[nn.Module, Card]:
     tensors, text = _read(path, "unseen")
     card = read_card_json(text, path)
     spec = card.config["backbone"]
-    if name_of(spec) not in BACKBONES and backbone not in ("", spec):
-        raise UserError(f"{path}: backbone: {spec!r:.100} was trained, and not {backbone!r}")
     try:
-        if name_of(spec) in BACKBONES:
+        built_in = name_of(innermost(spec, BACKBONES, "backbone")) in BACKBONES
+        if not built_in and backbone not in ("", spec):
+            raise UserError(f"backbone: {spec!r:.100} was trained, and not {backbone!r}")
+        if built_in:
             require_small_settings(spec, "backbone")
         with building_for(tensors):
             network = build(spec, BACKBONES, "backbone", nn.Module)

@@ -23,7 +23,7 @@ def on_device(network: nn.Module, device: str) -> nn.Module:
 
 
 @torch.inference_mode()
-def restore_batch(network: nn.Module, distorted: Tensor, device: str, bf16: bool = False) -> Tensor:
+def restore_batch(network: nn.Module, distorted: Tensor, device: str, bf16: bool = False, **settings: Tensor) -> Tensor:
     """Restore a batch.
 
     Args:
@@ -32,6 +32,7 @@ def restore_batch(network: nn.Module, distorted: Tensor, device: str, bf16: bool
         device: the device by its name in PyTorch.
         bf16: whether weights and activations are bfloat16, by autocast. The input is not, so that a residual network
             adds its output to the exact image, in float32.
+        **settings: what the network gets besides the images, as its `forward` names it.
 
     Returns:
         The output on the CPU, without gradients; float32 under `bf16`.
@@ -39,7 +40,7 @@ def restore_batch(network: nn.Module, distorted: Tensor, device: str, bf16: bool
     # No cache of the weights in bfloat16: it would be one for all threads.
     kind = torch.device(device).type
     with torch.autocast(kind, torch.bfloat16, cache_enabled=False) if bf16 else nullcontext():
-        restored: Tensor = network(distorted.to(device))
+        restored: Tensor = network(distorted.to(device), **{name: value.to(device) for name, value in settings.items()})
     return restored.cpu().float() if bf16 else restored.cpu()
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Self
 
 from torch import Tensor, nn
 
 from ..core.errors import UserError, one_line
 from ..core.precision import Precision, native_bf16
 from ..core.units import ValueRange
+from .backbones.wne import WNE, image_statistics
 from .card import MOST_LOST, Card
 from .checkpoint import load_checkpoint
 from .files import located
@@ -32,6 +34,8 @@ class Model:
         receptive_field: radius, stride and scale of the network.
         card: card of a checkpoint of unseen; None for other models.
         exact: the function in float32, where `run` multiplies in bfloat16 (`restore_batch`); None where `run` does not.
+        takes_statistics: whether `run` takes the `image_statistics` of the images that its input is tiles of, as
+            `statistics`: else it takes its input for whole images.
     """
 
     name: str
@@ -39,6 +43,20 @@ class Model:
     receptive_field: ReceptiveField
     card: Card | None = None
     exact: Callable[[Tensor], Tensor] | None = None
+    takes_statistics: bool = False
+
+    def with_statistics(self, statistics: Tensor) -> Self:
+        """The same model for tiles of images with these statistics, (B, 2) or (1, 2); itself if it takes none."""
+        return replace(self._with(statistics=statistics), takes_statistics=False) if self.takes_statistics else self
+
+    def for_tiles_of(self, images: Tensor) -> Self:
+        """The same model for tiles of images (B, 3, H, W); itself if tiles are all that it needs."""
+        return self.with_statistics(image_statistics(images)) if self.takes_statistics else self
+
+    def _with(self, **settings: Tensor) -> Self:
+        """The same model whose functions get `settings` besides the images."""
+        exact = self.exact and partial(self.exact, **settings)
+        return replace(self, run=partial(self.run, **settings), exact=exact)
 
 
 def load_model(
@@ -116,10 +134,11 @@ def model_of(
         reason = one_line(error)
         raise UserError(f"{name}: its network fails on an image: {reason}") from error
     exact = partial(restore_batch, on_device(network, device), device=device)
+    model = Model(name, exact, receptive_field, card, takes_statistics=isinstance(network, WNE))
     if not bf16:
-        return Model(name, exact, receptive_field, card)
+        return model
     require_bf16(network, name, device)
-    return Model(name, partial(exact, bf16=True), receptive_field, card, exact)
+    return replace(model, run=partial(exact, bf16=True), exact=exact)
 
 
 def load_network(spec: str, backbone: str = "", value_range: ValueRange = "auto") -> tuple[nn.Module, Card | None]:

@@ -8,7 +8,7 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from ..core.errors import UserError
 from ..core.installation import install_command
 from ..core.version import __version__
 from .backbones.padded import Padded, next_multiple
+from .backbones.wne import WNE
 from .card import Card
 from .loading import load_network, model_of
 from .onnx_file import CARD, RECEPTIVE_FIELD, SMALLEST, onnx_runtime, open_onnx
@@ -72,11 +73,17 @@ def export_checkpoint(spec: str, path: Path, backbone: str = "") -> dict[Size, f
 def export_network(
     network: nn.Module, path: Path, receptive_field: ReceptiveField, card: Card | None = None
 ) -> dict[Size, float]:
-    """Export a network in memory, on the CPU and in evaluation mode, as `export_checkpoint` does."""
-    if isinstance(network, Padded):
-        least = next_multiple(network.smallest, network.multiple)
+    """Export a network in memory, on the CPU and in evaluation mode, as `export_checkpoint` does.
+
+    The graph of a `WNE` computes mean and deviation of its input, so that the file has the whole image as its field.
+    """
+    wrapped = network
+    if isinstance(network, WNE):
+        wrapped, receptive_field = network.network, replace(receptive_field, radius=None)
+    if isinstance(wrapped, Padded):
+        least = next_multiple(wrapped.smallest, wrapped.multiple)
     else:
-        least = int(getattr(network, "stride", 1))
+        least = int(getattr(wrapped, "stride", 1))
     program = traced(network, path, least)
     metadata = {"unseen.version": json.dumps(__version__), RECEPTIVE_FIELD: json.dumps(asdict(receptive_field))}
     if card is not None:

@@ -27,7 +27,7 @@ from .imagefiles.image_file import ImageFile, open_image, open_pages
 from .imagefiles.save import save
 from .report import DiskUnusable, PhotoWarning, RestoredFile, RestoreReport
 from .self_check import SelfCheck, self_check, with_change
-from .tiles import Tiling, count_tiles, restore_tiled, restored_strips, tiling_effect
+from .tiles import Tiling, count_tiles, for_strips_of, restore_tiled, restored_strips, tiling_effect
 
 MAX_BATCH = 32
 """The largest number of photographs in one batch."""
@@ -222,12 +222,17 @@ def restore_together(file_tasks: Sequence[FileTask], options: RestoreOptions, re
         return
     restored: list[Image] = []
     with report.collecting_failures([file_task.name for file_task, _, _ in images]):
-        checks = [
-            self_check(crops_of(file_task.source, image), options.model, options.envelope, options.do_no_harm)
-            for file_task, image, _ in images
-        ]
-        monitored = monitored_model(options, checks)
         stacked = torch.from_numpy(np.stack([image for _, image, _ in images])).permute(0, 3, 1, 2)
+        checks = [
+            self_check(
+                crops_of(file_task.source, image),
+                options.model.for_tiles_of(stacked[i : i + 1]),
+                options.envelope,
+                options.do_no_harm,
+            )
+            for i, (file_task, image, _) in enumerate(images)
+        ]
+        monitored = monitored_model(options, options.model.for_tiles_of(stacked), checks)
         restored = list(restore_tiled(monitored.model, stacked, options.tiling).permute(0, 2, 3, 1).numpy())
     for i, image in enumerate(restored):
         file_task, _, remarks = images[i]
@@ -260,8 +265,9 @@ def restore_by_tiles(
 
     source = file_task.source
     with report.collecting_failures([file_task.name]):
-        check = self_check(source.crops(), options.model, options.envelope, options.do_no_harm)
-        monitored = monitored_model(options, [check])
+        model = for_strips_of(options.model, lambda: source.reader(clip=options.clip), source.height)
+        check = self_check(source.crops(), model, options.envelope, options.do_no_harm)
+        monitored = monitored_model(options, model, [check])
         remarks: list[str] = []
         read = source.reader(clip=options.clip, remarks=remarks)
         strips = restored_strips(monitored.model, read, source.height, source.width, file_task.tiling, tile_done)
@@ -269,10 +275,10 @@ def restore_by_tiles(
         report.restored.append(record_of(file_task, check, monitored.changes[0], remarks))
 
 
-def monitored_model(options: RestoreOptions, checks: Sequence[SelfCheck]) -> MonitoredModel:
-    """The model of a run, for a batch of judged pictures."""
+def monitored_model(options: RestoreOptions, model: Model, checks: Sequence[SelfCheck]) -> MonitoredModel:
+    """The model for a batch of judged pictures, monitored."""
     kept, noise_levels = [check.kept for check in checks], [check.noise_level for check in checks]
-    return MonitoredModel(options.model, kept, noise_levels, options.do_no_harm)
+    return MonitoredModel(model, kept, noise_levels, options.do_no_harm)
 
 
 def record_of(file_task: FileTask, check: SelfCheck, change: Change, remarks: Sequence[str]) -> RestoredFile:

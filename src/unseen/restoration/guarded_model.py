@@ -22,9 +22,9 @@ MONITORED_STEP = 4
 def with_clear_errors(model: Model) -> Model:
     """The same model, whose failures become UserErrors about the current photograph."""
 
-    def run(unguarded: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    def run(unguarded: Callable[..., Tensor], images: Tensor, **settings: Tensor) -> Tensor:
         try:
-            return unguarded(images)
+            return unguarded(images, **settings)
         except UserError:
             raise
         except Exception as error:  # torch, onnxruntime and networks of others raise what they like

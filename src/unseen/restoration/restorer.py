@@ -155,8 +155,9 @@ class Restorer:
                 raise ValueError(f"restore_checked: {len(values)} images; give one at a time")
             pixels = judged[0].permute(1, 2, 0).numpy()
             crops = sampled_crops(lambda top, bottom: pixels[top:bottom], *pixels.shape[:2])
-            check = self_check(crops, self.model, self.envelope, do_no_harm)
-            monitored = MonitoredModel(self.model, [check.kept], [check.noise_level], do_no_harm)
+            model = self.model.for_tiles_of(values)
+            check = self_check(crops, model, self.envelope, do_no_harm)
+            monitored = MonitoredModel(model, [check.kept], [check.noise_level], do_no_harm)
             stride = self.model.receptive_field.stride
             tiling = self.tiling.widened(MARGIN, stride) if do_no_harm else self.tiling
             result = restore_tiled(monitored.model, values, tiling)

@@ -23,6 +23,7 @@ from ..core.units import bytes_in_words
 from ..data.embedded import embedded_photos
 from ..data.tensors import to_tensor
 from ..models.backbones.padded import next_multiple
+from ..models.backbones.wne import statistics_of_strips
 from ..models.loading import Model
 from ..models.receptive_field import ReceptiveField
 
@@ -145,7 +146,7 @@ def restored_strips(
     At any time memory holds the rows of one window, and one strip of the result.
 
     Args:
-        model: a network of three channels.
+        model: a network of three channels; one that takes statistics has those of the image (`for_strips_of`).
         read: function from (top, bottom) to float32 (bottom − top, W, 3) in [0, 1], called for each row once, in order.
         height: height of the image, in pixels.
         width: width of the image, in pixels.
@@ -177,6 +178,22 @@ def restored_strips(
             if advance:
                 advance(1)
         yield strip
+
+
+def for_strips_of(model: Model, reader: Callable[[], Callable[[int, int], Strip]], height: int) -> Model:
+    """The model for the tiles of a picture that is read in strips.
+
+    Args:
+        model: the model; it is returned as it is if tiles are all that it needs.
+        reader: function to a new `read` of `restored_strips`, with which the picture is read once more, for its
+            statistics.
+        height: height of the picture, in pixels.
+    """
+    if not model.takes_statistics:
+        return model
+    read = reader()
+    strips = (read(top, min(top + READ_ROWS, height)) for top in range(0, height, READ_ROWS))
+    return model.with_statistics(statistics_of_strips(strips))
 
 
 def _run(model: Model, pixels: Strip) -> Strip:
@@ -218,9 +235,10 @@ def restore_tiled(model: Model, images: Tensor, tiling: Tiling) -> Tensor:
         return _run_checked(model, images)
     results = images.new_empty((count, 3, scale * height, scale * width))
     for batch, result in zip(torch.split(images, at_once), torch.split(results, at_once), strict=True):
+        tile_model = model.for_tiles_of(batch)
         for row in rows:
             for span in columns:
-                restored = _run_checked(model, batch[..., row.begin : row.end, span.begin : span.end])
+                restored = _run_checked(tile_model, batch[..., row.begin : row.end, span.begin : span.end])
                 result[..., row.image_slice(scale), span.image_slice(scale)] = restored[
                     ..., row.kept_slice(scale), span.kept_slice(scale)
                 ]

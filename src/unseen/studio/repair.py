@@ -21,7 +21,7 @@ from ..restoration.imagefiles.decode import FileFormat
 from ..restoration.imagefiles.image_file import ImageFile, open_image
 from ..restoration.imagefiles.save import save
 from ..restoration.self_check import SelfCheck, envelope_warning, self_check, with_change
-from ..restoration.tiles import Tiling, count_tiles, restored_strips
+from ..restoration.tiles import Tiling, count_tiles, for_strips_of, restored_strips
 from .specimen import require_page_size
 
 PREVIEW_SIDE = 1024
@@ -89,6 +89,7 @@ def restore_to_file(
             raise PageClosed
 
     safe = None if model.card is None else envelope(model.card.quality)
+    model = for_strips_of(model, source.reader, source.height)
     check = self_check(source.crops(), model, safe, do_no_harm=False)
     monitored = MonitoredModel(model, [check.kept], [check.noise_level], keep_colours=False)
     before: list[Pixels] = []

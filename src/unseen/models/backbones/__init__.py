@@ -20,6 +20,7 @@ from .padded import Padded
 from .plain import PlainCNN
 from .rrdb import RRDB, rrdb_small
 from .unet import UNet
+from .wne import WNE, wne_of
 from .zoo import ZOO
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {
@@ -29,6 +30,7 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "plain_ne": NormalisationEquivariantCNN,
     "unet": UNet,
     "drunet_small": DRUNetSmall,
+    "wne": wne_of,
     **ZOO,
 }
 """Name → class or function that builds the backbone. Each docstring begins with the network and its source."""
@@ -43,6 +45,7 @@ def small_form(name: str) -> str:
 __all__ = [
     "BACKBONES",
     "RRDB",
+    "WNE",
     "ZOO",
     "DRUNetSmall",
     "NormalisationEquivariantCNN",
@@ -51,4 +54,5 @@ __all__ = [
     "UNet",
     "rrdb_small",
     "small_form",
+    "wne_of",
 ]

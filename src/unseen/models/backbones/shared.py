@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,17 @@ LAST_INIT_SCALE = 0.1
 """Factor on the initial weights of the last layer: a residual network then starts close to the identity."""
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
+
+
+@runtime_checkable
+class ReadsNoise(Protocol):
+    """A network that reads the noise of its input itself, and takes a `strength`: a factor of what it read."""
+
+    def noise_map(self, x: Tensor) -> Tensor:
+        """The deviation of the noise in (B, 3, H, W), in units of the range: (B, channels, h, w)."""
+
+    def forward(self, x: Tensor, strength: Tensor | None = None) -> Tensor:
+        """Restore (B, 3, H, W) with the noise map times `strength`, of shape () or (B,); None for 1."""
 
 
 def small(settings: str) -> Callable[[Builder], Builder]:
