@@ -149,9 +149,8 @@ def test_second_derivatives_are_right() -> None:
 
 def test_strength_and_noise_map_of_what_is_within_are_passed_on() -> None:
     inner = ReadsNoise()
-    wrapped, x = WNE(inner), images(2, 3, 8, 8, dtype=torch.float32)
-    assert not hasattr(wrapped, "noise_map")
-    wrapped = BACKBONES["wne"](inner)
+    assert not hasattr(network_of(SPECS[0]), "noise_map")
+    wrapped, x = BACKBONES["wne"](inner), images(2, 3, 8, 8, dtype=torch.float32)
     assert isinstance(wrapped, NoiseReadingWNE)
     with torch.no_grad():
         # This network follows scale and shift by itself, so that the wrapper changes nothing.
@@ -164,11 +163,11 @@ def test_strength_and_noise_map_of_what_is_within_are_passed_on() -> None:
 def test_an_own_loss_is_that_of_normalised_images_and_0_without_one() -> None:
     clean = images(2, 3, 8, 8)
     distorted = clean + 0.1 * images(2, 3, 8, 8).sqrt()
-    wrapped = BACKBONES["wne"](ReadsNoise())
+    wrapped = NoiseReadingWNE(ReadsNoise())
     mean, deviation = image_statistics(distorted).view(2, 2, 1, 1, 1).unbind(1)
     expected = wrapped.network.own_loss((distorted - mean) / deviation, (clean - mean) / deviation)
     torch.testing.assert_close(wrapped.own_loss(distorted, clean), expected)
-    assert network_of(SPECS[0]).own_loss(distorted, clean) == 0
+    assert WNE(PlainCNN()).own_loss(distorted, clean) == 0
 
 
 # How its spec is read

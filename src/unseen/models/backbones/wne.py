@@ -65,7 +65,7 @@ class WNE(nn.Module):
             raise UserError("backbone: wne:wne is the same as wne; give it once")
         self.network = network
 
-    def forward(self, x: Tensor, statistics: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, *, statistics: Tensor | None = None) -> Tensor:
         """Restore (B, 3, H, W).
 
         Args:
@@ -93,7 +93,7 @@ class NoiseReadingWNE(WNE):
 
     network: Any
 
-    def forward(self, x: Tensor, strength: Tensor | None = None, statistics: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, strength: Tensor | None = None, *, statistics: Tensor | None = None) -> Tensor:
         """Restore (B, 3, H, W), as `WNE` does; `strength` is passed on to the wrapped network."""
         return self._restored(x, statistics, strength=strength)
 
@@ -111,7 +111,8 @@ def wne_of(backbone: Wrapped) -> WNE:
     Args:
         backbone: the network that is wrapped; in a spec, all that follows the colon.
     """
-    return NoiseReadingWNE(backbone) if isinstance(backbone, ReadsNoise) else WNE(backbone)
+    kind = NoiseReadingWNE if isinstance(backbone, ReadsNoise) else WNE
+    return kind(backbone)
 
 
 def _split(statistics: Tensor) -> tuple[Tensor, Tensor]:
