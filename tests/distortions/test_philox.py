@@ -23,6 +23,7 @@ SINGLE = [
     "correlated_noise:15",
     "camera_noise:python,[1e-4,0.012],[1e-6,2e-4],gamma=[1.8,2.6],errors=false",
     "jpeg_transform:[40,95],subsampling=any",
+    "film_grain:8,size=[0.5,1.2]",
 ]
 ON_DEVICE = [
     *SINGLE,

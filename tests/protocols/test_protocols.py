@@ -13,6 +13,7 @@ import pytest
 
 from unseen.core.errors import UserError
 from unseen.core.yaml12 import dump, load
+from unseen.protocols.confounder import Synthetic
 from unseen.protocols.files import protocol_names
 from unseen.protocols.loading import load_protocol
 
@@ -394,3 +395,9 @@ def test_every_field_is_needed(field: str, tmp_path: Path) -> None:
     path.write_text(dump({k: v for k, v in GOOD.items() if k != field}))
     with pytest.raises(UserError, match=f"field '{field}' is missing"):
         load_protocol(str(path))
+
+
+def test_restore_noise_gives_every_kind_an_equal_share_of_usual_batches_made_on_the_device() -> None:
+    seen = load_protocol("restore-noise").seen
+    assert all(batch % len(seen) == 0 for batch in (16, 32, 64))
+    assert all(isinstance(c, Synthetic) and c.distortion.on_device for c in seen)

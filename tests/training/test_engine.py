@@ -14,6 +14,8 @@ from support.tape import tape
 from support.trainings import check_equal_runs, stopped_and_resumed
 
 from unseen.core.errors import UserError
+from unseen.core.shares import Shares
+from unseen.distortions.composition import unprefixed
 from unseen.methods import METHODS, Batch, Episode, Objective, Params, objective_for
 from unseen.methods.dil import DILss
 from unseen.methods.erm import ERM
@@ -134,8 +136,27 @@ def test_device_draws_have_the_patches_and_degrees_of_exact_ones_and_noise_of_th
             assert float(noise.std()) * 255 == pytest.approx(sigma, rel=0.02)
 
 
+def test_a_mixture_on_a_device_gives_every_confounder_its_equal_share() -> None:
+    """By any number of processes, whose shares of the batch need not be those of the confounders."""
+    run = TrainingRun.of(replace(TINY, draws="device", batch=12))
+    key = (0, 0, 1)
+    numbers = run.episodes.numbers(key)
+    query = run.episodes.episode(numbers, numbers).query
+    drawn = numbers("query")
+    pieces = []
+    for i, confounder in enumerate(run.episodes.confounders):
+        own = unprefixed(str(i), drawn)
+        assert {len(values) for values in own.values()} == {3}
+        pieces.append(confounder.make(query.clean[3 * i : 3 * i + 3], own)[0])
+    assert torch.equal(query.distorted, torch.cat(pieces))
+    for world in (3, 4):
+        sources = [replace(run.episodes, shares=Shares(rank, world)) for rank in range(world)]
+        parts = [source.episode(own, own).query for source in sources for own in [source.numbers(key)]]
+        assert torch.equal(torch.cat([part.distorted for part in parts]), query.distorted)
+
+
 def test_the_mixture_drawn_on_a_device_has_every_confounder_evenly() -> None:
-    run = TrainingRun.of(replace(TINY, draws="device", batch=400, patch=24))
+    run = TrainingRun.of(replace(TINY, draws="device", batch=402, patch=24))  # no equal shares for four
     query = run.engine.episode((0, 0, 1), 0.0).query
     noise = (query.distorted - query.clean).masked_fill((query.clean < 0.2) | (query.clean > 0.8), torch.nan)
     deviations = 255 * (noise**2).flatten(1).nanmean(dim=1).sqrt()

@@ -20,6 +20,7 @@ from .distortion import (
     uniform_fields,
 )
 from .enlarged import Enlarged
+from .grain import FilmGrain
 from .hybrid import Hybrid
 from .jpeg_transform import JPEGTransform
 from .light import LowLight
@@ -36,6 +37,7 @@ DISTORTIONS: dict[str, Callable[..., Distortion]] = {
     "salt_and_pepper": SaltAndPepper,
     "correlated_noise": CorrelatedNoise,
     "camera_noise": CameraNoise,
+    "film_grain": FilmGrain,
     "gaussian_blur": GaussianBlur,
     "generalised_gaussian_blur": GeneralisedGaussianBlur,
     "plateau_blur": PlateauBlur,
@@ -68,6 +70,7 @@ __all__ = [
     "Distortion",
     "Downsample",
     "Enlarged",
+    "FilmGrain",
     "GaussianBlur",
     "GaussianNoise",
     "GeneralisedGaussianBlur",

@@ -126,7 +126,7 @@ class PoissonNoise(Distortion):
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         """Add photon noise to each image."""
-        light = _luma(clean) if self.gray else clean
+        light = luma(clean) if self.gray else clean
         return _clipped(clean + _photon_noise(light, parameters["photons"], parameters["seed"]), self.clip)
 
 
@@ -170,7 +170,7 @@ class ScaledPoissonNoise(Distortion):
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         """Add scaled photon noise to each image."""
-        levels = ((_luma(clean) if self.gray else clean) * 255).round().clamp(0, 255)
+        levels = ((luma(clean) if self.gray else clean) * 255).round().clamp(0, 255)
         present = torch.zeros(len(levels), 256, device=levels.device).scatter(1, levels.long().flatten(1), 1)
         photons = 2 ** present.sum(dim=1).double().log2().ceil()
         noise = _photon_noise(levels / 255, photons.cpu(), parameters["seed"])
@@ -286,36 +286,45 @@ class CorrelatedNoise(_NoiseBySigma):
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         """Add smoothed noise to each image."""
-        n, channels, height, width = clean.shape
-        radius = math.ceil(3 * ends(self.blur)[1]) if self.blur != 0 else 1
-        wide = clean.new_empty(n, channels, height + 2 * radius, width + 2 * radius)
-        white = normal_fields(parameters["seed"], wide)
-        noise = _under_gaussian(white, parameters["blur"], radius) if self.blur != 0 else _under_box(white)
+        if self.blur != 0:
+            noise = smoothed_noise(parameters["seed"], clean, parameters["blur"], ends(self.blur)[1])
+        else:
+            noise = _noise_under_box(parameters["seed"], clean)
         return _clipped(clean + per_image(parameters["sigma"] / 255, clean) * noise, self.clip)
 
 
-def _under_box(white: Tensor) -> Tensor:
-    """Smooth white noise by a 3×3 box, keeping its deviation: a mean of nine has a third of it."""
-    return 3 * F.avg_pool2d(white, 3, stride=1)
+def _noise_under_box(seeds: Tensor, like: Tensor) -> Tensor:
+    """Draw normal noise smoothed by a 3×3 box, of deviation 1, of the shape of `like`."""
+    white = normal_fields(seeds, _wider(like, 1))
+    return 3 * F.avg_pool2d(white, 3, stride=1)  # a mean of nine has a third of the standard deviation
 
 
-def _under_gaussian(white: Tensor, blur: Tensor, radius: int) -> Tensor:
-    """Smooth each image by a Gaussian of its own that keeps the deviation of white noise; `radius` pixels smaller.
+def smoothed_noise(seeds: Tensor, like: Tensor, blur: Tensor, widest: float) -> Tensor:
+    """Draw normal noise smoothed by a Gaussian, of deviation 1 up to the edge, of the shape of `like` (n, C, H, W).
 
     Computed as sums of shifted images, whose rounding does not depend on the size of the batch.
 
     Args:
-        white: (n, C, H + 2 radius, W + 2 radius).
-        blur: deviations of the Gaussians, (n,).
-        radius: pixels on either side of the centre that a Gaussian reaches.
+        seeds: a seed or a Philox key for each image.
+        like: the images to draw noise for.
+        blur: standard deviations of the Gaussians in pixels, (n,).
+        widest: the largest of these that could be drawn; the Gaussians are cut off at three times as much.
     """
+    height, width = like.shape[-2:]
+    radius = math.ceil(3 * widest)
+    white = normal_fields(seeds, _wider(like, radius))
     distances = torch.arange(-radius, radius + 1, device=blur.device)
     weights = torch.exp(-((distances / blur[:, None]) ** 2) / 2)
     weights = weights / (weights**2).sum(dim=1, keepdim=True).sqrt()
     taps = [per_image(weight, white) for weight in weights.unbind(dim=1)]
-    height, width = (side - 2 * radius for side in white.shape[-2:])
     rows = reduce(Tensor.add_, [tap * white[..., i : i + height, :] for i, tap in enumerate(taps)])
     return reduce(Tensor.add_, [tap * rows[..., i : i + width] for i, tap in enumerate(taps)])
+
+
+def _wider(images: Tensor, margin: int) -> Tensor:
+    """Return an empty tensor like the images, wider by a margin on every side."""
+    n, channels, height, width = images.shape
+    return images.new_empty(n, channels, height + 2 * margin, width + 2 * margin)
 
 
 def _clipped(images: Tensor, clip: bool) -> Tensor:
@@ -323,7 +332,7 @@ def _clipped(images: Tensor, clip: bool) -> Tensor:
     return images.clamp_(0, 1) if clip else images
 
 
-def _luma(images: Tensor) -> Tensor:
+def luma(images: Tensor) -> Tensor:
     """Compute the BT.601 luma of RGB (n, 3, H, W), as (n, 1, H, W); gray images are returned as they are."""
     if images.shape[1] == 1:
         return images

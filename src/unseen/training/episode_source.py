@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -122,7 +123,7 @@ class EpisodeSource:
                 return {"distorted": exact.query.distorted, "clean": exact.query.clean}
             i = int(index)
             if self.makes(i):
-                return self._parameters(i, generator(seed, "distortion", rank, step, i))
+                return self._own(self._parameters(i, generator(seed, "distortion", rank, step, i), self.batch))
             return {"distorted": exact.confounders[i].distorted, "clean": exact.confounders[i].clean}
 
         return draw
@@ -153,6 +154,10 @@ class EpisodeSource:
             if not self.makes_query:
                 return Batch(own["distorted"], own["clean"])
             images = clean("query")
+            if self.strata:
+                shares = self.strata.items()
+                pieces = [self._distorted(i, images[place], unprefixed(str(i), own)) for i, place in shares]
+                return Batch(torch.cat(pieces), images)
             under_each = [self._distorted(i, images, unprefixed(str(i), own)) for i in range(len(self.confounders))]
             place = torch.arange(len(images), device=images.device)
             return Batch(torch.stack(under_each)[own["choice"], place], images)
@@ -166,6 +171,19 @@ class EpisodeSource:
         return self.photographs is not None and isinstance(confounder, Synthetic) and confounder.distortion.on_device
 
     @property
+    def strata(self) -> dict[int, slice]:
+        """The places, in this process's share of a mixture batch, of the images under each confounder that has some.
+
+        Confounder i of n has the images i·k to (i + 1)·k of the whole batch of n·k. Empty where n does not divide it.
+        """
+        k, rest = divmod(self.batch, len(self.confounders))
+        here = self.batch // self.shares.world
+        first = self.shares.rank * here
+        ends = [min(max(i * k - first, 0), here) for i in range(len(self.confounders) + 1)]
+        places = {i: slice(start, end) for i, (start, end) in enumerate(pairwise(ends)) if start < end}
+        return {} if rest else places
+
+    @property
     def makes_query(self) -> bool:
         """Whether the device makes the mixture batch from numbers."""
         return all(self.makes(i) for i in range(len(self.confounders)))
@@ -175,20 +193,34 @@ class EpisodeSource:
         assert isinstance(confounder, Synthetic)
         return confounder.distortion.apply(images, parameters)
 
-    def _parameters(self, i: int, draws: torch.Generator) -> Numbers:
-        """A draw of confounder `i` for a batch, with Philox keys for its seeds."""
+    def _parameters(self, i: int, draws: torch.Generator, n: int) -> Numbers:
+        """A draw of confounder `i` for n images, with Philox keys for its seeds."""
         confounder = self.confounders[i]
         assert isinstance(confounder, Synthetic)
-        drawn = confounder.distortion.sample(draws, self.batch)
-        own = {name: self.shares.own(values) for name, values in drawn.items()}
-        return {name: keys_of(values) if name.endswith("seed") else values for name, values in own.items()}
+        drawn = confounder.distortion.sample(draws, n)
+        return {name: keys_of(values) if name.endswith("seed") else values for name, values in drawn.items()}
+
+    def _own(self, numbers: Numbers) -> Numbers:
+        return {name: self.shares.own(values) for name, values in numbers.items()}
 
     def _mixture_numbers(self, draws: torch.Generator) -> Numbers:
-        """The confounder of every image, drawn evenly, and parameters of every confounder for every image."""
-        numbers = {"choice": self.shares.own(torch.randint(len(self.confounders), (self.batch,), generator=draws))}
-        for i in range(len(self.confounders)):
-            numbers |= prefixed(str(i), self._parameters(i, draws))
-        return numbers
+        """Parameters of every confounder for its images; where shares are unequal, for all images, and a choice.
+
+        The choice is the confounder of every image, drawn evenly.
+        """
+        n, numbers = len(self.confounders), Numbers()
+        if strata := self.strata:
+            k, first = self.batch // n, self.shares.rank * (self.batch // self.shares.world)
+            for i in range(n):
+                drawn = self._parameters(i, draws, k)
+                if place := strata.get(i):
+                    rows = slice(place.start + first - i * k, place.stop + first - i * k)
+                    numbers |= prefixed(str(i), {name: values[rows] for name, values in drawn.items()})
+            return numbers
+        numbers["choice"] = torch.randint(n, (self.batch,), generator=draws)
+        for i in range(n):
+            numbers |= prefixed(str(i), self._parameters(i, draws, self.batch))
+        return self._own(numbers)
 
 
 def on_device(source: Source, device: torch.device) -> Source:
