@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .carried_rows import WHOLE, Rows
 from .padded import extend, next_multiple
 from .shared import LAST_INIT_SCALE, kaiming_conv3x3, leaky_conv, require_at_least
 from .unet import up_convolution
@@ -49,10 +50,9 @@ class ResidualBlock(nn.Module):
         with torch.no_grad():
             self.conv2.weight.mul_(LAST_INIT_SCALE)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, rows: Rows = WHOLE) -> Tensor:
         """(B, width, H, W) → (B, width, H, W)."""
-        change: Tensor = self.conv2(leaky_conv(self.conv1, x))
-        return x + change
+        return rows.residual(self.conv1, self.conv2, x)
 
 
 class NoiseReader(nn.Module):
@@ -68,13 +68,12 @@ class NoiseReader(nn.Module):
         self.convs = nn.ModuleList(kaiming_conv3x3(width, width, bias) for _ in range(READ_CONVS - 1))
         self.last = kaiming_conv3x3(width, MAP_CHANNELS, bias)
 
-    def forward(self, folded: Tensor) -> Tensor:
+    def forward(self, folded: Tensor, rows: Rows = WHOLE) -> Tensor:
         """(B, 4·colours, H, W) → (B, `MAP_CHANNELS`, H/2, W/2), at least 0."""
-        features = leaky_conv(self.shrink, folded)
+        features = rows.conv(self.shrink, folded, leaky=True)
         for conv in self.convs:
-            features = leaky_conv(conv, features)
-        deviations: Tensor = self.last(features).abs()
-        return local_mean(deviations)
+            features = rows.conv(conv, features, leaky=True)
+        return rows.local(local_mean, rows.conv(self.last, features).abs(), radius=WINDOW // 2)
 
 
 class DRUNetSmall(nn.Module):
@@ -126,29 +125,33 @@ class DRUNetSmall(nn.Module):
         with torch.no_grad():
             self.last.weight.mul_(LAST_INIT_SCALE)
 
-    def forward(self, x: Tensor, strength: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, strength: Tensor | None = None, rows: Rows = WHOLE) -> Tensor:
         """Restore (B, 3, H, W).
 
         Args:
-            x: the images.
+            x: the images, or a band of their rows.
             strength: factor of the noise map, of shape () or (B,); None for 1.
+            rows: the rows that are kept from band to band.
         """
         height, width = x.shape[-2:]
-        folded = self._folded(x)
-        deviations = self.reader(folded).detach()
+        x = self._padded(x)
+        below = x.shape[-2] - height
+        folded = F.pixel_unshuffle(x, FOLD)
+        deviations = self.reader(folded, rows).detach()
         if strength is not None:
             deviations = deviations * strength.view(-1, 1, 1, 1)
         noise_map = F.interpolate(deviations, scale_factor=CELL // FOLD, mode="nearest")
-        features = self.head(torch.cat((folded, noise_map.to(folded.dtype)), dim=1))
+        folded, noise_map = rows.together(folded, noise_map.to(folded.dtype))
+        features = rows.conv(self.head, torch.cat((folded, noise_map), dim=1))
         skips = []
         for blocks, shrink in zip(self.down, self.shrink, strict=True):
-            skips.append(blocks(features))
-            features = shrink(skips[-1])
-        features = self.bottom(features)
+            skips.append(in_turn(blocks, features, rows))
+            features = rows.conv(shrink, skips[-1])
+        features = in_turn(self.bottom, features, rows)
         for enlarge, blocks in zip(reversed(self.enlarge), reversed(self.up), strict=True):
-            features = blocks(enlarge(features) + skips.pop())
-        noise = F.pixel_shuffle(self.last(features), FOLD)
-        return x - noise[..., :height, :width]
+            features = in_turn(blocks, rows.sum(skips.pop(), enlarge(features)), rows)
+        x, noise = rows.together(x, F.pixel_shuffle(rows.conv(self.last, features), FOLD))
+        return (x - noise)[..., : noise.shape[-2] - below, :width]
 
     def noise_map(self, x: Tensor) -> Tensor:
         """Read the deviation of the noise in (B, 3, H, W), in units of the range.
@@ -177,7 +180,10 @@ class DRUNetSmall(nn.Module):
         return F.pixel_unshuffle(self._padded(x), FOLD)
 
     def _padded(self, x: Tensor) -> Tensor:
-        return extend(x, *(next_multiple(side, self.stride) for side in x.shape[-2:]))
+        sides = [next_multiple(side, self.stride) for side in x.shape[-2:]]
+        if torch.is_inference_mode_enabled() and sides == [*x.shape[-2:]]:
+            return x
+        return extend(x, *sides)
 
     @property
     def stride(self) -> int:
@@ -208,9 +214,16 @@ class DRUNetSmall(nn.Module):
         return FOLD * low, FOLD * high + FOLD - 1
 
 
-def residual_blocks(width: int, count: int, bias: bool) -> nn.Sequential:
+def residual_blocks(width: int, count: int, bias: bool) -> nn.ModuleList:
     """`count` residual blocks, one after another."""
-    return nn.Sequential(*(ResidualBlock(width, bias) for _ in range(count)))
+    return nn.ModuleList(ResidualBlock(width, bias) for _ in range(count))
+
+
+def in_turn(blocks: nn.ModuleList, x: Tensor, rows: Rows) -> Tensor:
+    """Apply blocks one after another."""
+    for block in blocks:
+        x = block(x, rows)
+    return x
 
 
 def local_mean(x: Tensor) -> Tensor:

@@ -65,20 +65,56 @@ def leaky_conv(conv: nn.Module, x: Tensor) -> Tensor:
     There the activations pass through memory once instead of twice, which is a tenth of the time of a network.
     In bfloat16 they are two: autocast does not know the one, which also rounds once less.
     """
-    if not torch.is_inference_mode_enabled() or x.device.type != "cpu" or not isinstance(conv, nn.Conv2d):
-        return leaky_relu(conv(x))
-    if torch.is_autocast_enabled("cpu") or x.dtype != torch.float32:
-        return leaky_relu(conv(x))
-    padding, stride, dilation = (list(map(int, sizes)) for sizes in (conv.padding, conv.stride, conv.dilation))
-    backend = torch._C._select_conv_backend(
-        x, conv.weight, conv.bias, stride, padding, dilation, False, [0, 0], conv.groups
-    )
-    if backend.name != "Mkldnn":  # small images
-        return leaky_relu(conv(x))
+    return convolved(conv, x, leaky=True) if isinstance(conv, nn.Conv2d) else leaky_relu(conv(x))
+
+
+def convolved(conv: nn.Conv2d, x: Tensor, *, leaky: bool, rows_padded: bool = False) -> Tensor:
+    """A convolution, and a leaky ReLU after it if `leaky` (`leaky_conv`).
+
+    Args:
+        conv: the convolution.
+        x: its input, (B, C, H, W).
+        leaky: whether a leaky ReLU follows.
+        rows_padded: whether `x` has the padding above and below already.
+    """
+    stride, padding, dilation = _sizes(conv, rows_padded)
+    if not leaky:
+        return F.conv2d(x, conv.weight, conv.bias, stride, padding, dilation, conv.groups)
+    if not _is_onednn(conv, x, stride, padding, dilation):
+        return leaky_relu(F.conv2d(x, conv.weight, conv.bias, stride, padding, dilation, conv.groups))
     activated: Tensor = torch.ops.mkldnn._convolution_pointwise(
         x, conv.weight, conv.bias, padding, stride, dilation, conv.groups, "leaky_relu", [NEGATIVE_SLOPE], ""
     )
     return activated
+
+
+def convolved_onto(base: Tensor, conv: nn.Conv2d, x: Tensor, *, rows_padded: bool = False) -> Tensor:
+    """The sum of `base` and a convolution of `x`; in the memory of `base`, and to the same bits, as `leaky_conv`."""
+    stride, padding, dilation = _sizes(conv, rows_padded)
+    if not _is_onednn(conv, x, stride, padding, dilation):
+        return base + F.conv2d(x, conv.weight, conv.bias, stride, padding, dilation, conv.groups)
+    added: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
+        base, x, conv.weight, conv.bias, padding, stride, dilation, conv.groups, "add", 1.0, None, [], None
+    )
+    return added
+
+
+def _sizes(conv: nn.Conv2d, rows_padded: bool) -> tuple[list[int], list[int], list[int]]:
+    """Stride, padding and dilation of a convolution, without the padding of rows if the input has it already."""
+    stride, padding, dilation = (list(map(int, sizes)) for sizes in (conv.stride, conv.padding, conv.dilation))
+    return stride, [0 if rows_padded else padding[0], padding[1]], dilation
+
+
+def _is_onednn(conv: nn.Conv2d, x: Tensor, stride: list[int], padding: list[int], dilation: list[int]) -> bool:
+    """Whether a convolution is one of oneDNN that may be one operation with what follows: float32 on a CPU."""
+    if not torch.is_inference_mode_enabled() or x.device.type != "cpu":
+        return False
+    if torch.is_autocast_enabled("cpu") or x.dtype != torch.float32:
+        return False
+    backend = torch._C._select_conv_backend(  # another one for small images
+        x, conv.weight, conv.bias, stride, padding, dilation, False, [0, 0], conv.groups
+    )
+    return bool(backend.name == "Mkldnn")
 
 
 def kaiming_conv3x3(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:

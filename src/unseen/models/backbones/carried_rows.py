@@ -1,0 +1,117 @@
+"""Images that pass through a network in bands of rows, each layer keeping the rows that it needs of the band before.
+
+No row is computed twice, as rows are where tiles overlap, and the memory is that of one band at every resolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from .shared import convolved, convolved_onto
+
+
+class Rows:
+    """The rows of whole images: what a network gets where its input is not cut into bands."""
+
+    def conv(self, conv: nn.Conv2d, x: Tensor, *, leaky: bool = False) -> Tensor:
+        """Apply a convolution, and a leaky ReLU after it if `leaky`."""
+        return convolved(conv, x, leaky=leaky)
+
+    def residual(self, conv1: nn.Conv2d, conv2: nn.Conv2d, x: Tensor) -> Tensor:
+        """x + conv2(leaky ReLU(conv1(x))), of 3×3 convolutions; without gradients in the memory of `x`."""
+        return convolved_onto(x, conv2, convolved(conv1, x, leaky=True))
+
+    def local(self, layer: Callable[[Tensor], Tensor], x: Tensor, radius: int) -> Tensor:
+        """Apply a layer that keeps the size, and of which each row depends on `radius` rows above and below at most."""
+        return layer(x)
+
+    def together(self, early: Tensor, late: Tensor) -> tuple[Tensor, Tensor]:
+        """The same rows of two tensors, of which `late` is made of `early`."""
+        return early, late
+
+    def sum(self, early: Tensor, late: Tensor) -> Tensor:
+        """The sum of two tensors, of which `late` is made of `early`; without gradients in the memory of `late`."""
+        return late.add_(early) if torch.is_inference_mode_enabled() else late + early
+
+
+class CarriedRows(Rows):
+    """The rows between two bands of one image, whose bands all pass through the network with the same object.
+
+    A layer whose last rows depend on the next band makes them then: the output of a band lags behind the input, and
+    that of the last band has all that is left. All bands but the last have a multiple of the network's stride of rows,
+    and the first one has more rows than the network's radius.
+    """
+
+    def __init__(self) -> None:
+        self._last = False
+        self._kept: list[Tensor] = []
+        self._turn = 0
+
+    def begin(self, *, last: bool) -> None:
+        """Expect the next band, which is the last one of the image or not."""
+        self._last, self._turn = last, 0
+
+    def conv(self, conv: nn.Conv2d, x: Tensor, *, leaky: bool = False) -> Tensor:
+        """Apply a convolution to the rows whose surroundings are there by now."""
+        size, stride = int(conv.kernel_size[0]), int(conv.stride[0])
+        rows, first = self._with_kept(x)
+        if conv.padding[0]:
+            rows = self._bordered(rows, first)
+        made = (rows.shape[-2] - size) // stride + 1
+        self._keep(rows[..., made * stride :, :])
+        return convolved(conv, rows[..., : (made - 1) * stride + size, :], leaky=leaky, rows_padded=True)
+
+    def residual(self, conv1: nn.Conv2d, conv2: nn.Conv2d, x: Tensor) -> Tensor:
+        """The same of the rows whose surroundings are there by now; two above and below are those of a cut."""
+        rows, first = self._with_kept(x)
+        self._keep(rows[..., -4:, :])
+        change = convolved(conv1, self._bordered(rows, first), leaky=True, rows_padded=True)
+        ready = rows[..., 0 if first else 2 : rows.shape[-2] - (0 if self._last else 2), :]
+        return convolved_onto(ready, conv2, self._bordered(change, first), rows_padded=True)
+
+    def local(self, layer: Callable[[Tensor], Tensor], x: Tensor, radius: int) -> Tensor:
+        """Apply a layer to the rows whose surroundings are there by now."""
+        rows, first = self._with_kept(x)
+        above, ready = 0 if first else radius, rows.shape[-2] - (0 if self._last else radius)
+        self._keep(rows[..., ready - radius :, :])
+        return layer(rows)[..., above:ready, :]
+
+    def together(self, early: Tensor, late: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows of `late`, and those of `early` at the same places; the rest of `early` waits."""
+        rows, _ = self._with_kept(early)
+        count = late.shape[-2]
+        self._keep(rows[..., count:, :])
+        return rows[..., :count, :], late
+
+    def sum(self, early: Tensor, late: Tensor) -> Tensor:
+        """The sum in the rows of `late`; the rest of `early` waits."""
+        waiting = early[..., :0, :] if self._turn == len(self._kept) else self._kept[self._turn]
+        count, at = late.shape[-2], min(late.shape[-2], waiting.shape[-2])
+        late[..., :at, :].add_(waiting[..., :at, :])
+        late[..., at:, :].add_(early[..., : count - at, :])
+        self._keep(torch.cat((waiting[..., at:, :], early[..., count - at :, :]), dim=-2))
+        return late
+
+    def _with_kept(self, x: Tensor) -> tuple[Tensor, bool]:
+        """The rows that were kept at this place of the network, with those of `x`; whether it is the first band."""
+        if self._turn == len(self._kept):
+            return x, True
+        kept = self._kept[self._turn]
+        return (torch.cat((kept, x), dim=-2) if kept.shape[-2] else x), False
+
+    def _keep(self, rows: Tensor) -> None:
+        self._kept[self._turn : self._turn + 1] = [rows.clone()]  # a view would keep the whole band
+        self._turn += 1
+
+    def _bordered(self, x: Tensor, first: bool) -> Tensor:
+        """With the row of zeros that a 3×3 convolution pads with, above and below the image only."""
+        border = torch.zeros_like(x[..., :1, :])
+        bands = [border] * first + [x] + [border] * self._last
+        return torch.cat(bands, dim=-2) if len(bands) > 1 else x
+
+
+WHOLE = Rows()
+"""The rows of whole images, which have no state."""
