@@ -21,7 +21,7 @@ class Rows:
         return convolved(conv, x, leaky=leaky)
 
     def residual(self, conv1: nn.Conv2d, conv2: nn.Conv2d, x: Tensor) -> Tensor:
-        """x + conv2(leaky ReLU(conv1(x))), of 3×3 convolutions; without gradients in the memory of `x`."""
+        """The sum x + conv2(leaky ReLU(conv1(x))), of 3×3 convolutions; without gradients in the memory of `x`."""
         return convolved_onto(x, conv2, convolved(conv1, x, leaky=True))
 
     def local(self, layer: Callable[[Tensor], Tensor], x: Tensor, radius: int) -> Tensor:

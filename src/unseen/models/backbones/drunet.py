@@ -9,7 +9,7 @@ CVPR 2019 (arXiv 1807.04686), for the small network that reads this map.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from .carried_rows import WHOLE, Rows
 from .padded import extend, next_multiple
-from .shared import LAST_INIT_SCALE, kaiming_conv3x3, leaky_conv, require_at_least
+from .shared import LAST_INIT_SCALE, kaiming_conv3x3, require_at_least
 from .unet import up_convolution
 
 FOLD = 2
@@ -65,7 +65,7 @@ class NoiseReader(nn.Module):
     def __init__(self, inputs: int, width: int, bias: bool) -> None:
         super().__init__()
         self.shrink = nn.Conv2d(inputs, width, kernel_size=3, stride=CELL // FOLD, padding=1, bias=bias)
-        self.convs = nn.ModuleList(kaiming_conv3x3(width, width, bias) for _ in range(READ_CONVS - 1))
+        self.convs: Any = nn.ModuleList(kaiming_conv3x3(width, width, bias) for _ in range(READ_CONVS - 1))
         self.last = kaiming_conv3x3(width, MAP_CHANNELS, bias)
 
     def forward(self, folded: Tensor, rows: Rows = WHOLE) -> Tensor:
@@ -113,13 +113,13 @@ class DRUNetSmall(nn.Module):
         folded = 3 * FOLD**2
         self.reader = NoiseReader(folded, widths[0], bias)
         self.head = kaiming_conv3x3(folded + MAP_CHANNELS, widths[0], bias)
-        self.down = nn.ModuleList(residual_blocks(width, blocks, bias) for width in widths[:-1])
-        self.shrink = nn.ModuleList(
+        self.down: Any = nn.ModuleList(residual_blocks(width, blocks, bias) for width in widths[:-1])
+        self.shrink: Any = nn.ModuleList(
             nn.Conv2d(width, deeper, kernel_size=2, stride=2, bias=bias) for width, deeper in pairwise(widths)
         )
         self.bottom = residual_blocks(widths[-1], bottom, bias)
         self.enlarge = nn.ModuleList(up_convolution(deeper, width, bias) for width, deeper in pairwise(widths))
-        self.up = nn.ModuleList(residual_blocks(width, blocks, bias) for width in widths[:-1])
+        self.up: Any = nn.ModuleList(residual_blocks(width, blocks, bias) for width in widths[:-1])
         self.last = kaiming_conv3x3(widths[0], folded, bias)
         # The network then starts close to the identity, which is a good first restorer.
         with torch.no_grad():

@@ -93,9 +93,11 @@ class NoiseReadingWNE(WNE):
 
     network: Any
 
-    def forward(self, x: Tensor, strength: Tensor | None = None, *, statistics: Tensor | None = None) -> Tensor:
-        """Restore (B, 3, H, W), as `WNE` does; `strength` is passed on to the wrapped network."""
-        return self._restored(x, statistics, strength=strength)
+    def forward(
+        self, x: Tensor, strength: Tensor | None = None, *, statistics: Tensor | None = None, **settings: Any
+    ) -> Tensor:
+        """Restore (B, 3, H, W), as `WNE` does; `strength` and more settings are passed on to the wrapped network."""
+        return self._restored(x, statistics, strength=strength, **settings)
 
     def noise_map(self, x: Tensor, statistics: Tensor | None = None) -> Tensor:
         """The map of the wrapped network for (x − m)/s, times s: in units of the range of `x`."""
