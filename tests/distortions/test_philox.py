@@ -98,6 +98,16 @@ def test_a_graph_can_hold_it(spec: str) -> None:
     assert torch.equal(made[-1], distortion.apply(clean, drawn(2)))
 
 
+@pytest.mark.parametrize("spec", ON_DEVICE)
+def test_it_stays_on_its_device_and_reads_no_value(spec: str) -> None:
+    """Tensors of the device `meta` have no values."""
+    distortion = parse_distortion(spec, "test")
+    drawn = distortion.sample(torch.Generator().manual_seed(1), 3)
+    keys = {name: keys_of(values) if name.endswith("seed") else values for name, values in drawn.items()}
+    clean = torch.empty(3, 3, 17, 19, device="meta")
+    assert distortion.apply(clean, {name: values.to("meta") for name, values in keys.items()}).device == clean.device
+
+
 def test_every_distortion_that_a_device_makes_is_tested_here() -> None:
     own = Distortion.on_device
     on_device = {name for name, built in DISTORTIONS.items() if getattr(built, "on_device", own) is not own}
