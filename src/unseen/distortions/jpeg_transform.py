@@ -110,7 +110,7 @@ class JPEGTransform(Compression):
         placed = _at(levels, (rows - top).clamp(0, height - 1), (columns - left).clamp(0, width - 1))
         coded = self._coded(placed, quality, (top + height - 1) // 2, (left + width - 1) // 2, parameters)
         lossy = _at(coded, top + _indices(height, top), left + _indices(width, left))
-        return lossy.to(clean.dtype).div_(255)
+        return torch.empty_like(clean).copy_(lossy).div_(255)
 
     def _coded(
         self, levels: Tensor, quality: Tensor, last_row: Tensor, last_column: Tensor, parameters: Parameters
@@ -216,8 +216,10 @@ def _steps(steps: tuple[tuple[int, ...], ...], quality: Tensor) -> Tensor:
 
 def _at(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Gather rows (n, h) and columns (n, w) of each image: (n, C, h, w) of (n, C, H, W)."""
-    place = torch.arange(len(images), device=images.device).view(-1, 1, 1)
-    return images.permute(0, 2, 3, 1)[place, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    n, channels, _, width = images.shape
+    places = (rows[:, :, None] * width + columns[:, None, :]).flatten(1)
+    gathered = images.flatten(2).gather(2, places[:, None].expand(n, channels, -1))
+    return gathered.view(n, channels, rows.shape[1], columns.shape[1])
 
 
 def _indices(size: int, like: Tensor) -> Tensor:
