@@ -95,6 +95,15 @@ def test_a_captured_step_casts_to_bfloat16_anew(device: str, capture: Capture) -
         torch.testing.assert_close(one, other, rtol=0, atol=0 if device == "cpu" else 1e-6)
 
 
+@on_gpu
+def test_fp32_has_the_digits_of_float32_on_a_gpu() -> None:
+    config = replace(TINY, backbone="plain:features=32,depth=3", method="erm")
+    on_cpu, _ = trained(config, None)
+    there, _ = trained(replace(config, device="cuda"), None)
+    for one, other in zip(on_cpu, there, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("content", ["counterfactual", "independent"])
 @pytest.mark.parametrize("protocol", ["noise-types", "hybrid", "real-sr-d1"])
 def test_what_a_device_cannot_make_comes_as_images(protocol: str, content: Content) -> None:

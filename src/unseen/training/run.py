@@ -86,6 +86,7 @@ class TrainingRun:
         refuse_unequal_shares(config, ranks)
         torch.set_num_threads(config.threads)
         torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.allow_tf32 = False  # fp32 has its digits: a finite difference is made of the last ones
         protocol = protocol_of(config)
         method = build(config.method, METHODS, "method", Method)
         if method.sees_unseen and name_of(config.method).casefold() != "ceiling":
