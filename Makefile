@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 # Processes on all cores, of one thread each; the tests of a module stay in one process, as its fixtures are costly.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadscope
 
-.PHONY: demo test quick torture lint types tests docs clean bench paper-mini denoise-small free-photos shipped do-no-harm
+.PHONY: demo test quick torture lint types tests docs clean bench paper-mini denoise-small free-photos shipped do-no-harm restorer
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -110,6 +110,14 @@ src/unseen/models/shipped/%.safetensors: studies/shipped/%.yaml | .venv/installe
 do-no-harm: .venv/installed-dev
 	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
 	OMP_NUM_THREADS=1 $(BIN)/python studies/do_no_harm.py --model denoiser
+
+# What the shipped denoiser reaches, and crops beside its rivals: docs/results/restorer.md. The rivals need
+# `pip install bm3d opencv-python-headless`, once; bm3d may be used for what is not commercial.
+restorer: .venv/installed-dev
+	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
+	$(BIN)/python studies/restorer.py --model denoiser --data "$$UNSEEN_TEST_DATA"
+	$(BIN)/python studies/restorer_rivals.py --data "$$UNSEEN_TEST_DATA"
+	$(BIN)/python studies/restorer_page.py --model denoiser --data "$$UNSEEN_TEST_DATA"
 
 clean:
 	rm -rf .venv build site *.egg-info src/*.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -12,6 +12,9 @@ from torch import nn
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "studies"))
 import restorer  # noqa: E402
+import restorer_page  # noqa: E402
+
+from unseen.models.loading import load_network  # noqa: E402
 
 
 def row(before: float, after: float, level: str = "pairs") -> restorer.Row:
@@ -51,3 +54,14 @@ def test_cells_are_green_on_black_and_the_same_each_time() -> None:
     assert np.median(cells.pixels[..., 1]) < 10
     assert cells.pixels[..., 1].max() > 100
     assert cells.pixels[..., 0].max() < 20
+
+
+def test_the_page_is_what_the_kept_rows_of_the_shipped_denoiser_say() -> None:
+    network, _ = load_network("denoiser")
+    assert restorer_page.page(restorer.digest_of(network)) == restorer_page.PAGE.read_text(encoding="utf-8")
+
+
+def test_the_sheets_are_all_there_and_small() -> None:
+    sheets = {path.stem: path.stat().st_size for path in restorer_page.SHEETS.iterdir()}
+    assert set(sheets) == {crop.name for crop in restorer_page.CROPS}
+    assert sum(sheets.values()) < 2_000_000
