@@ -100,16 +100,23 @@ class Own(torch.nn.Module):
         return self.of.own_loss(batch.distorted, batch.clean)
 
 
-def test_log_mse_weighs_every_image_by_its_own_error() -> None:
+@pytest.mark.parametrize("loss", ["log_mse", "sqrt_rmse"])
+def test_losses_by_image_weigh_every_image_by_its_own_error(loss: str) -> None:
     clean = torch.zeros(2, 3, 4, 4, dtype=torch.float64)
     restored = clean + torch.tensor([0.01, 0.1], dtype=torch.float64).view(2, 1, 1, 1)
     restored.requires_grad_()
-    loss = objective_for(tiny(), "log_mse").loss(restored, clean)
-    (gradient,) = torch.autograd.grad(loss, restored)
+    (gradient,) = torch.autograd.grad(objective_for(tiny(), loss).loss(restored, clean), restored)
     floor = 1 / (12 * 255**2)
-    for i, error in enumerate((0.01, 0.1)):  # ∂/∂r of ½ log(mean (r − y)² + c)
-        expected = torch.full((3, 4, 4), error / 48 / (error**2 + floor), dtype=torch.float64)
+    for i, error in enumerate((0.01, 0.1)):
+        squared = error**2 + floor
+        by_hand = error / 48 / squared if loss == "log_mse" else error / 48 / 4 * squared**-0.75
+        expected = torch.full((3, 4, 4), by_hand, dtype=torch.float64)
         torch.testing.assert_close(gradient[i], expected, rtol=1e-12, atol=0)
+
+
+def test_it_starts_as_the_identity() -> None:
+    x = images(1, 3, 12, 20).float()
+    torch.testing.assert_close(DRUNetSmall(features=4, levels=2)(x), x, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("setting", ["features=0", "levels=0", "blocks=0", "bottom=0"])

@@ -64,8 +64,9 @@ class TrainingOptions(Machine):
         Literal["counterfactual", "independent"], "same clean patches under every distortion, or each its own"
     ] = "counterfactual"
     loss: Annotated[
-        Literal["l1", "l2", "huber", "log_mse"],
-        "what is minimised; log_mse: log of the squared error of each image, so that weak noise weighs as much",
+        Literal["l1", "l2", "huber", "log_mse", "sqrt_rmse"],
+        "what is minimised; log_mse, sqrt_rmse: log of the squared error, root of the root mean squared error of each "
+        "image, so that weak noise weighs as much, or nearly",
     ] = "l1"
     optimiser: Annotated[
         Literal["adam", "adamw", "sgd"],
