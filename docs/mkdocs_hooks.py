@@ -101,7 +101,7 @@ def site_page(path: str) -> str:
     if path in OUTSIDE:
         return OUTSIDE[path]
     inside = PurePosixPath(path)
-    if inside.parts[0] == DOCS and inside.suffix in (".md", ".svg", ".png"):
+    if inside.parts[0] == DOCS and inside.suffix in (".md", ".svg", ".png", ".jpg"):
         return inside.relative_to(DOCS).as_posix()
     return f"source/{path}.md"
 

@@ -29,7 +29,8 @@ Entry = tuple[str, str]
 def choice_table(folder: Path = STUDY) -> str:
     """The entries, the best of the rule first, as Markdown."""
     runs = grouped(read_runs(folder / RUNS), lambda record: (record.method, record.backbone))
-    results = grouped(read_results(folder / RESULTS), lambda result: (result.method, result.backbone))
+    tested = read_results(folder / RESULTS) if (folder / RESULTS).exists() else []
+    results = grouped(tested, lambda result: (result.method, result.backbone))
     order = sorted(runs, key=lambda entry: -fmean(held_out_psnrs(runs[entry])))
     headings = [
         "trained by",
@@ -39,7 +40,7 @@ def choice_table(folder: Path = STUDY) -> str:
         "steps",
         "evaluations",
     ]
-    return table(headings, [cells_of(entry, runs[entry], results[entry]) for entry in order])
+    return table(headings, [cells_of(entry, runs[entry], results.get(entry, [])) for entry in order])
 
 
 def cells_of(entry: Entry, runs: Sequence[RunRecord], results: Sequence[ImageResult]) -> list[str]:
