@@ -28,12 +28,16 @@ from unseen.training.config import TrainConfig
 SMALL = ["plain:features=4,depth=3", "plain_ne:features=4,depth=3", "unet:features=4,levels=3,bias=false"]
 SMALL += [f"rrdb:features=4,growth=4,blocks=1,scale={scale},bias={bias}" for scale, bias in ((1, "false"), (4, "true"))]
 
-SMALL += ["wne:unet:features=4,levels=2"]
+SMALL += ["drunet_small:features=4,levels=2", "wne:plain:features=4,depth=3"]
 
 
 def checkpoint(path: Path, backbone: str) -> str:
     torch.manual_seed(0)
     network = build(backbone, BACKBONES, "backbone", nn.Module)
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.ndim == 4 and not weight.any():  # a network that starts as the identity shows nothing
+                weight.normal_(0, 0.05)
     save_checkpoint(path, network.state_dict(), Card("0.1.0", asdict(TrainConfig(backbone=backbone)), "hash", 5))
     return str(path)
 
@@ -61,6 +65,14 @@ def test_an_exported_network_restores_as_pytorch_does(
     assert (restored.name, restored.shape) == ("restored", ["batch", 3, f"{scale}height", f"{scale}width"])
     metadata = session.get_modelmeta().custom_metadata_map
     assert metadata.keys() == {"unseen", "unseen.reach", "unseen.smallest", "unseen.version"}
+
+    assert [value.name for value in session.get_overridable_initializers()] == ["strength"] * ours.takes_strength
+    assert exported.takes_strength == ours.takes_strength
+    for strength in (0.5, 1.5) if ours.takes_strength else ():
+        images = torch.rand(2, 3, 35, 50)
+        restored, expected = (model.with_strength(strength).run(images) for model in (exported, ours))
+        torch.testing.assert_close(restored, expected, rtol=0, atol=TOLERANCE)
+        assert (restored - exported.run(images)).abs().max() > 10 * TOLERANCE
 
     # Others than those that the export has tried, from where a network's own mirroring begins.
     for size in [(1, 2, 3), (1, 5, 2), (3, 9, 31), (1, 33, 200), (2, 70, 15)]:

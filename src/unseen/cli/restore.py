@@ -53,6 +53,7 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
     config = config.resolved()
     torch.set_num_threads(config.threads)
     model = load_model(config.model, config.device, config.backbone, config.range, config.precision)
+    model = model.with_strength(config.strength)
     if flags.do_no_harm and model.receptive_field.scale > 1:
         raise UserError(f"do_no_harm: {model.name} enlarges, and its output cannot be blended with the input")
     qualities = model.card.quality if model.card else ()
@@ -133,6 +134,7 @@ def _write_page(
             command=command_line(),
             provenance=[
                 ("model", f"{config.model}, in bfloat16" if how.model.exact else config.model),
+                *([("strength", f"{config.strength:g}")] if how.model.takes_strength else []),
                 ("machine", machine_line(config)),
             ],
             stop=stop,
@@ -150,10 +152,12 @@ def _print_report(outcome: RestoreReport, out: str, hint: bool) -> None:
         out: the output folder or file.
         hint: whether to mention --do-no-harm where it would help.
     """
-    from ..restoration.report import warning_lines
+    from ..restoration.report import noise_lines, warning_lines
 
     for note in outcome.model_notes:
         tell(note)
+    for text in noise_lines(outcome.restored):
+        tell(text)
     for text in warning_lines(outcome.restored):
         tell(text)
     if hint and any(warning.guarded for photo in outcome.restored for warning in photo.warnings):

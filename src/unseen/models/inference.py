@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import torch
@@ -42,6 +43,12 @@ def restore_batch(network: nn.Module, distorted: Tensor, device: str, bf16: bool
     with torch.autocast(kind, torch.bfloat16, cache_enabled=False) if bf16 else nullcontext():
         restored: Tensor = network(distorted.to(device), **{name: value.to(device) for name, value in settings.items()})
     return restored.cpu().float() if bf16 else restored.cpu()
+
+
+@torch.inference_mode()
+def noise_map_of(read: Callable[..., Tensor], images: Tensor, device: str, **settings: Tensor) -> Tensor:
+    """The noise map of (B, 3, H, W), on the CPU, by a network's `noise_map`; for the rest see `restore_batch`."""
+    return read(images.to(device), **{name: value.to(device) for name, value in settings.items()}).cpu()
 
 
 def require_bf16(network: nn.Module, name: str, device: str) -> None:

@@ -7,20 +7,30 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
 
+import torch
 from torch import Tensor, nn
 
 from ..core.errors import UserError, one_line
 from ..core.precision import Precision, native_bf16
 from ..core.units import ValueRange
+from .backbones.shared import ReadsNoise
 from .backbones.wne import WNE, image_statistics
 from .card import MOST_LOST, Card
 from .checkpoint import load_checkpoint
 from .files import located
-from .inference import on_device, require_bf16, restore_batch
+from .inference import noise_map_of, on_device, require_bf16, restore_batch
 from .onnx_file import open_onnx
 from .receptive_field import ReceptiveField, receptive_field_of
 from .spandrel_weights import WEIGHTS, is_ours, load_weights
 from .value_range import in_unit_range
+
+MOST_STRENGTH = 2.0
+"""Largest factor of the noise that a network reads."""
+
+
+def _unchanged(images: Tensor) -> Tensor:
+    """The images themselves."""
+    return images
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,10 @@ class Model:
         exact: the function in float32, where `run` multiplies in bfloat16 (`restore_batch`); None where `run` does not.
         takes_statistics: whether `run` takes the `image_statistics` of the images that its input is tiles of, as
             `statistics`: else it takes its input for whole images.
+        takes_strength: whether `run` takes a `strength`, of shape (1,): a factor of what the network read of the noise.
+        strength: the factor that `run` is bound to.
+        noise_map: function from images as of `run` to the noise that the network reads in them, whatever the strength:
+            its deviation in units of the range, (B, channels, h, w); None where there is no such map.
     """
 
     name: str
@@ -44,17 +58,43 @@ class Model:
     card: Card | None = None
     exact: Callable[[Tensor], Tensor] | None = None
     takes_statistics: bool = False
+    takes_strength: bool = False
+    strength: float = 1.0
+    noise_map: Callable[..., Tensor] | None = None
+
+    def with_strength(self, strength: float) -> Self:
+        """The same model, which takes the noise for `strength` times as strong as the network reads it.
+
+        Args:
+            strength: from 0 to `MOST_STRENGTH`; 1 for what the network reads. At 0 a model that keeps sizes returns
+                the images themselves, and its network is not run.
+
+        Raises:
+            UserError: another strength than 1 where the network takes none, and one out of range.
+        """
+        if strength == self.strength:
+            return self
+        if not self.takes_strength:
+            raise UserError(f"strength: {self.name} takes none, as it does not read the noise itself; leave it at 1")
+        if not 0 <= strength <= MOST_STRENGTH:
+            raise UserError(f"strength: {strength:g} is not from 0 to {MOST_STRENGTH:g}")
+        if strength == 0 and self.receptive_field.scale == 1:
+            return replace(self, run=_unchanged, exact=None, strength=0.0, takes_strength=False, takes_statistics=False)
+        return replace(self._with(strength=torch.tensor([strength])), strength=strength)
 
     def with_statistics(self, statistics: Tensor) -> Self:
         """The same model for tiles of images with these statistics, (B, 2) or (1, 2); itself if it takes none."""
-        return replace(self._with(statistics=statistics), takes_statistics=False) if self.takes_statistics else self
+        if not self.takes_statistics:
+            return self
+        noise_map = self.noise_map and partial(self.noise_map, statistics=statistics)
+        return replace(self._with(statistics=statistics), noise_map=noise_map, takes_statistics=False)
 
     def for_tiles_of(self, images: Tensor) -> Self:
         """The same model for tiles of images (B, 3, H, W); itself if tiles are all that it needs."""
         return self.with_statistics(image_statistics(images)) if self.takes_statistics else self
 
     def _with(self, **settings: Tensor) -> Self:
-        """The same model whose functions get `settings` besides the images."""
+        """The same model whose `run` and `exact` get `settings` besides the images."""
         exact = self.exact and partial(self.exact, **settings)
         return replace(self, run=partial(self.run, **settings), exact=exact)
 
@@ -89,7 +129,8 @@ def load_model(
         if opened.receptive_field is None:
             return model_of(in_unit_range(opened.network, spec, value_range), spec)
         _require_unit_range(spec, value_range)
-        return model_of(opened.network, spec, opened.card, receptive_field=opened.receptive_field)
+        model = model_of(opened.network, spec, opened.card, receptive_field=opened.receptive_field)
+        return replace(model, takes_strength=opened.takes_strength)
     network, card = load_network(spec, backbone, value_range)
     bf16 = prefers_bf16(card, device) if precision == "auto" else precision == "bf16"
     return model_of(network, spec, card, device, bf16=bf16)
@@ -134,7 +175,16 @@ def model_of(
         reason = one_line(error)
         raise UserError(f"{name}: its network fails on an image: {reason}") from error
     exact = partial(restore_batch, on_device(network, device), device=device)
-    model = Model(name, exact, receptive_field, card, takes_statistics=isinstance(network, WNE))
+    model = Model(
+        name,
+        exact,
+        receptive_field,
+        card,
+        takes_statistics=isinstance(network, WNE),
+    )
+    if isinstance(network, ReadsNoise):
+        noise_map = partial(noise_map_of, network.noise_map, device=device)
+        model = replace(model, takes_strength=True, noise_map=noise_map)
     if not bf16:
         return model
     require_bf16(network, name, device)

@@ -19,14 +19,18 @@ from ..core.errors import UserError
 from ..core.installation import install_command
 from ..core.version import __version__
 from .backbones.padded import Padded, next_multiple
+from .backbones.shared import ReadsNoise
 from .backbones.wne import WNE
 from .card import Card
 from .loading import load_network, model_of
-from .onnx_file import CARD, RECEPTIVE_FIELD, SMALLEST, onnx_runtime, open_onnx
+from .onnx_file import CARD, RECEPTIVE_FIELD, SMALLEST, STRENGTH, onnx_runtime, open_onnx
 from .receptive_field import ReceptiveField
 
 Size = tuple[int, int, int]
 """Images, height, width."""
+
+STRENGTHS = (0.5, 1.0, 1.5)
+"""Strengths at which the file of a network that reads the noise itself is compared with PyTorch."""
 
 SIZES: tuple[Size, ...] = ((1, 8, 8), (2, 16, 23), (1, 61, 47), (1, 64, 96), (1, 157, 131))
 """Sizes at which an exported file is compared with PyTorch."""
@@ -42,9 +46,11 @@ def export_checkpoint(spec: str, path: Path, backbone: str = "") -> dict[Size, f
     """Write a model as ONNX, and compare it with PyTorch.
 
     The file has one input `image`, float32 (batch, 3, height, width) in [0, 1], and one output `restored`, (batch, 3,
-    scale·height, scale·width), not clipped; batch, height and width are free. The metadata of the file hold, as JSON,
-    the card (`unseen`, if the model has one), the receptive field (`unseen.reach`), the smallest height and width that
-    the network takes (`unseen.smallest`; `open_onnx` pads smaller images) and the version (`unseen.version`).
+    scale·height, scale·width), not clipped; batch, height and width are free. That of a network which reads the noise
+    itself (`ReadsNoise`) has a second input `strength`, float32 (1,), which is 1 where it is left out. The metadata of
+    the file hold, as JSON, the card (`unseen`, if the model has one), the receptive field (`unseen.reach`), the
+    smallest height and width that the network takes (`unseen.smallest`; `open_onnx` pads smaller images) and the
+    version (`unseen.version`).
 
     Args:
         spec: as for `load_network`.
@@ -85,6 +91,8 @@ def export_network(
     else:
         least = int(getattr(wrapped, "stride", 1))
     program = traced(network, path, least)
+    if receptive_field.scale == 1:  # said plainly: tracing may find a formula that is the same
+        program.model.graph.outputs[0].shape = program.model.graph.inputs[0].shape
     metadata = {"unseen.version": json.dumps(__version__), RECEPTIVE_FIELD: json.dumps(asdict(receptive_field))}
     if card is not None:
         metadata[CARD] = card.to_json()
@@ -105,18 +113,30 @@ def export_network(
 
 
 def largest_difference(network: nn.Module, path: Path, size: Size) -> float:
-    """Compare PyTorch with ONNX Runtime on random images of a size; infinite where ONNX Runtime fails."""
+    """Compare PyTorch with ONNX Runtime on random images of a size; infinite where ONNX Runtime fails.
+
+    A network that takes a strength is compared without one, and at all of `STRENGTHS`.
+    """
     count, height, width = size
     images = torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(0))
+    settings: list[dict[str, Tensor]] = [{}]
+    if isinstance(network, ReadsNoise):
+        settings += [{STRENGTH: torch.tensor([strength])} for strength in STRENGTHS]
+    largest = 0.0
     with torch.inference_mode():
-        expected: Tensor = network(images)
-        try:
-            restored: Tensor = open_onnx(path).network(images)
-        except UserError:
-            raise
-        except Exception:  # ONNX Runtime has an exception for each of its states, and no common one
-            return float("inf")
-    return float((restored - expected).abs().max()) if restored.shape == expected.shape else float("inf")
+        exported = open_onnx(path).network
+        for setting in settings:
+            expected: Tensor = network(images, **setting)
+            try:
+                restored: Tensor = exported(images, **setting)
+            except UserError:
+                raise
+            except Exception:  # ONNX Runtime has an exception for each of its states, and no common one
+                return float("inf")
+            if restored.shape != expected.shape:
+                return float("inf")
+            largest = max(largest, float((restored - expected).abs().max()))
+    return largest
 
 
 def traced(network: nn.Module, path: Path, least: int) -> torch.onnx.ONNXProgram:
@@ -126,22 +146,30 @@ def traced(network: nn.Module, path: Path, least: int) -> torch.onnx.ONNXProgram
         UserError: naming `path`, where PyTorch cannot export the network.
     """
     image = torch.rand(2, 3, 2 * least + 65, 2 * least + 39, generator=torch.Generator().manual_seed(0))
+    inputs, shapes = {"image": image}, [{0: "batch", 2: "height", 3: "width"}]
+    if isinstance(network, ReadsNoise):
+        inputs, shapes = inputs | {STRENGTH: torch.ones(1)}, [*shapes, {}]
     try:
         with silence():
             program = torch.onnx.export(
                 network,
-                (image,),
+                tuple(inputs.values()),
                 dynamo=True,
                 verbose=False,
                 opset_version=OPSET,
-                input_names=["image"],
+                input_names=list(inputs),
                 output_names=["restored"],
-                dynamic_shapes=({0: "batch", 2: "height", 3: "width"},),
+                dynamic_shapes=tuple(shapes),
             )
     except Exception as error:  # the exporter may raise any error
         reason = " ".join(str(error.__cause__ or error).split())[:200]
         raise UserError(f"{path}: not written: PyTorch cannot export this network for all sizes: {reason}") from error
     assert program is not None  # with dynamo there always is one
+    import onnx_ir  # comes with PyTorch's exporter
+
+    for value in program.model.graph.inputs[1:]:  # may be left out, as it has a value of its own
+        value.const_value = onnx_ir.tensor(inputs[STRENGTH].numpy(), name=STRENGTH)
+        program.model.graph.register_initializer(value)
     return program
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -24,6 +24,9 @@ from .spandrel_weights import Adapted
 CARD, RECEPTIVE_FIELD, SMALLEST = "unseen", "unseen.reach", "unseen.smallest"
 """Keys in the metadata of files that unseen wrote; values are JSON. The card is missing if the model has none."""
 
+STRENGTH = "strength"
+"""Name of the second input of a file of unseen whose network reads the noise itself: float32 (1,), 1 if left out."""
+
 MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
 """Numbers to try, for files of other programs, as the divisor of sides and as the smallest side, pixels."""
 
@@ -39,11 +42,13 @@ class OnnxModel:
         network: module from float32 (B, 3, H, W) in [0, 1] on the CPU to the restored images, any size from 1×1.
         receptive_field: receptive field that the file states; None where it must be measured.
         card: card of the exported checkpoint, if the file holds one.
+        takes_strength: whether the network takes a `strength`, of shape (1,).
     """
 
     network: Padded
     receptive_field: ReceptiveField | None = None
     card: Card | None = None
+    takes_strength: bool = False
 
 
 PATIENCE = 20.0
@@ -71,9 +76,16 @@ class Session(nn.Module):
         self.input = session.get_inputs()[0]
         self.dtype = np.float16 if self.input.type == "tensor(float16)" else np.float32
 
-    def forward(self, x: Tensor) -> Tensor:
+    @property
+    def takes_strength(self) -> bool:
+        """Whether the file has an input `strength`, which may be left out."""
+        return any(value.name == STRENGTH for value in self.session.get_overridable_initializers())
+
+    def forward(self, x: Tensor, strength: Tensor | None = None) -> Tensor:
         """Run the file on (B, C, H, W). Raises EndlessError where the run is ended."""
-        images = np.ascontiguousarray(x.numpy(), dtype=self.dtype)
+        inputs = {self.input.name: np.ascontiguousarray(x.numpy(), dtype=self.dtype)}
+        if strength is not None:
+            inputs[STRENGTH] = strength.numpy()
         pixels = max(x.numel() // x.shape[1], 1)
         seconds = PATIENCE + MARGIN * self.pace * pixels
         options = onnx_runtime().RunOptions()
@@ -82,7 +94,7 @@ class Session(nn.Module):
         timer.start()
         began = time.monotonic()
         try:
-            (restored,) = self.session.run(None, {self.input.name: images}, options)
+            (restored,) = self.session.run(None, inputs, options)
         except Exception as error:  # ONNX Runtime has an exception for each of its states, and no common one
             if options.terminate:
                 size = f"{x.shape[-1]}×{x.shape[-2]} pixels"
@@ -123,8 +135,11 @@ def open_onnx(path: Path, device: str = "cpu") -> OnnxModel:
         raise UserError(f"{path}: takes images of {channels} channels; RGB or gray is needed")
     if isinstance(batch, int) and batch != 1:
         raise UserError(f"{path}: takes {batch} images at a time alone; export it for any number")
-    network = Adapted(Session(session, path), gray=channels == 1, singly=isinstance(batch, int)).eval()
-    return _ours(path, network, metadata) if RECEPTIVE_FIELD in metadata else OnnxModel(_padded(path, network))
+    file = Session(session, path)
+    network = Adapted(file, gray=channels == 1, singly=isinstance(batch, int)).eval()
+    if RECEPTIVE_FIELD not in metadata:
+        return OnnxModel(_padded(path, network))
+    return replace(_ours(path, network, metadata), takes_strength=file.takes_strength)
 
 
 def onnx_runtime() -> Any:

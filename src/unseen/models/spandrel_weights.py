@@ -50,11 +50,11 @@ class Adapted(nn.Module):
         self.gray = gray
         self.singly = singly
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Restore (B, 3, H, W)."""
+    def forward(self, x: Tensor, **settings: Tensor) -> Tensor:
+        """Restore (B, 3, H, W); the network gets `settings` besides the images."""
         images = x.flatten(0, 1).unsqueeze(1) if self.gray else x
         batches = images.chunk(len(images)) if self.singly else (images,)
-        restored = torch.cat([self.network(batch) for batch in batches])
+        restored = torch.cat([self.network(batch, **settings) for batch in batches])
         return restored.reshape(-1, 3, *restored.shape[-2:]) if self.gray else restored
 
 

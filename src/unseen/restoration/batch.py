@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from .file_memory import tiling_within
 from .guarded_model import Change, MonitoredModel, with_clear_errors
 from .imagefiles.decode import FileFormat
 from .imagefiles.image_file import ImageFile, open_image, open_pages
-from .imagefiles.save import save
+from .imagefiles.save import CHUNK_ROWS, copy_file, save
 from .report import DiskUnusable, PhotoWarning, RestoredFile, RestoreReport
 from .self_check import SelfCheck, self_check, with_change
 from .tiles import Tiling, count_tiles, for_strips_of, restore_tiled, restored_strips, tiling_effect
@@ -122,7 +123,11 @@ def restore_files(
                 break
             files.describe(batch[0].name)
             try:
-                if batch[0].tiles == 1:
+                if model.strength == 0:
+                    for file_task in batch:
+                        write_unchanged(file_task, options, report)
+                        tiles.advance(file_task.tiles)
+                elif batch[0].tiles == 1:
                     restore_together(batch, options, report)
                     tiles.advance(len(batch))
                 else:
@@ -275,6 +280,24 @@ def restore_by_tiles(
         report.restored.append(record_of(file_task, check, monitored.changes[0], remarks))
 
 
+def write_unchanged(file_task: FileTask, options: RestoreOptions, report: RestoreReport) -> None:
+    """Write a picture as it is, for a strength of 0: the file itself, where it keeps its format and has one page."""
+    source, target = file_task.source, file_task.target
+    with report.collecting_failures([file_task.name]):
+        remarks: list[str] = []
+        if source.pages == 1 and options.format in (None, source.format) and source.output_format == source.format:
+            copy_file(source.path, target, keep_times=options.keep_times)
+        else:
+            read = source.reader(clip=options.clip, remarks=remarks)
+            tops = range(0, source.height, CHUNK_ROWS)
+            strips = (read(top, min(top + CHUNK_ROWS, source.height)) for top in tops)
+            remarks += write_output(file_task, strips, options)
+        warnings = tuple(map(PhotoWarning, remarks))
+        report.restored.append(
+            RestoredFile(file_task.name, source.path, source.page, target, math.nan, 0.0, 0.0, warnings)
+        )
+
+
 def monitored_model(options: RestoreOptions, model: Model, checks: Sequence[SelfCheck]) -> MonitoredModel:
     """The model for a batch of judged pictures, monitored."""
     kept, noise_levels = [check.kept for check in checks], [check.noise_level for check in checks]
@@ -289,10 +312,11 @@ def record_of(file_task: FileTask, check: SelfCheck, change: Change, remarks: Se
         source.path,
         source.page,
         file_task.target,
-        judged.noise_level,
+        judged.shown_noise,
         judged.kept,
         255 * change.mean,
         (*judged.warnings, *map(PhotoWarning, remarks)),
+        judged.noise_range,
     )
 
 

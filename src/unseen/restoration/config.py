@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from ..core.config import Machine, check_values
 from ..core.errors import UserError
@@ -50,6 +50,12 @@ class ModelOptions(Machine):
 class RestoreConfig(ModelOptions):
     """Options of the restoration of photographs."""
 
+    strength: Annotated[
+        float,
+        Ge(0),
+        Le(2),
+        "how strong the noise is taken for, times what the network reads itself; 0 returns the photos as they are",
+    ] = 1.0
     format: Annotated[Format, "what to write; input keeps the format of each file"] = "input"
     out: Annotated[str, "folder for the restored files, or for a single photo a file; -o for short"] = ""
 

@@ -33,7 +33,12 @@ def with_clear_errors(model: Model) -> Model:
             reason = one_line(error)
             raise UserError(f"{model.name} fails on it: {type(error).__name__}: {reason}") from error
 
-    return replace(model, run=partial(run, model.run), exact=model.exact and partial(run, model.exact))
+    return replace(
+        model,
+        run=partial(run, model.run),
+        exact=model.exact and partial(run, model.exact),
+        noise_map=model.noise_map and partial(run, model.noise_map),
+    )
 
 
 def with_colours_kept(model: Model, noise_level: float) -> Model:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 from ..core.errors import UserError
 from ..core.grouping import grouped
@@ -45,6 +46,26 @@ class PhotoWarning:
 
 
 @dataclass(frozen=True)
+class NoiseRange:
+    """The noise that a network itself read in a photograph: deviations in gray levels of 255.
+
+    Attributes:
+        mean: the mean over the photograph's crops and the three colours.
+        low: the deviation that 5 % of the crops' cells are below.
+        high: the deviation that 5 % of them are above.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def words(self) -> str:
+        """The range in words."""
+        return f"{self.mean:.1f} gray levels ({self.low:.1f} to {self.high:.1f})"
+
+
+@dataclass(frozen=True)
 class RestoredFile:
     """The record of one restored photograph.
 
@@ -53,10 +74,12 @@ class RestoredFile:
         source: the file of the photograph.
         page: index of the photograph among the pages of `source`, from 0.
         target: the restored file.
-        noise_level: estimated noise level of the photograph, gray levels of 255; nan where it cannot be estimated.
+        noise_level: estimated noise level of the photograph, gray levels of 255; nan where it cannot be estimated. The
+            mean that the network itself read, where it reads noise.
         kept: share of the restoration in `target`, in [0, 1]; the photograph itself makes up the rest.
         mean_change: mean absolute change of a value, gray levels of 255; infinite for a model that enlarges.
         warnings: reasons to look at the result, about the restoration as well as the file.
+        noise_range: the noise that the network itself read; None where it reads none.
     """
 
     name: str
@@ -67,6 +90,7 @@ class RestoredFile:
     kept: float
     mean_change: float
     warnings: tuple[PhotoWarning, ...] = ()
+    noise_range: NoiseRange | None = None
 
 
 @dataclass
@@ -107,6 +131,18 @@ class RestoreReport:
         self.failed += [SkippedFile(name, reason) for name in names]
         if disk_unusable:
             raise DiskUnusable
+
+
+def noise_lines(restored: Sequence[RestoredFile]) -> list[str]:
+    """Word the noise that the network itself read: a line for each photograph, or one for more than `SINGLE_LINES`."""
+    ranges = [(photo.name, photo.noise_range) for photo in restored if photo.noise_range]
+    if len(ranges) <= SINGLE_LINES:
+        return [f"{name}: noise of {noise.words}, as the network reads it" for name, noise in ranges]
+    means = [noise.mean for _, noise in ranges]
+    return [
+        f"noise of {min(means):.1f} to {max(means):.1f} gray levels, {median(means):.1f} in the middle, as the network "
+        "reads it"
+    ]
 
 
 def warning_lines(restored: Sequence[RestoredFile]) -> list[str]:

@@ -23,6 +23,7 @@ from .before_after import MOST_WIDE, BeforeAfter, pictures_of, strips
 from .imagefiles.image_file import ImageFile, open_image
 from .report import RestoredFile
 from .self_check import self_check
+from .tiles import for_strips_of
 
 REPORT = "report.html"
 ROOM = 40_000_000
@@ -160,8 +161,9 @@ def shown_photos(photos: Sequence[RestoredFile], stop: Event) -> Iterator[ShownP
 def facts_of(photo: RestoredFile) -> list[tuple[str, str]]:
     """The numbers of a photograph, with their names."""
     noise, change = photo.noise_level, photo.mean_change
+    estimate = ("noise level", UNKNOWN if math.isnan(noise) else f"{noise:.1f} gray levels")
     return [
-        ("noise level", UNKNOWN if math.isnan(noise) else f"{noise:.1f} gray levels"),
+        ("noise as the network reads it", photo.noise_range.words) if photo.noise_range else estimate,
         ("mean change", f"{change:.1f} gray levels" if math.isfinite(change) else "enlarged"),
         ("kept of the restoration", UNKNOWN if math.isnan(photo.kept) else f"{100 * photo.kept:.0f} %"),
     ]
@@ -193,10 +195,12 @@ def records_of_existing(
                 if task.target in done or not task.target.is_file():
                     continue
                 source = task.source
-                check = self_check(source.crops(), options.model, options.envelope, False)
+                model = for_strips_of(options.model, source.reader, source.height)
+                check = self_check(source.crops(), model, options.envelope, False)
                 change = mean_change(source, open_image(task.target))
                 names = task.name, source.path, source.page, task.target
-                records.append(RestoredFile(*names, check.noise_level, math.nan, change, check.warnings))
+                noise = check.shown_noise
+                records.append(RestoredFile(*names, noise, math.nan, change, check.warnings, check.noise_range))
     return records
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
@@ -25,14 +26,15 @@ from ..models.loading import Model, load_model
 from .colour import MARGIN
 from .guarded_model import MonitoredModel
 from .imagefiles.transparency import spread_colours
+from .report import NoiseRange
 from .self_check import SelfCheck, self_check, with_change
 from .tiles import Tiling, restore_tiled, tiling_for
 
 AnyImage = TypeVar("AnyImage", NDArray[Any], Tensor, Image.Image)
 
-Run = Callable[[Tensor, Tensor], Tensor]
+Run = Callable[[Tensor, Tensor], Tensor] | None
 """A function to the restored images, not clipped, from the images to restore and the images to judge, which have their
-own colours under what is transparent; each float32 (B, 3, H, W) in [0, 1]."""
+own colours under what is transparent; each float32 (B, 3, H, W) in [0, 1]. None to return the images as they are."""
 
 WHITE = {"uint8": 255, "uint16": 65535}
 """The largest value of each integer dtype, which stands for 1."""
@@ -49,15 +51,18 @@ class Restoration(Generic[AnyImage]):
 
     Attributes:
         image: the restored image, as of `Restorer.restore`.
-        noise_level: estimated noise level of the input, σ in gray levels of 255; nan where it cannot be estimated.
+        noise_level: estimated noise level of the input, σ in gray levels of 255; nan where it cannot be estimated. The
+            mean of what the network itself read, where it reads the noise.
         kept: share of the restoration in `image`, in [0, 1]; the input makes up the rest.
         warnings: reasons to look at `image`, each a short sentence.
+        noise_range: mean and range of the noise that the network itself read; None where it reads none.
     """
 
     image: AnyImage
     noise_level: float
     kept: float
     warnings: tuple[str, ...]
+    noise_range: NoiseRange | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ class Restorer:
             )
         return cls(loaded, tiling_for(loaded, parse_bytes(memory, "memory"), tile))
 
-    def restore(self, image: AnyImage) -> AnyImage:
+    def restore(self, image: AnyImage, *, strength: float = 1.0) -> AnyImage:
         """Restore an image.
 
         Whole numbers stand for [0, 1] by their largest value, and results are rounded; all results are clipped. Gray is
@@ -123,6 +128,8 @@ class Restorer:
                 * a Pillow image of mode L, LA, RGB, RGBA, P or I;16.
 
                 C: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
+            strength: how strong the noise is taken for, times what the network reads itself, 0 to 2; at 0 the result
+                is the image as it is, to the bit.
 
         Returns:
             The restored image: of the same type and dtype, on the same device, its height and width times the model's
@@ -131,17 +138,24 @@ class Restorer:
         Raises:
             TypeError: another type, dtype or mode.
             ValueError: another shape, an empty image, NaN, or floating-point values outside [0, 1].
-            UserError: the model makes values that are not finite.
+            UserError: the model makes values that are not finite, and another strength than 1 for a model that does
+                not read the noise itself.
         """
-        return self._converted(image, lambda values, _: restore_tiled(self.model, values, self.tiling))
+        model = self.model.with_strength(strength)
+        if model.strength == 0:
+            return self._converted(image, None)
+        return self._converted(image, lambda values, _: restore_tiled(model, values, self.tiling))
 
-    def restore_checked(self, image: AnyImage, *, do_no_harm: bool = False) -> Restoration[AnyImage]:
+    def restore_checked(
+        self, image: AnyImage, *, do_no_harm: bool = False, strength: float = 1.0
+    ) -> Restoration[AnyImage]:
         """Restore an image and judge the result, as `unseen restore` does.
 
         Args:
             image: one image, of the kinds that `restore` takes.
             do_no_harm: whether to keep the colours of large areas, and only as much of the restoration as Stein's
                 estimate finds best; nothing where the noise level cannot be estimated.
+            strength: as of `restore`; at 0 nothing is restored, and nothing judged.
 
         Raises:
             TypeError: as `restore`.
@@ -149,13 +163,16 @@ class Restorer:
             UserError: as `restore`, and `do_no_harm` with a model that enlarges.
         """
         checks: list[SelfCheck] = []
+        strong = self.model.with_strength(strength)
+        if strong.strength == 0:
+            return Restoration(self._converted(image, None), math.nan, 0.0, ())
 
         def restored(values: Tensor, judged: Tensor) -> Tensor:
             if len(values) != 1:
                 raise ValueError(f"restore_checked: {len(values)} images; give one at a time")
             pixels = judged[0].permute(1, 2, 0).numpy()
             crops = sampled_crops(lambda top, bottom: pixels[top:bottom], *pixels.shape[:2])
-            model = self.model.for_tiles_of(values)
+            model = strong.for_tiles_of(values)
             check = self_check(crops, model, self.envelope, do_no_harm)
             monitored = MonitoredModel(model, [check.kept], [check.noise_level], do_no_harm)
             stride = self.model.receptive_field.stride
@@ -167,7 +184,7 @@ class Restorer:
         result = self._converted(image, restored)
         (check,) = checks
         texts = tuple(warning.text for warning in check.warnings)
-        return Restoration(result, check.noise_level, check.kept, texts)
+        return Restoration(result, check.shown_noise, check.kept, texts, check.noise_range)
 
     @property
     def envelope(self) -> Envelope | None:
@@ -225,6 +242,8 @@ class Restorer:
         """Restore (B, C, H, W) on the CPU, of an allowed dtype and number of channels, to the same dtype."""
         colours = images.shape[1] - 1 if images.shape[1] in (2, 4) else images.shape[1]
         values = to_unit(images)
+        if run is None:
+            return images.clone()
         own = values[:, :colours]
         spread = own if colours == images.shape[1] else spread_under(values)
         restored = run(*(layers.expand(-1, 3, -1, -1).contiguous() for layers in (spread, own)))

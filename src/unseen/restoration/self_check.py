@@ -17,7 +17,7 @@ from ..evaluation.noise import Crop, photo_noise
 from ..models.card import Envelope
 from ..models.loading import Model
 from .guarded_model import Change, with_colours_kept
-from .report import PhotoWarning
+from .report import NoiseRange, PhotoWarning
 
 PROBE_STEP = 1e-3
 """ε of Monte-Carlo SURE, in units of the range: small beside any noise, large beside the rounding of float32."""
@@ -48,11 +48,18 @@ class SelfCheck:
         noise_level: estimated noise level, gray levels of 255; nan where it cannot be estimated.
         kept: share of the restoration to keep, in [0, 1].
         warnings: reasons to look at the result.
+        noise_range: the noise that the network itself read; None where it reads none.
     """
 
     noise_level: float
     kept: float = 1.0
     warnings: tuple[PhotoWarning, ...] = ()
+    noise_range: NoiseRange | None = None
+
+    @property
+    def shown_noise(self) -> float:
+        """The noise level to show: the mean that the network itself read, or else the estimate."""
+        return self.noise_range.mean if self.noise_range else self.noise_level
 
 
 def self_check(crops: Sequence[Crop], model: Model, envelope: Envelope | None, do_no_harm: bool) -> SelfCheck:
@@ -72,10 +79,26 @@ def self_check(crops: Sequence[Crop], model: Model, envelope: Envelope | None, d
     # In float32: the rounding of bfloat16 is larger than the steps by which Stein's estimate finds a derivative.
     judged = with_colours_kept(replace(model, run=model.exact or model.run), noise_level)
     kept = harmless_share(judged, crops) if do_no_harm else 1.0
+    noise_range = noise_range_of(model, crops)
     if math.isnan(noise_level) and do_no_harm:
-        return SelfCheck(noise_level, kept, (LEFT_ALONE,))
+        return SelfCheck(noise_level, kept, (LEFT_ALONE,), noise_range)
     warnings = [envelope_warning(noise_level, envelope), blend_warning(kept)]
-    return SelfCheck(noise_level, kept, tuple(warning for warning in warnings if warning))
+    return SelfCheck(noise_level, kept, tuple(warning for warning in warnings if warning), noise_range)
+
+
+def noise_range_of(model: Model, crops: Sequence[Crop]) -> NoiseRange | None:
+    """The noise that the model's network reads in crops, float32 (h, w, 3) in [0, 1]; None where it reads none."""
+    if model.noise_map is None:
+        return None
+    maps = [model.noise_map(_image(crop))[:, :3].mean(1).flatten() for crop in crops]
+    deviations = 255 * torch.cat(maps)
+    low, high = deviations.quantile(torch.tensor([0.05, 0.95])).tolist()
+    return NoiseRange(float(deviations.mean()), low, high)
+
+
+def _image(crop: Crop) -> torch.Tensor:
+    """A crop as (1, 3, h, w)."""
+    return torch.from_numpy(np.ascontiguousarray(crop)).permute(2, 0, 1)[None]
 
 
 def with_change(check: SelfCheck, change: Change) -> SelfCheck:
@@ -153,7 +176,7 @@ def harmless_share(model: Model, crops: Sequence[Crop]) -> float:
         return 0.0
     squared_change = divergence = 0.0
     for i, crop in enumerate(crops):
-        image = torch.from_numpy(np.ascontiguousarray(crop)).permute(2, 0, 1)[None]
+        image = _image(crop)
         probe = 2.0 * torch.randint(2, image.shape, generator=torch.Generator().manual_seed(i)) - 1
         restored = model.run(image)
         response = (model.run(image + PROBE_STEP * probe) - restored) / PROBE_STEP

@@ -139,7 +139,9 @@ def describe_input(source: ImageFile) -> str:
 
 def notes_on(model: Model, safe: Envelope | None, check: SelfCheck) -> Iterator[str]:
     """Yield the noise level of the input, what `unseen restore` warns of, and what the card of the model lacks."""
-    if not math.isnan(check.noise_level) and envelope_warning(check.noise_level, safe) not in check.warnings:
+    if check.noise_range:
+        yield f"The network reads noise of {check.noise_range.words} of 255 in it."
+    elif not math.isnan(check.noise_level) and envelope_warning(check.noise_level, safe) not in check.warnings:
         yield f"Its noise level is about {check.noise_level:.1f} gray levels of 255."
     for warning in check.warnings:
         yield f"Careful: {warning.text}."

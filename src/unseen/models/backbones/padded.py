@@ -66,13 +66,13 @@ class Padded(nn.Module):
         self.square = square
         self.as_in_training = as_in_training
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Restore (B, C, H, W) to (B, C, scale·H, scale·W)."""
+    def forward(self, x: Tensor, **settings: Tensor) -> Tensor:
+        """Restore (B, C, H, W) to (B, C, scale·H, scale·W); the network gets `settings` besides the images."""
         height, width = x.shape[-2:]
         rows, columns = (next_multiple(max(size, self.smallest), self.multiple) for size in (height, width))
         if self.square:
             rows = columns = max(rows, columns)
-        output = self.module(extend(x, rows, columns))  # a copy, since some networks overwrite their input
+        output = self.module(extend(x, rows, columns), **settings)  # a copy, since some networks overwrite their input
         restored: Tensor = output[0] if isinstance(output, tuple) else output  # the others are by-products
         return restored[..., : self.scale * height, : self.scale * width]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,21 @@ def save(
         encode(file, format, rows, layout, metadata, quality=quality, lossless=source.lossless)
         if keep_times:
             file.flush()
-            times = source.path.stat()
-            os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
+            _take_times(source.path, temporary)
     return [*source.remarks, *metadata.remarks]
+
+
+def copy_file(source: Path, path: Path, *, keep_times: bool = False) -> None:
+    """Copy a file byte for byte to `path`, with its times on request. Raises UserError where it cannot be written."""
+    with replacing(path, flush_name=False) as temporary:
+        shutil.copyfile(source, temporary)
+        if keep_times:
+            _take_times(source, temporary)
+
+
+def _take_times(source: Path, path: Path) -> None:
+    times = source.stat()
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def _require_holdable(source: ImageFile, path: Path, format: FileFormat, scale: int) -> None:
