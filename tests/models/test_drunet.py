@@ -12,7 +12,7 @@ from unseen.core.registry import build
 from unseen.methods import Batch, Params, objective_for
 from unseen.methods.gradients import loss_and_gradient
 from unseen.models.backbones import BACKBONES
-from unseen.models.backbones.drunet import CELL, LEAST_DEVIATION, MAP_CHANNELS, DRUNetSmall
+from unseen.models.backbones.drunet import CELL, LEAST_DEVIATION, MAP_CHANNELS, OWN_WEIGHT, DRUNetSmall
 
 
 def tiny(bias: bool = False) -> DRUNetSmall:
@@ -60,7 +60,7 @@ def test_its_own_loss_compares_deviations_with_those_of_the_noise() -> None:
     noisy = clean + 0.1 * signs
     read = network.noise_map(noisy).square()
     expected = ((read + LEAST_DEVIATION**2) / (0.01 + LEAST_DEVIATION**2)).log().div(2).square().mean()
-    torch.testing.assert_close(network.own_loss(noisy, clean), expected, rtol=1e-10, atol=0)
+    torch.testing.assert_close(network.own_loss(noisy, clean), OWN_WEIGHT * expected, rtol=1e-10, atol=0)
 
 
 @pytest.mark.parametrize("bias", [False, True])

@@ -38,6 +38,11 @@ COLOURS = 3
 MAP_CHANNELS = 4
 """Deviations in the noise map: of red, green, blue, and of their mean, which tells noise of equal channels."""
 
+OWN_WEIGHT = 0.01
+"""Weight of the noise reader's loss, with which its gradient is as long as that of the body under `sqrt_rmse`.
+
+No weight of the body depends on it; norms of all gradients together do, and methods that compare losses."""
+
 LEAST_DEVIATION = 0.5 / 255
 """Deviation, in units of the range, below which deviations are learned to no better ratio."""
 
@@ -171,7 +176,7 @@ class DRUNetSmall(nn.Module):
         return deviations
 
     def own_loss(self, distorted: Tensor, clean: Tensor) -> Tensor:
-        """The mean squared logarithm of the ratio of the deviations that are read to those of the noise there is.
+        """`OWN_WEIGHT` · mean squared logarithm of the ratio of the deviations that are read to those of the noise.
 
         Of images with their clean originals, both (B, 3, H, W). A methods' objective adds it to the loss of the
         restored images. Deviations are compared with `LEAST_DEVIATION` added to both, as variances.
@@ -181,7 +186,7 @@ class DRUNetSmall(nn.Module):
         noise = torch.cat((noise, noise.mean(1, keepdim=True)), dim=1)
         there = local_mean(F.avg_pool2d(noise.square(), CELL))
         least = LEAST_DEVIATION**2
-        return (((read + least).log() - (there + least).log()) / 2).square().mean()
+        return OWN_WEIGHT * (((read + least).log() - (there + least).log()) / 2).square().mean()
 
     def _folded(self, x: Tensor) -> Tensor:
         return F.pixel_unshuffle(self._padded(x), FOLD)
