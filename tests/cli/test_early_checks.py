@@ -81,6 +81,8 @@ MISTAKES = {
     "degrade photos -o out --grid --protocol denoize": "(did you mean 'denoise'?)",
     "restore photos": "out: none given",
     "restore photos -o out --model nowhere": "model: 'nowhere' is no file and no shipped model",
+    "restore photos -o out --strength 3": "strength: 3 is above 2",
+    "restore photos -o out --compare": "compare: give one photo, and the name of a sheet that ends in .png",
     "restore photos -o out --memory lots": "memory: 'lots' is no amount of memory",
     "restore nowhere -o out": "failed nowhere: no such file or folder",
     "restore photos -o photos": "out: photos is among the photographs",

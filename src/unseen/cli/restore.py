@@ -39,6 +39,8 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
     require_writable(planned.folder)
     if not planned.jobs:
         return _ended(RestoreReport(failed=planned.failed), planned, config.out, flags)
+    if flags.compare:
+        return _compare(config, flags, planned)
     import torch
 
     from ..core.interruption import interruptible
@@ -78,6 +80,35 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
         if flags.report and not stop.is_set() and (outcome.restored or outcome.existing):
             page = _write_page(planned, outcome, how, config, stop)
     return _ended(outcome, planned, config.out, flags, page=page, interrupted=stop.is_set())
+
+
+def _compare(config: RestoreConfig, flags: Namespace, planned: RestorePlan) -> ExitCode:
+    """Write a sheet of one photograph at several strengths."""
+    sheet = Path(config.out)
+    others = [name for name in ("do_no_harm", "report", "pages") if getattr(flags, name)]
+    others += ["strength"] if "strength" in flags.explicit else []
+    if others:
+        raise UserError(f"{others[0]}: not together with --compare, which restores nothing but pieces for a sheet")
+    if len(planned.jobs) != 1 or sheet.suffix.lower() != ".png":
+        raise UserError("compare: give one photo, and the name of a sheet that ends in .png: -o sheet.png")
+    if sheet.exists() and not flags.overwrite:
+        raise UserError(f"{sheet}: is there already; give --overwrite, or another name")
+    import torch
+
+    from ..models.loading import load_model
+    from ..restoration.guarded_model import with_clear_errors
+    from ..restoration.imagefiles.image_file import open_image
+    from ..restoration.strength_sheet import STRENGTHS, write_strength_sheet
+    from ..restoration.tiles import LARGEST_TILE_KEPT, tiling_for
+
+    config = config.resolved()
+    torch.set_num_threads(config.threads)
+    model = load_model(config.model, config.device, config.backbone, config.range, config.precision)
+    model.with_strength(STRENGTHS[0])  # refused where the model takes none
+    tiling = tiling_for(model, config.bytes, config.tile, LARGEST_TILE_KEPT)
+    write_strength_sheet(open_image(planned.jobs[0].path), with_clear_errors(model), tiling, sheet)
+    show(str(sheet))
+    return ExitCode.DONE
 
 
 def _ended(
@@ -264,6 +295,7 @@ RESTORE = Command(
         "do_no_harm": "keep colours, and blend back towards the input where a self-check (Stein's) says so",
         "keep_times": "give every output the file times of its input",
         "report": "write report.html beside the outputs: every photograph before and after, the worst first",
+        "compare": "write a sheet of one photo's own pieces at four strengths to choose by eye, as -o sheet.png",
         "pages": "restore every page of a file of several, each into a file of its own",
         "clip": "clip floating-point values far outside of 0 to 1, which are refused as HDR otherwise",
         "overwrite": "replace outputs that are there already; otherwise they are left alone",

@@ -173,10 +173,10 @@ def shrunk(pixels: Pixels, side: int) -> Pixels:
     return np.array(image)
 
 
-def profile_of(source: ImageFile) -> bytes | None:
-    """The profile of a colour photograph, if it is small enough for a page."""
+def profile_of(source: ImageFile, most: int = MOST_PROFILE) -> bytes | None:
+    """The profile of a colour photograph, if it has no more than `most` bytes: few enough for a page."""
     image = source.decoded()
     if source.gray or not image.get_typeof("icc-profile-data"):
         return None
     profile = bytes(image.get("icc-profile-data"))
-    return profile if len(profile) <= MOST_PROFILE and profile[16:20] == b"RGB " else None
+    return profile if len(profile) <= most and profile[16:20] == b"RGB " else None
