@@ -36,10 +36,9 @@ def test_bands_make_what_the_whole_image_makes(dtype: torch.dtype, levels: int, 
     network = network_with_every_weight(levels, bias).to(dtype)
     x = torch.rand(1, 3, height, 90, dtype=dtype).contiguous(memory_format=torch.channels_last)
     strength = torch.tensor(0.7, dtype=dtype)
-    whole, first = network(x, strength), network.receptive_radius // network.stride * network.stride + network.stride
-    for cuts in ([first], list(range(first, height - 16, 16))):
+    whole = network(x, strength)
+    for cuts in ([96], list(range(16, height - 16, 16)), list(range(48, height - 16, 48))):
         bands = in_bands(network, x, cuts, strength=strength)
-        assert len({band.shape[-2] for band in bands[1:-1]}) <= 1
         torch.testing.assert_close(torch.cat(bands, dim=-2), whole, rtol=0, atol=1e-5 * float(whole.abs().max()))
 
 

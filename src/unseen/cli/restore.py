@@ -72,6 +72,7 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
         pages=flags.pages,
         clip=flags.clip,
         memory=config.bytes,
+        workers=0 if config.tile else config.threads,
     )
     with interruptible() as stop, progress_bars():
         outcome = restore_files(planned.jobs, planned.folder, how, stop, overwrite=flags.overwrite)

@@ -11,7 +11,7 @@ KEPT = 2**30
 AHEAD = 64 * 2**20
 """Bytes that the heap grows by beyond a request; the system gives a page of them only once it is used."""
 
-TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
+TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, ARENA_MAX = -1, -2, -3, -8
 """The numbers of `mallopt`'s settings in glibc's malloc.h."""
 
 SETTINGS = ("trim_threshold", "top_pad", "mmap_threshold", "mmap_max")
@@ -40,3 +40,19 @@ def keep_freed_memory() -> bool:
         if mallopt(MMAP_THRESHOLD, KEPT):
             return bool(mallopt(TRIM_THRESHOLD, KEPT) and mallopt(TOP_PAD, AHEAD))
     return False
+
+
+def share_heap() -> None:
+    """Let all threads that begin from now on allocate from one heap: each of several would keep what it freed."""
+    import ctypes
+
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).mallopt(ARENA_MAX, 1)
+
+
+def return_freed_memory() -> None:
+    """Return the memory that is kept to the system, after work that took much of it."""
+    import ctypes
+
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

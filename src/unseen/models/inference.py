@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ def on_device(network: nn.Module, device: str) -> nn.Module:
 
 
 @torch.inference_mode()
-def restore_batch(network: nn.Module, distorted: Tensor, device: str, bf16: bool = False, **settings: Tensor) -> Tensor:
+def restore_batch(network: nn.Module, distorted: Tensor, device: str, bf16: bool = False, **settings: Any) -> Tensor:
     """Restore a batch.
 
     Args:
@@ -40,8 +41,9 @@ def restore_batch(network: nn.Module, distorted: Tensor, device: str, bf16: bool
     """
     # No cache of the weights in bfloat16: it would be one for all threads.
     kind = torch.device(device).type
+    settings = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in settings.items()}
     with torch.autocast(kind, torch.bfloat16, cache_enabled=False) if bf16 else nullcontext():
-        restored: Tensor = network(distorted.to(device), **{name: value.to(device) for name, value in settings.items()})
+        restored: Tensor = network(distorted.to(device), **settings)
     return restored.cpu().float() if bf16 else restored.cpu()
 
 

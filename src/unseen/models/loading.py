@@ -50,10 +50,12 @@ class Model:
         strength: the factor that `run` is bound to.
         noise_map: function from images as of `run` to the noise that the network reads in them, whatever the strength:
             its deviation in units of the range, (B, channels, h, w); None where there is no such map.
+        bytes_per_pixel: memory that `run` takes for each pixel, as the network states it; 0 if it has to be measured.
+        takes_rows: whether `run` takes an image in bands, with the `CarriedRows` between them as `rows`.
     """
 
     name: str
-    run: Callable[[Tensor], Tensor]
+    run: Callable[..., Tensor]
     receptive_field: ReceptiveField
     card: Card | None = None
     exact: Callable[[Tensor], Tensor] | None = None
@@ -61,6 +63,8 @@ class Model:
     takes_strength: bool = False
     strength: float = 1.0
     noise_map: Callable[..., Tensor] | None = None
+    bytes_per_pixel: float = 0.0
+    takes_rows: bool = False
 
     def with_strength(self, strength: float) -> Self:
         """The same model, which takes the noise for `strength` times as strong as the network reads it.
@@ -79,7 +83,8 @@ class Model:
         if not 0 <= strength <= MOST_STRENGTH:
             raise UserError(f"strength: {strength:g} is not from 0 to {MOST_STRENGTH:g}")
         if strength == 0 and self.receptive_field.scale == 1:
-            return replace(self, run=_unchanged, exact=None, strength=0.0, takes_strength=False, takes_statistics=False)
+            unchanged = replace(self, run=_unchanged, exact=None, strength=0.0, takes_strength=False)
+            return replace(unchanged, takes_statistics=False, takes_rows=False)
         return replace(self._with(strength=torch.tensor([strength])), strength=strength)
 
     def with_statistics(self, statistics: Tensor) -> Self:
@@ -181,6 +186,8 @@ def model_of(
         receptive_field,
         card,
         takes_statistics=isinstance(network, WNE),
+        bytes_per_pixel=getattr(network, "bytes_per_pixel", 0.0),
+        takes_rows=device == "cpu" and getattr(network, "takes_rows", False),
     )
     if isinstance(network, ReadsNoise):
         noise_map = partial(noise_map_of, network.noise_map, device=device)

@@ -20,6 +20,7 @@ from ..data.file_jobs import FileJob, file_identity, output_folders
 from ..evaluation.noise import Crop, sampled_crops
 from ..models.card import Envelope
 from ..models.loading import Model
+from .bands import banded, restored_bands
 from .colour import MARGIN
 from .file_memory import tiling_within
 from .guarded_model import Change, MonitoredModel, with_clear_errors
@@ -55,6 +56,7 @@ class RestoreOptions:
         pages: whether to restore each page of a file into a file of its own.
         clip: whether floating-point values far outside of [0, 1] are clipped; else the picture is refused as HDR.
         memory: bytes that the rows of one picture, its decoder and its encoder may take, beside the tiles.
+        workers: threads of a network that takes bands of rows; 0 for tiles all the same.
     """
 
     model: Model
@@ -66,6 +68,7 @@ class RestoreOptions:
     pages: bool = False
     clip: bool = False
     memory: int = 2**30
+    workers: int = 0
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,10 @@ def tasks_of(job: FileJob, folder: Path, options: RestoreOptions) -> list[FileTa
 
 def tiling_of(source: ImageFile, options: RestoreOptions) -> Tiling:
     """The tiles of a picture, lower where it is wide; raises UnreadableImage where the memory is too little."""
-    return tiling_within(options.memory, source, options.tiling, options.model.receptive_field, options.format)
+    tiling, field = options.tiling, options.model.receptive_field
+    if options.model.takes_rows and options.workers:
+        tiling = banded(tiling, field, source.width, options.workers)
+    return tiling_within(options.memory, source, tiling, field, options.format)
 
 
 def tiles_note(model: Model, tiling: Tiling) -> str:
@@ -275,7 +281,11 @@ def restore_by_tiles(
         monitored = monitored_model(options, model, [check])
         remarks: list[str] = []
         read = source.reader(clip=options.clip, remarks=remarks)
-        strips = restored_strips(monitored.model, read, source.height, source.width, file_task.tiling, tile_done)
+        size, tiling = (source.height, source.width), file_task.tiling
+        if tiling.is_banded:
+            strips = restored_bands(monitored.model, read, *size, tiling, options.workers, tile_done)
+        else:
+            strips = restored_strips(monitored.model, read, *size, tiling, tile_done)
         remarks += write_output(file_task, strips, options)
         report.restored.append(record_of(file_task, check, monitored.changes[0], remarks))
 

@@ -46,16 +46,20 @@ def tiling_within(
     fixed = whole + _CODEC_ROWS * per_row * field.scale + _CHUNK_BYTES * source.width * CHUNK_ROWS * field.scale**2
 
     def needed(height: int) -> int:
+        if tiling.is_banded:  # the band in work and the next one, the strip that is made and the one that is written
+            return fixed + 48 * source.width * min(height, source.height)
         window = min(height + 2 * tiling.overlap, source.height)
         strip = min(height, source.height) * field.scale**2
         return fixed + 12 * source.width * (window + strip)
 
     lowest = next_multiple(-(-tiling.overlap // 2), field.stride)  # with lower ones the network would do too much twice
+    if tiling.is_banded:
+        lowest = field.stride
     if needed(lowest) > memory:
         why = "decoded or encoded whole" if whole > memory // 2 else f"read in rows of {source.width} pixels"
         least = math.ceil(needed(lowest) / MIB)
         raise UnreadableImage(source.path, f"must be {why}, and takes {least} MiB; give --memory {least}MiB or more")
-    height = max(tiling.tile, lowest)
+    height = max(tiling.height or tiling.tile, lowest)
     while needed(height) > memory:
         height = max(lowest, height // 2 // field.stride * field.stride)
-    return tiling if height >= tiling.tile else replace(tiling, height=height)
+    return tiling if height >= (tiling.height or tiling.tile) else replace(tiling, height=height)

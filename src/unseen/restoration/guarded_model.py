@@ -6,14 +6,17 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Lock
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..core.errors import UserError, one_line
+from ..models.backbones.carried_rows import WHOLE, Rows
 from ..models.loading import Model
-from .colour import colour_shift, with_colours_of
+from .colour import MARGIN, colour_shift, with_colours_of
 
 MONITORED_STEP = 4
 """Pixels between the places where shifts of colour are measured: far less than the squares that are averaged."""
@@ -22,7 +25,7 @@ MONITORED_STEP = 4
 def with_clear_errors(model: Model) -> Model:
     """The same model, whose failures become UserErrors about the current photograph."""
 
-    def run(unguarded: Callable[..., Tensor], images: Tensor, **settings: Tensor) -> Tensor:
+    def run(unguarded: Callable[..., Tensor], images: Tensor, **settings: Any) -> Tensor:
         try:
             return unguarded(images, **settings)
         except UserError:
@@ -91,38 +94,55 @@ class MonitoredModel:
         self.model = replace(model, run=self._run)
         self.changes = [Change() if model.receptive_field.scale > 1 else Change(0.0, 0.0) for _ in kept]
         self._values = 0
+        self._lock = Lock()  # several threads may restore columns of one image
         self._unmonitored = model.run
         self._scale = model.receptive_field.scale
         self._kept = _tensor_of(kept)
         self._noise_levels = _tensor_of(noise_levels)
         self._keep_colours = keep_colours
 
-    def _run(self, images: Tensor) -> Tensor:
+    def _run(self, images: Tensor, rows: Rows = WHOLE) -> Tensor:
         if not self._kept.any():
             return images  # to the bit, whatever the model would have made
-        restored = self._unmonitored(images)
+        restored = self._unmonitored(images) if rows is WHOLE else self._unmonitored(images, rows=rows)
+        images, restored = rows.together(images, restored)
+        if not restored.shape[-2]:
+            return restored
         if restored.shape[-2:] != tuple(self._scale * side for side in images.shape[-2:]):
             return restored  # to be refused
-        if self._keep_colours:
+        if self._keep_colours and rows is WHOLE:
             restored = with_colours_of(images, restored, self._noise_levels)
+        elif self._keep_colours:
+            restored = rows.local(self._with_colours_kept, torch.cat((images, restored), dim=1), MARGIN)
+            images, restored = rows.together(images, restored)
+            if not restored.shape[-2]:
+                return restored
         else:
             same_size = F.avg_pool2d(restored, self._scale) if self._scale > 1 else restored
             shift = colour_shift(images, same_size, self._noise_levels, step=MONITORED_STEP)
-            for change, largest in zip(self.changes, shift.abs().amax((1, 2, 3)).tolist(), strict=True):
-                change.colour = max(change.colour, largest)
+            moved = shift.abs().amax((1, 2, 3)).tolist()
+            with self._lock:
+                for change, largest in zip(self.changes, moved, strict=True):
+                    change.colour = max(change.colour, largest)
         if self._scale == 1:
             if bool((self._kept < 1).any()):
                 restored = torch.where(self._kept < 1, images + self._kept * (restored - images), restored)
             self._measure((restored - images).abs_().flatten(1))
         return restored
 
+    def _with_colours_kept(self, both: Tensor) -> Tensor:
+        """Keep the colours of images, in the first half of the channels, in what they became, in the second half."""
+        before, after = both.chunk(2, dim=1)
+        return with_colours_of(before, after, self._noise_levels)
+
     def _measure(self, moved: Tensor) -> None:
         """Count absolute changes, (B, values)."""
-        values = moved.shape[1]
-        for change, mean, largest in zip(self.changes, moved.mean(1).tolist(), moved.amax(1).tolist(), strict=True):
-            change.mean += (mean - change.mean) * values / (self._values + values)
-            change.largest = max(change.largest, largest)
-        self._values += values
+        values, means, most = moved.shape[1], moved.mean(1).tolist(), moved.amax(1).tolist()
+        with self._lock:
+            for change, mean, largest in zip(self.changes, means, most, strict=True):
+                change.mean += (mean - change.mean) * values / (self._values + values)
+                change.largest = max(change.largest, largest)
+            self._values += values
 
 
 def _tensor_of(values: Sequence[float]) -> Tensor:

@@ -57,11 +57,13 @@ class Tiling:
         tile: width of a tile, and its height unless `height` is set.
         overlap: pixels around the tile, on every side, that the network gets as well.
         height: height of a tile of a picture so wide that strips have to be lower; 0 for that of `tile`.
+        is_banded: whether tiles that follow each other downwards do not overlap (`bands`).
     """
 
     tile: int
     overlap: int
     height: int = 0
+    is_banded: bool = False
 
     @property
     def window(self) -> int:
@@ -124,7 +126,11 @@ def spans(length: int, tiling: Tiling) -> list[Span]:
 
 
 def row_spans(height: int, tiling: Tiling) -> list[Span]:
-    """Cut the height of an image into windows, as `spans` does with its width."""
+    """Cut the height of an image into windows, as `spans` does with its width, or into bands, which do not overlap."""
+    if tiling.is_banded:  # the last band is low, since all that waits for it in the network is made with it
+        stride = math.gcd(tiling.tile, tiling.overlap, tiling.height)
+        cuts = range(height - height % stride - stride, 0, -tiling.height) if height > tiling.height else ()
+        return [Span(*ends, *ends) for ends in zip([0, *cuts[::-1]], [*cuts[::-1], height], strict=True)]
     return spans(height, Tiling(tiling.height or tiling.tile, tiling.overlap))
 
 
@@ -294,7 +300,7 @@ def _overlap(field: ReceptiveField) -> int:
 
 
 def bytes_per_pixel(model: Model, memory: int) -> float:
-    """Measure the bytes that a run of the model takes for each pixel of its input, with a margin.
+    """The bytes that a run of the model takes for each pixel of its input, with a margin: stated, or measured here.
 
     The model is run on squares of 64 pixels, 128 and so on, until a run takes `MEASURABLE` or an eighth of `memory`:
     smaller amounts cannot be distinguished from all else that the process does.
@@ -302,6 +308,8 @@ def bytes_per_pixel(model: Model, memory: int) -> float:
     Returns:
         Bytes a pixel; 0 on systems that do not report the memory of a process.
     """
+    if model.bytes_per_pixel:
+        return MEMORY_MARGIN * model.bytes_per_pixel
     model.run(torch.full((1, 3, 64, 64), 0.5))  # the extra memory of a first run belongs to the loaded program
     process = Memory(torch.device("cpu"), collect=False)
     reported = process.before > 0 and process.peak() * MIB < MEASURABLE  # on Linux, and old peaks are forgotten

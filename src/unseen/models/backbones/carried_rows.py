@@ -24,6 +24,10 @@ class Rows:
         """The sum x + conv2(leaky ReLU(conv1(x))), of 3×3 convolutions; without gradients in the memory of `x`."""
         return convolved_onto(x, conv2, convolved(conv1, x, leaky=True))
 
+    def each(self, layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Apply a layer of which each row of the output depends on one row of the input."""
+        return layer(x)
+
     def local(self, layer: Callable[[Tensor], Tensor], x: Tensor, radius: int) -> Tensor:
         """Apply a layer that keeps the size, and of which each row depends on `radius` rows above and below at most."""
         return layer(x)
@@ -40,14 +44,14 @@ class Rows:
 class CarriedRows(Rows):
     """The rows between two bands of one image, whose bands all pass through the network with the same object.
 
-    A layer whose last rows depend on the next band makes them then: the output of a band lags behind the input, and
-    that of the last band has all that is left. All bands but the last have a multiple of the network's stride of rows,
-    and the first one has more rows than the network's radius.
+    A layer whose last rows depend on the next band makes them then: the output of a band lags behind the input, so that
+    the first bands may make none, and that of the last band has all that is left. All bands but the last have a
+    multiple of the network's stride of rows.
     """
 
     def __init__(self) -> None:
         self._last = False
-        self._kept: list[Tensor] = []
+        self._kept: list[tuple[Tensor, bool]] = []  # for each place of the network, and whether it has made rows
         self._turn = 0
 
     def begin(self, *, last: bool) -> None:
@@ -57,53 +61,65 @@ class CarriedRows(Rows):
     def conv(self, conv: nn.Conv2d, x: Tensor, *, leaky: bool = False) -> Tensor:
         """Apply a convolution to the rows whose surroundings are there by now."""
         size, stride = int(conv.kernel_size[0]), int(conv.stride[0])
-        rows, first = self._with_kept(x)
-        if conv.padding[0]:
-            rows = self._bordered(rows, first)
-        made = (rows.shape[-2] - size) // stride + 1
-        self._keep(rows[..., made * stride :, :])
+        kept, has_begun = self._with_kept(x)
+        rows = self._bordered(kept, not has_begun) if conv.padding[0] else kept
+        made = max(0, (rows.shape[-2] - size) // stride + 1)
+        if not made:
+            self._keep(kept, False)
+            return x.new_empty((len(x), conv.out_channels, 0, -(-x.shape[-1] // stride)))
+        self._keep(rows[..., made * stride :, :], True)
         return convolved(conv, rows[..., : (made - 1) * stride + size, :], leaky=leaky, rows_padded=True)
 
     def residual(self, conv1: nn.Conv2d, conv2: nn.Conv2d, x: Tensor) -> Tensor:
         """The same of the rows whose surroundings are there by now; two above and below are those of a cut."""
-        rows, first = self._with_kept(x)
-        self._keep(rows[..., -4:, :])
-        change = convolved(conv1, self._bordered(rows, first), leaky=True, rows_padded=True)
-        ready = rows[..., 0 if first else 2 : rows.shape[-2] - (0 if self._last else 2), :]
-        return convolved_onto(ready, conv2, self._bordered(change, first), rows_padded=True)
+        rows, has_begun = self._with_kept(x)
+        if rows.shape[-2] <= 4 and not self._last:
+            self._keep(rows, has_begun)
+            return x[..., :0, :]
+        ready = rows[..., 2 if has_begun else 0 : rows.shape[-2] - (0 if self._last else 2), :]
+        self._keep(rows[..., -4:, :], True)
+        change = convolved(conv1, self._bordered(rows, not has_begun), leaky=True, rows_padded=True)
+        return convolved_onto(ready, conv2, self._bordered(change, not has_begun), rows_padded=True)
+
+    def each(self, layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Apply a layer to the rows, which may be none."""
+        if x.shape[-2]:
+            return layer(x)
+        return layer(x.new_zeros((*x.shape[:2], 1, x.shape[-1])))[..., :0, :]
 
     def local(self, layer: Callable[[Tensor], Tensor], x: Tensor, radius: int) -> Tensor:
         """Apply a layer to the rows whose surroundings are there by now."""
-        rows, first = self._with_kept(x)
-        above, ready = 0 if first else radius, rows.shape[-2] - (0 if self._last else radius)
-        self._keep(rows[..., ready - radius :, :])
-        return layer(rows)[..., above:ready, :]
+        rows, _ = self._with_kept(x)
+        above = max(rows.shape[-2] - x.shape[-2] - radius, 0)  # rows that are there for their surroundings alone
+        ready = rows.shape[-2] if self._last else max(rows.shape[-2] - radius, 0)
+        self._keep(rows[..., max(ready - radius, 0) :, :], ready > 0)
+        return self.each(layer, rows)[..., above:ready, :]
 
     def together(self, early: Tensor, late: Tensor) -> tuple[Tensor, Tensor]:
         """The rows of `late`, and those of `early` at the same places; the rest of `early` waits."""
         rows, _ = self._with_kept(early)
         count = late.shape[-2]
-        self._keep(rows[..., count:, :])
+        self._keep(rows[..., count:, :], True)
         return rows[..., :count, :], late
 
     def sum(self, early: Tensor, late: Tensor) -> Tensor:
         """The sum in the rows of `late`; the rest of `early` waits."""
-        waiting = early[..., :0, :] if self._turn == len(self._kept) else self._kept[self._turn]
+        waiting = early[..., :0, :] if self._turn == len(self._kept) else self._kept[self._turn][0]
         count, at = late.shape[-2], min(late.shape[-2], waiting.shape[-2])
         late[..., :at, :].add_(waiting[..., :at, :])
         late[..., at:, :].add_(early[..., : count - at, :])
-        self._keep(torch.cat((waiting[..., at:, :], early[..., count - at :, :]), dim=-2))
+        self._keep(torch.cat((waiting[..., at:, :], early[..., count - at :, :]), dim=-2), True)
         return late
 
     def _with_kept(self, x: Tensor) -> tuple[Tensor, bool]:
-        """The rows that were kept at this place of the network, with those of `x`; whether it is the first band."""
+        """The rows that were kept at this place of the network, with those of `x`; whether it has made rows before."""
         if self._turn == len(self._kept):
-            return x, True
-        kept = self._kept[self._turn]
-        return (torch.cat((kept, x), dim=-2) if kept.shape[-2] else x), False
+            return x, False
+        kept, has_begun = self._kept[self._turn]
+        return (torch.cat((kept, x), dim=-2) if kept.shape[-2] else x), has_begun
 
-    def _keep(self, rows: Tensor) -> None:
-        self._kept[self._turn : self._turn + 1] = [rows.clone()]  # a view would keep the whole band
+    def _keep(self, rows: Tensor, has_begun: bool) -> None:
+        self._kept[self._turn : self._turn + 1] = [(rows.clone(), has_begun)]  # a view would keep the whole band
         self._turn += 1
 
     def _bordered(self, x: Tensor, first: bool) -> Tensor:

@@ -112,12 +112,16 @@ class DRUNetSmall(nn.Module):
     small: ClassVar[str] = "features=4,levels=2"
     """Settings with which the network is small enough for tests."""
 
+    takes_rows: ClassVar[bool] = True
+    """Whether images may come in bands, with the rows that are kept between them."""
+
     def __init__(
         self, features: int = 24, levels: int = 4, blocks: int = 1, bottom: int = 2, bias: bool = False
     ) -> None:
         super().__init__()
         require_at_least(1, features=features, levels=levels, blocks=blocks, bottom=bottom)
         widths = [features * 2**level for level in range(levels)]
+        self.features = features
         self.convs_of_level, self.convs_at_bottom = 2 * blocks, 2 * bottom
         folded = COLOURS * FOLD**2
         self.reader = NoiseReader(folded, widths[0], bias)
@@ -152,16 +156,18 @@ class DRUNetSmall(nn.Module):
             deviations = deviations * strength.view(-1, 1, 1, 1)
         surround, deviations = rows.together(surround, deviations)
         beside = torch.cat((surround, deviations.to(surround.dtype)), dim=1)
-        folded, beside = rows.together(folded, F.interpolate(beside, scale_factor=CELL // FOLD, mode="nearest"))
+        folded, beside = rows.together(folded, rows.each(at_half_resolution, beside))
         centred = folded - beside[:, :COLOURS].repeat_interleave(FOLD**2, dim=1)
-        features = rows.conv(self.head, torch.cat((centred, beside), dim=1))
+        features = torch.cat((centred, beside), dim=1)
+        del folded, surround, deviations, beside, centred  # large images need the memory
+        features = rows.conv(self.head, features)
         skips = []
         for blocks, shrink in zip(self.down, self.shrink, strict=True):
             skips.append(in_turn(blocks, features, rows))
             features = rows.conv(shrink, skips[-1])
         features = in_turn(self.bottom, features, rows)
         for enlarge, blocks in zip(reversed(self.enlarge), reversed(self.up), strict=True):
-            features = in_turn(blocks, rows.sum(skips.pop(), enlarge(features)), rows)
+            features = in_turn(blocks, rows.sum(skips.pop(), rows.each(enlarge, features)), rows)
         x, noise = rows.together(x, F.pixel_shuffle(rows.conv(self.last, features), FOLD))
         return (x - noise)[..., : noise.shape[-2] - below, :width]
 
@@ -204,6 +210,11 @@ class DRUNetSmall(nn.Module):
         return stride
 
     @property
+    def bytes_per_pixel(self) -> float:
+        """Memory that a run without gradients takes for each pixel, in bytes: six maps of the first level and more."""
+        return 8.0 * self.features
+
+    @property
     def receptive_radius(self) -> int:
         """The largest distance, in rows or columns, between an output pixel and an input pixel that changes it.
 
@@ -236,6 +247,11 @@ def in_turn(blocks: nn.ModuleList, x: Tensor, rows: Rows) -> Tensor:
     for block in blocks:
         x = block(x, rows)
     return x
+
+
+def at_half_resolution(cells: Tensor) -> Tensor:
+    """Repeat the values of cells of `CELL` pixels for their squares of `FOLD` pixels."""
+    return F.interpolate(cells, scale_factor=CELL // FOLD, mode="nearest")
 
 
 def local_mean(x: Tensor) -> Tensor:

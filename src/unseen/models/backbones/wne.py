@@ -93,6 +93,16 @@ class NoiseReadingWNE(WNE):
 
     network: Any
 
+    @property
+    def takes_rows(self) -> bool:
+        """Whether the wrapped network takes images in bands, with the rows that are kept between them."""
+        return bool(getattr(self.network, "takes_rows", False))
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Memory that a run of the wrapped network takes for each pixel, in bytes; 0 if it states none."""
+        return float(getattr(self.network, "bytes_per_pixel", 0.0))
+
     def forward(
         self, x: Tensor, strength: Tensor | None = None, *, statistics: Tensor | None = None, **settings: Any
     ) -> Tensor:
