@@ -29,6 +29,7 @@ from restorer_rivals import CBM3D, NLM, STRENGTHS, best, cbm3d, non_local_means,
 
 from unseen import Restorer
 from unseen.core.atomic import replacing, write_text
+from unseen.core.config import load_config
 from unseen.core.number_text import number
 from unseen.data.embedded import embedded_photos
 from unseen.data.photo import Photo, Pixels
@@ -38,7 +39,7 @@ from unseen.data.tensors import to_pixels
 from unseen.evaluation.inputs import distort
 from unseen.models.loading import load_network
 from unseen.protocols.confounder import parse_confounder
-from unseen.study.runs import RUNS
+from unseen.study.runs import RUNS, read_runs
 
 PAGE = RESULTS / "restorer.md"
 SHEETS = RESULTS / "restorer"
@@ -205,6 +206,8 @@ def page(weights: str, choice: Path = STUDY) -> str:
         levels=levels_table(by_weights, weights),
         clipped=[number(row.before, ".1f") for row in by_weights[BEFORE] if row.test == "colours"],
         choice=choice_table(choice) if (choice / RUNS).exists() else "",
+        study=load_config(choice / "config.yaml") if (choice / RUNS).exists() else {},
+        trainings=len(read_runs(choice / RUNS)),
     )
 
 
