@@ -311,3 +311,14 @@ def test_the_log_has_the_share_of_time_spent_waiting(whole_run: WholeRun) -> Non
     config, _ = whole_run(TINY.method)
     lines = json_lines(config.folder / LOG)
     assert all(0 < line["waiting"] < 1 for line in lines)
+
+
+def test_a_training_starts_from_the_weights_of_another(tmp_path: Path) -> None:
+    first = replace(TINY, out=str(tmp_path / "first"))
+    trained(first)
+    weights = load_file(tmp_path / "first" / CHECKPOINT)
+    run = TrainingRun.of(replace(first, init=first.out, seed=1, out=str(tmp_path / "second")))
+    for name, value in run.network.state_dict().items():
+        torch.testing.assert_close(value, weights[name], rtol=0, atol=0)
+    with pytest.raises(UserError, match=r"init: .* is of .*, and --backbone is 'plain'"):
+        TrainingRun.of(replace(first, init=first.out, backbone="plain"))

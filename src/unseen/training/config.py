@@ -159,6 +159,9 @@ class TrainConfig(TrainingOptions):
     """Options of the training of one network by one method."""
 
     method: Annotated[str, Names(), "training method, with settings: dil_sf:inner_lr=1e-4"] = "dil_sf"
+    init: Annotated[
+        str, "run or checkpoint whose weights the network starts from, of the same --backbone; random ones if left out"
+    ] = ""
     seed: Annotated[int, Ge(0), "seed of everything random"] = 0
     sync: Annotated[
         Literal["exact", "meta"],

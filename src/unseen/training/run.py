@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from ..data.patches import Patches
 from ..methods import METHODS, Batch, Method, Objective, objective_for
 from ..methods.averaging import WeightAverage, ema_share
 from ..models.backbones import BACKBONES
+from ..models.checkpoint import load_checkpoint
 from ..models.inference import on_device
 from ..protocols.confounder import Synthetic
 from ..protocols.protocol import Protocol
@@ -92,9 +94,7 @@ class TrainingRun:
         if method.sees_unseen and name_of(config.method).casefold() != "ceiling":
             raise UserError(f"method: {config.method!r} trains on unseen levels; only `ceiling` is labelled so")
         refuse_unsuited_options(config, config.method, method)
-        torch.manual_seed(derive(config.seed, "weights"))
-        network = build(config.backbone, BACKBONES, "backbone", nn.Module)
-        network = on_device(network, config.device)
+        network = on_device(initial_network(config), config.device)
         parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
         if not parameters:
             raise UserError(f"backbone: {config.backbone!r} has no parameters to train")
@@ -137,6 +137,23 @@ class TrainingRun:
     def state_holders(self) -> dict[str, Method | WeightAverage]:
         """What keeps a state from step to step beside network and optimiser, by its name in the saved state."""
         return {"method": self.method} | ({"average": self.average} if self.average else {})
+
+
+def initial_network(config: TrainConfig) -> nn.Module:
+    """The network that a training begins with: of random weights, or of those that `init` names.
+
+    Raises:
+        UserError: `init` names no checkpoint, or one of another network.
+    """
+    torch.manual_seed(derive(config.seed, "weights"))
+    if not config.init:
+        return build(config.backbone, BACKBONES, "backbone", nn.Module)
+    network, card = load_checkpoint(Path(config.init), config.backbone)
+    if card.config["backbone"] != config.backbone:
+        raise UserError(
+            f"init: {config.init} is of {card.config['backbone']!r:.100}, and --backbone is {config.backbone!r}"
+        )
+    return network
 
 
 def episode_source(config: TrainConfig, data: TrainingData, batch: int, shares: Shares) -> EpisodeSource:

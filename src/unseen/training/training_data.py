@@ -113,6 +113,8 @@ def trained_on(card: Card, protocol_confirmed: str, method_confirmed: str) -> li
         return f"it was trained by {named}, and not by {method_confirmed}"
     if options["protocol"] not in (*protocol_names(), protocol_confirmed):
         return f"it was trained under a file, {options['protocol']}; confirm it with --protocol"
+    if card.config.get("init"):
+        return f"it began with the weights of {card.config['init']}, which were trained before"
     try:
         config = TrainingOptions(**options)
         data = TrainingData.of(config, protocol_of(config), build(named, METHODS, "method", Method))
