@@ -1,16 +1,18 @@
-"""The photographs that the shipped denoiser learns from: those of a folder that are clean enough, and their credits.
+"""The photographs that the shipped denoiser learns from, by their own noise, and their credits.
 
     python studies/free_photos.py "$UNSEEN_TEST_DATA/train/free" runs/shipped/photos
 
-puts links to the photographs whose own noise, as the folder's manifest.tsv has it, is at most --noise gray levels into
-a folder to train on, and writes docs/credits.md, which names author, licence and source of each. Both are the same
-after a second call. docs/datasets.md says what the photographs are.
+makes three folders to train on, by the noise that the folder's manifest.tsv states: clean (links to the photographs of
+at most 1.4 gray levels), kept (links to those of at most 3) and coded (the same, smaller and as JPEG files, as people
+keep their photographs); and docs/credits.md, which names author, licence and source of each. All are the same after a
+second call. docs/datasets.md says what the photographs are.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import random
 import re
 import shutil
 import unicodedata
@@ -20,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from pages import table
+from PIL import Image
 
 from unseen.core.atomic import write_text
 from unseen.core.errors import UserError
@@ -28,8 +31,27 @@ from unseen.data.manifest import MANIFEST, manifest_rows
 
 PAGE = Path(__file__).parents[1] / "docs" / "credits.md"
 
-NOISE = 1.4
-"""Gray levels of 255: what a photograph may have of noise of its own, by the column `estimated_sigma`."""
+CLEAN, KEPT = 1.4, 3.0
+"""Gray levels of 255: what a photograph may have of noise of its own, by the column `estimated_sigma`.
+
+Estimated by wavelets, in which much of the fine texture of a photograph of above some two levels counts as noise."""
+
+LEFT_OUT = (
+    "deb_python3-skimage_1216_coffee.jpg",
+    "deb_python3-skimage_1217_astronaut.jpg",
+    "cid22_0944_333963.jpg",
+    "pop_0637_parky_tree.jpg",
+    "deb_lxqt-themes_1140_this_is_not_windows.jpg",
+    "budgie_0384_colorful_wall.jpg",
+    "ubuntu_0245_Aeg_by_Tauno_Erik.jpg",
+)
+"""Photographs that are never trained on: two that the package tests on, and those of docs/results/restorer.md."""
+
+SMALLER = 2**0.5
+"""Factor by which photographs are shrunk before they are coded, so that traces of their own JPEG are none of these."""
+
+QUALITIES = (80, 95)
+"""The qualities of JPEG, colour at half resolution, of which one is drawn for each photograph by its name."""
 
 NEEDED = ("file", "source", "original", "author", "licence", "estimated_sigma")
 """Columns of the manifest."""
@@ -56,7 +78,7 @@ _HEADER = """# Credits of the photographs
 
 The denoiser that the package ships learns from {count} photographs under open licences. This page names their
 authors, their licences and where they are from, as their sources state it. The photographs themselves are no part of
-this repository. What was changed: they were reduced to half a megapixel at most, and are shrunk further for training;
+this repository. What was changed: they were reduced to half a megapixel at most, and are shrunk and coded for training;
 [datasets.md](datasets.md#free-photographs) says how they were chosen.
 
 Of {unnamed} no source names the author: the project that published them stands in the author's place, *in italics*. The
@@ -75,6 +97,7 @@ class Photograph(NamedTuple):
         title: its name at the source.
         author: its author; empty where nothing names one.
         licence: its licence.
+        noise: its own noise, gray levels of 255.
     """
 
     file: str
@@ -82,10 +105,11 @@ class Photograph(NamedTuple):
     title: str
     author: str
     licence: str
+    noise: float
 
 
 def clean_photographs(folder: Path, noise: float) -> list[Photograph]:
-    """List the photographs of a folder whose own noise is at most `noise` gray levels, in the order of its manifest.
+    """List the photographs of at most `noise` gray levels of their own, but those `LEFT_OUT`, in the manifest's order.
 
     Raises:
         UserError: the manifest lacks a column, holds no number where one is due, or names a file outside of the folder.
@@ -100,10 +124,10 @@ def clean_photographs(folder: Path, noise: float) -> list[Photograph]:
             level = float(row["estimated_sigma"])
         except ValueError as error:
             raise UserError(f"{folder / MANIFEST}: estimated_sigma: {row['file']!r:.200}: no number") from error
-        if level <= noise:
+        if level <= noise and row["file"] not in LEFT_OUT:
             author = CORRECTED.get(row["file"], row["author"].strip())
             photographs.append(
-                Photograph(row["file"], row["source"], title_of(row["original"]), author, row["licence"])
+                Photograph(row["file"], row["source"], title_of(row["original"]), author, row["licence"], level)
             )
     return photographs
 
@@ -133,6 +157,17 @@ def link_all(photographs: Sequence[Photograph], folder: Path, out: Path) -> None
             os.link(folder / name, out / name)
         except OSError:
             shutil.copyfile(folder / name, out / name)
+
+
+def code_all(photographs: Sequence[Photograph], folder: Path, out: Path) -> None:
+    """Make `out` hold the photographs smaller, as JPEG files of any quality of `QUALITIES`."""
+    out.mkdir(parents=True, exist_ok=True)
+    for photograph in photographs:
+        quality = random.Random(photograph.file).randint(*QUALITIES)
+        with Image.open(folder / photograph.file) as image:
+            size = [round(side / SMALLER) for side in image.size]
+            small = image.convert("RGB").resize((size[0], size[1]), Image.Resampling.BICUBIC)
+        small.save(out / f"{Path(photograph.file).stem}_coded.jpg", quality=quality, subsampling=2)
 
 
 def credits_page(photographs: Sequence[Photograph]) -> str:
@@ -186,13 +221,14 @@ def main() -> None:
     """Choose, link, and write the credits."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help=f"the photographs, with their {MANIFEST}")
-    parser.add_argument("out", type=Path, help="folder of the links; what a call before put there is replaced")
-    parser.add_argument("--noise", type=float, default=NOISE, help=f"gray levels of 255, {NOISE} if left out")
+    parser.add_argument("out", type=Path, help="folder of the three; what a call before put there is replaced")
     parser.add_argument("--credits", type=Path, default=PAGE, help=f"the page of credits, {PAGE.name} if left out")
     options = parser.parse_args()
     try:
-        photographs = clean_photographs(options.folder, options.noise)
-        link_all(photographs, options.folder, options.out)
+        photographs = clean_photographs(options.folder, KEPT)
+        link_all([p for p in photographs if p.noise <= CLEAN], options.folder, options.out / "clean")
+        link_all(photographs, options.folder, options.out / "kept")
+        code_all(photographs, options.folder, options.out / "coded")
         write_text(options.credits, credits_page(photographs))
     except (UserError, OSError) as error:
         raise SystemExit(f"free_photos: {error}") from error

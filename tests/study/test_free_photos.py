@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "studies"))
@@ -19,7 +20,9 @@ LINES = [
     "b.jpg\tgithub me/mine@0123abc\tx/Grey/contents/images/2560x1600.jpg\tAnn <ann@example.org>\tCC0\t9\t9\t1.4\t",
     f"c.jpg\tDebian 12 some_package 1.0\tc.png\t{HOSTILE}\tGPL-2+ | *any*\t9\t9\t0\t",
     "d.jpg\tgithub me/mine@0123abc\td.jpg\t \tCC-BY-4.0\t9\t9\t1.0\t",
-    "noisy.jpg\tgithub me/mine@0123abc\tn.jpg\tBob\tCC0\t9\t9\t1.41\ttextured",
+    "textured.jpg\tgithub me/mine@0123abc\tt.jpg\tBob\tCC0\t9\t9\t1.41\ttextured",
+    "noisy.jpg\tgithub me/mine@0123abc\tn.jpg\tBea\tCC0\t9\t9\t3.01\t",
+    f"{free_photos.LEFT_OUT[0]}\tgithub me/mine@0123abc\tn.jpg\tBea\tCC0\t9\t9\t0\t",
 ]
 
 
@@ -29,28 +32,36 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "free" / "manifest.tsv").write_text("\n".join([COLUMNS, *LINES]) + "\n", encoding="utf-8")
     for line in LINES:
         name = line.partition("\t")[0]
-        (tmp_path / "free" / name).write_text(name)
+        Image.new("RGB", (40, 20), (len(name), 0, 0)).save(tmp_path / "free" / name)
     return tmp_path / "free"
 
 
 def made(monkeypatch: pytest.MonkeyPatch, folder: Path, *more: str) -> tuple[list[str], str]:
-    """The chosen files and the page of credits."""
+    """The clean files and the page of credits."""
     out, page = folder.parent / "chosen", folder.parent / "credits.md"
     monkeypatch.setattr(sys, "argv", ["free_photos", str(folder), str(out), "--credits", str(page), *more])
     free_photos.main()
-    return sorted(path.name for path in out.iterdir()), page.read_text(encoding="utf-8")
+    return sorted(path.name for path in (out / "clean").iterdir()), page.read_text(encoding="utf-8")
 
 
 def test_clean_photographs_are_linked_and_their_authors_named(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     names, page = made(monkeypatch, folder)
     assert names == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
-    assert (folder.parent / "chosen" / "a.jpg").read_text() == "a.jpg"
+    chosen = folder.parent / "chosen"
+    assert (chosen / "clean" / "a.jpg").read_bytes() == (folder / "a.jpg").read_bytes()
+    assert sorted(path.name for path in (chosen / "kept").iterdir()) == [*names, "textured.jpg"]
+    coded = {path.name: path.read_bytes() for path in (chosen / "coded").iterdir()}
+    assert sorted(coded) == [f"{Path(name).stem}_coded.jpg" for name in [*names, "textured.jpg"]]
+    with Image.open(chosen / "coded" / "a_coded.jpg") as image:
+        assert (image.format, image.size) == ("JPEG", (28, 14))
     assert "| Ann | First light; Grey | CC0 |" in page
     assert "| *me/mine* | d | CC-BY-4.0 |" in page
     assert "Of 1 no source names the author" in page
-    assert "From <https://github.com/me/mine>, commit 0123abc: 3 of the photographs." in page
+    assert "From <https://github.com/me/mine>, commit 0123abc: 4 of the photographs." in page
+    assert "Bob" in page
+    assert "Bea" not in page
     assert made(monkeypatch, folder) == (names, page)
-    assert made(monkeypatch, folder, "--noise", "0.5")[0] == ["a.jpg", "c.jpg"]
+    assert {path.name: path.read_bytes() for path in (chosen / "coded").iterdir()} == coded
 
 
 def test_names_of_a_manifest_are_text_and_no_markup(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -63,16 +74,12 @@ def test_names_of_a_manifest_are_text_and_no_markup(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_folder_with_other_files_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    out = folder.parent / "chosen"
-    out.mkdir()
+    out = folder.parent / "chosen" / "clean"
+    out.mkdir(parents=True)
     (out / "mine.jpg").write_text("mine")
     with pytest.raises(SystemExit, match=r"holds 'mine.jpg', which is no photograph of"):
         made(monkeypatch, folder)
     assert [path.name for path in out.iterdir()] == ["mine.jpg"]
-    monkeypatch.setattr(sys, "argv", ["free_photos", str(folder), str(folder)])  # nor are the photographs themselves
-    with pytest.raises(SystemExit, match=r"holds 'manifest.tsv'"):
-        free_photos.main()
-    assert (folder / "a.jpg").exists()
 
 
 @pytest.mark.parametrize(
