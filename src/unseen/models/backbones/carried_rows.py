@@ -52,6 +52,7 @@ class CarriedRows(Rows):
     def __init__(self) -> None:
         self._last = False
         self._kept: list[tuple[Tensor, bool]] = []  # for each place of the network, and whether it has made rows
+        self._waiting: dict[int, list[Tensor]] = {}  # of a sum, whole tensors, since copies of so many rows take time
         self._turn = 0
 
     def begin(self, *, last: bool) -> None:
@@ -104,11 +105,17 @@ class CarriedRows(Rows):
 
     def sum(self, early: Tensor, late: Tensor) -> Tensor:
         """The sum in the rows of `late`; the rest of `early` waits."""
-        waiting = early[..., :0, :] if self._turn == len(self._kept) else self._kept[self._turn][0]
-        count, at = late.shape[-2], min(late.shape[-2], waiting.shape[-2])
-        late[..., :at, :].add_(waiting[..., :at, :])
-        late[..., at:, :].add_(early[..., : count - at, :])
-        self._keep(torch.cat((waiting[..., at:, :], early[..., count - at :, :]), dim=-2), True)
+        waiting = [*self._waiting.get(self._turn, ()), early]
+        count, done = late.shape[-2], 0
+        while done < count:
+            ready = waiting[0][..., : count - done, :]
+            late[..., done : done + ready.shape[-2], :].add_(ready)
+            done += ready.shape[-2]
+            waiting[0] = waiting[0][..., ready.shape[-2] :, :]
+            if not waiting[0].shape[-2]:
+                del waiting[0]
+        self._waiting[self._turn] = waiting
+        self._keep(early[..., :0, :], True)
         return late
 
     def _with_kept(self, x: Tensor) -> tuple[Tensor, bool]:
@@ -124,9 +131,10 @@ class CarriedRows(Rows):
 
     def _bordered(self, x: Tensor, first: bool) -> Tensor:
         """With the row of zeros that a 3×3 convolution pads with, above and below the image only."""
+        if not (first or self._last):
+            return x
         border = torch.zeros_like(x[..., :1, :])
-        bands = [border] * first + [x] + [border] * self._last
-        return torch.cat(bands, dim=-2) if len(bands) > 1 else x
+        return torch.cat([border] * first + [x] + [border] * self._last, dim=-2)
 
 
 WHOLE = Rows()
