@@ -22,7 +22,7 @@ from ..models.loading import Model
 from ..models.receptive_field import ReceptiveField
 from .tiles import READ_ROWS, Strip, Tiling, row_spans, spans
 
-ROWS = 128
+ROWS = 112
 """Most rows of a band: more take more memory than they save time at the joints."""
 FEWEST_ROWS = 32
 """Rows of a band below which tiles are faster."""
@@ -96,6 +96,8 @@ def restored_bands(
             for span in bands:
                 band = _read_rows(read, span.begin, span.end, width)
                 made = [future.result() for future in working]
+                if span is bands[-1]:  # whose tensors have other sizes
+                    return_freed_memory()
                 working = begun(band, last=span is bands[-1])
                 del band  # the threads have it
                 yield from _joined(made, advance)

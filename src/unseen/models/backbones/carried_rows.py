@@ -111,9 +111,9 @@ class CarriedRows(Rows):
             ready = waiting[0][..., : count - done, :]
             late[..., done : done + ready.shape[-2], :].add_(ready)
             done += ready.shape[-2]
-            waiting[0] = waiting[0][..., ready.shape[-2] :, :]
-            if not waiting[0].shape[-2]:
-                del waiting[0]
+            left = waiting.pop(0)[..., ready.shape[-2] :, :]
+            if left.shape[-2]:
+                waiting.insert(0, left.clone())  # a view would keep the whole band
         self._waiting[self._turn] = waiting
         self._keep(early[..., :0, :], True)
         return late
