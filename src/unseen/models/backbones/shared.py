@@ -78,10 +78,9 @@ def convolved(conv: nn.Conv2d, x: Tensor, *, leaky: bool, rows_padded: bool = Fa
         rows_padded: whether `x` has the padding above and below already.
     """
     stride, padding, dilation = _sizes(conv, rows_padded)
-    if not leaky:
-        return F.conv2d(x, conv.weight, conv.bias, stride, padding, dilation, conv.groups)
-    if not _is_onednn(conv, x, stride, padding, dilation):
-        return leaky_relu(F.conv2d(x, conv.weight, conv.bias, stride, padding, dilation, conv.groups))
+    if not (leaky and _is_onednn(conv, x, stride, padding, dilation)):
+        convolution = _convolution(conv, x, rows_padded)
+        return leaky_relu(convolution) if leaky else convolution
     activated: Tensor = torch.ops.mkldnn._convolution_pointwise(
         x, conv.weight, conv.bias, padding, stride, dilation, conv.groups, "leaky_relu", [NEGATIVE_SLOPE], ""
     )
@@ -92,11 +91,20 @@ def convolved_onto(base: Tensor, conv: nn.Conv2d, x: Tensor, *, rows_padded: boo
     """The sum of `base` and a convolution of `x`; in the memory of `base`, and to the same bits, as `leaky_conv`."""
     stride, padding, dilation = _sizes(conv, rows_padded)
     if not _is_onednn(conv, x, stride, padding, dilation):
-        return base + F.conv2d(x, conv.weight, conv.bias, stride, padding, dilation, conv.groups)
+        return base + _convolution(conv, x, rows_padded)
     added: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
         base, x, conv.weight, conv.bias, padding, stride, dilation, conv.groups, "add", 1.0, None, [], None
     )
     return added
+
+
+def _convolution(conv: nn.Conv2d, x: Tensor, rows_padded: bool) -> Tensor:
+    """A convolution by its module, whose hooks are called; of an input with padded rows, by its weights."""
+    if not rows_padded:
+        convolution: Tensor = conv(x)
+        return convolution
+    stride, padding, dilation = _sizes(conv, rows_padded)
+    return F.conv2d(x, conv.weight, conv.bias, stride, padding, dilation, conv.groups)
 
 
 def _sizes(conv: nn.Conv2d, rows_padded: bool) -> tuple[list[int], list[int], list[int]]:
