@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -23,7 +24,8 @@ from unseen.methods.vrex import VREx
 from unseen.study.config import CompareConfig
 from unseen.study.plan import StudyPlan
 from unseen.training.config import Draws, TrainConfig
-from unseen.training.engine import Capture, EagerEngine, Engine, GraphEngine, cuda_graph
+from unseen.training.engine import Capture, EagerEngine, Engine, GraphEngine, StaticInputs, cuda_graph
+from unseen.training.episode_source import branches, on_device
 from unseen.training.episodes import Content
 from unseen.training.loop import train
 from unseen.training.run import TrainingRun
@@ -162,6 +164,59 @@ def test_a_mixture_on_a_device_gives_every_confounder_its_equal_share() -> None:
         sources = [replace(run.episodes, shares=Shares(rank, world)) for rank in range(world)]
         parts = [source.episode(own, own).query for source in sources for own in [source.numbers(key)]]
         assert torch.equal(torch.cat([part.distorted for part in parts]), query.distorted)
+
+
+class StreamDouble:
+    """A stream that knows what was made before its next work."""
+
+    current: StreamDouble
+
+    def __init__(self) -> None:
+        self.before: set[str] = set()
+
+    def wait_stream(self, other: StreamDouble) -> None:
+        self.before |= other.before
+
+    def __enter__(self) -> None:
+        self.trunk, StreamDouble.current = StreamDouble.current, self
+
+    def __exit__(self, *error: object) -> None:
+        StreamDouble.current = self.trunk
+
+
+def test_branches_wait_for_what_came_before_but_for_no_other_branch(monkeypatch: pytest.MonkeyPatch) -> None:
+    trunk = StreamDouble.current = StreamDouble()
+    trunk.before.add("images")
+    before = []
+
+    def make(name: str) -> torch.Tensor:
+        before.append(set(StreamDouble.current.before))
+        StreamDouble.current.before.add(name)
+        return torch.full((), ord(name))
+
+    monkeypatch.setattr(torch.cuda, "Stream", StreamDouble)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: StreamDouble.current)
+    assert [chr(int(made)) for made in branches([partial(make, name) for name in "abc"])] == ["a", "b", "c"]
+    assert before == [{"images"}] * 3
+    assert StreamDouble.current is trunk
+    assert trunk.before == {"images", "a", "b", "c"}
+
+
+@on_gpu
+def test_a_mixture_captured_in_branches_is_the_one_made_in_turn() -> None:
+    config = replace(TINY, protocol="restore-noise", draws="device", batch=32, patch=24, device="cuda")
+    episodes, made = TrainingRun.of(config).episodes, []
+    sources = [episodes.numbers((0, 0, step)) for step in range(3)]
+    parts = [{part: source(part) for part in ("content.query", "query")} for source in sources]
+    inputs = StaticInputs(parts[0], episodes.device)
+    inputs.load(parts[0])
+    replay = cuda_graph(lambda: made.append(episodes.episode(inputs.views.__getitem__, sources[0]).query.distorted))
+    for source, numbers in zip(sources, parts, strict=True):
+        inputs.load(numbers)
+        replay()
+        in_turn = episodes.episode(on_device(source, episodes.device), source).query.distorted
+        assert torch.equal(made[-1], in_turn)
 
 
 def test_the_mixture_drawn_on_a_device_has_every_confounder_evenly() -> None:
