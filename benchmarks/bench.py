@@ -30,6 +30,7 @@ SCRIPTS = [
     "second_order",
     "data",
     "restore",
+    "photograph",
     "gpu",
     "evaluate",
     "start",

@@ -1,0 +1,77 @@
+"""A photograph of 24 megapixels, from the start of the program to the written file, on all cores.
+
+    python benchmarks/photograph.py [--rounds 3]
+
+A JPEG of 6000 × 4000 pixels with noise, restored by `drunet_small` at its usual size, whose weights are those of a
+moment's training: they change nothing of the time. Seconds are those of a clock on the wall, so that other work counts;
+memory is the largest resident size of the process, PyTorch and mapped files with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from pairs import Ratio, Row, measure, show
+from PIL import Image
+
+HEIGHT, WIDTH = 4000, 6000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    show(rows(parser.parse_args().rounds))
+
+
+def rows(rounds: int) -> Iterator[Row]:
+    """Yield the rows as they are measured."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        words = "--budget 2 --validations 1 --method erm --backbone drunet_small --batch 1 --patch 32 --device cpu"
+        unseen("train", *words.split(), "--out", str(folder / "run"))
+        photograph(folder / "photo.jpg")
+        model = ["--model", str(folder / "run" / "checkpoint.safetensors"), "--device", "cpu", "--overwrite"]
+        peaks: list[float] = []
+
+        def restore() -> None:
+            peaks.append(unseen("restore", str(folder / "photo.jpg"), "-o", str(folder / "out.jpg"), *model))
+
+        seconds = measure({"restore": restore}, rounds, time.perf_counter)["restore"]
+        yield Row("`drunet_small`, time", "start to file", "≤ 10", spread(seconds), "s")
+        yield Row("`drunet_small`, memory of the process", "start to file", "≤ 1024", spread(peaks), "MiB")
+
+
+def unseen(*words: str) -> float:
+    """Run the program to its end, and return the largest resident size of its process, MiB."""
+    silent = subprocess.DEVNULL
+    process = subprocess.Popen([sys.executable, "-m", "unseen", *words], stdout=silent, stderr=silent)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"unseen {words[0]} ended with {process.returncode}")
+    return used.ru_maxrss / 2**10
+
+
+def photograph(path: Path) -> None:
+    """Write a JPEG of slopes and edges with noise of σ 8."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    image = 128 + 60 * np.sin(x / 97)[..., None] + 40 * np.sign(np.sin(y / 41))[..., None] * np.array([1, 0.6, -0.4])
+    noisy = image + np.random.default_rng(0).normal(0, 8, image.shape)
+    Image.fromarray(noisy.clip(0, 255).round().astype(np.uint8)).save(path, quality=93, subsampling=0)
+
+
+def spread(values: list[float]) -> Ratio:
+    return Ratio(statistics.median(values), min(values), max(values))
+
+
+if __name__ == "__main__":
+    main()
