@@ -361,6 +361,12 @@ def line_of(target: Target, own: Sequence[Row], before: Sequence[Row]) -> Iterat
     yield "yes" if target.reached(value) else "no"
 
 
+def missed(own: Sequence[Row]) -> list[str]:
+    """The targets that a model does not reach, each with its value."""
+    values = [(target, target.value(rows_of(target, own))) for target in TARGETS]
+    return [f"{target.name}: {shown(target, value)}" for target, value in values if not target.reached(value)]
+
+
 def rows_of(target: Target, rows: Sequence[Row]) -> list[Row]:
     """The rows that a target is about."""
     return [row for row in rows if row.test == target.test and target.level in ("", row.level)]

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from pages import RESULTS, render, table
 from PIL import Image, ImageDraw, ImageFont
-from restorer import BEFORE, CONVENTION, ROWS, SIGMAS, Row, digest_of, kept_rows, mean_psnr, results_table
+from restorer import BEFORE, CONVENTION, ROWS, SIGMAS, Row, digest_of, kept_rows, mean_psnr, missed, results_table
 from restorer_choice import STUDY, choice_table
 from restorer_rivals import CBM3D, NLM, STRENGTHS, best, cbm3d, non_local_means, quality
 
@@ -203,6 +203,7 @@ def page(weights: str, choice: Path = STUDY) -> str:
     return render(
         "restorer",
         targets=results_table(by_weights[weights], by_weights[BEFORE]),
+        missed="; ".join(missed(by_weights[weights])),
         levels=levels_table(by_weights, weights),
         clipped=[number(row.before, ".1f") for row in by_weights[BEFORE] if row.test == "colours"],
         choice=choice_table(choice) if (choice / RUNS).exists() else "",
