@@ -320,5 +320,14 @@ def test_a_training_starts_from_the_weights_of_another(tmp_path: Path) -> None:
     run = TrainingRun.of(replace(first, init=first.out, seed=1, out=str(tmp_path / "second")))
     for name, value in run.network.state_dict().items():
         torch.testing.assert_close(value, weights[name], rtol=0, atol=0)
+    halfway = replace(first, init=first.out, seed=1, init_share=0.5, out=str(tmp_path / "halfway"))
+    trained(halfway)
+    trained(replace(halfway, init_share=0.0, out=str(tmp_path / "whole")))
+    kept, whole = (load_file(tmp_path / name / CHECKPOINT) for name in ("halfway", "whole"))
+    for name, value in kept.items():
+        torch.testing.assert_close(value, (weights[name] + whole[name]) / 2, rtol=1e-5, atol=1e-8)
+        assert not torch.equal(value, whole[name])
+    with pytest.raises(UserError, match="init_share: there are no weights to share"):
+        replace(first, init_share=0.5).check()
     with pytest.raises(UserError, match=r"init: .* is of .*, and --backbone is 'plain'"):
         TrainingRun.of(replace(first, init=first.out, backbone="plain"))

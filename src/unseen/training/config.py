@@ -162,6 +162,9 @@ class TrainConfig(TrainingOptions):
     init: Annotated[
         str, "run or checkpoint whose weights the network starts from, of the same --backbone; random ones if left out"
     ] = ""
+    init_share: Annotated[
+        float, Ge(0), Lt(1), "share of the weights of --init in those that are validated and kept: 0.5 is halfway"
+    ] = 0.0
     seed: Annotated[int, Ge(0), "seed of everything random"] = 0
     sync: Annotated[
         Literal["exact", "meta"],
@@ -169,6 +172,12 @@ class TrainConfig(TrainingOptions):
         "meta: each takes the method's steps on its own share, gradients meet once a step",
     ] = "exact"
     out: Annotated[str, "folder of the run; runs/PROTOCOL-METHOD-SEED if left out"] = ""
+
+    def check(self) -> None:
+        """Raise UserError, naming the field, for a value that does not fit."""
+        super().check()
+        if self.init_share and not self.init:
+            raise UserError("init_share: there are no weights to share without --init")
 
     @property
     def folder(self) -> Path:

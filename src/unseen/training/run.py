@@ -42,7 +42,8 @@ class TrainingRun:
         method: the training method.
         network: the network, on its device.
         parameters: the parameters that are trained, by name.
-        start: the values of `parameters` before the first step; empty if the run makes no diagnoses.
+        start: the values of `parameters` before the first step; empty if the run neither makes diagnoses nor keeps a
+            share of them (`init_share`).
         objective: the loss of the network as a function of its parameters.
         outer: the outer optimiser.
         average: the average of the weights that is validated and kept, if the options ask for one.
@@ -100,6 +101,7 @@ class TrainingRun:
             raise UserError(f"backbone: {config.backbone!r} has no parameters to train")
         refuse_unsuited_protocol(config, protocol)
         training_data = data or TrainingData.of(config, protocol, method)
+        keeps_start = bool(config.diagnose or config.init_share)
         shares = ranks if config.sync == "exact" else ALONE
         objective = objective_for(network, config.loss, config.accumulate, config.precision == "bf16", shares)
         episodes = episode_source(config, training_data, config.batch * shares.world // ranks.world, shares)
@@ -109,7 +111,7 @@ class TrainingRun:
             method=method,
             network=network,
             parameters=parameters,
-            start={name: p.detach().clone() for name, p in parameters.items()} if config.diagnose else {},
+            start={name: p.detach().clone() for name, p in parameters.items()} if keeps_start else {},
             objective=objective,
             outer=outer_optimiser(config, parameters.values()),
             average=WeightAverage(ema_share(config.ema)) if config.ema else None,
@@ -244,8 +246,14 @@ def refuse_unsuitable(run: TrainingRun, batch: Batch) -> None:
 
 
 def tested_network(run: TrainingRun) -> nn.Module:
-    """The network to validate and save: with its own weights, or with their average if run or method keeps one."""
+    """The network to validate and save: with its own weights, or with their average if run or method keeps one.
+
+    With `init_share`, between these and the initial weights (Wortsman et al. 2022, *Robust fine-tuning of zero-shot
+    models*, equation 1): a share of what a training on other data took away comes back.
+    """
     weights = (run.average or run.method).weights(run.parameters)
+    if share := run.config.init_share:
+        weights = {name: torch.lerp(value.detach(), run.start[name], share) for name, value in weights.items()}
     if weights is run.parameters:
         return run.network
     network = deepcopy(run.network)
