@@ -13,6 +13,9 @@ from ..core.console import Console, styled
 if TYPE_CHECKING:
     from ..protocols.protocol import Protocol, Reported
 
+SPLIT_WIDTH = 10
+"""Width in characters of the column that names the split of a level, such as `held-out`."""
+
 
 def print_reported_tables(tables: Sequence[Reported], datasets: Collection[str], console: Console) -> None:
     """Print the numbers that others reported on the tested sets, and name once the sources for other test sets.
@@ -50,10 +53,8 @@ def print_protocol(protocol: Protocol, console: Console) -> None:
     """Print an experiment: its levels, convention, choices with reasons, and reported numbers."""
     console.print(styled(f"{protocol.name}, version {protocol.version} ({protocol.hash()})", "bold"))
     console.print(styled(protocol.about))
-    levels = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for level, confounder in protocol.levels():
-        levels.add_row(styled(level.split), styled(confounder.name))
-    console.print(levels)
+        console.print(styled(f"{level.split:<{SPLIT_WIDTH}}{confounder.name}"), soft_wrap=True)  # one line, to be copied
     convention = protocol.convention
     rounded = {"input": convention.round_input, "output": convention.round_output, "Y": convention.round_y}
     rounding = " and ".join(what for what, on in rounded.items() if on)
