@@ -54,7 +54,7 @@ def print_protocol(protocol: Protocol, console: Console) -> None:
     console.print(styled(f"{protocol.name}, version {protocol.version} ({protocol.hash()})", "bold"))
     console.print(styled(protocol.about))
     for level, confounder in protocol.levels():
-        console.print(styled(f"{level.split:<{SPLIT_WIDTH}}{confounder.name}"), soft_wrap=True)  # one line, to be copied
+        console.print(styled(f"{level.split:<{SPLIT_WIDTH}}{confounder.name}"), soft_wrap=True)  # a line to copy
     convention = protocol.convention
     rounded = {"input": convention.round_input, "output": convention.round_output, "Y": convention.round_y}
     rounding = " and ".join(what for what, on in rounded.items() if on)
