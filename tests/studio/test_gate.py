@@ -65,11 +65,11 @@ def upload(server: Server, name: str, content: bytes) -> Answer:
     return ask(server, UPLOAD, body, Content_Type="multipart/form-data; boundary=edge")
 
 
-def action(server: Server, name: str, *inputs: Any) -> Answer:
+def action(server: Server, name: str, *inputs: Any, event: Any = None) -> Answer:
     """Ask for an action of the page, and wait for its last message."""
     config = json.loads(ask(server, "/config").body)
     number = next(one["id"] for one in config["dependencies"] if one["api_name"] == name)
-    joined = ask(server, JOIN, {"data": inputs, "fn_index": number, "session_hash": name})
+    joined = ask(server, JOIN, {"data": inputs, "fn_index": number, "session_hash": name, "event_data": event})
     if joined.status != 200:
         return joined
     messages = ask(server, f"/gradio_api/queue/data?session_hash={name}").body.decode().split("\n\n")
@@ -223,6 +223,9 @@ def test_an_action_that_does_not_fit_the_page_is_an_error_of_the_page(server: Se
         assert b'"success":false' in action(server, "accept", *inputs).body
     for kind, strength, left in (("nothing", 5, 1), ("jpeg", 1e308, 1), ("jpeg", "\33[2J", 1), ("jpeg", 5, -9)):
         assert b'"success":false' in action(server, "show_strength", None, kind, strength, left, 1, None).body
+    events: list[Any] = [None, [], "x", {"x": 0.5}, {"x": "nan", "y": 0}, {"x": 0, "y": 1e308}, {"x": {}, "y": []}]
+    for event in events:
+        assert b'"success":false' in action(server, "choose_place", event=event).body
     assert ask(server, JOIN, {"data": [], "fn_index": "x", "session_hash": "s"}).status == 422
 
 

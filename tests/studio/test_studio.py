@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import zlib
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,16 +32,21 @@ from playwright.sync_api import Browser, Page, expect
 from scipy.ndimage import uniform_filter
 from skimage.metrics import peak_signal_noise_ratio
 from support.studio_server import PATIENCE, Server, started
+from torch import nn
 
 from unseen.core.errors import UserError
 from unseen.core.installation import install_command
+from unseen.core.registry import build
+from unseen.data.tensors import to_pixels, to_tensor
 from unseen.evaluation.noise import estimate_noise
+from unseen.models.backbones import BACKBONES
 from unseen.models.card import Card, Quality
-from unseen.models.loading import Model
+from unseen.models.loading import Model, model_of
 from unseen.models.receptive_field import ReceptiveField
 from unseen.protocols.loading import load_protocol
 from unseen.restoration.imagefiles.image_file import open_image
 from unseen.studio import serve
+from unseen.studio.excerpt import read_excerpt
 from unseen.studio.folder import delete_old_files, private_folder
 from unseen.studio.kinds import SLIDER_KINDS, Candidate, SliderKind, kind_named, training_confounders_of
 from unseen.studio.repair import restore_to_file
@@ -118,8 +124,8 @@ class Visit:
 
     def pictures(self, field: str = "pair") -> list[NDArray[np.uint8]]:
         """Those on either side of the divider, as the browser has them."""
-        sources = self.page.locator(f"#{field} img").evaluate_all("found => found.map(one => one.src)")
-        return [np.array(Image.open(io.BytesIO(self.page.request.get(url).body()))) for url in sources]
+        sources = [self.page.locator(f"#{field} img.{side}").get_attribute("src") or "" for side in ("left", "right")]
+        return [np.array(Image.open(io.BytesIO(b64decode(source.partition(",")[2])))) for source in sources]
 
     def close(self) -> None:
         self.page.context.close()
@@ -242,7 +248,8 @@ def test_a_bad_photo_is_restored_to_a_file_of_its_depth(visit: Visit, tmp_path: 
     visit.drop("repair-photo", tmp_path / "noise.png")
     about = visit.page.locator("#repair-about")
     expect(about).to_contain_text("noise.png PNG, 333×300 pixels, 16 bits, gray", timeout=PATIENCE * 1000)
-    expect(about).to_contain_text("gray levels of 255")
+    visit.page.click("#restore")
+    expect(about).to_contain_text("gray levels of 255", timeout=PATIENCE * 1000)
     with visit.page.expect_download() as download:
         visit.page.click("#download")
     assert download.value.suggested_filename == "noise-restored.png"
@@ -252,9 +259,65 @@ def test_a_bad_photo_is_restored_to_a_file_of_its_depth(visit: Visit, tmp_path: 
     close = visit.pictures("repaired")
     assert {picture.shape for picture in close} == {(300, 333, 3)}
     visit.choose("model", "<b>same</b>")
+    expect(visit.page.locator("#repair-strength")).to_be_hidden()
+    visit.page.click("#restore")
     expect(about).to_contain_text("the model changed nothing", timeout=PATIENCE * 1000)
     left, right = visit.pictures("repaired")
     assert np.array_equal(left, right)
+
+
+def test_the_strength_changes_what_is_shown_at_once_and_the_whole_when_asked(visit: Visit, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (700, 900, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "noise.png")
+    visit.page.get_by_role("tab", name="Restore a photo").click()
+    visit.drop("repair-photo", tmp_path / "noise.png")
+    after = visit.page.locator("#repaired img.right")
+    expect(after).to_be_visible(timeout=PATIENCE * 1000)
+    middle = np.s_[110:590, 130:770]
+    for strength in (1.0, 0.5, 0.0):
+        if strength < 1:
+            source = after.get_attribute("src") or ""
+            visit.page.get_by_role("slider", name="Strength").fill(str(strength))
+            expect(after).not_to_have_attribute("src", source, timeout=PATIENCE * 1000)
+        left, right = visit.pictures("repaired")
+        assert np.array_equal(left, pixels[middle])
+        assert np.abs(right - (pixels + strength * (blurred(pixels) - pixels))[middle]).max() <= 0.51
+    expect(visit.page.locator("#download")).to_be_disabled()
+    assert after.evaluate("one => [one.naturalWidth, one.clientWidth, one.clientHeight]") == [640, 640, 480]
+    visit.page.get_by_role("slider", name="Strength").fill("0.5")
+    visit.page.click("#restore")
+    with visit.page.expect_download() as download:
+        visit.page.click("#download")
+    assert download.value.suggested_filename == "noise-restored-0.5.png"
+    with Image.open(download.value.path()) as image:
+        assert np.abs(np.array(image) - (pixels + blurred(pixels)) / 2).max() <= 0.51
+    visit.page.get_by_label("Whole photo").check()
+    expect(after).to_have_attribute("width", "900")
+
+
+def test_before_and_after_and_the_place_are_chosen_by_keys(visit: Visit, photo: Path) -> None:
+    visit.page.get_by_role("tab", name="Restore a photo").click()
+    visit.drop("repair-photo", photo)
+    divider = visit.page.get_by_role("slider", name="how much of before is shown")
+    expect(divider).to_be_visible(timeout=PATIENCE * 1000)
+    divider.press("ArrowRight")
+    assert divider.get_attribute("aria-valuetext") == "51 % before, the rest after"
+    outline = "one => getComputedStyle(one).outlineStyle"
+    assert visit.page.locator("#repaired .divided").evaluate(outline) == "solid"
+    before, _ = visit.pictures("repaired")
+    where = visit.page.get_by_role("button", name="The part that is shown")
+    where.press("ArrowRight")
+    frame = visit.page.locator("#overview i")
+    expect(frame).to_have_attribute("style", re.compile("left: 20.000%; width: 80.000%"), timeout=PATIENCE * 1000)
+    assert where.evaluate(outline) == "solid"
+    pixels = np.array(Image.open(photo))
+    assert np.array_equal(before, pixels[60:540, 80:720])
+    assert np.array_equal(visit.pictures("repaired")[0], pixels[60:540, 160:800])
+    assert divider.input_value() == "51"  # new pictures leave it
+    assert divider.get_attribute("aria-valuetext") == "51 % before, the rest after"
+    for shown in ("100", "0", "100"):
+        divider.press(" ")
+        assert divider.input_value() == shown
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -325,10 +388,9 @@ def test_its_files_are_in_one_folder_that_others_cannot_look_into(server: Server
     (folder,) = server.folder.iterdir()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert not list(folder.rglob("waves.png"))  # it was read, and is not kept
-    before = len(list(folder.rglob("*.png")))
     for strength in range(31, 36):
         visit.turn(strength)
-    assert len(list(folder.rglob("*.png"))) <= before + 4
+    assert list(folder.rglob("*.png")) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -341,6 +403,8 @@ def test_it_ends_within_two_seconds_while_it_works_and_leaves_nothing(
     page.goto(server.url)
     page.get_by_role("tab", name="Restore a photo").click()
     page.set_input_files("#repair-photo input[type=file]", photo)
+    expect(page.locator("#repaired img.right")).to_be_visible(timeout=PATIENCE * 1000)
+    page.click("#restore")
     expect(page.locator("#repaired")).to_contain_text("%", timeout=PATIENCE * 1000)  # it is at work, for minutes
     assert server.end(number) < 2
     assert list(server.folder.iterdir()) == []
@@ -419,6 +483,23 @@ def test_it_begins_with_the_denoiser_or_else_the_first_network(tmp_path: Path, n
     values = {getattr(block, "elem_id", None): getattr(block, "value", None) for block in page.blocks.values()}
     assert values["right"] == right
     assert values["model"] == ("denoiser" if "denoiser" in names else next(iter(models)))
+
+
+@pytest.mark.parametrize("place", [(0.0, 0.0), (0.5, 0.6), (1.0, 1.0)])
+def test_what_is_shown_of_a_photo_is_what_the_whole_becomes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[float, float]
+) -> None:
+    monkeypatch.setattr("unseen.studio.excerpt.EXCERPT_WIDTH", 40)
+    monkeypatch.setattr("unseen.studio.excerpt.EXCERPT_HEIGHT", 30)
+    pixels = np.random.default_rng(0).integers(0, 256, (97, 131, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "noise.png")
+    model = model_of(build("wne:plain:features=6,depth=4", BACKBONES, "backbone", nn.Module), "wne")
+    excerpt = read_excerpt(tmp_path / "noise.png", model, in_small_tiles(model).overlap, place)
+    top, left = excerpt.rows.first, excerpt.columns.first
+    assert (top, left) == {(0.0, 0.0): (0, 0), (0.5, 0.6): (43, 46), (1.0, 1.0): (67, 91)}[place]
+    whole = to_pixels(model.run(to_tensor(pixels)).clamp(0, 1))[top : top + 30, left : left + 40]
+    assert np.abs(excerpt.restored(1).astype(int) - whole).max() <= 1
+    assert np.array_equal(excerpt.before, pixels[top : top + 30, left : left + 40])
 
 
 # ---------------------------------------------------------------------------------------- remarks

@@ -33,17 +33,21 @@ torch.set_num_threads(1)
 def mean(images):
     return F.avg_pool2d(F.pad(images, (1, 1, 1, 1), "reflect" if min(images.shape[-2:]) > 1 else "replicate"), 3, 1)
 
+def towards_mean(images, strength=None):
+    restored = mean(images)
+    return restored if strength is None else images + strength * (restored - images)
+
 tiles = []
 
 def slowly(images):
     tiles.append(images)
-    time.sleep(0.1 if len(tiles) == 1 else 60)
+    time.sleep(0.1 if len(tiles) <= 2 else 60)  # what is shown at first, and a tile of the whole
     return F.interpolate(images, scale_factor=2)
 
 config = {"backbone": "plain", "method": "erm", "protocol": "denoise", "seed": 0, "budget": 1}
 card = Card("0", config, load_protocol("denoise").hash(), 1)
 same = Model("same", lambda images: images.clone(), ReceptiveField(0))
-models = {"mean": Model("mean", mean, ReceptiveField(1), card), "<b>same</b>": same}
+models = {"mean": Model("mean", towards_mean, ReceptiveField(1), card, takes_strength=True), "<b>same</b>": same}
 if "slow" in sys.argv:
     models = {"slow": Model("slow", slowly, ReceptiveField(0, 1, 2))}  # it enlarges: the first tab leaves it out
 restore.located = lambda name: None

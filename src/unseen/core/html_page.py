@@ -20,7 +20,7 @@ SHARED = "unseen.core"
 
 
 def shared_text(name: str) -> str:
-    """A style or script that all pages share: `page.css`, `divider.js`."""
+    """A style or script that all pages share: `page.css`, `divider.css`, `divider.js`."""
     return (files(SHARED) / "page" / name).read_text("utf-8")
 
 
@@ -50,7 +50,7 @@ def write_page(
     jinja.trim_blocks = jinja.lstrip_blocks = True
     pieces = jinja.get_template(template).generate(
         page=content,
-        style=shared_text("page.css") + style,
+        style=shared_text("page.css") + shared_text("divider.css") + style,
         scripts=scripts,
         script_sources=[_source(script) for script in scripts],
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 
 import gradio as gr
 from markupsafe import Markup
-from PIL import Image
 
 from ..core.errors import UserError
 from ..data.photo import Pixels
@@ -20,25 +18,16 @@ from ..data.reading import UnreadableImage
 from ..models.loading import Model
 from ..restoration.tiles import Tiling
 from . import curve, views
+from .excerpt import MIDDLE, Excerpt, Place, at_strength, open_usable, read_excerpt, read_overview
 from .kinds import Candidate, SliderKind, kind_named
-from .repair import PageClosed, RestoredPhoto, restore_to_file
+from .repair import PageClosed, RestoredPhoto, describe_input, restore_to_file
 from .specimen import SeverityPoint, Specimen, read_specimen, restored_panels, severity_points
 
 REDRAW_AFTER = 0.7
 """Seconds after which an unfinished curve is drawn again."""
-KEPT_FILES = 4
-"""The number of replaced files to keep, as the browser may not have fetched them yet."""
 UNUSABLE = "This cannot be used: {}."
-
-PictureFiles = tuple[str, ...]
-"""Files of the pictures on both sides of the divider, the latest last."""
-
-
-def write_png(pixels: Pixels, folder: Path) -> str:
-    """Write a new PNG file, and return its path."""
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".png", delete=False) as file:
-        Image.fromarray(pixels).save(file, "PNG", compress_level=1)
-    return file.name
+UNASKED = "This page did not ask for that."
+SIDES = "before", "after"
 
 
 def delete_files(files: Sequence[str]) -> None:
@@ -53,12 +42,10 @@ class CompareActions:
 
     Attributes:
         candidates: the networks to compare.
-        folder: folder for pictures.
         stop: event that is set when the page is to end.
     """
 
     candidates: Sequence[Candidate]
-    folder: Path
     stop: Event
 
     def accept(self, upload: str | None) -> tuple[Any, ...]:
@@ -78,9 +65,9 @@ class CompareActions:
         return slider(kind := kind_named(name)), views.training_strip(kind, self.candidates)
 
     def show_strength(
-        self, specimen: Specimen | None, name: str, typed: float | None, left: int, right: int, files: PictureFiles
+        self, specimen: Specimen | None, name: str, typed: float | None, left: int, right: int
     ) -> Iterator[tuple[Any, ...]]:
-        """Yield the pictures at one strength, again after each restoration: (pair, caption, cards, pointer, files)."""
+        """Yield the pictures at one strength, again after each restoration: (pair, caption, cards, pointer)."""
         if specimen is None or typed is None:
             return
         kind = kind_named(name)
@@ -89,14 +76,11 @@ class CompareActions:
         compared = False
         for panels in restored_panels(specimen, kind, strength, self.candidates, (left, right)):
             pair = caption = gr.skip()
-            sides = panels[left], panels[right]
-            ready = [panel.pixels for panel in sides if panel.pixels is not None]
-            if len(ready) == 2 and not compared:
-                pair = tuple(write_png(pixels, self.folder) for pixels in ready)
-                caption, compared = views.pair_caption(*sides, strength), True
-                delete_files(files[:-KEPT_FILES])
-                files = (*files[-KEPT_FILES:], *pair)
-            yield pair, caption, views.panel_cards(panels), pointer, files
+            one, other = panels[left], panels[right]
+            if one.pixels is not None and other.pixels is not None and not compared:
+                pair = views.pair(one.pixels, other.pixels, one.title, other.title)
+                caption, compared = views.pair_caption(one, other, strength), True
+            yield pair, caption, views.panel_cards(panels), pointer
 
     def draw_curve(self, specimen: Specimen | None, name: str) -> Iterator[Markup]:
         """Yield the chart over all strengths, again and again until it is complete."""
@@ -143,34 +127,112 @@ class RepairActions:
     folder: Path
     stop: Event
 
-    def accept(self, upload: str | None, previous: str) -> tuple[Any, Any]:
-        """Take a dropped photograph, and delete the previous one: (its file, an empty field for the next one)."""
+    def accept(self, upload: str | None, previous: str) -> tuple[Any, Any, Any]:
+        """Take a dropped photograph, and delete the previous one: (its file, an empty field, the middle to look at)."""
         if upload is None:
-            return gr.skip(), gr.skip()
+            return gr.skip(), gr.skip(), gr.skip()
         delete_files([previous] if previous else [])
-        return upload, None
+        return upload, None, MIDDLE
 
-    def restore(self, upload: str, name: str, middle: bool, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008 (how gradio hands it in)
-        """Restore the photograph: (result, pair, notes, the button to download it)."""
+    def choose_network(self, name: str) -> Any:
+        """Change the network: its slider, for one that takes a strength."""
+        return gr.Slider(visible=self.models[name].takes_strength)
+
+    def choose_place(self, event: gr.EventData) -> Place:
+        """Change the place that is shown, to where the visitor pressed."""
+        try:
+            across, down = float(event.x), float(event.y)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise gr.Error(UNASKED, print_exception=False) from error
+        if not (0 <= across <= 1 and 0 <= down <= 1):
+            raise gr.Error(UNASKED, print_exception=False)
+        return across, down
+
+    def describe(self, upload: str, name: str) -> tuple[Any, ...]:
+        """Begin anew: (description, small picture of the whole, result: none, nothing to download, no whole view)."""
         if not upload:
-            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
         path = Path(upload)
         try:
-            model = self.models[name]
-            result = restore_to_file(path, model, self.tiling_of(model), self.folder, self.stop, progress)
+            source = open_usable(path, self.models[name])
+            about, whole = views.photo_description(path.name, describe_input(source)), read_overview(source)
         except UnreadableImage as error:
-            return None, None, views.notice(UNUSABLE.format(f"{path.name}: {error.reason}")), nothing_to_download()
+            about, whole = unusable(path, error), None
+        return about, whole, None, nothing_to_download(), zoom(False)
+
+    def show_excerpt(
+        self, upload: str, name: str, strength: float, place: Place, whole: Pixels | None
+    ) -> tuple[Any, ...]:
+        """Restore the excerpt at a place: (excerpt, pair, overview, a message of failure, the view pixel by pixel)."""
+        exact = gr.Radio(value=True)
+        if not upload or whole is None:
+            return None, None, None, gr.skip(), exact
+        path, model = Path(upload), self.models[name]
+        try:
+            excerpt = read_excerpt(path, model, self.tiling_of(model).overlap, place)
+            return excerpt, excerpt_pair(excerpt, strength), views.overview(whole, excerpt), gr.skip(), exact
+        except UnreadableImage as error:
+            return None, None, None, unusable(path, error), exact
         except UserError as error:
-            return None, None, views.notice(f"{error}."), nothing_to_download()
+            return None, None, None, views.notice(f"{error}."), exact
+
+    def turn(self, excerpt: Excerpt | None, strength: float) -> tuple[Any, ...]:
+        """Restore the excerpt at another strength: (pair, result: none, nothing to download, no whole view)."""
+        if excerpt is None:
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        try:
+            return excerpt_pair(excerpt, strength), None, nothing_to_download(), zoom(False)
+        except UserError as error:
+            raise gr.Error(f"{error}.", print_exception=False) from error
+
+    def restore(
+        self,
+        upload: str,
+        name: str,
+        strength: float,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 (how gradio hands it in)
+    ) -> tuple[Any, ...]:
+        """Restore the whole photograph: (result, notes, the button to download it, the choice of the view)."""
+        if not upload:
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        path, model = Path(upload), self.models[name]
+        try:
+            model = at_strength(model, strength)
+            result = restore_to_file(path, model, self.tiling_of(self.models[name]), self.folder, self.stop, progress)
+        except UnreadableImage as error:
+            return None, unusable(path, error), nothing_to_download(), zoom(False)
+        except UserError as error:
+            return None, views.notice(f"{error}."), nothing_to_download(), zoom(False)
         except PageClosed:
             return gr.skip(), gr.skip(), gr.skip(), gr.skip()
-        return result, self.preview(result, middle), views.restored_summary(path.name, result), download(result)
+        return result, views.restored_summary(path.name, result), download(result), gr.Radio(interactive=True)
 
-    def preview(self, result: RestoredPhoto | None, middle: bool) -> Any:
-        """The pictures before and after restoration: the middle pixel by pixel, or the whole made small."""
-        if result is None:
-            return None
-        return tuple(write_png(pixels, self.folder) for pixels in (result.middle if middle else result.whole))
+    def view(self, result: RestoredPhoto | None, excerpt: Excerpt | None, strength: float, exact: bool) -> Any:
+        """The pictures before and after restoration: the excerpt pixel by pixel, or the whole made small."""
+        if excerpt is None or (result is None and not exact):
+            return gr.skip()
+        return excerpt_pair(excerpt, strength) if exact or result is None else views.pair(*result.whole, *SIDES)
+
+
+def excerpt_pair(excerpt: Excerpt, strength: float) -> Markup:
+    """An excerpt before and after its restoration, pixel by pixel. Raises UserError if the model fails."""
+    return views.pair(excerpt.before, excerpt.restored(strength), *SIDES, exact=True)
+
+
+def unusable(path: Path, error: UnreadableImage) -> Markup:
+    """A message about a file that is no photograph for this page."""
+    return views.notice(UNUSABLE.format(f"{path.name}: {error.reason}"))
+
+
+def zoom(whole: bool) -> gr.Radio:
+    """The choice of the view, back at the one pixel by pixel; `whole`: whether the other one can be chosen."""
+    return gr.Radio(
+        [("1:1, pixel by pixel", True), ("Whole photo, once it is restored", False)],
+        value=True,
+        show_label=False,
+        interactive=whole,
+        elem_id="view",
+    )
 
 
 def download(result: RestoredPhoto) -> gr.DownloadButton:
@@ -180,4 +242,4 @@ def download(result: RestoredPhoto) -> gr.DownloadButton:
 
 def nothing_to_download() -> gr.DownloadButton:
     """The button without a result."""
-    return gr.DownloadButton("Download", value=None, interactive=False)
+    return gr.DownloadButton("Download", value=None, interactive=False, elem_id="download")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import resources
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import gradio as gr
 
-from ..models.loading import Model
+from ..core.html_page import shared_text
+from ..models.loading import MOST_STRENGTH, Model
 from ..restoration.tiles import Tiling
 from . import curve, views
-from .actions import CompareActions, RepairActions, slider
+from .actions import SIDES, UNASKED, CompareActions, RepairActions, nothing_to_download, slider, zoom
+from .excerpt import MIDDLE
 from .kinds import SLIDER_KINDS, Candidate, training_confounders_of
 from .specimen import CURVE_SIDE, MAX_MEGAPIXELS, example_specimen
 
@@ -34,6 +37,22 @@ ABOUT_REPAIR = (
     "when the program ends. In a terminal, <code>unseen restore</code> does whole folders of any size, and keeps "
     "formats and metadata."
 )
+ABOUT_VIEW = (
+    "Arrow keys move the divider; space shows one side alone, then the other. Press on the small picture, or use the "
+    "arrow keys there, to look elsewhere."
+)
+
+PAIR = """<div class="divided" data-left="{left}" data-right="{right}"><div>${{value}}</div>\
+<span class="handle"></span><input type="range" min="0" max="100" step="1" value="50" \
+aria-label="how much of {left} is shown: arrow keys move the divider, space changes sides"></div>"""
+"""Template of a pair of pictures, for `divider.js`."""
+PAIR_CHANGED = """
+watch("value", () => element.querySelector(".divided input").dispatchEvent(new Event("input")));
+"""
+"""Script that keeps the divider where it is when the pictures change."""
+OVERVIEW = """<button type="button" aria-label="The part that is shown: press where to look, or use the arrow keys">\
+${value}</button>"""
+"""Template of the whole photograph made small, for `overview.js`."""
 
 
 class Page(gr.Blocks):
@@ -44,7 +63,7 @@ class Page(gr.Blocks):
         try:
             return await super().preprocess_data(*arguments, **named)
         except Exception as error:
-            raise gr.Error("This page did not ask for that.", print_exception=False) from error
+            raise gr.Error(UNASKED, print_exception=False) from error
 
 
 def build_page(
@@ -67,7 +86,7 @@ def build_page(
     with page:
         gr.HTML(f"<h1>{PAGE_TITLE}</h1>")
         with gr.Tab("Seen to unseen"):
-            _compare_tab(page, CompareActions(candidates, folder, stop))
+            _compare_tab(page, CompareActions(candidates, stop))
         with gr.Tab("Restore a photo"):
             _repair_tab(RepairActions(models, tiling_of, folder, stop))
     return page
@@ -78,7 +97,7 @@ def _compare_tab(page: gr.Blocks, act: CompareActions) -> None:
     kind, names = SLIDER_KINDS[0], ["original", "input", *(one.name for one in act.candidates)]
     places = [(name, place) for place, name in enumerate(names)]
     first = names.index(FIRST_NETWORK, 2) if FIRST_NETWORK in names[2:] else min(2, len(names) - 1)
-    specimen, files = gr.State(), gr.State(())
+    specimen = gr.State()
     gr.HTML(f'<p class="introduction">{INTRODUCTION}</p>')
     with gr.Row(elem_classes="bench"):
         with gr.Column(scale=4, min_width=300):
@@ -94,7 +113,7 @@ def _compare_tab(page: gr.Blocks, act: CompareActions) -> None:
             with gr.Row(elem_classes="sides"):
                 left = gr.Dropdown(places, value=1, label="Left", elem_id="left", min_width=120)
                 right = gr.Dropdown(places, value=first, label="Right", elem_id="right", min_width=120)
-            pair = _pair("pair")
+            pair = _pair("pair", "left", "right")
             caption = gr.HTML(elem_id="caption")
     with gr.Row(elem_classes="bench"):
         with gr.Column(scale=7, min_width=300):
@@ -108,8 +127,8 @@ def _compare_tab(page: gr.Blocks, act: CompareActions) -> None:
 
     showing: dict[str, Any] = {
         "fn": act.show_strength,
-        "inputs": [specimen, kinds, strength, left, right, files],
-        "outputs": [pair, caption, cards, pointer, files],
+        "inputs": [specimen, kinds, strength, left, right],
+        "outputs": [pair, caption, cards, pointer],
         "show_progress": "hidden",
         "concurrency_limit": 1,
     }
@@ -132,32 +151,67 @@ def _compare_tab(page: gr.Blocks, act: CompareActions) -> None:
 
 def _repair_tab(act: RepairActions) -> None:
     """Lay out the second tab: a noisy photograph of the visitor, and the same photograph restored."""
-    names, upload, result = list(act.models), gr.State(""), gr.State()
+    names, upload, place = list(act.models), gr.State(""), gr.State(MIDDLE)
+    whole, excerpt, result = gr.State(), gr.State(), gr.State()
+    first = FIRST_NETWORK if FIRST_NETWORK in names else names[0]
     gr.HTML(f'<p class="introduction">{ABOUT_REPAIR}</p>')
     with gr.Row(elem_classes="bench"):
         with gr.Column(scale=4, min_width=300):
             photo = _drop("Drop a noisy photo here", "repair-photo")
-            model = gr.Dropdown(
-                names, value=FIRST_NETWORK if FIRST_NETWORK in names else names[0], label="Network", elem_id="model"
+            model = gr.Dropdown(names, value=first, label="Network", elem_id="model")
+            strength = gr.Slider(
+                0,
+                MOST_STRENGTH,
+                value=1,
+                step=0.05,
+                label="Strength: 1 is the noise as the network reads it, 0 the photo itself",
+                visible=act.models[first].takes_strength,
+                elem_id="repair-strength",
             )
             about = gr.HTML(elem_id="repair-about")
-            button = gr.DownloadButton("Download", interactive=False, variant="primary", elem_id="download")
+            button = gr.Button("Restore the whole photo", variant="primary", elem_id="restore")
+            saved = nothing_to_download()
         with gr.Column(scale=7, min_width=300):
-            view = gr.Radio(
-                [("Middle, pixel by pixel", True), ("Whole photo", False)], value=True, show_label=False, elem_id="view"
+            view = zoom(False)
+            pair = _pair("repaired", *SIDES)
+            gr.HTML(f'<p class="small">{ABOUT_VIEW}</p>')
+            overview = gr.HTML(
+                html_template=OVERVIEW, js_on_load=_text("overview.js"), apply_default_css=False, elem_id="overview"
             )
-            pair = _pair("repaired")
-            gr.HTML('<p class="caption"><span><b>before</b></span><span><b>after</b></span></p>')
-    restoring: dict[str, Any] = {
-        "fn": act.restore,
-        "inputs": [upload, model, view],
-        "outputs": [result, pair, about, button],
-        "show_progress_on": [pair],
+    showing: dict[str, Any] = {
+        "fn": act.show_excerpt,
+        "inputs": [upload, model, strength, place, whole],
+        "outputs": [excerpt, pair, overview, about, view],
+        "show_progress": "hidden",
         "concurrency_limit": 1,
     }
-    photo.upload(act.accept, [photo, upload], [upload, photo], show_progress="hidden").then(**restoring)
-    model.input(**restoring)
-    view.input(act.preview, [result, view], [pair], show_progress="hidden")
+    describing: dict[str, Any] = {
+        "fn": act.describe,
+        "inputs": [upload, model],
+        "outputs": [about, whole, result, saved, view],
+        "show_progress": "hidden",
+    }
+    photo.upload(act.accept, [photo, upload], [upload, photo, place], show_progress="hidden").then(**describing).then(
+        **showing
+    )
+    model.input(act.choose_network, model, strength, show_progress="hidden").then(**describing).then(**showing)
+    overview.select(act.choose_place, None, place, show_progress="hidden", trigger_mode="always_last").then(**showing)
+    strength.input(
+        act.turn,
+        [excerpt, strength],
+        [pair, result, saved, view],
+        show_progress="hidden",
+        trigger_mode="always_last",
+        concurrency_limit=1,
+    )
+    button.click(
+        act.restore,
+        [upload, model, strength],
+        [result, about, saved, view],
+        show_progress_on=[pair],
+        concurrency_limit=1,
+    )
+    view.input(act.view, [result, excerpt, strength, view], pair, show_progress="hidden")
 
 
 def _drop(label: str, name: str) -> gr.File:
@@ -165,8 +219,15 @@ def _drop(label: str, name: str) -> gr.File:
     return gr.File(label=label, file_count="single", height=150, elem_id=name)
 
 
-def _pair(name: str) -> gr.ImageSlider:
-    """Two pictures, and a divider to drag across them."""
-    return gr.ImageSlider(
-        show_label=False, interactive=False, container=False, buttons=["fullscreen"], max_height=600, elem_id=name
+def _pair(name: str, left: str, right: str) -> gr.HTML:
+    """Two pictures, and a divider to drag across them; `left` and `right` say what its ends show."""
+    return gr.HTML(
+        html_template=PAIR.format(left=left, right=right),
+        js_on_load=shared_text("divider.js") + PAIR_CHANGED,
+        apply_default_css=False,
+        elem_id=name,
     )
+
+
+def _text(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text("utf-8")

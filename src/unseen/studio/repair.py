@@ -13,21 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.photo import Pixels, central_crop, to_8_bits
+from ..data.photo import Pixels, to_8_bits
 from ..models.card import Envelope, envelope, safety
 from ..models.loading import Model
 from ..restoration.guarded_model import MonitoredModel
 from ..restoration.imagefiles.decode import FileFormat
-from ..restoration.imagefiles.image_file import ImageFile, open_image
+from ..restoration.imagefiles.image_file import ImageFile
 from ..restoration.imagefiles.save import save
 from ..restoration.self_check import SelfCheck, envelope_warning, self_check, with_change
 from ..restoration.tiles import Tiling, count_tiles, for_strips_of, restored_strips
-from .specimen import require_page_size
+from .excerpt import open_usable
 
 PREVIEW_SIDE = 1024
 """The longest side of a whole photograph on the page, in pixels."""
-MIDDLE_SIDE = 640
-"""The longest side of the middle shown pixel by pixel, in pixels."""
 
 ProgressCallback = Callable[[float], None]
 """A function called with the share of the work that is done, 0 to 1."""
@@ -41,19 +39,17 @@ class PageClosed(Exception):  # noqa: N818 (a state of affairs)
 
 @dataclass(frozen=True, eq=False)
 class RestoredPhoto:
-    """A restored photograph, with its previews.
+    """A restored photograph, with its preview.
 
     Attributes:
         file: the file of the result.
         whole: the whole pictures, made small.
-        middle: the middles of the pictures, pixel by pixel.
         description: the input in a few words.
         notes: the input's noise level, and warnings.
     """
 
     file: Path
     whole: Pair
-    middle: Pair
     description: str
     notes: tuple[str, ...]
 
@@ -62,6 +58,8 @@ def restore_to_file(
     path: Path, model: Model, tiling: Tiling, folder: Path, stop: Event, progress: ProgressCallback
 ) -> RestoredPhoto:
     """Restore a photograph into a new folder within `folder`: PNG in its depth, TIFF for floating point.
+
+    The name of the file has the strength in it where that is not 1.
 
     Args:
         path: the photograph.
@@ -76,8 +74,7 @@ def restore_to_file(
         PageClosed: `stop` was set.
         UserError: the model fails, or the result cannot be written.
     """
-    source = open_image(path)
-    require_page_size(path, source.width, source.height, model.receptive_field.scale)
+    source = open_usable(path, model)
     tiles = count_tiles(source.height, source.width, tiling)
     finished = 0
 
@@ -102,7 +99,8 @@ def restore_to_file(
         return strip
 
     format: FileFormat = "tiff" if source.depth == "float32" else "png"
-    file = Path(tempfile.mkdtemp(dir=folder)) / f"{path.stem}-restored.{format}"
+    strength = "" if model.strength == 1 else f"-{model.strength:g}"
+    file = Path(tempfile.mkdtemp(dir=folder)) / f"{path.stem}-restored{strength}.{format}"
     strips = restored_strips(monitored.model, read, source.height, source.width, tiling, advance)
     remarks = save(source, file, copied(strips, after), format=format, scale=model.receptive_field.scale)
     first, second = np.concatenate(before), np.concatenate(after)
@@ -110,7 +108,6 @@ def restore_to_file(
     return RestoredPhoto(
         file,
         (shrunk_for_preview(first), shrunk_for_preview(second)),
-        (central_crop(first, MIDDLE_SIDE), central_crop(second, MIDDLE_SIDE)),
         describe_input(source),
         (*notes_on(model, safe, with_change(check, monitored.changes[0])), *remarks),
     )

@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 
 from ..core.errors import UserError
+from ..core.html_page import shared_text
 from ..core.installation import install_command
 from ..core.interruption import interruptible
 from ..core.terminal import show
@@ -158,7 +159,7 @@ def application(
         pwa=False,
         mcp_server=False,
         theme=gr.themes.Default(primary_hue="blue", font=fonts, font_mono=fonts),
-        css=resources.files(__package__).joinpath("style.css").read_text("utf-8"),
+        css=shared_text("divider.css") + resources.files(__package__).joinpath("style.css").read_text("utf-8"),
     )
     return Gate(app, folder, results)
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from ..data.photo import Pixels, central_crop
 from ..study.report.drawing import printable
+from .excerpt import Excerpt
 from .kinds import Candidate, SliderKind
 from .repair import RestoredPhoto
 from .specimen import Specimen, SpecimenPanel
@@ -81,9 +82,40 @@ def thumbnail(pixels: Pixels | None) -> Markup:
     """The middle of a picture; a placeholder while the picture is being restored."""
     if pixels is None:
         return Markup('<span class="waiting" role="img" aria-label="being restored"></span>')
+    return Markup('<img alt="" src="{}">').format(picture(central_crop(pixels, THUMBNAIL_SIDE)))
+
+
+def picture(pixels: Pixels) -> str:
+    """A picture as a data URI: PNG, compressed little, as it goes no farther than this machine."""
     with BytesIO() as file:
-        Image.fromarray(central_crop(pixels, THUMBNAIL_SIDE)).save(file, "PNG", compress_level=1)
-        return Markup('<img alt="" src="data:image/png;base64,{}">').format(b64encode(file.getvalue()).decode())
+        Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+        return f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"
+
+
+def pair(left: Pixels, right: Pixels, left_title: str, right_title: str, exact: bool = False) -> Markup:
+    """The pictures on both sides of a divider, the right one first, as `divider.js` wants them.
+
+    Args:
+        left: picture on the left.
+        right: picture on the right, as large.
+        left_title: what the left picture shows.
+        right_title: what the right picture shows.
+        exact: whether a pixel of the pictures is a pixel of the page; else they are as wide as the page has room.
+    """
+    image = Markup('<img class="{}{}" src="{}" alt="{}" width="{}" height="{}">')
+    height, width = left.shape[:2]
+    return Markup("").join(
+        image.format(side, " exact" * exact, picture(pixels), printable(title), width, height)
+        for side, pixels, title in (("right", right, right_title), ("left", left, left_title))
+    )
+
+
+def overview(whole: Pixels, excerpt: Excerpt) -> Markup:
+    """A small picture of a whole photograph, and a frame around the excerpt that is shown."""
+    sides = ((excerpt.columns, excerpt.size[0]), (excerpt.rows, excerpt.size[1]))
+    shares = (100 * number / length for span, length in sides for number in (span.first, span.last - span.first))
+    frame = Markup('<i style="left: {:.3f}%; width: {:.3f}%; top: {:.3f}%; height: {:.3f}%"></i>').format(*shares)
+    return Markup('<img alt="" src="{}">{}').format(picture(whole), frame)
 
 
 def psnr_text(panel: SpecimenPanel, noisy: SpecimenPanel) -> Markup:
@@ -134,9 +166,12 @@ def pair_caption(left: SpecimenPanel, right: SpecimenPanel, strength: float) -> 
     return Markup('<p class="caption">{}<span>at {:g}</span>{}</p>').format(sides[0], strength, sides[1])
 
 
+def photo_description(name: str, description: str) -> Markup:
+    """The name of a photograph, and its format and size."""
+    return Markup('<p class="about"><b>{}</b> {}</p>').format(printable(name), printable(description))
+
+
 def restored_summary(name: str, result: RestoredPhoto) -> Markup:
     """The description of the input, and the notes on its restoration."""
     notes = Markup("").join(Markup("<li>{}</li>").format(printable(note)) for note in result.notes)
-    return Markup('<p class="about"><b>{}</b> {}</p><ul class="notes">{}</ul>').format(
-        printable(name), printable(result.description), notes
-    )
+    return photo_description(name, result.description) + Markup('<ul class="notes">{}</ul>').format(notes)
