@@ -289,4 +289,7 @@ def test_the_divider_shows_more_of_before_on_a_phone_too(visit: Page) -> None:
         left.evaluate("one => getComputedStyle(one).clipPath")
     )
     assert divider.get_attribute("aria-valuetext") == "80 % before, the rest after"
+    for shown in ("100 % before, the rest after", "0 % before, the rest after"):
+        divider.press(" ")
+        assert divider.get_attribute("aria-valuetext") == shown
     assert visit.evaluate("[...document.images].every(one => one.naturalWidth > 0)")
