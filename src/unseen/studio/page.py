@@ -159,15 +159,7 @@ def _repair_tab(act: RepairActions) -> None:
         with gr.Column(scale=4, min_width=300):
             photo = _drop("Drop a noisy photo here", "repair-photo")
             model = gr.Dropdown(names, value=first, label="Network", elem_id="model")
-            strength = gr.Slider(
-                0,
-                MOST_STRENGTH,
-                value=1,
-                step=0.05,
-                label="Strength: 1 is the noise as the network reads it, 0 the photo itself",
-                visible=act.models[first].takes_strength,
-                elem_id="repair-strength",
-            )
+            strength = _strength(act.models[first].takes_strength)
             about = gr.HTML(elem_id="repair-about")
             button = gr.Button("Restore the whole photo", variant="primary", elem_id="restore")
             saved = nothing_to_download()
@@ -212,6 +204,12 @@ def _repair_tab(act: RepairActions) -> None:
         concurrency_limit=1,
     )
     view.input(act.view, [result, excerpt, strength, view], pair, show_progress="hidden")
+
+
+def _strength(visible: bool) -> gr.Slider:
+    """The slider of the strength, for networks that take one."""
+    label = "Strength: 1 is the noise as the network reads it, 0 the photo itself"
+    return gr.Slider(0, MOST_STRENGTH, value=1, step=0.05, label=label, visible=visible, elem_id="repair-strength")
 
 
 def _drop(label: str, name: str) -> gr.File:
