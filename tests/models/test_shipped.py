@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_they_are_small_and_the_default_is_among_them() -> None:
     assert set(shipped()) == {DEFAULT, "erm", "dil_sf"}
-    assert sum(path.stat().st_size for path in shipped().values()) < 3e6
+    assert sum(path.stat().st_size for path in shipped().values()) < 8.2e6
 
 
 @pytest.mark.parametrize("name", ["denoiser", "erm", "dil_sf"])
@@ -27,7 +27,7 @@ def test_each_says_how_it_was_trained_and_where_it_is_safe(name: str) -> None:
     card = read_card(shipped()[name])
     recipe = load_config(ROOT / "studies" / "shipped" / f"{name}.yaml")
     assert {key: card.config[key] for key in recipe} == recipe
-    assert card.photographs == 10
+    assert card.photographs == (916 if name == DEFAULT else 10)
     tested = {quality.level for quality in card.quality}
     assert tested == {*card.levels, UNDISTORTED}
     assert envelope(card.quality) is not None
