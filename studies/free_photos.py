@@ -162,6 +162,8 @@ def link_all(photographs: Sequence[Photograph], folder: Path, out: Path) -> None
 def code_all(photographs: Sequence[Photograph], folder: Path, out: Path) -> None:
     """Make `out` hold the photographs smaller, as JPEG files of any quality of `QUALITIES`."""
     out.mkdir(parents=True, exist_ok=True)
+    for stale in out.glob("*_coded.jpg"):
+        stale.unlink()
     for photograph in photographs:
         quality = random.Random(photograph.file).randint(*QUALITIES)
         with Image.open(folder / photograph.file) as image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +11,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from support.commandline import CommandLine, photographs
-from torch import nn
+from support.networks import save_noise_reader
 
 from unseen.core.errors import UserError
-from unseen.core.registry import build
-from unseen.models.backbones import BACKBONES
 from unseen.models.backbones.padded import next_multiple
-from unseen.models.card import Card
-from unseen.models.checkpoint import save_checkpoint
 from unseen.models.loading import load_model
 from unseen.restoration.report import NoiseRange, RestoredFile, noise_lines
 from unseen.restoration.restorer import Restorer
 from unseen.restoration.tiles import Tiling
-from unseen.training.config import TrainConfig
 
 SINGLE = ["--device", "cpu", "--threads", "1"]
 
@@ -32,13 +27,7 @@ SINGLE = ["--device", "cpu", "--threads", "1"]
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint of a network that reads noise, with weights by which it changes much."""
     spec, path = request.param, tmp_path_factory.mktemp("model") / "a.safetensors"
-    torch.manual_seed(0)
-    network = build(spec, BACKBONES, "backbone", nn.Module)
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            if name.endswith("last.weight"):
-                parameter.normal_(0, 0.05)
-    save_checkpoint(path, network.state_dict(), Card("0.1.0", asdict(TrainConfig(backbone=spec)), "hash", 5))
+    save_noise_reader(spec, path)
     return path
 
 

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from support.commandline import CommandLine, photographs
-from torch import nn
+from support.networks import save_noise_reader
 
-from unseen.core.registry import build
-from unseen.models.backbones import BACKBONES
-from unseen.models.card import Card
-from unseen.models.checkpoint import save_checkpoint
 from unseen.models.loading import load_model
 from unseen.restoration import strength_sheet
 from unseen.restoration.imagefiles.image_file import open_image
@@ -33,7 +27,6 @@ from unseen.restoration.strength_sheet import (
     write_strength_sheet,
 )
 from unseen.restoration.tiles import Tiling
-from unseen.training.config import TrainConfig
 
 SINGLE = ["--device", "cpu", "--threads", "1"]
 SPEC = "wne:drunet_small:features=4,levels=2"
@@ -43,13 +36,7 @@ SPEC = "wne:drunet_small:features=4,levels=2"
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint of a network that reads noise, and changes much."""
     path = tmp_path_factory.mktemp("model") / "a.safetensors"
-    torch.manual_seed(0)
-    network = build(SPEC, BACKBONES, "backbone", nn.Module)
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            if name.endswith("last.weight"):
-                parameter.normal_(0, 0.05)
-    save_checkpoint(path, network.state_dict(), Card("0.1.0", asdict(TrainConfig(backbone=SPEC)), "hash", 5))
+    save_noise_reader(SPEC, path)
     return path
 
 

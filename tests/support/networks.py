@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -10,6 +13,9 @@ from support.gradients import episode_of
 from unseen.core.registry import build
 from unseen.methods import Batch
 from unseen.models.backbones import BACKBONES
+from unseen.models.card import Card
+from unseen.models.checkpoint import save_checkpoint
+from unseen.training.config import TrainConfig
 
 SHAPE = (1, 3, 8, 8)
 SWINIR = "swinir:embed_dim=4,depths=[2],num_heads=[2],window_size=4"
@@ -31,3 +37,14 @@ def batch_of(dtype: torch.dtype = torch.float32, size: int = 16, n: int = 2) -> 
 def smooth_convolutions() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.GELU(), nn.Conv2d(16, 3, 3, padding=1))
+
+
+def save_noise_reader(spec: str, path: Path) -> None:
+    """Save a network that reads noise as a checkpoint, with weights by which it changes much."""
+    torch.manual_seed(0)
+    network = build(spec, BACKBONES, "backbone", nn.Module)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.endswith("last.weight"):
+                parameter.normal_(0, 0.05)
+    save_checkpoint(path, network.state_dict(), Card("0.1.0", asdict(TrainConfig(backbone=spec)), "hash", 5))

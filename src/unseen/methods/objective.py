@@ -40,8 +40,8 @@ def log_mse(restored: Tensor, clean: Tensor) -> Tensor:
 def sqrt_rmse(restored: Tensor, clean: Tensor) -> Tensor:
     """The mean over images of the square root of the root mean squared error (`ROUNDING_MSE` added to the square).
 
-    Between `l2`, which strong noise rules, and `log_mse`, under which weak noise is left alone for thousands of steps
-    before any noise is removed: an image of a hundredth of the error weighs a tenth in the loss, and ten times as much
+    Between `l2`, which strong noise rules, and `log_mse`, under which a network learns for long to change nothing,
+    before it removes any noise: an image of a hundredth of the error weighs a tenth in the loss, and ten times as much
     for each gray level.
 
     Args:

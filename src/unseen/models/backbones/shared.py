@@ -47,6 +47,17 @@ def small(settings: str) -> Callable[[Builder], Builder]:
     return with_small_form
 
 
+def farthest_row(seen_by: Callable[[int], tuple[int, int]], stride: int) -> int:
+    """The largest distance between an output row and an input row that it depends on, over all places on a grid.
+
+    Args:
+        seen_by: function from an output row to the first and the last input row that it depends on.
+        stride: rows from one place of the grid to the next.
+    """
+    rows = {row: seen_by(row) for row in range(stride)}
+    return max(max(row - low, high - row) for row, (low, high) in rows.items())
+
+
 def require_at_least(smallest: int, **sizes: int) -> None:
     """Raise `UserError`, naming the first of `sizes` that is below `smallest`."""
     for name, size in sizes.items():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .padded import extend, next_multiple
-from .shared import LAST_INIT_SCALE, kaiming_conv3x3, leaky_conv, require_at_least
+from .shared import LAST_INIT_SCALE, farthest_row, kaiming_conv3x3, leaky_conv, require_at_least
 
 CONVS_PER_BLOCK = 2
 
@@ -98,8 +98,7 @@ class UNet(nn.Module):
 
         In pixels, over all places of the output pixel on the grid of `stride`. It holds away from the padding.
         """
-        rows = {pixel: self.seen_by(pixel) for pixel in range(self.stride)}
-        return max(max(pixel - low, high - pixel) for pixel, (low, high) in rows.items())
+        return farthest_row(self.seen_by, self.stride)
 
     def seen_by(self, pixel: int) -> tuple[int, int]:
         """The first and the last input row that output row `pixel` depends on; the same for columns."""
