@@ -11,6 +11,7 @@ from support.saved_tensors import peak_of
 
 from unseen.methods import METHODS, Episode, Method, Objective, objective_for
 from unseen.methods.dil import DILss
+from unseen.methods.erm import ERM
 from unseen.methods.gradients import gradient_and_hessian, hessian_vector_product
 from unseen.methods.mldg import MLDG
 
@@ -18,6 +19,7 @@ MAKERS: dict[str, Callable[[], Method]] = {
     **{name: method for name, method in METHODS.items() if not method.takes_whole_batches},
     "dil_ss:hvp=finite-difference": lambda: DILss(hvp="finite-difference"),
     "mldg:order=1": lambda: MLDG(order=1),
+    "erm:batches=3": lambda: ERM(batches=3),
 }
 IMAGES = (8, 3, 6, 6)
 

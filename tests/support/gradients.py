@@ -26,11 +26,14 @@ def smooth_network() -> nn.Module:
 def episode_of(n: int, seed: int = 1, shape: tuple[int, ...] = (2, 3, 6, 6)) -> Episode:
     draws = torch.Generator().manual_seed(seed)
 
-    def batch() -> Batch:
+    def batch(draws: torch.Generator = draws) -> Batch:
         clean, noise = (torch.rand(shape, generator=draws, dtype=torch.float64) for _ in range(2))
         return Batch(clean + noise / 2, clean)
 
-    return Episode([batch() for _ in range(n)], batch(), torch.Generator().manual_seed(seed))
+    def more(i: int) -> Batch:
+        return batch(torch.Generator().manual_seed(1000 * seed + i))
+
+    return Episode([batch() for _ in range(n)], batch(), torch.Generator().manual_seed(seed), more=more)
 
 
 def small_network() -> nn.Module:
@@ -49,7 +52,8 @@ def slopes(objective: Objective, params: Params, batches: list[Batch]) -> list[P
 
 def again(episode: Episode, seed: int = 1) -> Episode:
     """The same batches, and a generator set back to its start."""
-    return Episode(list(episode.confounders), episode.query, torch.Generator().manual_seed(seed))
+    draws = torch.Generator().manual_seed(seed)
+    return Episode(list(episode.confounders), episode.query, draws, more=lambda i: episode.mixtures(i + 1)[i])
 
 
 def parameters_of(network: nn.Module) -> Params:

@@ -73,7 +73,7 @@ def test_the_four_variants_can_be_captured() -> None:
 
 @graphs
 @pytest.mark.parametrize("draws", ["exact", "device"])
-@pytest.mark.parametrize("method", CAPTURABLE)
+@pytest.mark.parametrize("method", [*CAPTURABLE, "erm:batches=3", "dil_sf:inner=adam_fresh,inner_steps=2"])
 def test_a_captured_step_is_the_eager_step_on_the_same_draws(
     method: str, draws: Draws, device: str, capture: Capture
 ) -> None:
@@ -129,7 +129,8 @@ def test_exact_draws_are_the_same_from_numbers() -> None:
     plain = EagerEngine(run.method, run.objective, run.parameters, run.episodes).episode(key, 0.0)
     numbers = run.episodes.numbers(key)
     made = run.episodes.episode(numbers, numbers)
-    for one, other in zip([*plain.confounders, plain.query], [*made.confounders, made.query], strict=True):
+    batches = ([*episode.confounders, *episode.mixtures(3)] for episode in (plain, made))
+    for one, other in zip(*batches, strict=True):
         assert torch.equal(one.distorted, other.distorted)
         assert torch.equal(one.clean, other.clean)
 

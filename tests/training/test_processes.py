@@ -21,6 +21,7 @@ from unseen.core.errors import UserError
 from unseen.core.shares import Shares
 from unseen.methods import METHODS, Batch, Episode, Method, Objective, objective_for
 from unseen.methods.dil import DILss
+from unseen.methods.erm import ERM
 from unseen.methods.mldg import MLDG
 from unseen.models.checkpoint import load_state
 from unseen.training.config import TrainConfig
@@ -35,6 +36,7 @@ MAKERS: dict[str, Callable[[], Method]] = {
     **METHODS,
     "dil_ss:hvp=finite-difference": lambda: DILss(hvp="finite-difference"),
     "mldg:order=1": lambda: MLDG(order=1),
+    "erm:batches=3": lambda: ERM(batches=3),
 }
 
 Steps = list[tuple[dict[str, Tensor], dict[str, float], dict[str, Tensor]]]
@@ -47,8 +49,10 @@ def steps(method: Method, objective: Objective, confounders: int = 3) -> Steps:
     taken: Steps = []
     for seed in (1, 2):
         whole = again(episode_of(confounders, seed, IMAGES), seed)
-        episode = Episode([own(b, objective.shares) for b in whole.confounders], own(whole.query, objective.shares))
-        episode.generator = whole.generator
+        here = partial(own, shares=objective.shares)
+        confounded, query = map(here, whole.confounders), here(whole.query)
+        mixed = partial(mixture_here, whole, objective.shares)
+        episode = Episode(list(confounded), query, whole.generator, more=mixed)
         slope = method.gradient(objective, params, episode)
         params = {name: value - 0.1 * slope[name] for name, value in params.items()}
         notes = {name: float(value) for name, value in episode.notes.items()}
@@ -58,6 +62,10 @@ def steps(method: Method, objective: Objective, confounders: int = 3) -> Steps:
 
 def own(batch: Batch, shares: Shares) -> Batch:
     return Batch(shares.own(batch.distorted), shares.own(batch.clean), batch.name)
+
+
+def mixture_here(whole: Episode, shares: Shares, i: int) -> Batch:
+    return own(whole.mixtures(i + 1)[i], shares)
 
 
 CASES: dict[str, tuple[str, int, int]] = {

@@ -45,7 +45,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> WholeRun:
     return run
 
 
-WITH_STATE = {"dil_sf", "dil_pf", "ema", "swa", "fishr", "group_dro"}
+WITH_STATE = {"dil_sf", "dil_pf", "dil_control", "ema", "swa", "fishr", "group_dro"}
 """Methods that keep tensors from step to step: the inner optimiser's, averages, weights of confounders."""
 
 STOPPED_OFTEN = {"erm", "dil_sf", "ema", "swa", "fishr", "group_dro"}

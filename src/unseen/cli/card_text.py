@@ -100,7 +100,7 @@ def _notes(card: Card) -> Iterable[str]:
         outputs = ", ".join(f"{q.psnr:.1f} dB ({q.dataset})" for q in clean)
         yield f"What needs no restoration is harmed: lossless input; output {outputs}."
     if any(q.dataset == VALIDATION for q in card.quality):
-        chosen = card.config.get("select", "last")
+        chosen = card.selection
         also = "" if chosen == "last" else f" The weights were chosen on some of them (select: {chosen})."
         yield (
             "Measured at the end of the training on centres of validation photographs, which are few and of the "

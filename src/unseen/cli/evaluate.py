@@ -137,8 +137,8 @@ def _notes(card: Card, protocol: Protocol) -> Iterator[str]:
     """What a reader of the numbers must know of the training: another protocol, or a budget that was not spent."""
     if protocol.hash() != card.protocol_hash:
         yield ANOTHER_PROTOCOL
-    limit, select = Budget.parse(card.config["budget"]), card.config.get("select", "last")
-    if limit.unit == "evaluations" and select == "last" and card.evaluations < 0.9 * limit.amount:
+    limit = Budget.parse(card.config["budget"])
+    if limit.unit == "evaluations" and card.selection == "last" and card.evaluations < 0.9 * limit.amount:
         yield UNFINISHED.format(spent=card.evaluations, amount=limit.amount)
 
 

@@ -3,9 +3,9 @@
 from .averaging import EMA, SWA
 from .balanced import BalancedERM
 from .coral import CORAL
-from .dil import DIL, DILpf, DILps, DILsf, DILss
+from .dil import DIL, DILControl, DILpf, DILps, DILsf, DILss
 from .episode import Batch, Episode
-from .erm import ERM, Ceiling
+from .erm import ERM, Ceiling, StoppedERM
 from .feature_dropout import FeatureDropout
 from .fish import Fish
 from .fishr import Fishr
@@ -28,6 +28,8 @@ METHODS: dict[str, type[Method]] = {
     "dil_pf": DILpf,
     "dil_ss": DILss,
     "dil_ps": DILps,
+    "dil_control": DILControl,
+    "stopped_erm": StoppedERM,
     "balanced_erm": BalancedERM,
     "group_dro": GroupDRO,
     "vrex": VREx,

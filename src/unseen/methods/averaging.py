@@ -74,6 +74,7 @@ class WeightAveraging(ERM):
     """
 
     def __init__(self, share: Share, start: float = 0.0):
+        super().__init__()
         self.average = WeightAverage(share)
         self.start = start
 

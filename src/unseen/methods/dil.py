@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import ClassVar, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ClassVar, Literal, TypeAlias
 
+import torch
 from torch import Tensor
 
+from ..core.shares import Shares
 from .episode import Batch, Episode
 from .gradients import gradient, mean_gradient
-from .inner_optimiser import SGD, Adam, InnerOptimiser
+from .inner_optimiser import SGD, Adam, FreshAdam, InnerOptimiser
 from .method import Method, require_positive
 from .objective import Objective
 from .params import Params, accumulate, relative_distance, zeros_like
@@ -44,6 +46,7 @@ class DIL(Method):
         inner: the optimiser that takes the virtual steps, SGD or Adam (of `unseen.methods`).
         hvp: how order 2 computes its Hessian-vector products: exactly, or by finite differences of gradients. The
             latter serve networks that cannot be differentiated twice, if network and loss are smooth.
+        inner_steps: the number of virtual steps on the batch of each confounder; more than 1 only serially, of order 1.
 
     Raises:
         ValueError: for other values, and for order 2 through anything but SGD.
@@ -59,6 +62,7 @@ class DIL(Method):
         inner_lr: float = 1e-4,
         inner: Callable[[float], InnerOptimiser] = SGD,
         hvp: Hvp = "exact",
+        inner_steps: int = 1,
     ):
         variants = {
             ("serial", 1): self._serial_first,
@@ -69,7 +73,10 @@ class DIL(Method):
         if (sampling, order) not in variants:
             raise ValueError(f"DIL: sampling {sampling!r}, order {order!r}: serial or parallel, 1 or 2")
         require_positive("DIL", inner_lr=inner_lr)
+        if inner_steps < 1 or (inner_steps > 1 and (sampling, order) != ("serial", 1)):
+            raise ValueError(f"DIL: inner_steps {inner_steps}: 1, or serially and of order 1 any number above")
         self.inner = inner(inner_lr)
+        self.inner_steps = inner_steps
         if order == 2 and not isinstance(self.inner, SGD):
             raise ValueError("DIL: order 2 differentiates through plain SGD steps only")
         self.hvp = hessian_product("DIL", hvp, order)
@@ -83,7 +90,7 @@ class DIL(Method):
             self.hvp.check(objective, params, batch)
 
     def gradient(self, objective: Objective, params: Params, episode: Episode) -> Params:
-        """The meta-gradient: n gradient evaluations (sf), n + 1 (pf), 4n (ss), 4n + 1 (ps).
+        """The meta-gradient: n gradient evaluations for each of `inner_steps` (sf), n + 1 (pf), 4n (ss), 4n + 1 (ps).
 
         Writes two scalars to `episode.notes`: `virtual_step`, the length of the intervention ‖φ − θ‖ / ‖θ‖, with φ the
         point after all n steps (sf), φ̄ (pf, ps), or φ_i in the mean over the confounders (ss); and, for order 2,
@@ -92,12 +99,17 @@ class DIL(Method):
         return self.variant(objective, params, episode)
 
     def _serial_first(self, objective: Objective, params: Params, episode: Episode) -> Params:
-        """The pseudo-gradient of one inner step on each confounder, in random order."""
+        """The pseudo-gradient of `inner_steps` inner steps on each confounder, in random order."""
         phi = params
-        for batch in episode.in_random_order():
-            phi = self.inner.step(phi, gradient(objective, phi, batch))
+        for batch in self._walk(objective, episode):
+            for _ in range(self.inner_steps):
+                phi = self.inner.step(phi, gradient(objective, phi, batch))
         episode.notes["virtual_step"] = relative_distance(params, phi)
-        return self.inner.pseudo_gradient(params, phi, len(episode.confounders))
+        return self.inner.pseudo_gradient(params, phi, len(episode.confounders) * self.inner_steps)
+
+    def _walk(self, objective: Objective, episode: Episode) -> Iterator[Batch]:
+        """The batches of the serial steps of order 1, one after another: an intervention each."""
+        return episode.in_random_order()
 
     def _parallel_first(self, objective: Objective, params: Params, episode: Episode) -> Params:
         """The pseudo-gradient of the step to φ̄ and of one more inner step on the query."""
@@ -143,17 +155,71 @@ class DIL(Method):
         self.inner.load_state_dict(state)
 
 
+Inner: TypeAlias = Literal["adam", "adam_fresh", "sgd"]
+
+INNER_OPTIMISERS: Mapping[Inner, Callable[[float], InnerOptimiser]] = {
+    "adam": Adam,
+    "adam_fresh": FreshAdam,
+    "sgd": SGD,
+}
+"""The inner optimisers of `dil_sf` by name."""
+
+
 class DILsf(DIL):
     """DIL, serial, first order, inner Adam with a lasting state: the published form (Li et al. 2023).
 
     Args:
         inner_lr: α, the virtual learning rate, above zero.
+        inner: the optimiser that takes the virtual steps: `adam` keeps its second moments from iteration to iteration,
+            `adam_fresh` begins each iteration anew, `sgd` is plain Reptile.
+        inner_steps: the number of virtual steps on the batch of each confounder, one gradient evaluation each.
+
+    Raises:
+        ValueError: for other values.
     """
 
     cost = "n"
 
-    def __init__(self, inner_lr: float = 1e-4):
-        super().__init__("serial", 1, inner_lr, Adam)
+    def __init__(self, inner_lr: float = 1e-4, inner: Inner = "adam", inner_steps: int = 1):
+        if inner not in INNER_OPTIMISERS:
+            raise ValueError(f"DIL: inner {inner!r} is none of {', '.join(INNER_OPTIMISERS)}")
+        super().__init__("serial", 1, inner_lr, INNER_OPTIMISERS[inner], inner_steps=inner_steps)
+
+
+class DILControl(DILsf):
+    """The control of `dil_sf`: its inner steps, optimisers and images without its idea, every step on a mixture.
+
+    The batches of the n confounders are dealt anew into n batches, so that none of them is an intervention: image j of
+    batch k is image j of the confounder at place (k + j) mod n of the random order. Each image takes part once, as in
+    `dil_sf`, and where the content is counterfactual, every batch has that content. What `dil_sf` gains over this
+    control comes from interventions, and from nothing else.
+
+    A batch of fewer images than confounders is a mixture of as many of them as it has images.
+
+    Args:
+        inner_lr: as of `DILsf`.
+        inner: as of `DILsf`.
+        inner_steps: as of `DILsf`.
+    """
+
+    def _walk(self, objective: Objective, episode: Episode) -> Iterator[Batch]:
+        """Mixtures of equal shares of every confounder, one after another."""
+        return dealt(list(episode.in_random_order()), objective.shares)
+
+
+def dealt(batches: Sequence[Batch], shares: Shares) -> Iterator[Batch]:
+    """Deal the images of n batches of equal size into n others, each with equal shares of all, as `DILControl` says.
+
+    Args:
+        batches: the shares of the batches that are here.
+        shares: the share of each batch that is here, by which its images are counted as in the whole batch.
+    """
+    n, size = len(batches), len(batches[0])
+    first = shares.rank * size
+    for k in range(n):
+        sources = [batches[(k + first + j) % n] for j in range(size)]
+        distorted = torch.stack([source.distorted[j] for j, source in enumerate(sources)])
+        yield Batch(distorted, torch.stack([source.clean[j] for j, source in enumerate(sources)]))
 
 
 class DILpf(DIL):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import overload
 
 import torch
@@ -63,6 +64,10 @@ class LazyBatches(Sequence[Batch]):
     def __len__(self) -> int:
         return len(self._batches)
 
+    def extend(self, batches: Iterable[BatchOrMaker]) -> None:
+        """Add batches, or functions that make them, at the end."""
+        self._batches.extend(batches)
+
     @overload
     def __getitem__(self, index: int) -> Batch: ...
     @overload
@@ -90,6 +95,7 @@ class Episode:
         query: the mixture batch I_d, of its own content, each image under a confounder drawn evenly.
         generator: the randomness that a method may use (order, mixing); None is torch's global generator.
         progress: the share of the training's budget that was spent before this step, in [0, 1).
+        more: a function that makes the i-th mixture batch beside the query, i from 1; None where there is no other.
 
     Attributes:
         notes: scalars by name that the method writes for the log, such as its curvature ratio; tensors are read only
@@ -102,9 +108,11 @@ class Episode:
         query: BatchOrMaker,
         generator: torch.Generator | None = None,
         progress: float = 0.0,
+        more: Callable[[int], Batch] | None = None,
     ):
         self.confounders = LazyBatches(confounders)
-        self._query = LazyBatches([query])
+        self._mixtures = LazyBatches([query])
+        self._more = more
         self.generator = generator
         self.progress = progress
         self.notes: dict[str, float | Tensor] = {}
@@ -117,9 +125,22 @@ class Episode:
     @property
     def query(self) -> Batch:
         """The mixture batch I_d."""
-        return self._query[0]
+        return self._mixtures[0]
+
+    def mixtures(self, n: int) -> Sequence[Batch]:
+        """The first n mixture batches, the query and others like it, each of its own content and draws.
+
+        Raises:
+            ValueError: the episode was given no way to make more than the query.
+        """
+        present = len(self._mixtures)
+        if n > present:
+            if self._more is None:
+                raise ValueError(f"{n} mixture batches are asked for, and the episode has the query alone")
+            self._mixtures.extend(partial(self._more, i) for i in range(present, n))
+        return self._mixtures[:n]
 
     @property
     def seconds(self) -> float:
         """The seconds that making this episode's batches took so far."""
-        return self.confounders.seconds + self._query.seconds
+        return self.confounders.seconds + self._mixtures.seconds

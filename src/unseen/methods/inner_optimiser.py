@@ -132,3 +132,26 @@ class Adam:
         self.steps_taken = state["steps_taken"]
         prefix = "second_moments."
         self.second_moments = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+class FreshAdam(Adam):
+    """Adam with β1 = 0, β2 = 0.999 that begins every iteration anew, where `Adam` keeps its second moments.
+
+    Args:
+        lr: α, the virtual learning rate.
+    """
+
+    def pseudo_gradient(self, start: Params, end: Params, steps: int) -> Params:
+        """θ − φ; second moments and the number of steps go back to zero, in place, as a captured graph needs it."""
+        torch._foreach_zero_(list(self.second_moments.values()))
+        self.steps_taken.zero_()
+        return super().pseudo_gradient(start, end, steps)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """An empty state: nothing outlives the iteration."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Raise ValueError for any state but an empty one."""
+        if state:
+            raise ValueError(f"a fresh inner Adam keeps no state, but the state has {', '.join(sorted(state))}")

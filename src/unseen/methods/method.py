@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -45,6 +45,15 @@ class Method(ABC):
 
     Other methods compute their gradients by `unseen.methods.gradients`, which takes pieces where the objective asks
     for them (`Objective.accumulate`).
+    """
+
+    lr_share: float = 1.0
+    """The share of the learning rate, whatever its schedule, at which the outer optimiser moves by the gradient."""
+
+    select: ClassVar[Literal["", "held-out"]] = ""
+    """The levels on which a method that stops early chooses the weights to keep, among those that were validated.
+
+    Empty for methods that leave this choice to the options of the training.
     """
 
     ranges: ClassVar[Mapping[str, SearchRange]] = {}

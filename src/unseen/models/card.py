@@ -190,6 +190,12 @@ class Card:
     quality: tuple[Quality, ...] = ()
     bf16: Bf16Loss | None = None
 
+    @property
+    def selection(self) -> str:
+        """The rule by which the weights were chosen: `last`, or the levels on which the options or the method chose."""
+        chosen: str = self.config.get("chosen_on") or self.config.get("select", "last")
+        return chosen
+
     def to_json(self) -> str:
         """The card as a JSON object, in one line; without `bf16`, which older versions refuse, where it is None."""
         values = asdict(self) | {"quality": [to_json(quality) for quality in self.quality]}

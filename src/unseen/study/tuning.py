@@ -184,7 +184,7 @@ def _best(jobs: Sequence[TrialJob], trials: Mapping[tuple[str, str, float, int],
 def _held_out_psnr(run: TrainConfig) -> float:
     """The held-out PSNR of the kept weights of a finished trial, dB."""
     log = state_of(run.folder).log
-    split = CHOSEN_ON.get(run.select)
+    split = CHOSEN_ON.get(build(run.method, METHODS, "methods", Method).select or run.select)
     kept = log[-1] if split is None else max(log, key=lambda validation: validation[f"{split.replace('-', '_')}_psnr"])
     return float(kept["held_out_psnr"])
 

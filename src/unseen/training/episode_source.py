@@ -24,10 +24,10 @@ from ..distortions.distortion import Parameters
 from ..distortions.philox import keys_of
 from ..methods import Batch, Episode
 from ..protocols.confounder import Confounder, Synthetic
-from .episodes import Content, draw_episode
+from .episodes import Content, draw_episode, mixture_name
 
 Numbers = dict[str, Tensor]
-"""The numbers of one part of an episode, by name. Parts: `content.P`, `confounder.I`, `query`, `order`."""
+"""The numbers of one part of an episode, by name. Parts: `content.P`, `confounder.I`, `query`, `query.I`, `order`."""
 
 Source = Callable[[str], Numbers]
 """A function from the name of a part of an episode to its numbers."""
@@ -41,7 +41,7 @@ class DrawnEpisode(Episode):
 
     Args:
         batches: functions that make the batch under each confounder.
-        query: a function that makes the mixture batch.
+        mixed: a function that makes the i-th mixture batch, i from 0, the query.
         order: a function that returns the random order of the confounders, int64 (n,), on the device.
         numbers: the source of the numbers, on the CPU.
         progress: the share of the training's budget that was spent before this step, in [0, 1).
@@ -53,12 +53,12 @@ class DrawnEpisode(Episode):
     def __init__(
         self,
         batches: Sequence[Callable[[], Batch]],
-        query: Callable[[], Batch],
+        mixed: Callable[[int], Batch],
         order: Callable[[], Tensor],
         numbers: Source,
         progress: float,
     ):
-        super().__init__(batches, query, None, progress)
+        super().__init__(batches, partial(mixed, 0), None, progress, mixed)
         self.order = order
         self.numbers = numbers
         self.seconds_drawing = 0.0
@@ -114,13 +114,14 @@ class EpisodeSource:
                 order = torch.randperm(len(self.confounders), generator=generator(seed, "method", rank, step))
                 return {"order": order}
             if kind == "content":
-                purpose = index if index == "query" else int(index)
+                purpose = int(index) if index.isdecimal() else index
                 picks = self.patches.picks(self.batch, generator(seed, "content", rank, step, purpose))
                 return {"picks": self.shares.own(picks)}
             if kind == "query":
                 if self.makes_query:
-                    return self._mixture_numbers(generator(seed, "distortion", rank, step, "query"))
-                return {"distorted": exact.query.distorted, "clean": exact.query.clean}
+                    return self._mixture_numbers(generator(seed, "distortion", rank, step, part))
+                batch = exact.mixtures(int(index or 0) + 1)[-1]
+                return {"distorted": batch.distorted, "clean": batch.clean}
             i = int(index)
             if self.makes(i):
                 return self._own(self._parameters(i, generator(seed, "distortion", rank, step, i), self.batch))
@@ -149,11 +150,11 @@ class EpisodeSource:
             images = clean(0 if self.content == "counterfactual" else i)
             return Batch(self._distorted(i, images, own), images, self.confounders[i].name)
 
-        def query() -> Batch:
-            own = numbers("query")
+        def mixed(number: int) -> Batch:
+            own = numbers(mixture_name(number))
             if not self.makes_query:
                 return Batch(own["distorted"], own["clean"])
-            images = clean("query")
+            images = clean(mixture_name(number))
             if self.strata:
                 makers = [
                     partial(self._distorted, i, images[place], unprefixed(str(i), own))
@@ -166,7 +167,7 @@ class EpisodeSource:
             return Batch(torch.stack(under_each)[own["choice"], place], images)
 
         makers = [partial(under, i) for i in range(len(self.confounders))]
-        return DrawnEpisode(makers, query, lambda: numbers("order")["order"], source, progress)
+        return DrawnEpisode(makers, mixed, lambda: numbers("order")["order"], source, progress)
 
     def makes(self, i: int) -> bool:
         """Whether the device makes the images of confounder `i` from numbers."""

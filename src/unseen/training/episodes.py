@@ -56,12 +56,17 @@ def draw_episode(
         own = {name: shares.own(values) for name, values in drawn.items()}
         return Batch(*confounders[i].make(images, own), confounders[i].name)
 
-    def query() -> Batch:
-        draws = generator(seed, "distortion", rank, step, "query")
-        return mixture(confounders, clean("query"), draws, shares)
+    def mixed(i: int) -> Batch:
+        draws = generator(seed, "distortion", rank, step, mixture_name(i))
+        return mixture(confounders, clean(mixture_name(i)), draws, shares)
 
     makers = [partial(under, i) for i in range(len(confounders))]
-    return Episode(makers, query, generator(seed, "method", rank, step))
+    return Episode(makers, partial(mixed, 0), generator(seed, "method", rank, step), more=mixed)
+
+
+def mixture_name(i: int) -> str:
+    """The name of the i-th mixture batch of an episode in all that is drawn for it: `query`, then `query.1` and on."""
+    return f"query.{i}" if i else "query"
 
 
 def mixture(confounders: Sequence[Confounder], clean: Tensor, draws: torch.Generator, shares: Shares = ALONE) -> Batch:

@@ -99,7 +99,7 @@ def training(
                     tally = run.objective.take_tally()
                     report = StepReport(stop.is_set(), state.clock.lap(), episode.seconds, tally.loss)
                     gradient, report = ranks.agree(gradient, report, exact=run.exact)
-                    lr = config.lr * lr_factor(config.schedule, episode.progress, config.warmup)
+                    lr = config.lr * run.method.lr_share * lr_factor(config.schedule, episode.progress, config.warmup)
                     clipped = take_step(run, gradient, lr)
                     state.account(config, tally, report, ranks.world, clipped)
                 bar.set(state.budget_spent(config))

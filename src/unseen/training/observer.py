@@ -66,7 +66,7 @@ class Observer:
         if finished and (not state.log or state.log[-1]["step"] < state.step):
             self.validate({})
         state.finished = finished
-        save_run(run, state, keep_weights=run.config.select == "last")
+        save_run(run, state, keep_weights=run.select == "last")
         if self.journal:
             self.journal.finish()
         if self.tensorboard:
@@ -107,7 +107,7 @@ class Observer:
         if self.tensorboard:
             self.tensorboard.after_validation(state.log, network)
         state.loss, state.calls, state.clipped = 0.0, 0, 0
-        chosen_on = CHOSEN_ON.get(run.config.select)
+        chosen_on = CHOSEN_ON.get(run.select)
         better = chosen_on is None or psnr_by_split.get(chosen_on, -math.inf) > state.best
         if chosen_on and better:
             state.best = psnr_by_split[chosen_on]

@@ -22,7 +22,7 @@ from ..models.checkpoint import load_checkpoint
 from ..models.inference import on_device
 from ..protocols.confounder import Synthetic
 from ..protocols.protocol import Protocol
-from .config import TrainConfig, TrainingOptions
+from .config import Select, TrainConfig, TrainingOptions
 from .distributed import ONE, Ranks
 from .engine import Engine, engine_for
 from .episode_source import EpisodeSource
@@ -136,6 +136,11 @@ class TrainingRun:
         """Whether every gradient is that of all processes together, so that they draw one episode and share a state."""
         return self.config.sync == "exact"
 
+    @property
+    def select(self) -> Select:
+        """The rule by which weights are chosen: the method's own, or the one that the options name."""
+        return self.method.select or self.config.select
+
     def state_holders(self) -> dict[str, Method | WeightAverage]:
         """What keeps a state from step to step beside network and optimiser, by its name in the saved state."""
         return {"method": self.method} | ({"average": self.average} if self.average else {})
@@ -215,6 +220,8 @@ def refuse_unsuited_options(config: TrainingOptions, spec: str, method: Method) 
     """
     if config.ema and type(method).weights is not Method.weights:
         raise UserError(f"ema: {spec!r} averages its weights by itself; leave --ema out")
+    if config.select != "last" and method.select:
+        raise UserError(f"select: {spec!r} chooses its weights by itself, on {method.select} levels; leave it out")
     if config.accumulate > 1 and method.takes_whole_batches:
         raise UserError(f"accumulate: {spec!r} needs all images of a batch at once; leave it out, or lower --batch")
     if config.engine == "graph" and not method.capturable:

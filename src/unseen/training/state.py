@@ -285,9 +285,10 @@ def save_run(run: TrainingRun, state: TrainingState, keep_weights: bool) -> None
 
 def card_of(run: TrainingRun, state: TrainingState) -> Card:
     """The card of a training run. `quality` stays empty until the run has ended and is measured."""
+    chosen_on = {"chosen_on": run.method.select} if run.method.select else {}
     return Card(
         version=__version__,
-        config=asdict(run.config),
+        config=asdict(run.config) | chosen_on,
         protocol_hash=run.protocol.hash(),
         evaluations=state.evaluations_spent(run.config),
         data=run.data,
