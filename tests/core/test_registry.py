@@ -116,7 +116,7 @@ def test_a_component_of_another_kind_is_refused() -> None:
 
 def test_lists_show_the_first_sentence_and_the_settings() -> None:
     assert summary_line(two) == "Two lines that are one."
-    assert signature(METHODS["dil_sf"]) == "inner_lr=0.0001"
+    assert signature(METHODS["dil_sf"]) == "inner_lr=0.0001, inner=adam, inner_steps=1"
     assert signature(two) == "first, second=[1,2], rest, third=true, more"
     assert signature(Choosy) == "way, n=null, ratio=4:2:0"
     assert did_you_mean("sed", ["seed", "device"]) == " (did you mean 'seed'?)"

@@ -76,7 +76,7 @@ def test_erm_on_several_batches_is_erm_on_one_of_all_their_images() -> None:
     assert objective.take_tally().images == 3 * len(episode.query)
     mixtures = episode.mixtures(3)
     assert mixtures[0] is episode.query
-    whole = Batch(*(torch.cat([getattr(batch, side) for batch in mixtures]) for side in ("distorted", "clean")))
+    whole = Batch(torch.cat([batch.distorted for batch in mixtures]), torch.cat([batch.clean for batch in mixtures]))
     assert relative_error(found, gradient(objective, params, whole)) < 1e-12
     assert equal(ERM(batches=1).gradient(objective, params, episode), gradient(objective, params, episode.query))
 
