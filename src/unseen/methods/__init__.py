@@ -6,6 +6,7 @@ from .coral import CORAL
 from .dil import DIL, DILControl, DILpf, DILps, DILsf, DILss
 from .episode import Batch, Episode
 from .erm import ERM, Ceiling, StoppedERM
+from .extrapolation import ExtrapolatedERM
 from .feature_dropout import FeatureDropout
 from .fish import Fish
 from .fishr import Fishr
@@ -44,6 +45,7 @@ METHODS: dict[str, type[Method]] = {
     "feature_dropout": FeatureDropout,
     "input_masking": InputMasking,
     "mixup": Mixup,
+    "extrapolated_erm": ExtrapolatedERM,
 }
 """Every built-in method by the name that `--method` takes."""
 
