@@ -64,6 +64,7 @@ WRONG: dict[str, list[Any]] = {
     "data": [1, None, {}],
     "log": [None, {}, "x", [1], [[]], [{}], [{"step": "x"}], [{"step": 1, "seen_psnr": 1}], [{"step": True}]],
     "diagnoses": [None, {}, [1], [{"losses": [1]}], [{"losses": {"a": "x"}}], [{"distance": "x"}]],
+    "kept": [None, [1], [{"step": 1}], [{"step": -1, "evaluations": 1, "seconds": 1}]],
     "unheard_of": [1],
 }
 

@@ -159,6 +159,7 @@ def tuned(config: CompareConfig, entries: Sequence[Entry], executor: Executor) -
 def _trials_of(config: CompareConfig, entry: Entry) -> list[TrialJob]:
     """The trials of one entry."""
     seed = config.seed + APART
+    config = replace(config, keep=0, keep_spacing="even")
     folders = f"{config.out}/tuning/{slug(entry.name)}"
     return [
         TrialJob(entry.name, number, candidate, replace(config.run(candidate, seed), out=f"{folders}-{number}"))

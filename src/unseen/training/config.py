@@ -109,6 +109,16 @@ class TrainingOptions(Machine):
         Select, "keep the last weights, or the best on seen or held-out levels; oracle: on unseen ones, and said so"
     ] = "last"
     validations: Annotated[int, Ge(1), "how often to validate, and to save for --resume, in a run"] = 10
+    keep: Annotated[
+        int,
+        Ge(0),
+        Le(1000),
+        "keep the weights at so many shares of the budget; evaluate and compare then show the course of the training; "
+        "0: none",
+    ] = 0
+    keep_spacing: Annotated[
+        Literal["even", "geometric"], "--keep at equal shares; or each share the same multiple of the last, from 1 %"
+    ] = "even"
     diagnose: Annotated[
         int, Ge(0), "diagnose gradients and net bias once in this many steps, outside the budget; 0: never"
     ] = 0
@@ -150,6 +160,8 @@ class TrainingOptions(Machine):
             raise UserError("weight_decay: at 0 adamw is adam; give --weight-decay, such as 0.01, or --optimiser adam")
         if self.optimiser != "sgd" and self.momentum:
             raise UserError(f"momentum: {self.optimiser} has its own; leave it out, or take --optimiser sgd")
+        if self.keep_spacing != "even" and not self.keep:
+            raise UserError("keep_spacing: there is nothing to space without --keep, such as --keep 20")
         if self.tensorboard and find_spec("tensorboard") is None:
             raise UserError(f"tensorboard: needs TensorBoard: {install_command('tensorboard')}")
 

@@ -1,4 +1,4 @@
-"""The observation of a training between its steps: diagnoses, validation, saving, peak memory."""
+"""The observation of a training between its steps: diagnoses, kept weights, validation, saving, peak memory."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..methods import Episode
 from .config import CHOSEN_ON
 from .diagnostics import diagnose
 from .journal import Journal
+from .kept_weights import keep_weights, keeping_due
 from .run import TrainingRun, tested_network
 from .state import TrainingState, save_run, start_folder
 from .tensorboard import TensorBoard
@@ -37,7 +38,7 @@ class Observer:
             tell(f"skipped {file}")
 
     def after_step(self, episode: Episode) -> None:
-        """Diagnose and validate where one of them is due after a step."""
+        """Diagnose, keep weights and validate where one of them is due after a step."""
         state, config = self.state, self.run.config
         if state.step == 1:  # not before: a refused training must leave an earlier one in the folder as it was
             start_folder(self.run)
@@ -45,12 +46,15 @@ class Observer:
             self.journal.after_step()
         diagnosis_due = config.diagnose > 0 and state.step % config.diagnose == 0
         validation_due = state.validation_due(config)
-        if not (diagnosis_due or validation_due):
+        weights_due = keeping_due(config, state)
+        if not (diagnosis_due or validation_due or weights_due):
             return
         state.settle(config)
         self._note_memory()
         if diagnosis_due:
             self._diagnose(episode)
+        if weights_due:
+            keep_weights(self.run, state)
         if validation_due:
             self.validate(episode.notes)
         self.memory.restart()  # the memory of diagnosis and validation does not count as that of the steps
@@ -63,6 +67,8 @@ class Observer:
         if state.step == 0:
             start_folder(run)
         finished = not state.affords_a_step(run.config)
+        if finished and run.config.keep and (not state.kept or state.kept[-1].step < state.step):
+            keep_weights(run, state)
         if finished and (not state.log or state.log[-1]["step"] < state.step):
             self.validate({})
         state.finished = finished

@@ -39,6 +39,9 @@ LOG = "log.jsonl"
 TRAIN_LOG = "train.log"
 """What a training said while it ran, for people."""
 
+KEPT = "kept"
+"""The folder, in a run's, of the weights that were kept on its way."""
+
 EVENTS = "events.out.tfevents.*"
 """The files that TensorBoard reads, by a pattern of their names."""
 
@@ -52,6 +55,21 @@ SETTLED_EVERY = 20
 
 class Diverged(UserError):  # noqa: N818 (a state of affairs, as in `except Diverged`)
     """Error for a loss that became infinite or NaN."""
+
+
+@dataclass(frozen=True)
+class KeptPoint:
+    """A point of a training at which its weights were kept.
+
+    Attributes:
+        step: number of outer steps until then.
+        evaluations: number of gradient evaluations until then.
+        seconds: time of these steps.
+    """
+
+    step: Natural
+    evaluations: Amount
+    seconds: Amount
 
 
 @dataclass
@@ -74,6 +92,7 @@ class TrainingState:
         data: digest of the training photographs.
         log: the learning curve, one point a validation.
         diagnoses: the diagnoses so far, if the options ask for any.
+        kept: the points at which weights were kept, if the options ask for any.
     """
 
     step: Natural = 0
@@ -91,6 +110,7 @@ class TrainingState:
     data: str = ""
     log: list[dict[str, Measured]] = field(default_factory=list)
     diagnoses: list[dict[str, MeasuredByName]] = field(default_factory=list)
+    kept: list[KeptPoint] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         # Not saved: a state is settled before it is.
@@ -305,7 +325,7 @@ def start_folder(run: TrainingRun) -> None:
     state = state_file(folder)  # first: its presence means that the rest is there
     others = [folder / name for name in (CHECKPOINT, LOG, TRAIN_LOG, DIAGNOSES)]
     of_older_version = folder.glob("resume-*.safetensors")
-    for path in [state, *of_older_version, *others, *folder.glob(EVENTS)]:
+    for path in [state, *of_older_version, *others, *folder.glob(EVENTS), *folder.glob(f"{KEPT}/*.safetensors")]:
         path.unlink(missing_ok=True)
     save_config(folder / CONFIG, run.config)
     save_provenance(run)
