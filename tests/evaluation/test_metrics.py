@@ -204,7 +204,9 @@ def test_tensors_that_would_be_misread_are_refused() -> None:
     with pytest.raises(ValueError, match="differ in shape"):
         psnr(image, image[:1], Convention())
     with pytest.raises(ValueError, match="must be"):
-        ssim(image[:, :1], image[:, :1], Convention())
+        ssim(image[:, :2], image[:, :2], Convention())
+    with pytest.raises(ValueError, match="must be"):
+        ssim(image[:, :1], image[:, :1], Convention(channels="y"))
     with pytest.raises(ValueError, match="must be"):
         psnr(image[0], image[0], Convention())
     with pytest.raises(TypeError, match="floating point"):

@@ -7,6 +7,7 @@ import math
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,13 @@ from unseen.core.yaml12 import dump, load
 from unseen.protocols.confounder import Synthetic
 from unseen.protocols.files import protocol_names
 from unseen.protocols.loading import load_protocol
+
+HASHES = {
+    "denoise": "eb971654d6f8",
+    "deblur": "0d89bfdb4a60",
+    "real-sr-d1": "f6519043660a",
+    "restore-noise": "e374f8d40672",
+}
 
 GOOD = {
     "name": "mine",
@@ -46,6 +54,35 @@ def test_denoise_is_the_paper_s_first_table() -> None:
     rows = {(row[0], row[1]): row[2:] for row in protocol.reported[0].rows}
     assert len(rows) == 15
     assert rows["CBSD68", "50"][0] == "18.96 / 0.307"
+
+
+def test_denoise_gray_has_the_levels_of_denoise_on_gray_photographs() -> None:
+    colour, gray = load_protocol("denoise"), load_protocol("denoise-gray")
+    assert (colour.channels, gray.channels) == (3, 1)
+    assert [level for level, _ in gray.levels()] == [level for level, _ in colour.levels()]
+    assert replace(gray, gray=False).hash() != gray.hash()
+
+
+def test_hashes_of_colour_protocols_are_those_of_earlier_versions() -> None:
+    hashes = {name: load_protocol(name).hash() for name in ("denoise", "deblur", "real-sr-d1", "restore-noise")}
+    assert hashes == HASHES
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"seen": ["camera_noise:matlab,shot=0.01,read=0.01"]},
+            r"line \d+: seen\[0\]: .* on gray photographs: .* 3 colour",
+        ),
+        ({"convention": {"channels": "y"}}, r"line \d+: convention\.channels: a gray photograph is its luma already"),
+        ({"gray": "yes"}, r"gray: expected true or false, not 'yes'"),
+    ],
+)
+def test_what_gray_photographs_cannot_have_is_refused(changed: dict[str, object], message: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(dump(GOOD | {"gray": True} | changed))
+    with pytest.raises(UserError, match=message):
+        load_protocol(str(tmp_path / "mine.yaml"))
 
 
 def test_a_file_of_one_s_own(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     from ..evaluation.benchmark_sets import BenchmarkSets
     from ..evaluation.evaluate import TestedNetwork, are_of_test, evaluate_network
     from ..evaluation.results import RESULTS, read_results, write_results
+    from ..models.channels import require_channels
     from ..models.checkpoint import load_checkpoint, with_quality
     from ..models.inference import on_device, require_bf16
     from ..protocols.files import protocol_names
@@ -82,6 +83,7 @@ def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
         raise UserError(f"protocol: trained under a file, {card.config['protocol']}; confirm it with --protocol")
     protocol = load_protocol(config.protocol or card.config["protocol"])
     protocol = protocol.enlarged() if card.config.get("enlarge") else protocol
+    require_channels(network, card.config["backbone"], protocol)
     if config.card and protocol.hash() != card.protocol_hash:
         raise UserError("card: what another protocol calls seen is not what this network saw; test it under its own")
     photos = trained_on(card, config.protocol, config.method)

@@ -49,6 +49,13 @@ def _reported_table(reported: Reported, rows: Iterable[Sequence[str]]) -> Table:
     return table
 
 
+def _channels_text(protocol: Protocol) -> str:
+    """What of the photographs is compared."""
+    if protocol.gray:
+        return "gray photographs (BT.601 luma)"
+    return "RGB" if protocol.convention.channels == "rgb" else "Y (BT.601, studio range)"
+
+
 def print_protocol(protocol: Protocol, console: Console) -> None:
     """Print an experiment: its levels, convention, choices with reasons, and reported numbers."""
     console.print(styled(f"{protocol.name}, version {protocol.version} ({protocol.hash()})", "bold"))
@@ -59,7 +66,7 @@ def print_protocol(protocol: Protocol, console: Console) -> None:
     rounded = {"input": convention.round_input, "output": convention.round_output, "Y": convention.round_y}
     rounding = " and ".join(what for what, on in rounded.items() if on)
     conditions = [
-        "RGB" if convention.channels == "rgb" else "Y (BT.601, studio range)",
+        _channels_text(protocol),
         f"{convention.border} border pixels left out" if convention.border else "whole images",
         f"{rounding} rounded to 8 bits" if rounding else "nothing rounded",
         f"restored at {protocol.scale} times the input's size" if protocol.scale > 1 else "",

@@ -55,6 +55,8 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
     config = config.resolved()
     torch.set_num_threads(config.threads)
     model = load_model(config.model, config.device, config.backbone, config.range, config.precision)
+    if model.by_channel:
+        tell(f"{model.name}: is a network for gray images; each colour channel is restored by itself")
     model = model.with_strength(config.strength)
     if flags.do_no_harm and model.receptive_field.scale > 1:
         raise UserError(f"do_no_harm: {model.name} enlarges, and its output cannot be blended with the input")

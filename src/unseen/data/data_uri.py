@@ -14,11 +14,11 @@ def data_uri(pixels: Pixels, quality: int | None, profile: bytes | None = None) 
     """Encode a picture as a data URI.
 
     Args:
-        pixels: uint8 (H, W, 3).
+        pixels: uint8 (H, W, 3), or (H, W, 1) for gray.
         quality: quality of JPEG, whose colours keep full resolution, or their noise would be lost; None for PNG.
         profile: ICC profile of the colours; None for sRGB.
     """
-    file, image = io.BytesIO(), Image.fromarray(pixels)
+    file, image = io.BytesIO(), Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     kind = "png" if quality is None else "jpeg"
     if quality is None:
         image.save(file, "PNG", optimize=True, icc_profile=profile)

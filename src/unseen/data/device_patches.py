@@ -25,8 +25,9 @@ class DevicePatches:
 
     def __init__(self, patches: Patches, device: torch.device):
         self.size = patches.size
+        self.channels = patches.clean[0].itemsize
         shapes = torch.tensor([photo.shape for photo in patches.clean])
-        ends = (3 * shapes.prod(dim=1)).cumsum(0)
+        ends = (self.channels * shapes.prod(dim=1)).cumsum(0)
         needed = int(ends[-1])
         free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else machine_memory()
         if needed > free:
@@ -48,7 +49,7 @@ class DevicePatches:
             picks: int64 (n, 6): photograph, top, left, flip, mirror and turn of each patch, on the device.
 
         Returns:
-            float32 (n, 3, size, size) in [0, 1], channels last in memory.
+            float32 (n, C, size, size) in [0, 1], channels last in memory.
         """
         top, left, flip, mirror, turn = (column.view(-1, 1, 1) for column in picks[:, 1:].unbind(dim=1))
         start, height, width = (column.view(-1, 1, 1) for column in self.table[picks[:, 0]].unbind(dim=1))
@@ -58,6 +59,6 @@ class DevicePatches:
         row, column = torch.where(turned, right, down), torch.where(turned, down, right)
         row = torch.where(flip % 2 == 1, self.size - 1 - row, row) + top % (height - self.size + 1)
         column = torch.where(mirror % 2 == 1, self.size - 1 - column, column) + left % (width - self.size + 1)
-        first = start + 3 * (row * width + column)
-        channels = torch.arange(3, device=picks.device)
+        first = start + self.channels * (row * width + column)
+        channels = torch.arange(self.channels, device=picks.device)
         return self.pixels[first[..., None] + channels].permute(0, 3, 1, 2) / 255

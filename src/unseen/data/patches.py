@@ -11,10 +11,10 @@ from torch import Tensor
 
 from .photo import Photo, Pixels
 
-PIXEL, WHITE = np.dtype("V3"), np.float32(255)
+WHITE = np.float32(255)
 
 WholePixels = NDArray[np.void]
-"""Pictures (H, W) of whole pixels, of three bytes each: NumPy copies these faster than three numbers."""
+"""Pictures (H, W) of whole pixels, of as many bytes as channels: NumPy copies these faster than three numbers."""
 
 
 class Patches:
@@ -25,7 +25,7 @@ class Patches:
     are.
 
     Args:
-        photos: the photographs, at least one; pixels uint8 (H, W, 3).
+        photos: the photographs, at least one; pixels uint8 (H, W, C), C the same for all.
         size: side of a patch in pixels; of recorded pairs, a multiple of their scale.
 
     Attributes:
@@ -46,11 +46,11 @@ class Patches:
         self.announce = [photo.announce if min(photo.pixels.shape[:2]) >= size else None for photo in photos]
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw n clean patches, float32 (n, 3, size, size) in [0, 1]."""
+        """Draw n clean patches, float32 (n, C, size, size) in [0, 1]."""
         return self.at(self.picks(n, generator))
 
     def at(self, picks: Tensor) -> Tensor:
-        """The clean patches at drawn places, float32 (n, 3, size, size) in [0, 1]; picks: int64 (n, 6)."""
+        """The clean patches at drawn places, float32 (n, C, size, size) in [0, 1]; picks: int64 (n, 6)."""
         places = picks.tolist()
         for photo, top, *_ in places:  # all of them before the first is waited for
             if announce := self.announce[photo]:
@@ -110,6 +110,7 @@ def _padded(pixels: Pixels, size: int) -> WholePixels:
     short = [max(0, size - side) for side in pixels.shape[:2]]
     if any(short):
         pixels = np.pad(pixels, [(0, short[0]), (0, short[1]), (0, 0)], mode="symmetric")
-    if pixels.strides[1:] != (3, 1):
+    channels = pixels.shape[2]
+    if pixels.strides[1:] != (channels, 1):
         pixels = np.ascontiguousarray(pixels)
-    return pixels.view(PIXEL)[..., 0]
+    return pixels.view(f"V{channels}")[..., 0]

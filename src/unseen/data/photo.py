@@ -45,7 +45,7 @@ class Photo:
 
     Attributes:
         name: path relative to the folder of photographs, with forward slashes; the bare name if embedded.
-        pixels: the clean picture, uint8 (H, W, 3), RGB, 0 to 255.
+        pixels: the clean picture, uint8 (H, W, 3), RGB, 0 to 255; (H, W, 1) where it was made gray (`gray.grayed`).
         recorded: the distorted picture of a recorded pair; as large, or smaller by a whole factor. None where the
             distortion is synthetic.
         whole: fingerprint of the whole clean picture; None where it is still to be made, of `pixels`, which are the

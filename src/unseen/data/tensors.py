@@ -12,7 +12,7 @@ from .photo import Pixels
 
 
 def to_tensor(pixels: Pixels) -> Tensor:
-    """Convert uint8 (H, W, 3) to float32 (1, 3, H, W) in [0, 1]."""
+    """Convert uint8 (H, W, C) to float32 (1, C, H, W) in [0, 1]."""
     return torch.from_numpy(np.array(pixels, order="C")).permute(2, 0, 1)[None].float() / 255
 
 
@@ -27,6 +27,6 @@ def as_levels(images: Tensor) -> Tensor:
 
 
 def to_pixels(image: Tensor) -> NDArray[np.uint8]:
-    """Convert float (1, 3, H, W) in [0, 1] to uint8 (H, W, 3), rounded."""
+    """Convert float (1, C, H, W) in [0, 1] to uint8 (H, W, C), rounded."""
     pixels: NDArray[np.uint8] = as_levels(image[0]).permute(1, 2, 0).byte().numpy()
     return pixels

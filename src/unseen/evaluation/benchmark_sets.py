@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..core.config import check_values
 from ..core.errors import UserError
 from ..core.wording import did_you_mean
+from ..data.gray import grayed
 from ..data.overlap import overlaps
 from ..data.photo import Photo
 from ..data.sources import load_test_set
@@ -56,6 +57,8 @@ class BenchmarkSets:
         refuse_trained_on(whole, trained_on)
         refuse_untestable(whole, protocol)
         photos = [(name, photo.centre(options.crop) if options.crop else photo) for name, photo in whole]
+        if protocol.gray:
+            photos = [(name, grayed(photo)) for name, photo in photos]
         return cls(photos, [f"{name}/{s.name}: {s.reason}" for name, _, skipped in sets for s in skipped])
 
     def excerpts(self, step: int) -> list[tuple[str, Photo]]:

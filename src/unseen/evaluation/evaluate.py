@@ -40,8 +40,8 @@ class Measurement:
         ssim: SSIM of the restored image.
         input_psnr: PSNR of the distorted image, dB.
         input_ssim: SSIM of the distorted image.
-        distorted: the network's input, float (1, 3, h, w).
-        restored: the network's output, float (1, 3, H, W).
+        distorted: the network's input, float (1, C, h, w).
+        restored: the network's output, float (1, C, H, W).
         prepared: the output as it is compared (`metrics.prepare`).
     """
 

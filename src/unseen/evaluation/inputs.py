@@ -43,7 +43,7 @@ def distort(photo: Photo, confounder: Confounder, convention: Convention, seed: 
         dataset: name of the test set.
 
     Returns:
-        Float (1, 3, h, w) in [0, 1].
+        Float (1, C, h, w) in [0, 1].
     """
     if photo.recorded is not None:
         return to_tensor(photo.recorded)
@@ -102,7 +102,7 @@ def inputs_of(photo: Photo, dataset: str, protocol: Protocol, seed: int) -> dict
         seed: seed of the test distortions.
 
     Returns:
-        Level → float (1, 3, h, w) in [0, 1]. The undistorted photograph comes first, as the level `UNDISTORTED`, unless
+        Level → float (1, C, h, w) in [0, 1]. The undistorted photograph comes first, as the level `UNDISTORTED`, unless
         networks enlarge: then it is too large to be their input.
     """
     images = {UNDISTORTED: to_tensor(photo.pixels)} if protocol.scale == 1 else {}

@@ -46,11 +46,12 @@ def prepare(images: Tensor, convention: Convention) -> Tensor:
     """Clip, round, convert and crop images, in this order, as a convention prescribes before a comparison.
 
     Args:
-        images: (B, 3, H, W) RGB, floating point of any precision, nominally in [0, 1].
+        images: (B, 3, H, W) RGB, or (B, 1, H, W) gray, which has no Y; floating point of any precision, nominally in
+            [0, 1].
         convention: the convention that selects the steps.
 
     Returns:
-        (B, 3, H', W'), or (B, 1, H', W') for Y, float64, detached, on the same device (on the CPU where the device has
+        (B, C, H', W'), C 1 for Y, float64, detached, on the same device (on the CPU where the device has
         no float64, as Apple's). NaN stays NaN.
 
     Raises:
@@ -58,8 +59,9 @@ def prepare(images: Tensor, convention: Convention) -> Tensor:
         TypeError: for integer images, which would be clipped to 0 and 1.
         UserError: if the border leaves nothing.
     """
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise ValueError(f"images must be (B, 3, H, W), not {tuple(images.shape)}")
+    channels = (3,) if convention.channels == "y" else (1, 3)
+    if images.ndim != 4 or images.shape[1] not in channels:
+        raise ValueError(f"images must be (B, {' or '.join(map(str, channels))}, H, W), not {tuple(images.shape)}")
     if not images.is_floating_point():
         raise TypeError(f"images must be floating point in [0, 1], not {images.dtype}")
     values = in_float64(images.detach().clamp(0, 1))

@@ -16,6 +16,7 @@ from ..core.units import ValueRange
 from .backbones.shared import ReadsNoise
 from .backbones.wne import WNE, image_statistics
 from .card import MOST_LOST, Card
+from .channels import in_colour, restores_by_channel
 from .checkpoint import load_checkpoint
 from .files import located
 from .inference import noise_map_of, on_device, require_bf16, restore_batch
@@ -52,6 +53,7 @@ class Model:
             its deviation in units of the range, (B, channels, h, w); None where there is no such map.
         bytes_per_pixel: memory that `run` takes for each pixel, as the network states it; 0 if it has to be measured.
         takes_rows: whether `run` takes an image in bands, with the `CarriedRows` between them as `rows`.
+        by_channel: whether the network is one for gray images, which restores each colour channel by itself.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Model:
     noise_map: Callable[..., Tensor] | None = None
     bytes_per_pixel: float = 0.0
     takes_rows: bool = False
+    by_channel: bool = False
 
     def with_strength(self, strength: float) -> Self:
         """The same model, which takes the noise for `strength` times as strong as the network reads it.
@@ -188,6 +191,7 @@ def model_of(
         takes_statistics=isinstance(network, WNE),
         bytes_per_pixel=getattr(network, "bytes_per_pixel", 0.0),
         takes_rows=device == "cpu" and getattr(network, "takes_rows", False),
+        by_channel=restores_by_channel(network),
     )
     if isinstance(network, ReadsNoise):
         noise_map = partial(noise_map_of, network.noise_map, device=device)
@@ -201,6 +205,8 @@ def model_of(
 def load_network(spec: str, backbone: str = "", value_range: ValueRange = "auto") -> tuple[nn.Module, Card | None]:
     """Load the network that a spec of `load_model` names, on the CPU in evaluation mode, and its card if it has one.
 
+    A network for gray images restores each colour channel separately (`in_colour`).
+
     Raises:
         UserError: as `load_model` does, and for an ONNX file, which holds no network of PyTorch.
     """
@@ -210,7 +216,8 @@ def load_network(spec: str, backbone: str = "", value_range: ValueRange = "auto"
     if path.suffix.lower() in WEIGHTS and path.is_file() and not is_ours(path):
         return in_unit_range(load_weights(path), spec, value_range), None
     _require_unit_range(spec, value_range)
-    return load_checkpoint(path, backbone)
+    network, card = load_checkpoint(path, backbone)
+    return in_colour(network), card
 
 
 def _require_unit_range(spec: str, value_range: ValueRange) -> None:

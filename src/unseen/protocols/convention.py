@@ -15,7 +15,7 @@ class Convention:
     """The settings of image comparison. Two numbers are comparable only under equal conventions.
 
     Attributes:
-        channels: "rgb" compares the three channels together; "y" compares the BT.601 studio-range luma (16 to 235), on
+        channels: "rgb" compares all channels together; "y" compares the BT.601 studio-range luma (16 to 235), on
             the scale where 255 is 1, so that the data range stays 1.
         border: pixels left out on every side, after everything else.
         round_output: both images are rounded to 8 bits first, as files would hold them.

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Annotated, Any, ClassVar
 
+import torch
 from annotated_types import Ge, Le
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml.parser import ParserError
 
-from ..core.errors import UserError
+from ..core.errors import UserError, one_line
 from ..core.registry import name_of
 from ..core.text_file import read_text
 from ..core.wording import did_you_mean
@@ -67,6 +68,7 @@ class _Fields:
     unseen: tuple[Any, ...]
     convention: Convention = field(default_factory=Convention)
     scale: Annotated[int, Ge(1), Le(16)] = 1
+    gray: bool = False
     tests: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     reported: tuple[_Table, ...] = ()
@@ -74,6 +76,9 @@ class _Fields:
 
 MOST_ALTERNATIVES = 1000
 """Most distortions of one role that an image may get, all orders of a composition counted; pairs are compared."""
+
+TRIAL_SIDE = 64
+"""Side in pixels of the gray image on which the distortions of a gray protocol are tried."""
 
 QUOTES = "brackets and commas need quotes around the whole, as in 'gaussian_noise:[5,30]'"
 
@@ -152,11 +157,14 @@ def _parse(text: str, name: str) -> Protocol:
         unseen=groups["unseen"],
         convention=stated.convention,
         scale=stated.scale,
+        gray=stated.gray,
         tests=stated.tests,
         notes=stated.notes,
         reported=tuple(_reported(table, source, i) for i, table in enumerate(stated.reported)),
     )
     _refuse_scales(protocol, source)
+    if protocol.gray:
+        _refuse_colour(protocol, source)
     _refuse_repetitions(protocol, source)
     _refuse_leaks(protocol, source)
     return protocol
@@ -213,6 +221,20 @@ def _refuse_scales(protocol: Protocol, source: Source) -> None:
                     f"{source.at(key, i)}: {c.name} shrinks by {c.distortion.scale}, and the protocol's scale is "
                     f"{protocol.scale}"
                 )
+
+
+def _refuse_colour(protocol: Protocol, source: Source) -> None:
+    """Raise UserError for what a gray protocol cannot have: a luma of colours, and distortions of colours alone."""
+    if protocol.convention.channels == "y":
+        raise UserError(f"{source.at('convention', 'channels')}: a gray photograph is its luma already; give rgb")
+    for key, group in _groups(protocol).items():
+        for i, c in enumerate(group):
+            if isinstance(c, Synthetic):
+                side = TRIAL_SIDE // protocol.scale * protocol.scale
+                try:
+                    c.pair(torch.full((1, 1, side, side), 0.5), torch.Generator().manual_seed(0))
+                except (ValueError, RuntimeError) as error:
+                    raise UserError(f"{source.at(key, i)}: {c.name} on gray photographs: {one_line(error)}") from error
 
 
 def _refuse_repetitions(protocol: Protocol, source: Source) -> None:

@@ -40,6 +40,7 @@ class Protocol:
         convention: the settings of PSNR and SSIM.
         scale: the factor by which the network enlarges.
         enlarged_by: the factor by which the input was enlarged before the network; 1 in files, see `enlarged`.
+        gray: whether all photographs are gray, (H, W, 1) of BT.601 luma: those to train, to validate and to test on.
         tests: the names of the test sets that the experiment is usually reported on.
         notes: choices made where the paper is silent, with reasons.
         reported: numbers that others reported for this experiment.
@@ -54,6 +55,7 @@ class Protocol:
     convention: Convention = field(default_factory=Convention)
     scale: int = 1
     enlarged_by: int = 1
+    gray: bool = False
     tests: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     reported: tuple[Reported, ...] = ()
@@ -94,9 +96,14 @@ class Protocol:
         """The number of pixels that the sides of a clean image must be multiples of."""
         return self.scale * self.enlarged_by
 
+    @property
+    def channels(self) -> int:
+        """The number of channels of the photographs: 1 for gray, 3 for RGB."""
+        return 1 if self.gray else 3
+
     def hash(self) -> str:
         """Return twelve hexadecimal digits that change with anything that changes a result."""
         names = [[c.name for c in group] for group in (self.seen, self.held_out, self.unseen)]
         identity = [self.name, self.version, names, self.convention.hash()]
-        text = json.dumps(identity if self.scale == 1 else [*identity, self.scale])
+        text = json.dumps([*identity, *[self.scale] * (self.scale > 1), *["gray"] * self.gray])
         return hashlib.sha256(text.encode()).hexdigest()[:12]

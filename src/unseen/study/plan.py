@@ -10,6 +10,7 @@ from ..core.registry import build
 from ..evaluation.benchmark_sets import BenchmarkSets
 from ..methods import METHODS, Method
 from ..models.backbones import BACKBONES
+from ..models.channels import require_channels
 from ..protocols.protocol import Protocol
 from ..training.run import refuse_unsuited_options
 from ..training.training_data import TrainingData, protocol_of, training_data_by_view
@@ -54,7 +55,7 @@ class StudyPlan:
         trained_on = [photo for data in by_view.values() for photo in data.photos()] if compare else []
         tests = BenchmarkSets.load(config, protocol, trained_on)
         for backbone in dict.fromkeys(entry.backbone for entry in config.entries()):
-            build(backbone, BACKBONES, "backbone", nn.Module)
+            require_channels(build(backbone, BACKBONES, "backbone", nn.Module), backbone, protocol)
         digests = {view: data.digest() for view, data in by_view.items()}
         return cls(
             config,

@@ -18,6 +18,7 @@ from ..data.patches import Patches
 from ..methods import METHODS, Batch, Method, Objective, objective_for
 from ..methods.averaging import WeightAverage, ema_share
 from ..models.backbones import BACKBONES
+from ..models.channels import require_channels
 from ..models.checkpoint import load_checkpoint
 from ..models.inference import on_device
 from ..protocols.confounder import Synthetic
@@ -100,6 +101,7 @@ class TrainingRun:
         if not parameters:
             raise UserError(f"backbone: {config.backbone!r} has no parameters to train")
         refuse_unsuited_protocol(config, protocol)
+        require_channels(network, config.backbone, protocol)
         training_data = data or TrainingData.of(config, protocol, method)
         keeps_start = bool(config.diagnose or config.init_share)
         shares = ranks if config.sync == "exact" else ALONE

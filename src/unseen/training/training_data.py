@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from ..core.errors import UserError
 from ..core.registry import build, name_of
 from ..core.units import parse_bytes
+from ..data.gray import grayed
 from ..data.patches import Patches
 from ..data.photo import Photo
 from ..data.sources import PhotoSplit, recorded_pairs, training_photos, without_copies_of
@@ -59,6 +60,8 @@ class TrainingData:
         memory = parse_bytes(config.memory, "memory")
         pairs = recorded_pairs(config.pairs, list(wanted), sets, protocol.scale, protocol.enlarged_by, memory)
         clean = training_photos(config.data, memory, config.shrink)
+        if protocol.gray:
+            clean, pairs = _in_gray(clean, protocol), {name: _in_gray(split, protocol) for name, split in pairs.items()}
         held = [photo for split in (clean, *pairs.values()) for photo in split.validation]
         apart = {name: replace(split, train=without_copies_of(split.train, held)) for name, split in pairs.items()}
         return cls(replace(clean, train=without_copies_of(clean.train, held)), apart, trained)
@@ -81,6 +84,13 @@ class TrainingData:
             replace(c, patches=Patches(self.pairs[c.degree].train, patch)) if isinstance(c, Recorded) else c
             for c in self.trained
         )
+
+
+def _in_gray(split: PhotoSplit, protocol: Protocol) -> PhotoSplit:
+    """The photographs of a split in gray. Raises UserError for those of a pack, which holds them in colour."""
+    if any(photo.announce for photo in (*split.train, *split.validation)):
+        raise UserError(f"data: a pack holds photographs in colour, and {protocol.name} is of gray ones; give folders")
+    return replace(split, train=[*map(grayed, split.train)], validation=[*map(grayed, split.validation)])
 
 
 def training_data_by_view(

@@ -112,6 +112,7 @@ class DRUNetSmall(nn.Module):
     small: ClassVar[str] = "features=4,levels=2"
     """Settings with which the network is small enough for tests."""
 
+    channels: ClassVar[int] = 3
     takes_rows: ClassVar[bool] = True
     """Whether images may come in bands, with the rows that are kept between them."""
 

@@ -52,6 +52,7 @@ class NormalisationEquivariantCNN(nn.Module):
         require_at_least(1, channels=channels)
         if features % 2:
             raise UserError(f"backbone.features: {features} is odd, sort pooling needs pairs: give an even number")
+        self.channels = channels
         widths = [channels, *[features] * (depth - 1), channels]
         self.convs = nn.ModuleList(AffineConv(inputs, outputs) for inputs, outputs in pairwise(widths))
         self.t = nn.Parameter(torch.tensor(1 - LAST_INIT_SCALE)) if residual else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -47,6 +47,9 @@ class Padded(nn.Module):
         as_in_training: whether the network stays in training mode whatever `train` and `eval` say, for a network whose
             evaluation mode is a shortcut without derivative.
     """
+
+    channels: ClassVar[int] = 3
+    """Channels of the images: those of the networks that are wrapped, or `Adapted` to, RGB."""
 
     def __init__(
         self,

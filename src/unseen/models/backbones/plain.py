@@ -52,6 +52,7 @@ class PlainCNN(nn.Module):
         require_at_least(1, features=features, channels=channels)
         require_at_least(2, depth=depth)
         self.residual = residual
+        self.channels = channels
         widths = [channels, *[features] * (depth - 1), channels]
         convs = [kaiming_conv3x3(inputs, outputs, bias) for inputs, outputs in pairwise(widths)]
         # The residual form then starts close to the identity, which is a good first denoiser.

@@ -141,6 +141,7 @@ class RRDB(nn.Module):
         if scale not in get_args(Scale):
             raise UserError(f"backbone.scale: {scale} is none of {', '.join(map(str, get_args(Scale)))}")
         self.scale = scale
+        self.channels = channels
         self.conv_first = esrgan_conv3x3(channels, features, bias)
         self.body = nn.Sequential(*(ResidualInResidual(features, growth, bias) for _ in range(blocks)))
         self.conv_body = esrgan_conv3x3(features, features, bias)

@@ -60,6 +60,7 @@ class UNet(nn.Module):
     def __init__(self, features: int = 16, levels: int = 2, bias: bool = True, channels: int = 3) -> None:
         super().__init__()
         require_at_least(1, features=features, levels=levels, channels=channels)
+        self.channels = channels
         widths = [features * 2**level for level in range(levels)]
         self.down = nn.ModuleList(
             Block(inputs, width, bias) for inputs, width in zip([channels, *widths], widths, strict=False)

@@ -42,7 +42,7 @@ class GalleryPicture:
         split: split of the level.
         label: "clean", "input" or an entry of the study.
         psnr: PSNR in dB, shown beneath; None for the clean image.
-        pixels: uint8 RGB, (H, W, 3), cropped by the caller.
+        pixels: uint8 RGB, (H, W, 3), or gray, (H, W, 1), cropped by the caller.
 
     Raises:
         ValueError: for pixels of another shape or type.
@@ -57,8 +57,8 @@ class GalleryPicture:
     pixels: NDArray[np.uint8]
 
     def __post_init__(self) -> None:
-        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
-            raise ValueError(f"pixels must be uint8 (H, W, 3), got {self.pixels.dtype} {self.pixels.shape}")
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] not in (1, 3):
+            raise ValueError(f"pixels must be uint8 (H, W, 3 or 1), got {self.pixels.dtype} {self.pixels.shape}")
 
     @property
     def level(self) -> Level:
