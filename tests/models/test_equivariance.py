@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 import pytest
@@ -16,7 +17,7 @@ from unseen.methods import METHODS, Batch, Episode, Params, objective_for
 from unseen.methods.erm import ERM
 from unseen.methods.gradients import gradient, loss_and_gradient
 from unseen.methods.second_order import check_second_order
-from unseen.models.backbones import BACKBONES, WNE, NormalisationEquivariantCNN, PlainCNN
+from unseen.models.backbones import BACKBONES, WNE, ZOO, NormalisationEquivariantCNN, PlainCNN
 from unseen.models.backbones.normalisation_equivariant import AffineConv, sort_pairs
 
 SIZES = pytest.mark.parametrize("size", [(1, 1), (1, 6), (2, 1), (7, 5), (12, 12)])
@@ -120,6 +121,38 @@ def test_clipping_ends_it(make: Callable[[], nn.Module]) -> None:
 @pytest.mark.parametrize("a", [0.01, 0.7, 30])
 def test_scale_equivariant_without_bias(size: tuple[int, int], state: State, residual: bool, a: float) -> None:
     assert departure(state(plain(residual)), images(*size), a) < 1e-12
+
+
+WITHOUT_BIAS = {
+    "rrdb": ["features=4,growth=3,blocks=2", "features=4,growth=3,blocks=1,scale=4"],
+    "rrdb_small": ["", "scale=2"],
+    "plain": ["", "residual=false", "channels=1"],
+    "unet": ["features=4"],
+    "drunet_small": ["features=8"],
+}
+"""Settings of every network of ours that can do without biases."""
+
+
+def test_every_network_of_ours_can_do_without_biases_but_those_that_follow_shifts_too() -> None:
+    ours = {name: part for name, part in BACKBONES.items() if name not in ZOO}
+    assert {name for name, part in ours.items() if "bias" in inspect.signature(part).parameters} == set(WITHOUT_BIAS)
+    assert set(ours) - set(WITHOUT_BIAS) == {"plain_ne", "wne"}
+
+
+@pytest.mark.parametrize("a", [0.01, 0.7, 30])
+@pytest.mark.parametrize(("name", "settings"), [(n, s) for n, several in WITHOUT_BIAS.items() for s in several])
+def test_every_network_without_biases_follows_the_scale_in_float32(name: str, settings: str, a: float) -> None:
+    torch.manual_seed(0)
+    x = torch.rand(2, 1 if "channels=1" in settings else 3, 13, 9)
+    departures = {}
+    for bias in ("false", "true"):
+        network = build(f"{name}:{settings},bias={bias}".replace(":,", ":"), BACKBONES, "backbone", nn.Module).eval()
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        departures[bias] = departure(network, x, a)
+    assert departures["false"] < 1e-5
+    assert departures["true"] > 1e-4  # the biases would have shown
 
 
 @RESIDUAL

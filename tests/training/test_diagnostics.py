@@ -10,17 +10,19 @@ from typing import Any, Literal
 
 import pytest
 import torch
+from support.closed_forms import Quadratic, closed_form
 from support.gradients import episode_of, flat, parameters_of, smooth_network
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev
 from torch.nn.functional import cosine_similarity
 
+from unseen.core.shares import ALONE
 from unseen.methods import DIL, Batch, Episode, Params, objective_for
-from unseen.methods.dil import DILpf, DILps, DILsf, DILss
+from unseen.methods.dil import DILpf, DILps, DILsf, DILss, dealt
 from unseen.methods.gradients import gradient
 from unseen.methods.params import norm
 from unseen.models.backbones import RRDB, NormalisationEquivariantCNN, PlainCNN, UNet
-from unseen.training.diagnostics import IMAGES, diagnose, net_bias
+from unseen.training.diagnostics import IMAGES, PathLength, diagnose, gradient_curvature, net_bias
 
 
 class Affine(nn.Module):
@@ -94,6 +96,61 @@ def test_distance_is_relative_to_the_start() -> None:
     assert diagnose(objective, start, start, episode_of(1)).distance == 0
     more = {**start, "frozen": torch.ones(3)}  # what is not trained is no part of it
     assert diagnose(objective, end, more, episode_of(1)).distance == pytest.approx(0.6, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_curvature_along_the_gradient_of_a_quadratic_is_its_closed_form(dtype: torch.dtype) -> None:
+    objective = objective_for(Quadratic().to(dtype), "l2")
+    params, drawn = parameters_of(objective.network), episode_of(1).query
+    batch = Batch(drawn.distorted.to(dtype), drawn.clean.to(dtype))
+    slope, hessian = closed_form(params, batch)
+    expected = float((slope * hessian * slope).sum() / slope.square().sum())
+    found = gradient_curvature(objective, params, batch)
+    assert found == pytest.approx(expected, rel=1e-8 if dtype == torch.float64 else 1e-3)
+    assert objective.tally.images == 3 * len(batch)  # by itself it is counted
+
+
+def test_curvature_is_measured_on_a_mixture_of_the_confounders() -> None:
+    objective = objective_for(Quadratic(), "l2")
+    params, episode = parameters_of(objective.network), episode_of(3)
+    mixed = next(dealt(list(episode.confounders), ALONE))
+    slope, hessian = closed_form(params, mixed)
+    expected = float((slope * hessian * slope).sum() / slope.square().sum())
+    found = diagnose(objective, params, params, episode).gradient_curvature
+    assert found == pytest.approx(expected, rel=1e-8)
+
+
+def test_there_is_no_curvature_along_no_gradient() -> None:
+    clean = episode_of(1).query.clean
+    objective = objective_for(Affine(1), "l2")
+    assert gradient_curvature(objective, parameters_of(objective.network), Batch(clean, clean)) is None
+
+
+def test_the_path_is_the_sum_of_its_straight_pieces() -> None:
+    def at(x: float, y: float) -> Params:
+        return {"x": torch.tensor([float(x)]), "y": torch.tensor([[float(y)]])}
+
+    moving = at(0, 0)
+    path = PathLength(moving, 2.5)
+    moving["x"].add_(3)  # where they are, as the outer step moves them
+    moving["y"].add_(4)
+    path.add(moving)
+    for point in (at(3, 0), at(0, 0)):
+        path.add(point)
+    assert path.length() == 2.5 + 5 + 4 + 3
+    affine = parameters_of(Affine(0.5))
+    diagnosis = diagnose(objective_for(Affine()), affine, affine, episode_of(1), 0.3)
+    assert diagnosis.path == pytest.approx(0.3 / (0.5 * 3**0.5), rel=1e-12)
+
+
+def test_held_out_levels_are_asked_for_their_net_bias_alone() -> None:
+    objective, episode = objective_for(Affine(0.5, 0.2)), episode_of(2)
+    params, other = parameters_of(objective.network), episode_of(1, seed=7).query
+    held_out = Batch(other.distorted, other.clean, "held out")
+    found = asdict(diagnose(objective, params, params, episode, held_out=[held_out]))
+    expected = asdict(diagnose(objective, params, params, episode))
+    assert found["net_biases"].pop("held out") == net_bias(objective, params, held_out)
+    assert found == expected
 
 
 def test_net_bias_of_an_affine_network_is_its_constant() -> None:

@@ -191,9 +191,23 @@ def test_diagnoses_are_taken_beside_the_budget_and_change_nothing(whole_run: Who
     assert [line["evaluations"] for line in lines] == [16, 32, 48, 64]
     distances = [line["distance"] for line in lines]
     assert distances[0] > 0
-    assert all(len(line["losses"]) == len(line["net_biases"]) == 4 for line in lines)
+    assert all(len(line["losses"]) == 4 for line in lines)
+    assert all(line["net_biases"].keys() - line["losses"].keys() == {"gaussian_noise:25"} for line in lines)
     assert all(line["virtual_step"] > 0 for line in lines)
+    assert all(line["path"] > line["distance"] for line in lines)
+    assert [line["path"] for line in lines] == sorted(line["path"] for line in lines)
     assert not (config.folder / "diagnostics.jsonl").exists()
+
+
+def test_diagnoses_of_a_training_that_stops_are_those_of_one_that_never_does(tmp_path: Path) -> None:
+    whole = replace(TINY, method="ceiling", budget=12, validations=2, diagnose=1, out=str(tmp_path / "whole"))
+    config = replace(whole, out=str(tmp_path / "stopped"))
+    state, expected = stopped_and_resumed(config, [3, 2]), trained(whole)
+    assert state.diagnoses == expected.diagnoses
+    assert state.path == expected.path > 0
+    first, *_, last = state.diagnoses
+    assert first["path"] == pytest.approx(first["distance"], rel=1e-5)  # one step is straight
+    assert last["net_biases"].keys() == last["losses"].keys()  # of the ceiling, which trains on every level
 
 
 def test_what_a_run_takes_is_known(tmp_path: Path) -> None:

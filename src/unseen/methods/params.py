@@ -80,6 +80,12 @@ def shortened(a: Params, longest: float) -> tuple[Params, Tensor]:
     return dict(zip(a, torch._foreach_mul(list(a.values()), factor), strict=True)), norm > longest
 
 
+@torch.no_grad()
+def inner_product(a: Params, b: Params) -> Tensor:
+    """⟨a, b⟩ over all parameters together, as a scalar on their device, which nothing waits for."""
+    return torch.stack([(value * b[name]).sum() for name, value in a.items()]).sum()
+
+
 def norm(a: Params) -> float:
     """‖a‖ as a number, for which a GPU is waited for."""
     return float(length(a))

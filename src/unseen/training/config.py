@@ -120,7 +120,7 @@ class TrainingOptions(Machine):
         Literal["even", "geometric"], "--keep at equal shares; or each share the same multiple of the last, from 1 %"
     ] = "even"
     diagnose: Annotated[
-        int, Ge(0), "diagnose gradients and net bias once in this many steps, outside the budget; 0: never"
+        int, Ge(0), "diagnose gradients, curvature and net bias once in this many steps, outside the budget; 0: never"
     ] = 0
     tensorboard: Annotated[
         bool, "write curves and restored pictures for TensorBoard at each validation, outside the budget"

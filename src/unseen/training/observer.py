@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from ..core.memory import Memory
+from ..core.randomness import generator
 from ..core.terminal import tell
-from ..methods import Episode
+from ..methods import Batch, Episode
+from ..protocols.confounder import Synthetic
 from .config import CHOSEN_ON
-from .diagnostics import diagnose
+from .diagnostics import IMAGES, PathLength, diagnose
 from .journal import Journal
 from .kept_weights import keep_weights, keeping_due
 from .run import TrainingRun, tested_network
@@ -33,6 +35,7 @@ class Observer:
     def __init__(self, run: TrainingRun, state: TrainingState, journal: Journal | None = None) -> None:
         self.run, self.state, self.journal = run, state, journal
         self.tensorboard = TensorBoard(run) if run.config.tensorboard and run.ranks.rank == 0 else None
+        self.path = PathLength(run.parameters, state.path) if run.config.diagnose else None
         self.memory = Memory(torch.device(run.config.device))
         for file in run.skipped:
             tell(f"skipped {file}")
@@ -44,13 +47,14 @@ class Observer:
             start_folder(self.run)
         if self.journal:
             self.journal.after_step()
+        if self.path:
+            self.path.add(self.run.parameters)
         diagnosis_due = config.diagnose > 0 and state.step % config.diagnose == 0
         validation_due = state.validation_due(config)
         weights_due = keeping_due(config, state)
         if not (diagnosis_due or validation_due or weights_due):
             return
-        state.settle(config)
-        self._note_memory()
+        self._settle()
         if diagnosis_due:
             self._diagnose(episode)
         if weights_due:
@@ -62,8 +66,7 @@ class Observer:
     def finish(self) -> None:
         """Save the training; if its budget is spent, validate once more and measure the weights that are kept."""
         run, state = self.run, self.state
-        state.settle(run.config)
-        self._note_memory()
+        self._settle()
         if state.step == 0:
             start_folder(run)
         finished = not state.affords_a_step(run.config)
@@ -78,14 +81,20 @@ class Observer:
         if self.tensorboard:
             self.tensorboard.finish()
 
-    def _note_memory(self) -> None:
+    def _settle(self) -> None:
+        """Bring the state up to date, for which a GPU is waited for."""
+        self.state.settle(self.run.config)
         self.state.memory = max(self.state.memory, self.memory.peak())
+        if self.path:
+            self.state.path = self.path.length()
 
     def _diagnose(self, episode: Episode) -> None:
         """Append a diagnosis: this step's episode at the weights after the step."""
-        diagnosis = diagnose(self.run.objective, self.run.parameters, self.run.start, episode)
-        when = {"step": self.state.step, "evaluations": self.state.evaluations_spent(self.run.config)}
-        self.state.diagnoses.append(when | asdict(diagnosis) | numbers(episode.notes))
+        run, state = self.run, self.state
+        held_out = held_out_batches(run, episode, state.step)
+        diagnosis = diagnose(run.objective, run.parameters, run.start, episode, state.path, held_out)
+        when = {"step": state.step, "evaluations": state.evaluations_spent(run.config)}
+        state.diagnoses.append(when | asdict(diagnosis) | numbers(episode.notes))
 
     def validate(self, notes: Mapping[str, float | Tensor]) -> None:
         """Append a point of the learning curve, keep the weights if they are the best so far, and save.
@@ -118,6 +127,17 @@ class Observer:
         if chosen_on and better:
             state.best = psnr_by_split[chosen_on]
         save_run(run, state, keep_weights=better)
+
+
+def held_out_batches(run: TrainingRun, episode: Episode, step: int) -> list[Batch]:
+    """Clean images of an episode under every held-out distortion that can be made and is not trained on."""
+    seen = {confounder.name for confounder in run.episodes.confounders}
+    clean = episode.confounders[0].clean[:IMAGES]
+    return [
+        Batch(*confounder.pair(clean, generator(run.config.seed, "diagnosis", step, confounder.name)), confounder.name)
+        for confounder in run.protocol.held_out
+        if isinstance(confounder, Synthetic) and confounder.name not in seen
+    ]
 
 
 def numbers(notes: Mapping[str, float | Tensor]) -> dict[str, float]:

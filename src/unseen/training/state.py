@@ -83,6 +83,7 @@ class TrainingState:
         waiting: the time within `seconds` that went into drawing and distorting images.
         loss: sum of the losses since the last validation.
         calls: number of the losses since the last validation.
+        path: length of the way of the weights over all steps, if the options ask for diagnoses.
         clipped: number of steps since the last validation whose gradient was longer than `config.clip`.
         memory: the peak memory of the steps, MiB; 0 where the system does not measure it.
         best: the best PSNR so far of the split by which weights are chosen, dB.
@@ -102,6 +103,7 @@ class TrainingState:
     loss: Finite = 0.0
     calls: Natural = 0
     clipped: Natural = 0
+    path: Amount = 0.0
     memory: Amount = 0.0
     best: Score = -math.inf
     finished: bool = False
