@@ -127,7 +127,7 @@ class MonitoredModel:
         if self._scale == 1:
             if bool((self._kept < 1).any()):
                 restored = torch.where(self._kept < 1, images + self._kept * (restored - images), restored)
-            self._measure((restored - images).abs_().flatten(1))
+            self._measure((restored - images).abs_())
         return restored
 
     def _with_colours_kept(self, both: Tensor) -> Tensor:
@@ -136,8 +136,8 @@ class MonitoredModel:
         return with_colours_of(before, after, self._noise_levels)
 
     def _measure(self, moved: Tensor) -> None:
-        """Count absolute changes, (B, values)."""
-        values, means, most = moved.shape[1], moved.mean(1).tolist(), moved.amax(1).tolist()
+        """Count absolute changes, (B, C, H, W)."""
+        values, means, most = moved[0].numel(), moved.mean((1, 2, 3)).tolist(), moved.amax((1, 2, 3)).tolist()
         with self._lock:
             for change, mean, largest in zip(self.changes, means, most, strict=True):
                 change.mean += (mean - change.mean) * values / (self._values + values)

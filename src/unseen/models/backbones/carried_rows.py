@@ -5,7 +5,7 @@ No row is computed twice, as rows are where tiles overlap, and the memory is tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,10 @@ class Rows:
         """The sum of two tensors, of which `late` is made of `early`; without gradients in the memory of `late`."""
         return late.add_(early) if torch.is_inference_mode_enabled() else late + early
 
+    def difference(self, early: Tensor, late: Tensor) -> Tensor:
+        """The difference `early` − `late`, of which `late` is made of `early`; of bands in the memory of `late`."""
+        return early - late
+
 
 class CarriedRows(Rows):
     """The rows between two bands of one image, whose bands all pass through the network with the same object.
@@ -52,7 +56,7 @@ class CarriedRows(Rows):
     def __init__(self) -> None:
         self._last = False
         self._kept: list[tuple[Tensor, bool]] = []  # for each place of the network, and whether it has made rows
-        self._waiting: dict[int, list[Tensor]] = {}  # of a sum, whole tensors, since copies of so many rows take time
+        self._waiting: dict[int, list[Tensor]] = {}  # views of whole bands, since copies of so many rows take time
         self._turn = 0
 
     def begin(self, *, last: bool) -> None:
@@ -72,13 +76,20 @@ class CarriedRows(Rows):
         return convolved(conv, rows[..., : (made - 1) * stride + size, :], leaky=leaky, rows_padded=True)
 
     def residual(self, conv1: nn.Conv2d, conv2: nn.Conv2d, x: Tensor) -> Tensor:
-        """The same of the rows whose surroundings are there by now; two above and below are those of a cut."""
+        """The same of the rows whose surroundings are there by now; two above and below are those of a cut.
+
+        The first rows are an even number, so that a convolution of stride 2 after them keeps none.
+        """
         rows, has_begun = self._with_kept(x)
-        if rows.shape[-2] <= 4 and not self._last:
+        first, end = 2 if has_begun else 0, rows.shape[-2]
+        if not self._last:
+            end -= 2 if has_begun else 2 + end % 2
+        if end <= first and not self._last:
             self._keep(rows, has_begun)
             return x[..., :0, :]
-        ready = rows[..., 2 if has_begun else 0 : rows.shape[-2] - (0 if self._last else 2), :]
-        self._keep(rows[..., -4:, :], True)
+        ready, below = rows[..., first:end, :], rows[..., max(end - 2, 0) :, :]
+        self._keep(below, True)
+        rows = rows if self._last else rows[..., : end + 2, :]
         change = convolved(conv1, self._bordered(rows, not has_begun), leaky=True, rows_padded=True)
         return convolved_onto(ready, conv2, self._bordered(change, not has_begun), rows_padded=True)
 
@@ -98,25 +109,38 @@ class CarriedRows(Rows):
 
     def together(self, early: Tensor, late: Tensor) -> tuple[Tensor, Tensor]:
         """The rows of `late`, and those of `early` at the same places; the rest of `early` waits."""
-        rows, _ = self._with_kept(early)
-        count = late.shape[-2]
-        self._keep(rows[..., count:, :], True)
-        return rows[..., :count, :], late
+        pieces = self._waited(early, late.shape[-2])
+        return (pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-2)), late
 
     def sum(self, early: Tensor, late: Tensor) -> Tensor:
         """The sum in the rows of `late`; the rest of `early` waits."""
-        waiting = [*self._waiting.get(self._turn, ()), early]
-        count, done = late.shape[-2], 0
-        while done < count:
-            ready = waiting[0][..., : count - done, :]
-            late[..., done : done + ready.shape[-2], :].add_(ready)
-            done += ready.shape[-2]
-            left = waiting.pop(0)[..., ready.shape[-2] :, :]
-            if left.shape[-2]:
-                waiting.insert(0, left.clone())  # a view would keep the whole band
-        self._waiting[self._turn] = waiting
-        self._keep(early[..., :0, :], True)
+        for piece, rows in self._beside(early, late):
+            rows.add_(piece)
         return late
+
+    def difference(self, early: Tensor, late: Tensor) -> Tensor:
+        """The difference `early` − `late` in the rows of `late`; the rest of `early` waits."""
+        late = late.to(early.dtype)  # which bfloat16 is not
+        for piece, rows in self._beside(early, late):
+            torch.sub(piece, rows, out=rows)
+        return late
+
+    def _beside(self, early: Tensor, late: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Pieces of `early`, each with the rows of `late` at the same places."""
+        pieces = self._waited(early, late.shape[-2])
+        return zip(pieces, late.split([piece.shape[-2] for piece in pieces], dim=-2), strict=True)
+
+    def _waited(self, early: Tensor, count: int) -> list[Tensor]:
+        """The first `count` rows of those that wait and of `early` after them, in pieces; the rest waits."""
+        waiting, pieces = [*self._waiting.get(self._turn, ()), early], list[Tensor]()
+        while count or not pieces:
+            rows = waiting.pop(0)
+            pieces.append(rows[..., :count, :])
+            count -= pieces[-1].shape[-2]
+        left = rows[..., pieces[-1].shape[-2] :, :]
+        self._waiting[self._turn] = [left, *waiting] if left.shape[-2] else waiting
+        self._keep(early[..., :0, :], True)
+        return pieces
 
     def _with_kept(self, x: Tensor) -> tuple[Tensor, bool]:
         """The rows that were kept at this place of the network, with those of `x`; whether it has made rows before."""

@@ -169,8 +169,8 @@ class DRUNetSmall(nn.Module):
         features = in_turn(self.bottom, features, rows)
         for enlarge, blocks in zip(reversed(self.enlarge), reversed(self.up), strict=True):
             features = in_turn(blocks, rows.sum(skips.pop(), rows.each(enlarge, features)), rows)
-        x, noise = rows.together(x, F.pixel_shuffle(rows.conv(self.last, features), FOLD))
-        return (x - noise)[..., : noise.shape[-2] - below, :width]
+        restored = rows.difference(x, F.pixel_shuffle(rows.conv(self.last, features), FOLD))
+        return restored[..., : restored.shape[-2] - below, :width]
 
     def noise_map(self, x: Tensor) -> Tensor:
         """Read the deviation of the noise in (B, 3, H, W), in units of the range.
