@@ -128,7 +128,7 @@ class CarriedRows(Rows):
     def _beside(self, early: Tensor, late: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Pieces of `early`, each with the rows of `late` at the same places."""
         pieces = self._waited(early, late.shape[-2])
-        return zip(pieces, late.split([piece.shape[-2] for piece in pieces], dim=-2), strict=True)
+        return zip(pieces, torch.split(late, [piece.shape[-2] for piece in pieces], dim=-2), strict=True)
 
     def _waited(self, early: Tensor, count: int) -> list[Tensor]:
         """The first `count` rows of those that wait and of `early` after them, in pieces; the rest waits."""
