@@ -96,6 +96,11 @@ def test_budget_selection_and_tuning_are_said() -> None:
     assert "settings the best of 8 tried on held-out levels" in text
     assert "ORACLE" not in text
     assert "the last weights of each training; settings as given" in " ".join(printed(make_results()).split())
+    stopped = printed(make_results(("erm", "stopped_erm:batches=4")))
+    expected = (
+        "the last weights of each training (stopped_erm:batches=4: the best on held-out levels); settings as given"
+    )
+    assert expected in " ".join(stopped.split())
 
 
 def test_a_choice_on_unseen_levels_is_said_above_every_table_and_first_beneath() -> None:

@@ -66,10 +66,9 @@ class Ceiling(ERM):
 
     The ceiling measures how well the same network restores at the same budget when no level is unseen; "gap closed" is
     measured between ERM and this ceiling.
-
-    Args:
-        batches: as of `ERM`.
-        lr_share: as of `ERM`.
     """
 
     sees_unseen = True
+
+    def __init__(self) -> None:
+        super().__init__()

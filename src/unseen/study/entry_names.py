@@ -38,9 +38,16 @@ BASELINE = "erm"
 
 CEILING = "ceiling"
 
+STOPPED = "stopped_erm"
+
 INPUT = "input (no restoration)"
 
 
 def is_ceiling(entry: str) -> bool:
     """Whether an entry trained on the unseen levels too, on any backbone: it bounds the others and is no rival."""
     return entry.partition(SEPARATOR)[0].casefold() == CEILING
+
+
+def is_stopped(entry: str) -> bool:
+    """Whether an entry chose its weights on held-out levels by itself, whatever the study selects by."""
+    return entry.partition(SEPARATOR)[0].partition(":")[0].casefold() == STOPPED

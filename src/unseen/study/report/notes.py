@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ...core.console import styled
 from ...core.grouping import grouped
-from ..entry_names import BASELINE, SEPARATOR, is_ceiling
+from ..entry_names import BASELINE, SEPARATOR, is_ceiling, is_stopped
 from ..summary import StudySummary
 
 CEILING_NOTE = "trained on the unseen levels too"
@@ -36,7 +36,9 @@ def conditions(study: StudySummary) -> str:
 
 def selection(study: StudySummary) -> str:
     """Say which weights of a training were tested."""
-    return WEIGHTS.get(study.select, f"weights selected by {study.select}")
+    weights = WEIGHTS.get(study.select, f"weights selected by {study.select}")
+    stopped = [method for method in study.methods if is_stopped(method)]
+    return f"{weights} ({', '.join(stopped)}: the best on held-out levels)" if stopped else weights
 
 
 def tuning(study: StudySummary) -> str:
