@@ -200,7 +200,7 @@ def test_diagnoses_are_taken_beside_the_budget_and_change_nothing(whole_run: Who
 
 
 def test_diagnoses_of_a_training_that_stops_are_those_of_one_that_never_does(tmp_path: Path) -> None:
-    whole = replace(TINY, method="ceiling", budget=12, validations=2, diagnose=1, out=str(tmp_path / "whole"))
+    whole = replace(TINY, method="ceiling", budget=12, validations=1, diagnose=1, out=str(tmp_path / "whole"))
     config = replace(whole, out=str(tmp_path / "stopped"))
     state, expected = stopped_and_resumed(config, [3, 2]), trained(whole)
     assert state.diagnoses == expected.diagnoses

@@ -28,20 +28,21 @@ def test_mixtures_of_an_episode_have_contents_and_draws_of_their_own() -> None:
 
 
 def test_a_step_on_several_batches_is_charged_for_each(tmp_path: Path) -> None:
-    state = trained(replace(TINY, method="erm:batches=4", out=str(tmp_path)))
+    state = trained(replace(TINY, method="erm:batches=4", validations=1, out=str(tmp_path)))
     assert (state.step, state.images) == (16, 64 * TINY.batch)
 
 
 @pytest.mark.parametrize("method", ["erm:batches=3", "dil_sf:inner=adam_fresh,inner_steps=2"])
 def test_a_control_that_stops_goes_on_bit_for_bit(method: str, tmp_path: Path) -> None:
-    whole = replace(TINY, method=method, budget=48, validations=2, out=str(tmp_path / "whole"))
+    whole = replace(TINY, method=method, budget=48, validations=1, out=str(tmp_path / "whole"))
     config = replace(whole, out=str(tmp_path / "stopped"))
     check_equal_runs(config, whole, (stopped_and_resumed(config, [3]), trained(whole)))
 
 
 def test_a_share_of_the_rate_is_that_rate(tmp_path: Path) -> None:
-    of_share = replace(TINY, method="erm:lr_share=0.25", lr=4e-3, out=str(tmp_path / "share"))
-    of_rate = replace(TINY, method="erm", lr=1e-3, out=str(tmp_path / "rate"))
+    tiny = replace(TINY, budget=8, validations=1)
+    of_share = replace(tiny, method="erm:lr_share=0.25", lr=4e-3, out=str(tmp_path / "share"))
+    of_rate = replace(tiny, method="erm", lr=1e-3, out=str(tmp_path / "rate"))
     check_equal_runs(of_share, of_rate, (trained(of_share), trained(of_rate)))
 
 
