@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
@@ -126,7 +127,7 @@ class TrainingOptions(Machine):
         bool, "write curves and restored pictures for TensorBoard at each validation, outside the budget"
     ] = False
 
-    @property
+    @cached_property
     def limit(self) -> Budget:
         """The budget with its unit. Raises UserError if `budget` cannot be read as an amount."""
         return Budget.parse(self.budget)

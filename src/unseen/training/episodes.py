@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache, partial
 from typing import Literal
@@ -78,19 +79,19 @@ def mixture(confounders: Sequence[Confounder], clean: Tensor, draws: torch.Gener
         draws: the generator of all that is random, which draws for the whole batch.
         shares: the share of the batch that is made here.
     """
-    whole = len(clean) * shares.world
-    here = shares.own(torch.arange(whole))
-    picks = torch.randint(len(confounders), (whole,), generator=draws)
-    places, pairs = [], []
+    here = len(clean)
+    first = shares.rank * here
+    picks = torch.randint(len(confounders), (here * shares.world,), generator=draws).tolist()
+    places: list[int] = []
+    pairs = []
     for i, confounder in enumerate(confounders):
-        (chosen,) = torch.nonzero(picks == i, as_tuple=True)
-        if len(chosen):
+        chosen = [image for image, pick in enumerate(picks) if pick == i]
+        if chosen:
             drawn = confounder.sample(draws, len(chosen))
-            own = torch.isin(chosen, here)
-            if own.any():
-                place = chosen[own] - here[0]
-                places.append(place)
-                pairs.append(confounder.make(clean[place.to(clean.device)], {k: v[own] for k, v in drawn.items()}))
-    order = torch.cat(places).argsort().to(clean.device)
+            own = slice(bisect_left(chosen, first), bisect_left(chosen, first + here))
+            if place := [image - first for image in chosen[own]]:
+                places += place
+                pairs.append(confounder.make(clean[place], {name: values[own] for name, values in drawn.items()}))
+    order = sorted(range(here), key=places.__getitem__)
     distorted, originals = (torch.cat(images)[order] for images in zip(*pairs, strict=True))
     return Batch(distorted, originals)
