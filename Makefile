@@ -114,10 +114,11 @@ src/unseen/models/shipped/%.safetensors: studies/shipped/%.yaml | .venv/installe
 		--test cbsd68="$$UNSEEN_TEST_DATA/test/cbsd68" $(MORE_$*)
 	cp runs/shipped/$*/checkpoint.safetensors $@
 
-# What warnings and --do-no-harm of `unseen restore` buy and cost: docs/results/do-no-harm.md
-do-no-harm: .venv/installed-dev
+# What the harm check of `unseen restore` buys and costs, and its thresholds: docs/results/do-no-harm.md
+do-no-harm: free-photos
 	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
-	OMP_NUM_THREADS=1 $(BIN)/python studies/do_no_harm.py --model denoiser
+	OMP_NUM_THREADS=1 $(BIN)/python studies/do_no_harm.py --model denoiser \
+		--photos runs/shipped/photos --data "$$UNSEEN_TEST_DATA"
 
 # What the shipped denoiser reaches, and crops beside its rivals: docs/results/restorer.md. The rivals need
 # `pip install bm3d opencv-python-headless`, once; bm3d may be used for what is not commercial.

@@ -126,16 +126,16 @@ def test_tiles_make_the_same_as_the_whole_in_memory_and_from_files(spec: str, tm
     torch.testing.assert_close(restore_tiled(model, image, tiling), whole, rtol=0, atol=1e-5)
     several = torch.cat((image, 0.5 * image))
     torch.testing.assert_close(restore_tiled(model, several, tiling), model.run(several), rtol=0, atol=1e-5)
-    checked = Restorer(model, tiling).restore_checked(image).image
+    checked = Restorer(model, tiling).restore_checked(image, harm_check=False).image
     torch.testing.assert_close(checked, whole.clamp(0, 1), rtol=0, atol=1e-5)
 
     tifffile.imwrite(tmp_path / "a.tif", image[0].permute(1, 2, 0).numpy(), photometric="rgb")
     job = FileJob(tmp_path / "a.tif", "a.tif", "restored.tif")
-    for do_no_harm in (False, True):
-        options = RestoreOptions(model, tiling, do_no_harm=do_no_harm)
+    for keep_colours in (False, True):
+        options = RestoreOptions(model, tiling, harm_check=False, keep_colours=keep_colours)
         report = restore_files([job], tmp_path, options, Event(), overwrite=True)
         assert (len(report.restored), report.failed) == (1, [])
-        if not do_no_harm:
+        if not keep_colours:
             from_file = torch.from_numpy(tifffile.imread(tmp_path / "restored.tif")).permute(2, 0, 1)[None]
             torch.testing.assert_close(from_file, whole.clamp(0, 1), rtol=0, atol=1e-5)
 

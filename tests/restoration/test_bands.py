@@ -83,11 +83,11 @@ def restored_file(model: Model, folder: Path, stop: Event | None = None, **optio
     return restore_files([job], folder, how, stop or Event(), overwrite=True)
 
 
-@pytest.mark.parametrize("do_no_harm", [False, True])
-def test_a_file_gets_the_same_pixels_by_bands_as_by_tiles(model: Model, tmp_path: Path, do_no_harm: bool) -> None:
+@pytest.mark.parametrize("keep_colours", [False, True])
+def test_a_file_gets_the_same_pixels_by_bands_as_by_tiles(model: Model, tmp_path: Path, keep_colours: bool) -> None:
     reports, pixels = [], []
     for workers in (0, 3):
-        reports.append(restored_file(model, tmp_path, do_no_harm=do_no_harm, workers=workers))
+        reports.append(restored_file(model, tmp_path, keep_colours=keep_colours, workers=workers))
         pixels.append(np.asarray(Image.open(tmp_path / "b.png")).astype(int))
     assert (pixels[0] != pixels[1]).mean() < 1e-3  # roundings on the edge between two levels
     assert np.abs(pixels[0] - pixels[1]).max() <= 1

@@ -1,11 +1,10 @@
-"""When not to trust a restoration: readings of known noise, Stein's estimate against filters in closed form."""
+"""When not to trust a restoration: readings of known noise, and changes that are not worth their risk."""
 
 from __future__ import annotations
 
 import importlib
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +14,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from unseen.core.errors import UserError
-from unseen.core.statistics import estimate
 from unseen.data.embedded import embedded_photos
 from unseen.evaluation.noise import estimate_noise, photo_noise, sampled_crops
 from unseen.models.card import Envelope, Quality
 from unseen.models.loading import Model
 from unseen.models.receptive_field import ReceptiveField
-from unseen.restoration.self_check import envelope_warning, harmless_share, self_check
+from unseen.restoration.guarded_model import Change, MonitoredModel
+from unseen.restoration.report import PhotoWarning
+from unseen.restoration.self_check import (
+    QUIET,
+    SLIGHT,
+    SLIGHT_WHERE_QUIET,
+    SelfCheck,
+    envelope_warning,
+    self_check,
+    with_change,
+    worth_its_risk,
+)
+from unseen.restoration.tiles import Tiling, restore_tiled
 
 Image = NDArray[np.float32]
 QUALITY = Quality("seen", "gaussian_noise", 5.0, "set", 3, 30, 31, 1, 0.5, 1.5, 5)
@@ -141,78 +150,45 @@ def test_what_cannot_be_read_is_warned_of_and_what_is_not_known_is_not() -> None
     assert envelope_warning(math.nan, None) is None
 
 
-# ------------------------------------------------------------------------------------------- do no harm
+# ------------------------------------------------------------------------------------------- worth its risk
 
 
-def closed_form(noise: Image, output: Image, centre: float) -> float:
-    """t of a linear filter whose matrix has `centre` everywhere on its diagonal: its divergence is N · centre."""
-    variance = (estimate_noise([noise]) / 255) ** 2
-    return min(1.0, variance * (1 - centre) / float(np.mean((output.astype(np.float64) - noise) ** 2)))
+@pytest.mark.parametrize(
+    ("noise", "least"), [(math.nan, SLIGHT_WHERE_QUIET), (0, SLIGHT_WHERE_QUIET), (QUIET, SLIGHT), (40, SLIGHT)]
+)
+def test_a_restoration_is_worth_its_risk_from_a_change_on_that_depends_on_noise(noise: float, least: float) -> None:
+    assert [worth_its_risk(change, noise) for change in (0, 0.99 * least, least, math.inf)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
-@pytest.mark.parametrize("side", [3, 5])
-@pytest.mark.parametrize("sigma", [4, 12])
-def test_the_share_of_a_linear_filter_is_that_of_the_closed_form(side: int, sigma: float) -> None:
-    image = noisy(photo(), sigma)
-    output = blur(torch.from_numpy(image).permute(2, 0, 1)[None], side)[0].permute(1, 2, 0).numpy()
-    expected = closed_form(image, output, 1 / side**2)
-    assert 0.05 < expected < 0.95
-    assert harmless_share(model(lambda x: blur(x, side)), [image]) == pytest.approx(expected, rel=0.02)
+def test_a_change_that_is_not_worth_its_risk_is_not_kept_and_not_warned_of() -> None:
+    check = SelfCheck(40, 1.0, (PhotoWarning("above"),))
+    slight = Change(0.9 * SLIGHT, 1.0, colour=1.0, square=(0.9 * SLIGHT) ** 2)
+    assert with_change(check, slight, harm_check=True) == SelfCheck(40, 0.0)
+    assert len(with_change(check, slight, harm_check=False).warnings) == 2
+    assert with_change(check, Change(), harm_check=True) == check
 
 
-@pytest.mark.parametrize("sigma", [4, 12, 30])
-def test_the_share_is_nearly_the_best_there_is(sigma: float) -> None:
-    """Against the least squares that only who knows the clean photograph can do."""
-    clean = photo()
-    image = noisy(clean, sigma)
-    output = blur(torch.from_numpy(image).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
-    move = output - image
-    best = min(1.0, max(0.0, float(np.sum((clean - image) * move) / np.sum(move * move))))
-    share = harmless_share(model(blur), [image])
-    errors = {t: float(np.mean((image + t * move - clean) ** 2)) for t in (0, share, best, 1)}
-    assert share == pytest.approx(best, abs=0.2)
-    assert errors[share] < 1.1 * errors[best]
-    assert errors[share] < errors[0]
-    assert errors[share] < 1.02 * errors[1]
-
-
-def test_a_model_that_only_does_harm_is_left_out() -> None:
-    """It adds a constant: the divergence is N, the risk grows with the share."""
-    assert harmless_share(model(lambda x: x + 0.1), [noisy(photo(), 10)]) == pytest.approx(0, abs=1e-3)
-
-
-def test_a_model_that_does_nothing_is_kept() -> None:
-    assert harmless_share(model(lambda x: x.clone()), [noisy(photo(), 10)]) == 1
-
-
-def test_a_model_that_restores_all_is_kept() -> None:
-    """It knows the photograph: no divergence, and it moves by the noise."""
-    clean = photo()
-    answer = torch.from_numpy(clean).permute(2, 0, 1)[None]
-    assert harmless_share(model(lambda x: answer), [noisy(clean, 20)]) > 0.95
-
-
-def test_crops_of_different_sizes_are_judged_together_and_alike_each_time() -> None:
-    crops = [noisy(photo(side), 8, seed=side) for side in (65, 96)]
-    first, again = (harmless_share(model(blur), crops) for _ in range(2))
-    assert first == again
-    assert 0 < first < 1
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 30)])
-def test_where_nothing_can_be_read_the_input_is_kept(size: tuple[int, int]) -> None:
-    assert harmless_share(model(lambda x: x * 0), [gray(*size)]) == 0
+@pytest.mark.parametrize("tile", [16, 64])
+def test_the_change_is_that_of_the_whole_image_whatever_the_tiles(tile: int) -> None:
+    image = torch.from_numpy(photo(64)).permute(2, 0, 1)[None]
+    monitored = MonitoredModel(Model("squares", torch.square, ReceptiveField(0)), [0.0])
+    restored = restore_tiled(monitored.model, image, Tiling(tile, 0))
+    (change,) = monitored.changes
+    assert change.rms == pytest.approx(float((restored - image).square().mean().sqrt()), rel=1e-5)
+    assert 0 < change.mean < change.rms < change.largest
 
 
 @pytest.mark.parametrize("paper", [1.0, 0.94, 0.12, 0.0], ids=["white", "gray", "dark", "black"])
 def test_what_is_drawn_is_not_judged_by_its_lines(paper: float) -> None:
-    """Text on even paper reads as noise, or not at all; either way it is left alone, and said."""
+    """Text on even paper reads as noise, or not at all."""
     page = drawn(paper)
     assert math.isnan(photo_noise([page]))
-    check = self_check([page], model(blur), SAFE, do_no_harm=True)
-    assert (check.kept, len(check.warnings)) == (0, 1)
-    assert "left as it is" in check.warnings[0].text
-    assert self_check([page], model(blur), SAFE, do_no_harm=False).kept == 1
+    assert math.isnan(self_check([page], model(blur), SAFE).noise_level)
 
 
 def drawn(paper: float) -> Image:
@@ -226,22 +202,10 @@ def drawn(paper: float) -> Image:
     return page
 
 
-def test_the_share_is_judged_in_float32_where_the_model_multiplies_in_bfloat16() -> None:
-    image = noisy(photo(), 10)
-    rounding = replace(model(lambda x: blur(x).bfloat16().float()), exact=blur)
-    shares = [self_check([image], m, SAFE, do_no_harm=True).kept for m in (rounding, model(blur))]
-    assert shares[0] == shares[1] < 1
-
-
 @pytest.mark.parametrize("sigma", [2, 10, 40])
 def test_a_photograph_with_noise_is_no_drawing(sigma: float) -> None:
     image = np.rint(noisy(photo(), sigma).clip(0, 1) * 255).astype(np.float32) / 255
     assert photo_noise([image]) == estimate_noise([image])
-
-
-def test_a_model_that_enlarges_has_no_input_to_blend_with() -> None:
-    with pytest.raises(UserError, match="a filter"):
-        harmless_share(model(lambda x: x, scale=2), [photo(64)])
 
 
 # ------------------------------------------------------------------------------------------- what they are worth
@@ -253,26 +217,10 @@ def test_the_page_of_what_they_buy_is_what_its_rows_say(monkeypatch: pytest.Monk
     assert study.page(*study.read()) == study.PAGE.read_text()
 
 
-def test_what_the_page_of_what_they_buy_claims_is_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a rule is better or worse than restoring stands in sentences that were written by hand."""
+def test_the_thresholds_are_those_that_the_rule_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "studies")
     study = importlib.import_module("do_no_harm")
-    model, trials = study.read()
-    assert {"cbsd68", study.REAL} & set(model.measured_on.split(", "))
-    better: dict[str, set[str]] = {"harmless": set(), "inside": set()}
-    worse: dict[str, set[str]] = {"harmless": set(), "inside": set()}
-    for level in study.LEVELS:
-        for rule in better:
-            gain = estimate(
-                [getattr(t, rule) - t.plain for t in trials if t.dataset != study.REAL and t.level == level]
-            )
-            if gain.spread is not None and abs(gain.mean) > gain.spread:
-                (better if gain.mean > 0 else worse)[rule].add(level)
-    weak = {"gaussian_noise:0", "gaussian_noise:2"}
-    others = {"gaussian_noise:75", "correlated_noise:15", "salt_and_pepper:0.02", "jpeg:30"}
-    assert better == {"harmless": weak | {"gaussian_noise:5", "gaussian_noise:15"}, "inside": weak}
-    assert worse == {"harmless": others | {"gaussian_noise:50"}, "inside": others}
-    for rule in better:
-        real = estimate([getattr(t, rule) - t.plain for t in trials if t.dataset == study.REAL])
-        assert real.spread is not None
-        assert abs(real.mean) < real.spread
+    _, choice, _ = study.read()
+    assert study.chosen(choice) == study.PRESENT
+    assert study.lost_too_much(choice, study.PRESENT) is None
+    assert {trial.dataset for trial in choice} == {"kept", "coded"}

@@ -74,7 +74,7 @@ def lamp(side: int = 160) -> Tensor:
 
 
 def monitored(keep_colours: bool, sigma: float = 0.0) -> MonitoredModel:
-    return MonitoredModel(Model("lamps", lamp_brightener, ReceptiveField(1)), [1.0], [sigma], keep_colours)
+    return MonitoredModel(Model("lamps", lamp_brightener, ReceptiveField(1)), [sigma], keep_colours)
 
 
 def test_colours_are_kept_alike_in_tiles_and_whole() -> None:
@@ -93,7 +93,7 @@ def test_where_no_colour_moves_not_a_bit_does() -> None:
     """What is removed has means of at most a level: a grid, and every colour lightened by a level."""
     grid = 8 / 255 * (1 - 2 * (torch.arange(160) % 2).float())
     model = Model("denoiser", lambda images: images - grid + 0.9 / 255, ReceptiveField(0))
-    guarded = MonitoredModel(model, [1.0], [10.0], keep_colours=True)
+    guarded = MonitoredModel(model, [10.0], keep_colours=True)
     assert torch.equal(guarded.model.run(lamp() + grid), model.run(lamp() + grid))
 
 
@@ -105,7 +105,7 @@ def test_the_largest_shift_is_measured_over_all_tiles_and_of_enlarged_outputs() 
     doubled = Model(
         "doubled", lambda x: lamp_brightener(x).repeat_interleave(2, 2).repeat_interleave(2, 3), ReceptiveField(1, 1, 2)
     )
-    enlarging = MonitoredModel(doubled, [1.0], [0.0], keep_colours=False)
+    enlarging = MonitoredModel(doubled, [0.0])
     enlarging.model.run(lamp())
     assert 255 * enlarging.changes[0].colour == pytest.approx(0.15 * 255, abs=1.5)
 
@@ -127,8 +127,8 @@ def test_a_shipped_network_is_warned_of_where_it_moves_colours(unseen: CommandLi
     plain, moved = restored()
     assert len([line for line in plain.splitlines() if line.startswith("look at lamp.png")]) == 1
     assert "colours of large areas moved by up to" in plain
-    assert "--do-no-harm keeps colours" in plain
+    assert "--keep-colours takes" in plain
     assert abs(moved - (30, 220, 40)).max() > 30
-    kept, colours = restored("--do-no-harm")
+    kept, colours = restored("--keep-colours")
     assert "moved" not in kept
     assert abs(colours - (30, 220, 40)).max() < 6

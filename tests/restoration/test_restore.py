@@ -388,7 +388,8 @@ def test_a_photograph_outside_the_envelope_is_told(restore: Restore, tmp_path: P
     for name, sigma in (("clean", 0), ("inside", 12), ("beyond", 60)):
         noisy = 128 + sigma * draws.standard_normal((96, 96, 3))
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{name}.png")
-    told = restore.unseen("restore", folder, "-o", tmp_path / "out", "--model", carded, *SINGLE)
+    words = ("restore", folder, "-o", tmp_path / "out", "--model", carded, "--no-harm-check", *SINGLE)
+    told = restore.unseen(*words)
     lines = [line for line in told.err.splitlines() if line.startswith("look at ")]
     assert [line.split(":")[0] for line in lines] == ["look at beyond.png", "look at clean.png"]
     assert "outside the 8.0 to 16.0" in lines[0]
@@ -415,22 +416,32 @@ def test_many_warnings_alike_are_one_line_that_says_what_to_look_for() -> None:
 
 
 def test_the_record_of_a_photograph_has_noise_share_and_mean_change(tmp_path: Path) -> None:
-    """A model that brightens by two levels; the second picture is too small to be judged."""
+    """A model that brightens by two levels; the second picture is too small for an estimate of noise."""
     folder = photographs(tmp_path / "photos", "a.png", size=(40, 40))
     Image.new("RGB", (9, 9), (200, 30, 30)).save(folder / "b.png")
     planned = plan_restoration([str(folder)], tmp_path / "out", "input")
     brighter = Model("brighter", lambda images: images + 2 / 255, ReceptiveField(0))
-    for do_no_harm in (False, True):
-        options = RestoreOptions(brighter, Tiling(16, 1), do_no_harm=do_no_harm)
-        first, second = restore_files(planned.jobs, planned.folder, options, Event(), overwrite=True).restored
-        assert (first.name, first.source, first.target) == ("a.png", folder / "a.png", tmp_path / "out" / "a.png")
-        assert first.noise_level > 0
-        assert math.isnan(second.noise_level)
-        assert first.mean_change == pytest.approx(2 * first.kept, abs=0.01)
-        assert second.kept == (0 if do_no_harm else 1)
-    assert second.mean_change == 0
-    assert np.array_equal(pixels(second.target), pixels(second.source))
-    assert ["left as it is" in warning.text for warning in second.warnings] == [True]
+    options = RestoreOptions(brighter, Tiling(16, 1))
+    first, second = restore_files(planned.jobs, planned.folder, options, Event(), overwrite=True).restored
+    assert (first.name, first.source, first.target) == ("a.png", folder / "a.png", tmp_path / "out" / "a.png")
+    assert first.noise_level > 0
+    assert math.isnan(second.noise_level)
+    assert first.mean_change == pytest.approx(2, abs=0.01)
+    assert (first.kept, second.kept) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp", "a.bmp"])
+@pytest.mark.parametrize("tile", [16, 64])
+def test_a_photograph_that_would_hardly_change_is_copied_byte_for_byte(name: str, tile: int, tmp_path: Path) -> None:
+    folder = photographs(tmp_path / "photos", name, size=(40, 50))
+    planned = plan_restoration([str(folder)], tmp_path / "out", "input")
+    options = RestoreOptions(Model("brighter", lambda x: x + 0.8 / 255, ReceptiveField(0)), Tiling(tile, 0))
+    for harm_check in (False, True):
+        options = replace(options, harm_check=harm_check)
+        (photo,) = restore_files(planned.jobs, planned.folder, options, Event(), overwrite=True).restored
+        assert (photo.kept, photo.mean_change > 0) == ((0, False) if harm_check else (1, True))
+        assert (photo.target.read_bytes() == photo.source.read_bytes()) == harm_check
+        assert files(tmp_path / "out") == [name]
 
 
 def test_without_a_known_envelope_it_is_said_once(restore: Restore, tree: Path, tmp_path: Path) -> None:
@@ -450,7 +461,7 @@ def test_an_output_that_equals_its_input_is_told(unseen: CommandLine, tree: Path
     card = _read(run / CHECKPOINT, "unseen")[1]
     zeros = {name: torch.zeros_like(value) for name, value in load_file(run / CHECKPOINT).items()}
     save_file(zeros, run / CHECKPOINT, metadata={"unseen": card})
-    told = unseen("restore", tree / "a.png", "-o", tmp_path / "out", "--model", run, *SINGLE)
+    told = unseen("restore", tree / "a.png", "-o", tmp_path / "out", "--model", run, "--no-harm-check", *SINGLE)
     assert "look at a.png: the output equals the input, the model changed nothing" in told.err
     assert np.array_equal(pixels(tmp_path / "out" / "a.png"), pixels(tree / "a.png"))
 
@@ -475,22 +486,23 @@ def test_an_output_of_another_size_is_another(tmp_path: Path) -> None:
 def told_equal(model: Model, folder: Path) -> bool:
     """Whether it is told of a photograph that its output equals its input."""
     planned = plan_restoration([str(photographs(folder / "photos", "a.png"))], folder / "out", "input")
-    outcome = restore_files(planned.jobs, planned.folder, RestoreOptions(model, Tiling(64, 1)), Event())
-    (photo,) = outcome.restored
+    options = RestoreOptions(model, Tiling(64, 1), harm_check=False)
+    (photo,) = restore_files(planned.jobs, planned.folder, options, Event()).restored
     return any("equals the input" in warning.text for warning in photo.warnings)
 
 
-def test_do_no_harm_leaves_a_clean_flat_picture_as_it_is(restore: Restore, tmp_path: Path) -> None:
-    """Nothing to remove: no share of the restoration is worth its change."""
+def test_the_harm_check_leaves_a_clean_picture_as_it_is_and_says_so(unseen: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     rows = np.arange(96, dtype=np.uint8)[:, None, None]
     flat = np.broadcast_to(80 + rows // 4, (96, 96, 3)).astype(np.uint8)
     Image.fromarray(flat).save(tmp_path / "in" / "flat.png")
-    restore(tmp_path / "in", "-o", tmp_path / "plain")
-    told = restore(tmp_path / "in", "-o", tmp_path / "kept", "--do-no-harm")
+    words = ("restore", tmp_path / "in", *SINGLE, "-o")
+    told = unseen(*words, tmp_path / "kept")
     assert np.array_equal(pixels(tmp_path / "kept" / "flat.png"), flat)
-    assert not np.array_equal(pixels(tmp_path / "plain" / "flat.png"), flat)
-    assert "0% of the restoration kept" in told.err
+    assert "left as it is, so little would change: flat.png (--no-harm-check)" in told.err
+    assert "look at" not in told.err
+    for more in ("--no-harm-check", "--strength=0"):
+        assert "left as it is" not in unseen(*words, tmp_path / more, more).err
 
 
 def test_progress_is_silent_where_there_is_no_terminal(restore: Restore, tree: Path, tmp_path: Path) -> None:

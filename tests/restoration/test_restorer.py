@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -23,7 +23,8 @@ from torch.nn import functional as F
 
 from unseen.core.errors import UserError
 from unseen.models.backbones import UNet
-from unseen.models.loading import model_of
+from unseen.models.loading import Model, model_of
+from unseen.models.receptive_field import ReceptiveField
 from unseen.restoration.batch import RestoreOptions, restore_files
 from unseen.restoration.planning import plan_restoration
 from unseen.restoration.restorer import Restorer
@@ -321,35 +322,48 @@ def partly_hidden(*size: int) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("make", [grainy, partly_hidden])
-@pytest.mark.parametrize("do_no_harm", [False, True])
+@pytest.mark.parametrize("keep_colours", [False, True])
 def test_checked_images_have_what_the_command_tells_of_files(
-    do_no_harm: bool, make: Callable[..., NDArray[np.uint8]], tmp_path: Path
+    keep_colours: bool, make: Callable[..., NDArray[np.uint8]], tmp_path: Path
 ) -> None:
     restorer, image = Restorer.load("denoiser", device="cpu", tile=64), make(80, 70)
     Image.fromarray(image).save(tmp_path / "a.png")
-    options = RestoreOptions(restorer.model, restorer.tiling, envelope=restorer.envelope, do_no_harm=do_no_harm)
+    options = RestoreOptions(restorer.model, restorer.tiling, envelope=restorer.envelope, keep_colours=keep_colours)
     planned = plan_restoration([str(tmp_path / "a.png")], tmp_path / "out", "input")
     (record,) = restore_files(planned.jobs, planned.folder, options, Event()).restored
-    checked = restorer.restore_checked(image, do_no_harm=do_no_harm)
+    checked = restorer.restore_checked(image, keep_colours=keep_colours)
     assert np.array_equal(np.asarray(Image.open(record.target)), checked.image)
     assert (record.noise_level, record.kept) == (checked.noise_level, checked.kept)
     assert tuple(warning.text for warning in record.warnings) == checked.warnings
     if make is grainy:
         assert checked.noise_level == pytest.approx(20, rel=0.1)
-    if not do_no_harm:
+    if not keep_colours:
         assert np.array_equal(checked.image, restorer.restore(image))
     assert restorer.safety.startswith("Safe where the noise level is")
 
 
-def test_what_cannot_be_judged_comes_back_as_it_was_and_says_so(negative: Restorer) -> None:
-    icon = grainy(9, 9)
-    left = negative.restore_checked(Image.fromarray(icon), do_no_harm=True)
-    assert np.array_equal(np.asarray(left.image), icon)
-    assert left.kept == 0
-    assert math.isnan(left.noise_level)
-    assert [("left as it is" in text) for text in left.warnings] == [True]
-    assert np.array_equal(negative.restore_checked(icon).image, 255 - icon)
-    assert negative.envelope is None
+def test_images_that_would_hardly_change_come_back_to_the_bit(negative: Restorer) -> None:
+    """A network that darkens what is bright a good deal, and what is dark by half a level."""
+    model = replace(negative.model, run=lambda images: torch.where(images > 0.5, images - 0.1, images - 0.5 / 255))
+    images = torch.rand(2, 4, 20, 30, dtype=torch.float64) * 0.3 + torch.tensor([0.1, 0.6]).view(2, 1, 1, 1)
+    images[:, 3] = 1
+    restorer = Restorer(model, Tiling(16, 1))
+    restored, all_of_it = restorer.restore(images), restorer.restore(images, harm_check=False)
+    assert torch.equal(restored[0], images[0])
+    assert torch.equal(restored[1], all_of_it[1])
+    assert (all_of_it[:, :3] < images[:, :3]).all()
+    checked = [restorer.restore_checked(image) for image in images]
+    assert [check.kept for check in checked] == [0, 1]
+    assert (checked[0].warnings, torch.equal(checked[0].image, images[0])) == ((), True)
+
+
+def test_a_model_that_enlarges_is_never_left_out_and_keeps_no_colours() -> None:
+    doubled = Model("doubled", lambda x: x.repeat_interleave(2, 2).repeat_interleave(2, 3), ReceptiveField(0, 1, 2))
+    restorer, image = Restorer(doubled, Tiling(16, 0)), grainy(9, 9)
+    assert restorer.restore(image).shape == (18, 18, 3)
+    assert restorer.restore_checked(image).kept == 1
+    with pytest.raises(UserError, match="keep_colours: doubled enlarges"):
+        restorer.restore_checked(image, keep_colours=True)
 
 
 def test_images_are_judged_one_at_a_time(negative: Restorer) -> None:

@@ -50,7 +50,8 @@ def command(kind: str, random: Random) -> list[str]:
             (
                 [],
                 ["--pages"],
-                ["--do-no-harm"],
+                ["--no-harm-check"],
+                ["--keep-colours"],
                 ["--keep-times"],
                 ["--format", random.choice(("png", "jpeg", "tiff", "webp"))],
             )

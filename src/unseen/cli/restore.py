@@ -38,7 +38,7 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
     planned = plan_restoration(flags.photo, config.out, config.format)
     require_writable(planned.folder)
     if not planned.jobs:
-        return _ended(RestoreReport(failed=planned.failed), planned, config.out, flags)
+        return _ended(RestoreReport(failed=planned.failed), planned, config, flags)
     if flags.compare:
         return _compare(config, flags, planned)
     import torch
@@ -58,8 +58,8 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
     if model.by_channel:
         tell(f"{model.name}: is a network for gray images; each colour channel is restored by itself")
     model = model.with_strength(config.strength)
-    if flags.do_no_harm and model.receptive_field.scale > 1:
-        raise UserError(f"do_no_harm: {model.name} enlarges, and its output cannot be blended with the input")
+    if flags.keep_colours and model.receptive_field.scale > 1:
+        raise UserError(f"keep_colours: {model.name} enlarges, and its output cannot be compared with the input")
     qualities = model.card.quality if model.card else ()
     safe = envelope(qualities)
     if safe is None:
@@ -69,7 +69,8 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
         tiling_for(model, config.bytes, config.tile, LARGEST_TILE_KEPT),
         format=planned.format,
         envelope=safe,
-        do_no_harm=flags.do_no_harm,
+        harm_check=not flags.no_harm_check,
+        keep_colours=flags.keep_colours,
         keep_times=flags.keep_times,
         pages=flags.pages,
         clip=flags.clip,
@@ -82,13 +83,13 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
         page = False
         if flags.report and not stop.is_set() and (outcome.restored or outcome.existing):
             page = _write_page(planned, outcome, how, config, stop)
-    return _ended(outcome, planned, config.out, flags, page=page, interrupted=stop.is_set())
+    return _ended(outcome, planned, config, flags, page=page, interrupted=stop.is_set())
 
 
 def _compare(config: RestoreConfig, flags: Namespace, planned: RestorePlan) -> ExitCode:
     """Write a sheet of one photograph at several strengths."""
     sheet = Path(config.out)
-    others = [name for name in ("do_no_harm", "report", "pages") if getattr(flags, name)]
+    others = [name for name in ("no_harm_check", "keep_colours", "report", "pages") if getattr(flags, name)]
     others += ["strength"] if "strength" in flags.explicit else []
     if others:
         raise UserError(f"{others[0]}: not together with --compare, which restores nothing but pieces for a sheet")
@@ -117,7 +118,7 @@ def _compare(config: RestoreConfig, flags: Namespace, planned: RestorePlan) -> E
 def _ended(
     outcome: RestoreReport,
     planned: RestorePlan,
-    out: str,
+    config: RestoreConfig,
     flags: Namespace,
     page: bool = False,
     interrupted: bool = False,
@@ -127,7 +128,7 @@ def _ended(
 
     if planned.left_out:
         tell(left_out_text(planned.left_out))
-    _print_report(outcome, out, hint=not flags.do_no_harm)
+    _print_report(outcome, config)
     if page:
         from ..restoration.report_page import REPORT
 
@@ -178,24 +179,20 @@ def _write_page(
     return True
 
 
-def _print_report(outcome: RestoreReport, out: str, hint: bool) -> None:
-    """Print what needs attention, and a line for all photographs.
-
-    Args:
-        outcome: the report on every photograph.
-        out: the output folder or file.
-        hint: whether to mention --do-no-harm where it would help.
-    """
-    from ..restoration.report import noise_lines, warning_lines
+def _print_report(outcome: RestoreReport, config: RestoreConfig) -> None:
+    """Print what needs attention, and a line for all photographs."""
+    from ..restoration.report import left_lines, noise_lines, warning_lines
 
     for note in outcome.model_notes:
         tell(note)
     for text in noise_lines(outcome.restored):
         tell(text)
+    for text in left_lines(outcome.restored) if config.strength else []:
+        tell(text)
     for text in warning_lines(outcome.restored):
         tell(text)
-    if hint and any(warning.guarded for photo in outcome.restored for warning in photo.warnings):
-        tell("--do-no-harm keeps colours, and less of a restoration where a self-check says so")
+    if any(warning.of_colours for photo in outcome.restored for warning in photo.warnings):
+        tell("--keep-colours takes such shifts back")
     for failure in outcome.failed:
         tell(f"failed {failure.name}: {failure.reason}")
     existing = f", {outcome.existing} there already (--overwrite restores them again)" if outcome.existing else ""
@@ -203,7 +200,7 @@ def _print_report(outcome: RestoreReport, out: str, hint: bool) -> None:
     warned = f", {count} of them to look at" if count else ""
     failed = f", {len(outcome.failed)} failed" if outcome.failed else ""
     untried = f", {outcome.untried} not tried" if outcome.untried else ""
-    show(f"{out}: {len(outcome.restored)} restored{warned}{existing}{failed}{untried}")
+    show(f"{config.out}: {len(outcome.restored)} restored{warned}{existing}{failed}{untried}")
 
 
 def models(config: None, flags: Namespace) -> ExitCode:
@@ -295,7 +292,8 @@ RESTORE = Command(
     RestoreConfig,
     arguments=[Argument("photo", "photos, folders of them, or patterns: '*.png'", list[str], "PHOTOS"), TRUST],
     switches={
-        "do_no_harm": "keep colours, and blend back towards the input where a self-check (Stein's) says so",
+        "no_harm_check": "restore also what would change so slightly that it is left as it is otherwise",
+        "keep_colours": "take back shifts of the colours of large areas",
         "keep_times": "give every output the file times of its input",
         "report": "write report.html beside the outputs: every photograph before and after, the worst first",
         "compare": "write a sheet of one photo's own pieces at four strengths to choose by eye, as -o sheet.png",

@@ -38,6 +38,10 @@ Image = NDArray[np.float32]
 """(H, W, 3) in [0, 1]."""
 
 
+class NotWorthItsRisk(Exception):  # noqa: N818 (a state of affairs)
+    """Signal that a photograph is to be left as it is, when all of its restoration is known."""
+
+
 class RunStopped(Exception):  # noqa: N818 (a state of affairs)
     """Signal that the run is to end while a photograph is being restored."""
 
@@ -51,7 +55,8 @@ class RestoreOptions:
         tiling: the tiles into which photographs are cut for the model.
         format: format of the outputs; None for the format of each input.
         envelope: the noise levels at which the model is known to be safe; None if nothing is known.
-        do_no_harm: whether to blend the result with the input where the self-check advises it.
+        harm_check: whether photographs are left as they are whose restoration is not `worth_its_risk`.
+        keep_colours: whether to take back shifts of colour of large areas (`with_colours_of`).
         keep_times: whether outputs get the file times of their inputs.
         pages: whether to restore each page of a file into a file of its own.
         clip: whether floating-point values far outside of [0, 1] are clipped; else the picture is refused as HDR.
@@ -63,7 +68,8 @@ class RestoreOptions:
     tiling: Tiling
     format: FileFormat | None = None
     envelope: Envelope | None = None
-    do_no_harm: bool = False
+    harm_check: bool = True
+    keep_colours: bool = False
     keep_times: bool = False
     pages: bool = False
     clip: bool = False
@@ -109,7 +115,7 @@ def restore_files(
         overwrite: whether to replace outputs that exist; otherwise they are left alone.
     """
     report, options = RestoreReport(), replace(options, model=with_clear_errors(options.model))
-    if options.do_no_harm:
+    if options.keep_colours:
         options = replace(options, tiling=options.tiling.widened(MARGIN, options.model.receptive_field.stride))
     model, tiling = options.model, options.tiling
     outputs = output_folders(jobs, folder)
@@ -128,7 +134,7 @@ def restore_files(
             try:
                 if model.strength == 0:
                     for file_task in batch:
-                        write_unchanged(file_task, options, report)
+                        write_unchanged(file_task, options, report, SelfCheck(math.nan, 0.0))
                         tiles.advance(file_task.tiles)
                 elif batch[0].tiles == 1:
                     restore_together(batch, options, report)
@@ -239,7 +245,6 @@ def restore_together(file_tasks: Sequence[FileTask], options: RestoreOptions, re
                 crops_of(file_task.source, image),
                 options.model.for_tiles_of(stacked[i : i + 1]),
                 options.envelope,
-                options.do_no_harm,
             )
             for i, (file_task, image, _) in enumerate(images)
         ]
@@ -248,8 +253,7 @@ def restore_together(file_tasks: Sequence[FileTask], options: RestoreOptions, re
     for i, image in enumerate(restored):
         file_task, _, remarks = images[i]
         with report.collecting_failures([file_task.name]):
-            remarks += write_output(file_task, [image], options)
-            report.restored.append(record_of(file_task, checks[i], monitored.changes[i], remarks))
+            write_judged(file_task, [image], checks[i], monitored.changes[i], remarks, options, report)
 
 
 def crops_of(source: ImageFile, image: Image) -> list[Crop]:
@@ -277,7 +281,7 @@ def restore_by_tiles(
     source = file_task.source
     with report.collecting_failures([file_task.name]):
         model = for_strips_of(options.model, lambda: source.reader(clip=options.clip), source.height)
-        check = self_check(source.crops(), model, options.envelope, options.do_no_harm)
+        check = self_check(source.crops(), model, options.envelope)
         monitored = monitored_model(options, model, [check])
         remarks: list[str] = []
         read = source.reader(clip=options.clip, remarks=remarks)
@@ -286,12 +290,46 @@ def restore_by_tiles(
             strips = restored_bands(monitored.model, read, *size, tiling, options.workers, tile_done)
         else:
             strips = restored_strips(monitored.model, read, *size, tiling, tile_done)
-        remarks += write_output(file_task, strips, options)
-        report.restored.append(record_of(file_task, check, monitored.changes[0], remarks))
+        write_judged(file_task, strips, check, monitored.changes[0], remarks, options, report)
 
 
-def write_unchanged(file_task: FileTask, options: RestoreOptions, report: RestoreReport) -> None:
-    """Write a picture as it is, for a strength of 0: the file itself, where it keeps its format and has one page."""
+def write_judged(
+    file_task: FileTask,
+    strips: Iterable[Image],
+    check: SelfCheck,
+    change: Change,
+    remarks: list[str],
+    options: RestoreOptions,
+    report: RestoreReport,
+) -> None:
+    """Write a restored picture, or the picture as it is where the restoration proves not to be worth its risk.
+
+    Args:
+        file_task: the picture.
+        strips: the restoration from top to bottom; `change` is complete after the last.
+        check: the judgement before the restoration.
+        change: what the restoration changes.
+        remarks: what reading has found in the file.
+        options: the options that hold for every photograph.
+        report: the report that gets the picture's record.
+    """
+
+    def judged_strips() -> Iterator[Image]:
+        yield from strips
+        if not with_change(check, change, options.harm_check).kept:
+            raise NotWorthItsRisk
+
+    try:
+        remarks += write_output(file_task, judged_strips(), options)
+    except NotWorthItsRisk:
+        write_unchanged(file_task, options, report, replace(check, kept=0.0, warnings=()))
+    else:
+        judged = with_change(check, change, options.harm_check)
+        report.restored.append(record_of(file_task, judged, 255 * change.mean, remarks))
+
+
+def write_unchanged(file_task: FileTask, options: RestoreOptions, report: RestoreReport, judged: SelfCheck) -> None:
+    """Write a picture as it is: the file itself, where it keeps its format and has one page."""
     source, target = file_task.source, file_task.target
     with report.collecting_failures([file_task.name]):
         remarks: list[str] = []
@@ -302,21 +340,17 @@ def write_unchanged(file_task: FileTask, options: RestoreOptions, report: Restor
             tops = range(0, source.height, CHUNK_ROWS)
             strips = (read(top, min(top + CHUNK_ROWS, source.height)) for top in tops)
             remarks += write_output(file_task, strips, options)
-        warnings = tuple(map(PhotoWarning, remarks))
-        report.restored.append(
-            RestoredFile(file_task.name, source.path, source.page, target, math.nan, 0.0, 0.0, warnings)
-        )
+        report.restored.append(record_of(file_task, judged, 0.0, remarks))
 
 
 def monitored_model(options: RestoreOptions, model: Model, checks: Sequence[SelfCheck]) -> MonitoredModel:
     """The model for a batch of judged pictures, monitored."""
-    kept, noise_levels = [check.kept for check in checks], [check.noise_level for check in checks]
-    return MonitoredModel(model, kept, noise_levels, options.do_no_harm)
+    return MonitoredModel(model, [check.noise_level for check in checks], options.keep_colours)
 
 
-def record_of(file_task: FileTask, check: SelfCheck, change: Change, remarks: Sequence[str]) -> RestoredFile:
-    """The record of a restored picture, from the judgement before, the change after, and remarks on its file."""
-    source, judged = file_task.source, with_change(check, change)
+def record_of(file_task: FileTask, judged: SelfCheck, mean_change: float, remarks: Sequence[str]) -> RestoredFile:
+    """The record of a picture, from its judgement, its mean change in gray levels of 255, and remarks on its file."""
+    source = file_task.source
     return RestoredFile(
         file_task.name,
         source.path,
@@ -324,7 +358,7 @@ def record_of(file_task: FileTask, check: SelfCheck, change: Change, remarks: Se
         file_task.target,
         judged.shown_noise,
         judged.kept,
-        255 * change.mean,
+        mean_change,
         (*judged.warnings, *map(PhotoWarning, remarks)),
         judged.noise_range,
     )

@@ -44,21 +44,6 @@ def with_clear_errors(model: Model) -> Model:
     )
 
 
-def with_colours_kept(model: Model, noise_level: float) -> Model:
-    """A model that keeps sizes, for images of one noise level, without its shifts of colour (`with_colours_of`).
-
-    Args:
-        model: the model.
-        noise_level: σ of the images, gray levels of 255; nan where it cannot be estimated.
-    """
-    sigma = _tensor_of([noise_level])
-
-    def run(images: Tensor) -> Tensor:
-        return with_colours_of(images, model.run(images), sigma)
-
-    return replace(model, run=run)
-
-
 @dataclass
 class Change:
     """The change of one image by a model, in units of the range.
@@ -67,43 +52,48 @@ class Change:
         mean: mean absolute change of a value, over all tiles; infinite for a model that enlarges.
         largest: largest change of a value; infinite for a model that enlarges.
         colour: largest shift of a colour (`colour_shift`); of the output made small again for a model that enlarges.
+        square: mean square change of a value, over all tiles; infinite for a model that enlarges.
     """
 
     mean: float = math.inf
     largest: float = math.inf
     colour: float = 0.0
+    square: float = math.inf
+
+    @property
+    def rms(self) -> float:
+        """Root mean square change of a value."""
+        return math.sqrt(self.square)
 
 
 class MonitoredModel:
-    """A model that blends its output with its input, and measures its changes over the tiles of one batch.
+    """A model that measures its changes over the tiles of one batch, and keeps colours on request.
 
     Attributes:
         model: the model to run.
         changes: for each image of the batch, its change so far.
     """
 
-    def __init__(self, model: Model, kept: Sequence[float], noise_levels: Sequence[float], keep_colours: bool) -> None:
-        """Monitor `model` for a batch of as many images as `kept`.
+    def __init__(self, model: Model, noise_levels: Sequence[float], keep_colours: bool = False) -> None:
+        """Monitor `model` for a batch of as many images as `noise_levels`.
 
         Args:
             model: the model to monitor.
-            kept: for each image, the share of the restoration in the blend, in [0, 1]; the input makes up the rest.
             noise_levels: for each image, σ in gray levels of 255; nan where it cannot be estimated.
-            keep_colours: whether to take shifts of colour back before the blend; the model must keep sizes then.
+            keep_colours: whether to take shifts of colour back (`with_colours_of`); the model must keep sizes then.
         """
         self.model = replace(model, run=self._run)
-        self.changes = [Change() if model.receptive_field.scale > 1 else Change(0.0, 0.0) for _ in kept]
+        self.changes = [
+            Change() if model.receptive_field.scale > 1 else Change(0.0, 0.0, square=0.0) for _ in noise_levels
+        ]
         self._values = 0
         self._lock = Lock()  # several threads may restore columns of one image
         self._unmonitored = model.run
         self._scale = model.receptive_field.scale
-        self._kept = _tensor_of(kept)
-        self._noise_levels = _tensor_of(noise_levels)
+        self._noise_levels = torch.tensor(noise_levels).nan_to_num().view(-1, 1, 1, 1)
         self._keep_colours = keep_colours
 
     def _run(self, images: Tensor, rows: Rows = WHOLE) -> Tensor:
-        if not self._kept.any():
-            return images  # to the bit, whatever the model would have made
         restored = self._unmonitored(images) if rows is WHOLE else self._unmonitored(images, rows=rows)
         images, restored = rows.together(images, restored)
         if not restored.shape[-2]:
@@ -125,8 +115,6 @@ class MonitoredModel:
                 for change, largest in zip(self.changes, moved, strict=True):
                     change.colour = max(change.colour, largest)
         if self._scale == 1:
-            if bool((self._kept < 1).any()):
-                restored = torch.where(self._kept < 1, images + self._kept * (restored - images), restored)
             self._measure((restored - images).abs_())
         return restored
 
@@ -138,13 +126,11 @@ class MonitoredModel:
     def _measure(self, moved: Tensor) -> None:
         """Count absolute changes, (B, C, H, W)."""
         values, means, most = moved[0].numel(), moved.mean((1, 2, 3)).tolist(), moved.amax((1, 2, 3)).tolist()
+        squares = (torch.linalg.vector_norm(moved, dim=(1, 2, 3)) ** 2 / values).tolist()
         with self._lock:
-            for change, mean, largest in zip(self.changes, means, most, strict=True):
-                change.mean += (mean - change.mean) * values / (self._values + values)
+            share = values / (self._values + values)
+            for change, mean, square, largest in zip(self.changes, means, squares, most, strict=True):
+                change.mean += (mean - change.mean) * share
+                change.square += (square - change.square) * share
                 change.largest = max(change.largest, largest)
             self._values += values
-
-
-def _tensor_of(values: Sequence[float]) -> Tensor:
-    """One value an image, (B, 1, 1, 1); 0 for nan."""
-    return torch.tensor(values).nan_to_num().view(-1, 1, 1, 1)

@@ -32,12 +32,12 @@ class PhotoWarning:
         text: the reason in one short sentence, without the photograph's name: `its gain map is gone`.
         summary: the reason in words that hold for many photographs, with what to look for; empty where `text` holds
             for all of them.
-        guarded: whether `do_no_harm` guards against it.
+        of_colours: whether `keep_colours` guards against it.
     """
 
     text: str
     summary: str = ""
-    guarded: bool = False
+    of_colours: bool = False
 
     @property
     def kind(self) -> str:
@@ -76,7 +76,7 @@ class RestoredFile:
         target: the restored file.
         noise_level: estimated noise level of the photograph, gray levels of 255; nan where it cannot be estimated. The
             mean that the network itself read, where it reads noise.
-        kept: share of the restoration in `target`, in [0, 1]; the photograph itself makes up the rest.
+        kept: share of the restoration in `target`: 1, or 0 where the photograph was left as it is.
         mean_change: mean absolute change of a value, gray levels of 255; infinite for a model that enlarges.
         warnings: reasons to look at the result, about the restoration as well as the file.
         noise_range: the noise that the network itself read; None where it reads none.
@@ -143,6 +143,15 @@ def noise_lines(restored: Sequence[RestoredFile]) -> list[str]:
         f"noise of {min(means):.1f} to {max(means):.1f} gray levels, {median(means):.1f} in the middle, as the network "
         "reads it"
     ]
+
+
+def left_lines(restored: Sequence[RestoredFile]) -> list[str]:
+    """Word which photographs the harm check left as they are: by name, or by number for more than `SINGLE_LINES`."""
+    names = [photo.name for photo in restored if photo.kept == 0]
+    if not names:
+        return []
+    which = ", ".join(names) if len(names) <= SINGLE_LINES else f"{len(names)} of {len(restored)}"
+    return [f"left as {'it is' if len(names) == 1 else 'they are'}, so little would change: {which} (--no-harm-check)"]
 
 
 def warning_lines(restored: Sequence[RestoredFile]) -> list[str]:

@@ -196,7 +196,7 @@ def records_of_existing(
                     continue
                 source = task.source
                 model = for_strips_of(options.model, source.reader, source.height)
-                check = self_check(source.crops(), model, options.envelope, False)
+                check = self_check(source.crops(), model, options.envelope)
                 change = mean_change(source, open_image(task.target))
                 names = task.name, source.path, source.page, task.target
                 noise = check.shown_noise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
@@ -19,7 +19,7 @@ from ..core.errors import UserError
 from ..core.precision import Precision
 from ..core.trust import Names, trusting
 from ..core.units import ValueRange, parse_bytes
-from ..evaluation.noise import sampled_crops
+from ..evaluation.noise import Crop, photo_noise, sampled_crops
 from ..models.card import Envelope, envelope, safety
 from ..models.files import DEFAULT
 from ..models.loading import Model, load_model
@@ -27,14 +27,15 @@ from .colour import MARGIN
 from .guarded_model import MonitoredModel
 from .imagefiles.transparency import spread_colours
 from .report import NoiseRange
-from .self_check import SelfCheck, self_check, with_change
+from .self_check import SelfCheck, self_check, with_change, worth_its_risk
 from .tiles import Tiling, restore_tiled, tiling_for
 
 AnyImage = TypeVar("AnyImage", NDArray[Any], Tensor, Image.Image)
 
-Run = Callable[[Tensor, Tensor], Tensor] | None
-"""A function to the restored images, not clipped, from the images to restore and the images to judge, which have their
-own colours under what is transparent; each float32 (B, 3, H, W) in [0, 1]. None to return the images as they are."""
+Run = Callable[[Tensor, Tensor], tuple[Tensor, Sequence[int]]] | None
+"""A function from the images to restore and the images to judge, which have their own colours under what is
+transparent, to the restored images, not clipped, and the indices of those that are left as they are; images are float32
+(B, 3, H, W) in [0, 1]. None to return all images as they are."""
 
 WHITE = {"uint8": 255, "uint16": 65535}
 """The largest value of each integer dtype, which stands for 1."""
@@ -53,7 +54,7 @@ class Restoration(Generic[AnyImage]):
         image: the restored image, as of `Restorer.restore`.
         noise_level: estimated noise level of the input, σ in gray levels of 255; nan where it cannot be estimated. The
             mean of what the network itself read, where it reads the noise.
-        kept: share of the restoration in `image`, in [0, 1]; the input makes up the rest.
+        kept: share of the restoration in `image`: 1, or 0 where the input was left as it is.
         warnings: reasons to look at `image`, each a short sentence.
         noise_range: mean and range of the noise that the network itself read; None where it reads none.
     """
@@ -111,7 +112,7 @@ class Restorer:
             )
         return cls(loaded, tiling_for(loaded, parse_bytes(memory, "memory"), tile))
 
-    def restore(self, image: AnyImage, *, strength: float = 1.0) -> AnyImage:
+    def restore(self, image: AnyImage, *, harm_check: bool = True, strength: float = 1.0) -> AnyImage:
         """Restore an image.
 
         Whole numbers stand for [0, 1] by their largest value, and results are rounded; all results are clipped. Gray is
@@ -128,6 +129,8 @@ class Restorer:
                 * a Pillow image of mode L, LA, RGB, RGBA, P or I;16.
 
                 C: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
+            harm_check: whether an image comes back as it is, to the bit, where its restoration changes so little that
+                it is not worth its risk (`worth_its_risk`).
             strength: how strong the noise is taken for, times what the network reads itself, 0 to 2; at 0 the result
                 is the image as it is, to the bit.
 
@@ -144,45 +147,51 @@ class Restorer:
         model = self.model.with_strength(strength)
         if model.strength == 0:
             return self._converted(image, None)
-        return self._converted(image, lambda values, _: restore_tiled(model, values, self.tiling))
+        harm_check = harm_check and model.receptive_field.scale == 1
+
+        def restored(values: Tensor, judged: Tensor) -> tuple[Tensor, Sequence[int]]:
+            result = restore_tiled(model, values, self.tiling)
+            changes = (result - values).square().mean((1, 2, 3)).sqrt().tolist() if harm_check else []
+            return result, [i for i, change in enumerate(changes) if not worth_its_risk(change, noise_of(judged[i]))]
+
+        return self._converted(image, restored)
 
     def restore_checked(
-        self, image: AnyImage, *, do_no_harm: bool = False, strength: float = 1.0
+        self, image: AnyImage, *, harm_check: bool = True, keep_colours: bool = False, strength: float = 1.0
     ) -> Restoration[AnyImage]:
         """Restore an image and judge the result, as `unseen restore` does.
 
         Args:
             image: one image, of the kinds that `restore` takes.
-            do_no_harm: whether to keep the colours of large areas, and only as much of the restoration as Stein's
-                estimate finds best; nothing where the noise level cannot be estimated.
+            harm_check: as of `restore`.
+            keep_colours: whether to take back shifts of the colours of large areas.
             strength: as of `restore`; at 0 nothing is restored, and nothing judged.
 
         Raises:
             TypeError: as `restore`.
             ValueError: as `restore`, and a tensor of several images.
-            UserError: as `restore`, and `do_no_harm` with a model that enlarges.
+            UserError: as `restore`, and `keep_colours` with a model that enlarges.
         """
-        checks: list[SelfCheck] = []
-        strong = self.model.with_strength(strength)
-        if strong.strength == 0:
+        model = self.model.with_strength(strength)
+        if model.strength == 0:
             return Restoration(self._converted(image, None), math.nan, 0.0, ())
+        if keep_colours and model.receptive_field.scale > 1:
+            raise UserError(f"keep_colours: {model.name} enlarges, and its output cannot be compared with the input")
+        judgements: list[SelfCheck] = []
 
-        def restored(values: Tensor, judged: Tensor) -> Tensor:
+        def restored(values: Tensor, judged: Tensor) -> tuple[Tensor, Sequence[int]]:
             if len(values) != 1:
                 raise ValueError(f"restore_checked: {len(values)} images; give one at a time")
-            pixels = judged[0].permute(1, 2, 0).numpy()
-            crops = sampled_crops(lambda top, bottom: pixels[top:bottom], *pixels.shape[:2])
-            model = strong.for_tiles_of(values)
-            check = self_check(crops, model, self.envelope, do_no_harm)
-            monitored = MonitoredModel(model, [check.kept], [check.noise_level], do_no_harm)
-            stride = self.model.receptive_field.stride
-            tiling = self.tiling.widened(MARGIN, stride) if do_no_harm else self.tiling
+            for_tiles = model.for_tiles_of(values)
+            check = self_check(crops_of(judged[0]), for_tiles, self.envelope)
+            monitored = MonitoredModel(for_tiles, [check.noise_level], keep_colours)
+            tiling = self.tiling.widened(MARGIN, model.receptive_field.stride) if keep_colours else self.tiling
             result = restore_tiled(monitored.model, values, tiling)
-            checks.append(with_change(check, monitored.changes[0]))
-            return result
+            judgements.append(with_change(check, monitored.changes[0], harm_check))
+            return result, () if judgements[0].kept else (0,)
 
         result = self._converted(image, restored)
-        (check,) = checks
+        (check,) = judgements
         texts = tuple(warning.text for warning in check.warnings)
         return Restoration(result, check.shown_noise, check.kept, texts, check.noise_range)
 
@@ -246,12 +255,14 @@ class Restorer:
             return images.clone()
         own = values[:, :colours]
         spread = own if colours == images.shape[1] else spread_under(values)
-        restored = run(*(layers.expand(-1, 3, -1, -1).contiguous() for layers in (spread, own)))
+        restored, left = run(*(layers.expand(-1, 3, -1, -1).contiguous() for layers in (spread, own)))
         if not restored.isfinite().all():
             raise UserError(f"{self.model.name}: makes values of this image that are not finite")
         if colours == 1:  # in float64, so that the mean of three equal values is that value
             restored = restored.double().mean(1, keepdim=True).float()
         restored = from_unit(restored, images.dtype)
+        for i in left:
+            restored[i] = images[i, :colours]
         if colours == images.shape[1]:
             return restored
         alpha = images[:, colours:]
@@ -263,6 +274,17 @@ class Restorer:
         else:  # what nobody sees stays what it was
             restored = torch.where(alpha == 0, images[:, :colours], restored)
         return torch.cat((restored, alpha), dim=1)
+
+
+def crops_of(image: Tensor) -> list[Crop]:
+    """Crops of one image (3, H, W) to judge it by."""
+    pixels = image.permute(1, 2, 0).numpy()
+    return sampled_crops(lambda top, bottom: pixels[top:bottom], *pixels.shape[:2])
+
+
+def noise_of(image: Tensor) -> float:
+    """Noise level of one image (3, H, W), gray levels of 255 (`photo_noise`)."""
+    return photo_noise(crops_of(image))
 
 
 def spread_under(layers: Tensor) -> Tensor:

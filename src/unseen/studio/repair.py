@@ -16,11 +16,11 @@ from PIL import Image
 from ..data.photo import Pixels, to_8_bits
 from ..models.card import Envelope, envelope, safety
 from ..models.loading import Model
-from ..restoration.guarded_model import MonitoredModel
+from ..restoration.guarded_model import Change, MonitoredModel
 from ..restoration.imagefiles.decode import FileFormat
 from ..restoration.imagefiles.image_file import ImageFile
 from ..restoration.imagefiles.save import save
-from ..restoration.self_check import SelfCheck, envelope_warning, self_check, with_change
+from ..restoration.self_check import SelfCheck, envelope_warning, self_check, with_change, worth_its_risk
 from ..restoration.tiles import Tiling, count_tiles, for_strips_of, restored_strips
 from .excerpt import open_usable
 
@@ -87,8 +87,8 @@ def restore_to_file(
 
     safe = None if model.card is None else envelope(model.card.quality)
     model = for_strips_of(model, source.reader, source.height)
-    check = self_check(source.crops(), model, safe, do_no_harm=False)
-    monitored = MonitoredModel(model, [check.kept], [check.noise_level], keep_colours=False)
+    check = self_check(source.crops(), model, safe)
+    monitored = MonitoredModel(model, [check.noise_level])
     before: list[Pixels] = []
     after: list[Pixels] = []
     reader = source.reader()
@@ -109,7 +109,7 @@ def restore_to_file(
         file,
         (shrunk_for_preview(first), shrunk_for_preview(second)),
         describe_input(source),
-        (*notes_on(model, safe, with_change(check, monitored.changes[0])), *remarks),
+        (*notes_on(model, safe, check, monitored.changes[0]), *remarks),
     )
 
 
@@ -134,14 +134,17 @@ def describe_input(source: ImageFile) -> str:
     return f"{source.format.upper()}, {source.width}×{source.height} pixels, {depth}{colour}"
 
 
-def notes_on(model: Model, safe: Envelope | None, check: SelfCheck) -> Iterator[str]:
-    """Yield the noise level of the input, what `unseen restore` warns of, and what the card of the model lacks."""
+def notes_on(model: Model, safe: Envelope | None, before: SelfCheck, change: Change) -> Iterator[str]:
+    """Yield the noise of the input, what `unseen restore` warns of or leaves alone, and what the model's card lacks."""
+    check = with_change(before, change, harm_check=False)
     if check.noise_range:
         yield f"The network reads noise of {check.noise_range.words} of 255 in it."
     elif not math.isnan(check.noise_level) and envelope_warning(check.noise_level, safe) not in check.warnings:
         yield f"Its noise level is about {check.noise_level:.1f} gray levels of 255."
     for warning in check.warnings:
         yield f"Careful: {warning.text}."
+    if not worth_its_risk(change.rms, before.noise_level):
+        yield f"unseen restore would leave it as it is: a change of {255 * change.rms:.1f} gray levels is too slight."
     if model.card is None:
         yield "This network came without a card: where it is safe is not known."
     elif safe is None:
