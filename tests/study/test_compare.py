@@ -21,6 +21,7 @@ from unseen.core.yaml12 import dump
 from unseen.evaluation.results import read_results, write_results
 from unseen.models.checkpoint import CHECKPOINT
 from unseen.protocols.loading import load_protocol
+from unseen.study.runs import read_runs
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("empty_page")]  # every test trains networks
 
@@ -250,6 +251,28 @@ def test_a_study_trains_each_method_and_seed_once(unseen: CommandLine, study: li
     assert times(out) == before
     assert (out / "results.jsonl").read_bytes() == results
     assert leftovers(tmp_path) == []
+
+
+def test_kept_weights_are_tested_by_compare_and_by_evaluate(
+    unseen: CommandLine, study: list[object], tests: Path, tmp_path: Path
+) -> None:
+    words = [word for word in study if word != "ceiling"] + ["--keep", "2"]
+    unseen(*words)
+    (erm,) = read_runs(tmp_path / "study" / "runs.jsonl")
+    assert [(point.steps, point.evaluations) for point in erm.kept] == [(8, 8), (16, 16)]
+    assert erm.chosen == erm.kept[-1].levels
+    rows = json_lines(tmp_path / "study" / "results.jsonl")
+    for level in erm.chosen:  # kept weights are in no row of the results, and the last of them agree with those
+        of_level = [row["psnr"] for row in rows if (row["run"], row["degree"]) == ("erm-0", level.degree)]
+        assert len(of_level) == 2
+        assert level.psnr == pytest.approx(sum(of_level) / 2, abs=1e-3)
+    evaluate(unseen, tmp_path / "study" / "erm-0", tmp_path / "out", "--test", f"q={tests}")
+    (record,) = read_runs(tmp_path / "out" / "runs.jsonl")
+    assert record == replace(erm, machine=record.machine)
+    before = (tmp_path / "study" / "runs.jsonl").read_bytes()
+    unseen(*words)
+    assert (tmp_path / "study" / "runs.jsonl").read_bytes() == before
+    assert "keep is 2 there and 3 here" in unseen.refusal(*words[:-1], "3")
 
 
 @pytest.mark.slow

@@ -22,12 +22,16 @@ from .options import OVERWRITE, TRUST, Argument, Command
 from .study import print_results
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from torch import nn
 
     from ..evaluation.benchmark_sets import BenchmarkSets
+    from ..evaluation.evaluate import TestedNetwork
     from ..evaluation.results import ImageResult
     from ..models.card import Bf16Loss, Card, Quality
     from ..protocols.protocol import Protocol
+    from ..study.runs import RunRecord
 
 COMMAND = "unseen evaluate"
 
@@ -72,6 +76,7 @@ def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     from ..protocols.loading import load_protocol
     from ..study.report.html_page import REPORT
     from ..study.report.study_page import write_evaluation_page
+    from ..study.runs import RUNS, write_runs
     from ..training.training_data import trained_on
 
     config = config.resolved()
@@ -102,13 +107,17 @@ def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
         results = evaluate_network(trained, protocol, tests, config, config.seed, stop)
         if config.card and not stop.is_set():
             facts = _facts_for_card(network, tests, protocol, config, results)
+        records = [] if stop.is_set() else _records(Path(flags.checkpoint), trained, protocol, tests, config, stop)
     if results:
         # The page comes last: its presence means that the rest is there. A test that was killed before is made again.
         (out / REPORT).unlink(missing_ok=True)
         write_results(out / RESULTS, results)
+        (out / RUNS).unlink(missing_ok=True)
+        if records:
+            write_runs(out / RUNS, records)
         if facts:
             with_quality(Path(flags.checkpoint), *facts)
-        write_evaluation_page(results, trained, protocol, tests, config, notes)
+        write_evaluation_page(results, records, trained, protocol, tests, config, notes)
     print_results(results, [], tests.skipped, protocol, notes)
     if results:
         show(f"{out / REPORT}, {out / RESULTS}")
@@ -117,6 +126,23 @@ def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
         show(f"interrupted: {len(images)} of {len(tests.photos)} images")
         return ExitCode.INTERRUPTED
     return ExitCode.PARTLY if tests.skipped else ExitCode.DONE
+
+
+def _records(
+    folder: Path,
+    trained: TestedNetwork,
+    protocol: Protocol,
+    tests: BenchmarkSets,
+    config: EvaluateConfig,
+    stop: Event,
+) -> list[RunRecord]:
+    """The record of a training that kept weights on its way, with their test; none of others, and where stopped."""
+    from ..study.kept_test import evaluated_record, kept_any, tested_kept
+
+    if not kept_any(folder):
+        return []
+    kept_test = tested_kept(folder, trained, protocol, tests, config.device, config.seed, stop)
+    return [evaluated_record(folder, trained, kept_test)] if kept_test else []
 
 
 def _facts_for_card(

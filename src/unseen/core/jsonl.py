@@ -122,9 +122,14 @@ Number: TypeAlias = Annotated[
 """Any float: infinity is the string "inf" in JSON, and nan is null."""
 
 
+IF_ANY: Mapping[str, bool] = {"if_any": True}
+"""Metadata of a field that JSON lacks where its value is empty: a later addition, unknown to older files."""
+
+
 def to_json(record: DataclassInstance) -> dict[str, Any]:
     """The fields of a record for `json.dumps`: infinite ones as the string "inf" or "-inf", nan as null."""
-    return {name: _number_to_json(value) for name, value in asdict(record).items()}
+    empty = {f.name for f in fields(record) if f.metadata.get("if_any") and not getattr(record, f.name)}
+    return {name: _number_to_json(value) for name, value in asdict(record).items() if name not in empty}
 
 
 def from_json(text: str, cls: type[T], extra: Literal["forbid", "ignore"] = "forbid") -> T:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..core.atomic import write_text
 from ..core.errors import UserError
-from ..core.jsonl import FiniteOrText, Number, Whole, read_lines, to_lines
+from ..core.jsonl import Finite, FiniteOrText, Measured, Number, Whole, read_lines, to_lines
 from ..protocols.levels import Level, Split
 
 RESULTS = "results.jsonl"
@@ -73,6 +73,45 @@ class ImageResult:
     def level(self) -> Level:
         """The level of the distorted image, with its role in the protocol."""
         return Level(self.split, self.distortion, self.degree)
+
+
+@dataclass(frozen=True)
+class LevelPsnr:
+    """The mean PSNR of one network over test images under one level.
+
+    Attributes:
+        split: role of the level in the protocol.
+        distortion: name of the distortion.
+        degree: number or words, as in `ImageResult`.
+        psnr: mean over the images, dB.
+    """
+
+    split: Split
+    distortion: str
+    degree: FiniteOrText
+    psnr: Measured
+
+    @property
+    def level(self) -> Level:
+        """The level, with its role in the protocol."""
+        return Level(self.split, self.distortion, self.degree)
+
+
+@dataclass(frozen=True)
+class KeptResult:
+    """The quality of the weights that a training kept at one point of its way.
+
+    Attributes:
+        steps: number of outer steps until then.
+        evaluations: number of gradient evaluations until then.
+        seconds: time of these steps.
+        levels: the quality under each level.
+    """
+
+    steps: Whole
+    evaluations: Finite
+    seconds: Finite
+    levels: list[LevelPsnr]
 
 
 def result_lines(results: Iterable[ImageResult]) -> str:

@@ -19,6 +19,7 @@ from ..evaluation.results import ImageResult
 from ..models.checkpoint import load_checkpoint
 from ..training.side_by_side import train_side_by_side
 from ..training.state import is_finished, is_of, state_of
+from .kept_test import KeptTest, tested_kept
 from .ledger import TEST_SEED, StudyRun
 from .plan import StudyPlan
 from .runs import RunRecord
@@ -87,8 +88,8 @@ class RunGroup:
                 try:
                     if error := errors.get(run.folder):
                         raise error
-                    if not stop.is_set() and (results := tested(plan, run, measured, stop)):
-                        answers.append(FinishedRun(run.name, results, record_of(run, plan.config)))
+                    if not stop.is_set() and (finished := finished_run(plan, run, measured, stop)):
+                        answers.append(finished)
                 except UserError as error:  # what the others of the group reached is not lost
                     answers.append(FailedRun(run.name, error))
             return answers
@@ -105,8 +106,8 @@ class RunGroup:
         )
 
 
-def tested(plan: StudyPlan, run: StudyRun, measured: list[ImageResult], stop: Event) -> list[ImageResult]:
-    """Test the trained network of a run.
+def finished_run(plan: StudyPlan, run: StudyRun, measured: list[ImageResult], stop: Event) -> FinishedRun | None:
+    """Test the trained network of a run and the weights that it kept, and record the run.
 
     Args:
         plan: the plan of the study.
@@ -115,7 +116,7 @@ def tested(plan: StudyPlan, run: StudyRun, measured: list[ImageResult], stop: Ev
         stop: once set, the test ends after the current image.
 
     Returns:
-        The results; none if `stop` was set.
+        The finished run; None if `stop` was set before all was tested.
 
     Raises:
         UserError: the network was trained under another protocol, or on other photographs.
@@ -128,14 +129,16 @@ def tested(plan: StudyPlan, run: StudyRun, measured: list[ImageResult], stop: Ev
     ):
         if changed:
             raise UserError(f"{run.folder}: trained before {what} changed; choose another --out, or --overwrite")
-    if measured:
-        return measured
-    network_to_test = TestedNetwork(network, card, run.name, run.entry.method, plan.config.tune)
-    results = evaluate_network(network_to_test, plan.protocol, plan.tests, plan.config, TEST_SEED, stop)
-    return [] if stop.is_set() else results
+    trained = TestedNetwork(network, card, run.name, run.entry.method, plan.config.tune)
+    if not measured:
+        measured = evaluate_network(trained, plan.protocol, plan.tests, plan.config, TEST_SEED, stop)
+        if stop.is_set():
+            return None
+    kept_test = tested_kept(run.folder, trained, plan.protocol, plan.tests, plan.config.device, TEST_SEED, stop)
+    return FinishedRun(run.name, measured, record_of(run, plan.config, kept_test)) if kept_test else None
 
 
-def record_of(run: StudyRun, machine: Machine) -> RunRecord:
+def record_of(run: StudyRun, machine: Machine, kept_test: KeptTest) -> RunRecord:
     """The record of a finished run."""
     state = state_of(run.folder)
     return RunRecord(
@@ -152,4 +155,6 @@ def record_of(run: StudyRun, machine: Machine) -> RunRecord:
         machine=machine_line(machine),
         curve=state.log,
         diagnoses=state.diagnoses,
+        kept=kept_test.kept,
+        chosen=kept_test.chosen,
     )

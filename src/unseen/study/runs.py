@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..core.jsonl import Finite, Measured, MeasuredByName, Whole, read_lines, write_lines
+from ..core.jsonl import IF_ANY, Finite, Measured, MeasuredByName, Whole, read_lines, write_lines
+from ..evaluation.results import KeptResult, LevelPsnr
 
 RUNS = "runs.jsonl"
 
@@ -33,6 +34,8 @@ class RunRecord:
         machine: the machine in words.
         curve: the lines of its log.jsonl: the learning curve against `evaluations` and `seconds`.
         diagnoses: the lines of its diagnostics.jsonl.
+        kept: the quality of the weights that it kept on its way, on excerpts of the test images.
+        chosen: the quality of the weights that the results are of, on these excerpts; empty where none were kept.
     """
 
     run: str
@@ -48,6 +51,8 @@ class RunRecord:
     machine: str
     curve: list[dict[str, Measured]]
     diagnoses: list[dict[str, MeasuredByName]]
+    kept: list[KeptResult] = field(default_factory=list, metadata=IF_ANY)
+    chosen: list[LevelPsnr] = field(default_factory=list, metadata=IF_ANY)
 
 
 def write_runs(path: Path, records: Iterable[RunRecord]) -> None:

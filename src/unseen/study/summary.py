@@ -6,7 +6,7 @@ Everything printed, plotted or published is computed here, so that no table can 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from statistics import fmean
@@ -19,6 +19,7 @@ from ..protocols.levels import SPLITS, Level, Split
 from .entry_names import BASELINE, CEILING, INPUT, entry_name, is_ceiling
 from .entry_results import EntryResults, Measure
 from .runs import RunRecord
+from .trajectory import AtEqual, BySeed, Trajectory, at_equal_seen, at_equal_steps, trajectories
 
 SMALLEST_GAP = 0.1
 """dB between baseline and ceiling below which a share of that gap would be mostly chance."""
@@ -226,6 +227,29 @@ class StudySummary:
             if name != BASELINE and paired:
                 costs[name] = estimate(paired)
         return costs
+
+    @cached_property
+    def trajectories(self) -> dict[str, dict[int, Trajectory]]:
+        """The trajectories of trainings that kept weights, by entry and seed."""
+        return trajectories(self.records)
+
+    @cached_property
+    def at_equal_seen(self) -> dict[str, AtEqual]:
+        """By entry, its unseen PSNR less that of ERM's trajectory at equal seen PSNR (`trajectory.at_equal_seen`)."""
+        return self._at_equal(at_equal_seen)
+
+    @cached_property
+    def at_equal_steps(self) -> dict[str, AtEqual]:
+        """By entry, its unseen PSNR less that of ERM at equal outer steps (`trajectory.at_equal_steps`)."""
+        return self._at_equal(at_equal_steps)
+
+    def _at_equal(self, compare: Callable[[BySeed, BySeed], AtEqual | None]) -> dict[str, AtEqual]:
+        base = self.trajectories.get(BASELINE, {})
+        trajectories = {name: own for name, own in self.trajectories.items() if name != BASELINE}
+        if not {"seen", "unseen"} <= set(self.splits):
+            return {}
+        compared = {name: compare(own, base) for name, own in trajectories.items()}
+        return {name: difference for name, difference in compared.items() if difference}
 
     @cached_property
     def harm(self) -> dict[str, dict[Split, float]]:

@@ -114,8 +114,7 @@ class TrainingOptions(Machine):
         int,
         Ge(0),
         Le(1000),
-        "keep the weights at so many shares of the budget; evaluate and compare then show the course of the training; "
-        "0: none",
+        "keep the weights at so many shares of the budget, for evaluate and compare to test; 0: none",
     ] = 0
     keep_spacing: Annotated[
         Literal["even", "geometric"], "--keep at equal shares; or each share the same multiple of the last, from 1 %"

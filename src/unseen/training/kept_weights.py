@@ -1,10 +1,16 @@
-"""Weights that a training keeps on its way, at shares of its budget, so that its course can be tested afterwards."""
+"""Weights that a training keeps on its way, at shares of its budget, so that its trajectory can be tested."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
 
-from ..models.checkpoint import save_checkpoint
+from ..core.progress import track
+from ..evaluation.excerpt_test import ExcerptTest
+from ..evaluation.results import KeptResult
+from ..models.checkpoint import load_checkpoint, save_checkpoint
+from ..models.inference import on_device
 from .config import TrainConfig
 from .run import TrainingRun, tested_network
 from .state import KEPT, KeptPoint, TrainingState, card_of
@@ -48,3 +54,31 @@ def keep_weights(run: TrainingRun, state: TrainingState) -> None:
 def kept_file(folder: Path, number: int) -> Path:
     """The file of the weights that the run in `folder` kept at its point `number`, counted from 1."""
     return folder / KEPT / f"{number:03}.safetensors"
+
+
+def kept_results(
+    folder: Path, points: Sequence[KeptPoint], backbone: str, test: ExcerptTest, stop: Event
+) -> list[KeptResult]:
+    """Test the weights that a run kept.
+
+    Args:
+        folder: the folder of the run.
+        points: the points at which it kept weights, from its state.
+        backbone: the network of the user's own code that the weights are of; empty for any built-in one.
+        test: the test.
+        stop: once set, the test ends after the current weights.
+
+    Returns:
+        One result for each point; fewer if `stop` was set.
+
+    Raises:
+        UserError: a file of kept weights is missing or damaged.
+    """
+    results: list[KeptResult] = []
+    for i, point in enumerate(track(points, f"testing weights that {folder.name} kept", len(points))):
+        if stop.is_set():
+            break
+        network, _ = load_checkpoint(kept_file(folder, i + 1), backbone)
+        levels = test.levels_psnr(on_device(network, test.device))
+        results.append(KeptResult(point.step, point.evaluations, point.seconds, levels))
+    return results

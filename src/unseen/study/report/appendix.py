@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ...core.number_text import number
 from ...core.statistics import Estimate
 from ..summary import StudySummary
+from ..trajectory import BySeed, levels_of_trajectories, mean_over_seeds
 from ..tuning import Trial
 from .curves import Curves, quantity_in_words
 from .gallery import Gallery
@@ -63,6 +64,19 @@ def curve_table(curves: Mapping[str, Curves], caption: str) -> PlainTable:
             cost = number(at.get("evaluations", math.nan), ".0f"), number(at.get("seconds", math.nan), ".1f")
             rows.append([entry, *cost, *values])
     return PlainTable(caption, headings, rows)
+
+
+def trajectory_table(trajectories: Mapping[str, BySeed]) -> PlainTable:
+    """Every point at which trainings kept weights, in the mean over seeds: a row a point, a column a level."""
+    levels = levels_of_trajectories(trajectories)
+    rows = []
+    for entry, own in trajectories.items():
+        costs = (mean_over_seeds([getattr(one, name) for one in own.values()]) for name in ("evaluations", "steps"))
+        psnr = [mean_over_seeds([one.psnr[level] for one in own.values()]) for level in levels]
+        for evaluations, steps, *values in zip(*costs, *psnr, strict=True):
+            rows.append([entry, number(evaluations, ".0f"), number(steps, ".0f"), *map(number, values)])
+    headings = ["method", "gradient evaluations", "steps", *(f"{level.name}, {level.split}" for level in levels)]
+    return PlainTable("PSNR (dB) of the weights that were kept, on excerpts of the test images", headings, rows)
 
 
 def final_table(study: StudySummary, curves: Mapping[str, Curves]) -> PlainTable:

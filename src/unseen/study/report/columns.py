@@ -13,6 +13,7 @@ from ...protocols.levels import SPOKEN, Level, Split, plain_words
 from ..entry_names import BASELINE, CEILING, INPUT, SEPARATOR, is_ceiling
 from ..entry_results import Measure
 from ..summary import Difference, StudySummary
+from ..trajectory import AtEqual
 from .table import Column, Format, Plain
 
 MEASURES: tuple[Measure, ...] = get_args(Measure)
@@ -36,6 +37,15 @@ def _difference_text(difference: Difference) -> tuple[str, str]:
     return signed(difference.mean), f"[{signed(difference.low)}, {signed(difference.high)}]" if has_interval else ""
 
 
+def _at_equal_text(compared: AtEqual) -> tuple[str, str]:
+    """Write the difference over the seeds that have one, and how many these are; or where all of them lie."""
+    inside = compared.seeds - compared.below - compared.above
+    if not inside:
+        return f"{BASELINE} {'above' if compared.below else 'below'}", ""
+    mean, spread = estimate_text(compared.difference, sign="+")
+    return mean, f"{spread} ({inside} of {compared.seeds} seeds)".strip() if inside < compared.seeds else spread
+
+
 def _probability_text(difference: Difference) -> tuple[str, str]:
     if difference.corrected is None:
         return "", ""
@@ -55,6 +65,16 @@ def float_format(text: Callable[[float], str], *, sorts_by_value: bool = False) 
 QUALITY: dict[Measure, Format] = {measure: _estimates(decimals) for measure, decimals in DECIMALS.items()}
 DECIBELS_GIVEN_UP = _estimates(DECIMALS["psnr"], sign="+")
 DIFFERENCE = Format(_difference_text, {"": attrgetter("mean"), " low": attrgetter("low"), " high": attrgetter("high")})
+AT_EQUAL = Format(
+    _at_equal_text,
+    {
+        "": attrgetter("difference.mean"),
+        " ±": attrgetter("difference.spread"),
+        " below": attrgetter("below"),
+        " above": attrgetter("above"),
+        " at steps": attrgetter("steps"),
+    },
+)
 PROBABILITY = Format(_probability_text, {" p": attrgetter("p"), " p corrected": attrgetter("corrected")})
 GAP = float_format(lambda share: percent(share) or "undefined")
 SHARE = float_format(lambda share: percent(share) or "n/a")
@@ -167,6 +187,18 @@ def difference_columns(study: StudySummary) -> list[Column]:
     return [column for column in _all_differences(study) if column.values]
 
 
+def at_equal_columns(study: StudySummary) -> list[Column]:
+    """Differences from ERM's own trajectory on unseen levels: where its seen PSNR was equal, and its outer steps."""
+    return _filled(_all_at_equal(study))
+
+
+def _all_at_equal(study: StudySummary) -> list[Column]:
+    return [
+        Column("at equal seen", "at equal\nseen PSNR", "unseen, dB", study.at_equal_seen, AT_EQUAL),
+        Column("at equal steps", "at equal\nsteps", "unseen, dB", study.at_equal_steps, AT_EQUAL),
+    ]
+
+
 def seen_cost_column(study: StudySummary) -> Column:
     """PSNR that each entry gives up on seen levels, against ERM."""
     return Column("seen cost", "seen cost", "dB", study.seen_cost, DECIBELS_GIVEN_UP)
@@ -226,6 +258,7 @@ def every_column(study: StudySummary) -> list[Column]:
         Column("worst unseen", "worst unseen", "level", worst, PLAIN),
         gap_column(study),
         *_all_differences(study),
+        *_all_at_equal(study),
         seen_cost_column(study),
         *(harm_column(study, split) for split in study.splits),
         invariance_column(study),

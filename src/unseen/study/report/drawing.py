@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from ...core.atomic import write_text
 from ..entry_names import INPUT, SEPARATOR, is_ceiling
 
 Captioned: TypeAlias = tuple[str, Markup]
@@ -31,6 +33,12 @@ COLOURS = {
     **{f"series-{i}": f"#010b0{i}" for i in range(1, 7)},
 }
 INK, MUTED = COLOURS["ink"], COLOURS["muted"]
+PAPER = {
+    **{"ink": "#1b2026", "muted": "#626c77", "grid": "#e6e9ec", "seen": "#e9eff6", "unseen": "#fdf1e4"},
+    **{"series-1": "#0072b2", "series-2": "#d55e00", "series-3": "#00835f"},
+    **{"series-4": "#b0568f", "series-5": "#c28100", "series-6": "#3d9fd6"},
+}
+"""The colours of the page in the light (page.css), for a figure in a file of its own."""
 MARKERS = "os^DvP"
 DASHES = ("solid", (0, (6, 2)), (0, (1, 1.4)))
 INCHES = (5.6, 3.6)  # 403 points wide: 10-point text stays legible when a phone shrinks it to 340
@@ -141,10 +149,10 @@ def new_figure(inches: tuple[float, float] = INCHES) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def plot(axes: Axes, x: ArrayLike, y: ArrayLike, style: LineStyle) -> None:
-    """Draw a line in its style, and put it into its group."""
+def plot(axes: Axes, x: ArrayLike, y: ArrayLike, style: LineStyle, label: str = "") -> None:
+    """Draw a line in its style, and put it into its group; `label` is its name in a legend."""
     (line,) = axes.plot(
-        x, y, color=style.colour, linewidth=style.width, linestyle=style.dash, marker=style.marker or None
+        x, y, color=style.colour, linewidth=style.width, linestyle=style.dash, marker=style.marker or None, label=label
     )
     line.set_gid(style.group)
 
@@ -212,3 +220,13 @@ def svg(figure: Figure, key: str, description: str = "") -> Markup:
     style = "stroke-linejoin: round; stroke-linecap: butt"
     # Safe: matplotlib has escaped every text.
     return Markup(f'<svg viewBox="0 0 {width:g} {height:g}" {role} style="{style}">{body}')
+
+
+def save_svg(figure: Figure, path: Path) -> None:
+    """Write a figure as a file of its own on white, atomically. Raise UserError where the file cannot be written."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", facecolor="white", metadata={"Date": None})
+    text = file.getvalue()
+    for name, colour in COLOURS.items():
+        text = text.replace(colour, PAPER[name])
+    write_text(path, text)

@@ -13,6 +13,7 @@ from ...core.atomic import write_text
 from ...core.terminal import harmless
 from ..summary import StudySummary
 from .columns import (
+    at_equal_columns,
     behaviour_columns,
     behaviour_title,
     cost_columns,
@@ -80,6 +81,7 @@ def tex_table(study: StudySummary) -> str:
         *worst_columns(study, "psnr"),
         *gap_columns(study),
         *difference_columns(study),
+        *at_equal_columns(study),
     ]
     about = f"Protocol {study.protocol}: PSNR (dB), {study.images} test images."
     caption = [*oracle(study), about, conditions(study), *intervals(study), *comparison(study)]
@@ -125,7 +127,12 @@ def markdown_tables(study: StudySummary) -> str:
             *worst_columns(study, "ssim"),
             *gap_columns(study),
         ],
-        behaviour_title(study): [*difference_columns(study), *behaviour_columns(study), *cost_columns(study)],
+        behaviour_title(study): [
+            *difference_columns(study),
+            *at_equal_columns(study),
+            *behaviour_columns(study),
+            *cost_columns(study),
+        ],
         level_table_title(study, "psnr"): level_columns(study, "psnr"),
         level_table_title(study, "ssim"): level_columns(study, "ssim"),
         "Gap closed by unseen level": gap_level_columns(study),

@@ -92,6 +92,7 @@ def comparison(study: StudySummary) -> Iterator[str]:
 def _column_notes(study: StudySummary) -> Iterator[str]:
     if len(study.levels_in("unseen")) > 1:
         yield f"Worst unseen, the level of the lowest PSNR: {_worst_levels(study)}."
+    yield from _trajectory_notes(study)
     if study.seen_cost:
         yield "Seen cost: PSNR of ERM less the method's, on seen levels; above zero, something was given up."
     if "unseen" in study.splits:
@@ -104,6 +105,24 @@ def _column_notes(study: StudySummary) -> Iterator[str]:
     if len(study.machines) > 1:
         yield f"Training times are of {len(study.machines)} different machines, and cannot be compared."
     yield from _number_notes(study)
+
+
+def _trajectory_notes(study: StudySummary) -> Iterator[str]:
+    if study.at_equal_seen:
+        yield (
+            f"At equal seen PSNR: unseen PSNR less that of {BASELINE} of the same seed when its own training first "
+            f"reached the same seen PSNR; above zero, the method has what stopping {BASELINE} early does not give. "
+            f"'{BASELINE} below': its seen PSNR never came that high; '{BASELINE} above': it stood higher at the first "
+            "weights that were kept."
+        )
+    if study.at_equal_steps:
+        steps = _steps(study)
+        yield f"At equal steps: unseen PSNR of both at as many outer steps as the shorter training has: {steps}."
+
+
+def _steps(study: StudySummary) -> str:
+    listed = {name: compared.steps for name, compared in study.at_equal_steps.items() if compared.steps > 0}
+    return ", ".join(f"{name} {steps:.0f}" for name, steps in listed.items()) or "none in common"
 
 
 def _worst_levels(study: StudySummary) -> str:

@@ -16,7 +16,7 @@ from ..entry_names import BASELINE, CEILING, INPUT, SEPARATOR, is_ceiling
 from ..summary import StudySummary
 from ..tuning import Trial
 from . import columns, notes
-from .appendix import curve_table, excerpt_table, final_table, trial_table
+from .appendix import curve_table, excerpt_table, final_table, trajectory_table, trial_table
 from .charts import bar_charts, degree_charts
 from .curves import OUTCOMES, Curves, curves_of, diagnostic_charts, diagnostics_of, learning_charts
 from .drawing import LineStyles, legend, line_styles
@@ -33,6 +33,7 @@ from .page_content import (
     SeveritySection,
     TrainingSection,
 )
+from .trajectory_charts import trajectory_charts
 
 ONE_SEED_MOVES = 0.5
 """dB that another seed may move a mean of a short training; below it, one seed settles nothing."""
@@ -173,7 +174,11 @@ def _headline(study: StudySummary) -> HeadlineTable:
 
 
 def _behaviour(study: StudySummary) -> EntryTable | None:
-    shown = [*columns.difference_columns(study), *columns.behaviour_columns(study)]
+    shown = [
+        *columns.difference_columns(study),
+        *columns.at_equal_columns(study),
+        *columns.behaviour_columns(study),
+    ]
     name = "Against ERM, and what a gain may cost" if study.differences else "Harm and invariance"
     return EntryTable.of(study.entries, name, shown, notes.warning(study)) if shown else None
 
@@ -231,14 +236,16 @@ def _gallery(study: StudySummary, pictures: Sequence[GalleryPicture]) -> Gallery
 def _training(study: StudySummary, styles: LineStyles) -> TrainingSection | None:
     learnt = {name: curves for name, curves in curves_of(study.records, "curve").items() if name in OUTCOMES}
     diagnostics = diagnostics_of(study.records)
-    costs = columns.cost_columns(study)
-    if not (learnt or diagnostics or costs):
+    costs, trajectories = columns.cost_columns(study), study.trajectories
+    if not (learnt or diagnostics or costs or trajectories):
         return None
     outcome: dict[str, Curves] = {name: curves for name, curves in learnt.items() if name == "held_out_psnr"}
     return TrainingSection(
-        legend=_legend("kt", study.methods, study, styles, []) if learnt or diagnostics else None,
+        legend=_legend("kt", study.methods, study, styles, []) if learnt or diagnostics or trajectories else None,
         charts=learning_charts(learnt, styles),
         points=curve_table(learnt, "Validation through training, mean over seeds") if learnt else None,
+        trajectories=trajectory_charts(trajectories, styles) if trajectories else [],
+        trajectory_points=trajectory_table(trajectories) if trajectories else None,
         costs=EntryTable.of(study.methods, "Cost of a training, mean over seeds", costs) if costs else None,
         diagnostic_charts=diagnostic_charts(outcome | diagnostics, styles) if diagnostics else [],
         diagnostic_tables=[

@@ -155,6 +155,8 @@ class TrainingSection:
     legend: Legend | None
     charts: list[Captioned]
     points: PlainTable | None
+    trajectories: list[Captioned]
+    trajectory_points: PlainTable | None
     costs: EntryTable | None
     diagnostic_charts: list[Captioned]
     diagnostic_tables: list[PlainTable]

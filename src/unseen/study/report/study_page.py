@@ -15,6 +15,7 @@ from ...protocols.levels import Level
 from ...protocols.protocol import Protocol
 from ..compare import StudyOutcome
 from ..ledger import TEST_SEED
+from ..runs import RunRecord
 from ..summary import StudySummary
 from ..tuning import TRIALS, read_trials
 from .excerpts import pictures
@@ -63,6 +64,7 @@ def write_study_page(outcome: StudyOutcome, title: str, notes: Sequence[str]) ->
 
 def write_evaluation_page(
     results: Sequence[ImageResult],
+    records: Sequence[RunRecord],
     tested: TestedNetwork,
     protocol: Protocol,
     tests: BenchmarkSets,
@@ -73,6 +75,7 @@ def write_evaluation_page(
 
     Args:
         results: the results of this network alone.
+        records: the record of its training, where the trajectory of that was tested; else none.
         tested: the network.
         protocol: the protocol of the test.
         tests: the test images, of which pictures are taken.
@@ -82,7 +85,7 @@ def write_evaluation_page(
     Raises:
         UserError: if the page cannot be written.
     """
-    study = StudySummary(results)
+    study = StudySummary(results, records)
     write_report(
         Path(config.out) / REPORT,
         study,

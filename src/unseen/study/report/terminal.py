@@ -15,6 +15,7 @@ from ..entry_names import INPUT, is_ceiling
 from ..runs import RunRecord
 from ..summary import StudySummary
 from .columns import (
+    at_equal_columns,
     behaviour_columns,
     behaviour_title,
     cost_columns,
@@ -103,7 +104,7 @@ def text_tables(study: StudySummary, width: int) -> list[Table]:
     if total_width(levels) > free:
         levels = [column.bare for column in levels]
     # A difference and its p stay together.
-    against = [differences[:2], *([column] for column in behaviour), differences[2:]]
+    against = [differences[:2], *([column] for column in [*at_equal_columns(study), *behaviour]), differences[2:]]
     groups = {
         "PSNR by split": [[column] for column in main],
         behaviour_title(study): against,
