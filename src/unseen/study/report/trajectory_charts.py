@@ -35,7 +35,7 @@ PLANE_INCHES = (5.6, 4.2)
 AXES: tuple[Split, Split] = ("seen", "unseen")
 """The splits on the two axes."""
 
-BEFORE_THE_END = 4.0
+BEFORE_THE_END = 2.5
 """dB of seen PSNR that are shown below the lowest end of a training."""
 
 WIDE = 20
