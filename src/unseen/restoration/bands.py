@@ -22,7 +22,7 @@ from ..models.loading import Model
 from ..models.receptive_field import ReceptiveField
 from .tiles import READ_ROWS, Strip, Tiling, row_spans, spans
 
-ROWS = 112
+ROWS = 80
 """Most rows of a band: more take more memory than they save time at the joints."""
 FEWEST_ROWS = 32
 """Rows of a band below which tiles are faster."""

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from .shared import convolved, convolved_onto
 
+WIDE = 64
+"""Channels from which two rows of a convolution take longer to compute once more than a band takes to be copied."""
+
 
 class Rows:
     """The rows of whole images: what a network gets where its input is not cut into bands."""
@@ -80,6 +83,8 @@ class CarriedRows(Rows):
 
         The first rows are an even number, so that a convolution of stride 2 after them keeps none.
         """
+        if conv1.out_channels >= WIDE:
+            return self.sum(x, self.conv(conv2, self.conv(conv1, x, leaky=True)))
         rows, has_begun = self._with_kept(x)
         first, end = 2 if has_begun else 0, rows.shape[-2]
         if not self._last:
