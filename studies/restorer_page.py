@@ -235,7 +235,9 @@ def levels_table(by_weights: Mapping[str, list[Row]], weights: str) -> str:
 
 def psnr_by_level(rows: list[Row]) -> dict[int, str]:
     """The mean PSNR of each level at which all twelve photographs were measured."""
-    levels = {sigma: [row for row in rows if row.test == "noise" and row.level == str(sigma)] for sigma in SIGMAS}
+    levels = {
+        sigma: [row.checked for row in rows if row.test == "noise" and row.level == str(sigma)] for sigma in SIGMAS
+    }
     return {sigma: number(mean_psnr(level)) for sigma, level in levels.items() if len(level) == 12}
 
 

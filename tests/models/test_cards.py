@@ -93,6 +93,19 @@ def test_exact_images_break_nothing() -> None:
     assert not perfect.safe
 
 
+def test_what_is_lossless_and_loses_nothing_visible_is_safe() -> None:
+    """An exact output among others counts 60 dB: infinity would hide what the others lose."""
+    for outputs, mean, safe in (
+        ((54, 55.8), 54.9, False),
+        ((54, 56), 55, True),
+        ((math.inf, 49), 54.5, False),
+        ((math.inf, 51), 55.5, True),
+        ((math.inf, math.inf), math.inf, True),
+    ):
+        clean = Quality.of(UNDISTORTED, "set", [(math.inf, output) for output in outputs], 1.5)
+        assert (clean.psnr, clean.safe) == (pytest.approx(mean), safe)
+
+
 @pytest.mark.parametrize("degree", [30.0, "1.25-13.88", ""])
 @pytest.mark.parametrize("values", [(20.0, 21.0), (math.inf, -math.inf), (math.nan, math.nan)])
 def test_quality_is_strict_json_and_comes_back(degree: str | float, values: tuple[float, float]) -> None:
@@ -172,7 +185,23 @@ def test_another_distortion_that_reads_alike_ends_it_too() -> None:
     assert (safe.low, safe.high) == (2, 4)
 
 
-def test_undistorted_photographs_are_never_inside() -> None:
+def test_undistorted_photographs_that_lose_nothing_visible_take_it_down_to_0() -> None:
+    clean = Quality.of(UNDISTORTED, "set", [(math.inf, 56)] * 3, 1.5)
+    safe = envelope([clean, *map(quality, (1, 3, 5))])
+    assert safe is not None
+    assert (safe.low, safe.high, safe.lowest.noise) == (0, 5, 1)
+    assert safety([clean, quality(3)]).endswith(
+        "(3 images or more a level); undistorted photographs lose nothing visible."
+    )
+    below = envelope([quality(0.5, -1), clean, *map(quality, (3, 5))])
+    assert below is not None
+    assert below.low == 1.5
+    without = envelope([*map(quality, (1, 3, 5))])
+    assert without is not None
+    assert without.low == 1
+
+
+def test_undistorted_photographs_that_lose_more_are_never_inside() -> None:
     clean = Quality.of(UNDISTORTED, "set", [(math.inf, 50)] * 3, 1.5)
     safe = envelope([quality(0.4, distortion="jpeg"), quality(0.6, distortion="jpeg"), clean, *map(quality, (3, 5, 8))])
     assert safe is not None

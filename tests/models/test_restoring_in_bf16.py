@@ -157,10 +157,12 @@ def test_a_loaded_model_multiplies_as_asked(
 
 def test_the_loss_is_that_of_the_worst_level_clean_photographs_among_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quality, "EMULATED_IMAGES", 2)
+    monkeypatch.setattr(quality, "EMULATED_SIDE", 32)
     protocol, network = load_protocol("denoise"), drawn("rrdb_small")
-    photos = [("set", Photo(f"{i}", photo.centre(32).pixels)) for i, photo in enumerate(embedded_photos("test"))]
+    photos = [("set", Photo(f"{i}", photo.centre(40).pixels)) for i, photo in enumerate(embedded_photos("test"))]
     losses: dict[Any, list[float]] = {}
-    for name, photo in (photos[0], photos[len(photos) // 2]):
+    for name, whole in (photos[0], photos[len(photos) // 2]):
+        photo = whole.centre(32)
         clean = to_tensor(photo.pixels)
         for level, image in inputs_of(photo, name, protocol, 7).items():
             exact, rounded = (
@@ -171,9 +173,10 @@ def test_the_loss_is_that_of_the_worst_level_clean_photographs_among_them(monkey
     worst = max(losses, key=lambda level: fmean(losses[level]))
     measured = measured_bf16_loss(network, photos, protocol, "cpu", seed=7)
     assert measured.loss == pytest.approx(fmean(losses[worst]))
-    assert measured == Bf16Loss(measured.loss, worst.name, "set", 2)
+    assert measured == Bf16Loss(measured.loss, worst.name, "set", 2, side=32)
     monkeypatch.setattr(quality, "native_bf16", lambda device: True)
-    assert measured_bf16_loss(network, photos, protocol, "cpu", seed=7).images == len(photos)
+    native = measured_bf16_loss(network, photos, protocol, "cpu", seed=7)
+    assert (native.images, native.side) == (len(photos), 0)
 
 
 def test_a_network_that_stays_exact_loses_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,14 @@ def test_a_pair_is_harmed_by_a_loss_and_a_clean_photograph_by_what_can_be_seen()
     assert restorer.harmed([lost, kept, gained]) == 1
     visible, invisible = row(restorer.LARGEST, 54.9), row(restorer.LARGEST, 55)
     assert restorer.harmed([visible, invisible]) == 1
+
+
+def test_the_harm_check_is_decided_from_the_kept_rows() -> None:
+    """A clean photograph that would change by half a gray level, and one that changes by two."""
+    slight, strong = (replace(row(60, 52), change=change, noise=0.3) for change in (0.5, 2.0))
+    assert [r.checked.after for r in (slight, strong, row(60, 52))] == [60, 52, 52]
+    target = restorer.Target("clean", "test", "", restorer.harmed, 0, at_most=True)
+    assert "1 (2 without the check)" in list(restorer.line_of(target, [slight, strong], []))
 
 
 def test_the_loss_is_that_of_the_worst_level() -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from ..core.console import styled
 from ..core.grouping import grouped
 from ..core.number_text import number
-from ..models.card import MOST_LOST, VALIDATION, Bf16Loss, Quality, envelope, safety
+from ..models.card import INVISIBLE, MOST_LOST, VALIDATION, Bf16Loss, Quality, envelope, safety
 from ..protocols.levels import SPLITS, UNDISTORTED
 from ..study.entry_names import is_ceiling
 
@@ -61,7 +61,8 @@ def _bf16_text(measured: Bf16Loss) -> str:
     """What bfloat16 loses, and what `--precision auto` makes of it."""
     images = f"{measured.images} image{'s' * (measured.images > 1)}"
     taken = "bf16 where the device has it" if measured.loss <= MOST_LOST else "fp32"
-    where = f"{measured.level}, {measured.dataset}, {images}"
+    centres = f", centres of {measured.side} pixels" if measured.side else ""
+    where = f"{measured.level}, {measured.dataset}, {images}{centres}"
     return f"loses {number(measured.loss, '.3f')} dB at most ({where}); --precision auto takes {taken}"
 
 
@@ -98,7 +99,8 @@ def _notes(card: Card) -> Iterable[str]:
     clean = [q for q in card.quality if q.level == UNDISTORTED and math.isfinite(q.psnr)]
     if clean:
         outputs = ", ".join(f"{q.psnr:.1f} dB ({q.dataset})" for q in clean)
-        yield f"What needs no restoration is harmed: lossless input; output {outputs}."
+        harmed = "is harmed" if min(q.psnr for q in clean) < INVISIBLE else "loses nothing visible in the mean"
+        yield f"What needs no restoration {harmed}: lossless input; output {outputs}."
     if any(q.dataset == VALIDATION for q in card.quality):
         chosen = card.selection
         also = "" if chosen == "last" else f" The weights were chosen on some of them (select: {chosen})."

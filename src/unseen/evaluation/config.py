@@ -37,7 +37,7 @@ class EvaluateConfig(Machine, EvaluationOptions):
     card: Annotated[bool, "write the measured quality into the checkpoint's card, in place of the former one"] = False
     precision: Annotated[
         Literal["fp32", "both", "auto"],
-        "for the card: fp32, or both, to tell what bf16 loses (on 8 photos of each set where the device imitates it); "
+        "for the card: fp32, or both, to tell what bf16 loses (imitated by the device: on centres of 8 photos a set); "
         "auto: both where the device has bf16",
     ] = "auto"
     out: Annotated[str, "folder for results.jsonl and report.html"] = "runs/evaluation"

@@ -26,6 +26,8 @@ from .results import ImageResult
 
 EMULATED_IMAGES = 8
 """Number of images of a data set on which the loss by bfloat16 is measured where the device only imitates it."""
+EMULATED_SIDE = 128
+"""Side in pixels of the centres of these images: imitated, an image takes ten times as long or more."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def measured_bf16_loss(
 ) -> Bf16Loss:
     """Measure what a network loses by bfloat16, under every level that can be made and on undistorted photographs.
 
-    Where the device only imitates bfloat16, slowly, `EMULATED_IMAGES` photographs of each data set are measured.
+    Where the device only imitates bfloat16, slowly, the centres of `EMULATED_IMAGES` photographs of each data set are
+    measured.
 
     Args:
         network: the network, on `device`.
@@ -97,18 +100,19 @@ def measured_bf16_loss(
         device: the device by its name in PyTorch.
         seed: seed of the test distortions, as for `evaluate_network`.
     """
-    most = 0 if native_bf16(device) else EMULATED_IMAGES
+    most, side = (0, 0) if native_bf16(device) else (EMULATED_IMAGES, EMULATED_SIDE)
     by_set = grouped(photos, lambda pair: pair[0])
     chosen = [(name, photo) for name, pairs in by_set.items() for photo in spread([pair[1] for pair in pairs], most)]
     losses: dict[tuple[str, Level], list[float]] = {}
-    for name, photo in track(chosen, "judging bfloat16", len(chosen)):
+    for name, whole in track(chosen, "judging bfloat16", len(chosen)):
+        photo = whole.centre(side - side % protocol.step) if side else whole
         clean = to_tensor(photo.pixels)
         for level, image in inputs_of(photo, name, protocol, seed).items():
             outputs = (restore_batch(network, image, device, bf16) for bf16 in (False, True))
             exact, rounded = (float(psnr(output, clean, protocol.convention)) for output in outputs)
             losses.setdefault((name, level), []).append(0.0 if exact == rounded else exact - rounded)
     (dataset, level), largest = max(losses.items(), key=lambda item: fmean(item[1]))
-    return Bf16Loss(fmean(largest), level.name, dataset, len(largest))
+    return Bf16Loss(fmean(largest), level.name, dataset, len(largest), side)
 
 
 def quality_of(images: Iterable[JudgedImage]) -> list[Quality]:

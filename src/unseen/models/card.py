@@ -22,6 +22,12 @@ LARGEST_CARD = 2**20
 MOST_LOST = 0.05
 """Largest loss by bfloat16, dB, at which a network is taken to be as good in it as in float32."""
 
+INVISIBLE = 55.0
+"""PSNR to a lossless input, dB, from which nothing visible is lost: half a gray level of 255, root mean square."""
+
+EXACT = 60.0
+"""PSNR, dB, with which an output that equals its lossless input counts in the mean with others that do not."""
+
 VALIDATION = "validation"
 """The `dataset` of qualities measured on the validation photographs of the training."""
 
@@ -37,8 +43,8 @@ class Quality:
         dataset: name of the data set.
         images: number of images measured.
         input_psnr: mean PSNR of the distorted images, dB; infinite where an image is exact.
-        psnr: mean PSNR of the restored images, dB; infinite where an image is exact; nan in older cards for undistorted
-            photographs, which were not restored then.
+        psnr: mean PSNR of the restored images, dB; infinite where an image is exact, but of lossless inputs only where
+            all are (`EXACT`); nan in older cards for undistorted photographs, which were not restored then.
         gain: mean over images of PSNR after restoration minus PSNR before, dB.
         low: lower end of the 95 % interval of `gain` over images (Student's t, of one training); nan for one image, or
             a gain that is not finite.
@@ -74,6 +80,8 @@ class Quality:
         gain, half = fmean(gains), estimate(gains).spread
         half = math.nan if half is None else half
         before, after = (fmean(values) for values in zip(*psnrs, strict=True))
+        if math.isinf(before) and gain:
+            after = fmean(EXACT if math.isinf(after) else after for _, after in psnrs)
         return cls(*level, dataset, len(psnrs), before, after, gain, gain - half, gain + half, noise)
 
     @property
@@ -83,8 +91,11 @@ class Quality:
 
     @property
     def safe(self) -> bool:
-        """Whether the gain is above zero beyond chance; false where `low` is nan. By itself: see `envelope`."""
-        return self.low > 0
+        """Whether the gain is above zero beyond chance, or a lossless input loses nothing visible, in the mean.
+
+        By itself: see `envelope`.
+        """
+        return self.low > 0 or (math.isinf(self.input_psnr) and self.psnr >= INVISIBLE)
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,7 @@ class Envelope:
     """The range of noise levels within which a network is safe.
 
     Attributes:
-        low: lowest noise level, included, gray levels of 255.
+        low: lowest noise level, included, gray levels of 255; 0 where undistorted photographs are safe, too.
         high: highest noise level, included.
         lowest: the tested level at the lower end, which is safe.
         highest: the tested level at the upper end, which is safe.
@@ -114,7 +125,8 @@ def envelope(qualities: Iterable[Quality]) -> Envelope | None:
     All levels with a known noise level are sorted by it, whatever the distortion, the undistorted photographs among
     them, because the estimator does not know the distortion either. The envelope is the longest run of levels that are
     all safe; its ends are the mean noise levels of the first and the last of these. So one level where the network does
-    harm, or may do harm, ends the envelope, and the envelope never goes beyond the tested levels.
+    harm, or may do harm, ends the envelope, which never goes beyond the tested levels, except down to 0 where all that
+    reads least is safe, undistorted photographs among it: there is no less noise than none.
 
     Args:
         qualities: the quality under every tested level.
@@ -127,7 +139,8 @@ def envelope(qualities: Iterable[Quality]) -> Envelope | None:
     longest = max(runs, key=len, default=[])
     if len(longest) < 2:
         return None
-    return Envelope(longest[0].noise, longest[-1].noise, longest[0], longest[-1])
+    to_zero = longest[0] == by_noise[0] and any(math.isinf(q.input_psnr) for q in longest)
+    return Envelope(0.0 if to_zero else longest[0].noise, longest[-1].noise, longest[0], longest[-1])
 
 
 def safety(qualities: Sequence[Quality]) -> str:
@@ -138,11 +151,15 @@ def safety(qualities: Sequence[Quality]) -> str:
     if safe is None:
         few = " One image gives no interval." if all(q.images < 2 for q in qualities) else ""
         return f"Where it is safe is not known: there are no two neighbouring levels where the gain is sure.{few}"
-    least = min(q.images for q in qualities if safe.holds(q.noise))
+    within = [q for q in qualities if safe.holds(q.noise)]
+    least = min(q.images for q in within)
+    lossless = any(math.isinf(q.input_psnr) for q in within)
+    clean = "; undistorted photographs lose nothing visible" if lossless else ""
     return (
         f"Safe where the noise level is {safe.low:.1f} to {safe.high:.1f} gray levels of 255, from "
         f"{safe.lowest.level.name} to {safe.highest.level.name}: the gain over the input is above zero, by "
-        f"the lower end of its 95 % interval, at every tested level with such noise ({least} images or more a level)."
+        f"the lower end of its 95 % interval, at every tested level with such noise ({least} images or more a "
+        f"level){clean}."
     )
 
 
@@ -156,12 +173,14 @@ class Bf16Loss:
         level: name of the level.
         dataset: name of the data set.
         images: number of images measured there.
+        side: largest side in pixels of the centres that were measured; 0 for whole images.
     """
 
     loss: Number
     level: str
     dataset: str
     images: Count
+    side: Whole = 0
 
 
 @dataclass(frozen=True)
