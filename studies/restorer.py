@@ -19,7 +19,7 @@ How each target is read
                  mean from the colour. Clipping alone moves the mean of the noisy image, which is printed beside.
     brightness   mean over a frame, less the truth's, in gray levels; the largest of all frames. Photon noise alone,
                  100 and 1000 photons at white, hardly clipped anywhere: dark frames (a twentieth of a photograph:
-                 0 to 13), bright ones (178 to 230), microscopy (`microscopy`: round green cells on black).
+                 0 to 13), bright ones (178 to 230), microscopy (round green cells on black): restorer_frames.py.
     bfloat16     mean PSNR in float32 less mean PSNR in bfloat16, as the card measures it; the largest of all levels.
 """
 
@@ -38,6 +38,7 @@ from statistics import fmean
 import numpy as np
 import torch
 from pages import RESULTS, table
+from restorer_frames import frames
 from torch import Tensor, nn
 
 from unseen.core.grouping import grouped
@@ -229,32 +230,6 @@ def moved_mean(photo: Photo, photons: int, network: nn.Module) -> tuple[float, .
     output, *check = with_check(network, noisy)
     before, after = (float(means(image, (0, 1, 2, 3)) - means(clean, (0, 1, 2, 3))) for image in (noisy, output))
     return before, after, *check
-
-
-def frames(clean: Sequence[Photo]) -> Iterator[tuple[str, Photo]]:
-    """Frames on which brightness is measured: dark and bright copies of photographs, and synthetic microscopy."""
-    for photo in clean:
-        yield "dark", Photo(photo.name, np.rint(photo.pixels * 0.05).astype(np.uint8))
-        yield "bright", Photo(photo.name, np.rint(178 + photo.pixels * (52 / 255)).astype(np.uint8))
-    for seed in range(len(clean)):
-        yield "microscopy", microscopy(seed)
-
-
-def microscopy(seed: int, side: int = 320) -> Photo:
-    """Make a fluorescence picture: 40 round cells with soft rims, green, brightest in the middle, on near-black.
-
-    A cell has a radius of 4 to 18 pixels, 20 to 200 gray levels, and one twentieth of them in red; the ground has 2.
-    """
-    draws = np.random.default_rng(seed)
-    row, column = np.mgrid[:side, :side]
-    green = np.full((side, side), 2.0)
-    for y, x, radius, light in draws.uniform((0, 0, 4, 20), (side, side, 18, 200), (40, 4)):
-        distance = np.hypot(row - y, column - x)
-        green += (
-            light * (1 - 0.4 * (distance / radius).clip(0, 1)) / (1 + np.exp((2 * (distance - radius)).clip(None, 50)))
-        )
-    pixels = np.stack((2 + 0.05 * (green - 2), green, np.full_like(green, 2)), axis=2)
-    return Photo(f"cells {seed}", np.rint(pixels.clip(0, 230)).astype(np.uint8))
 
 
 def restored(network: nn.Module, image: Tensor) -> Tensor:
