@@ -97,7 +97,7 @@ free-photos: .venv/installed-dev
 # training that was interrupted goes on; to train anew, remove runs/shipped and give make -B. On a GPU the first training
 # of the denoiser takes some minutes, and seven hours elsewhere.
 SHIPPED := denoiser erm dil_sf
-MORE_denoiser = cc15="$$UNSEEN_TEST_DATA/test/cc15/noisy:$$UNSEEN_TEST_DATA/test/cc15/clean" --images 24
+MORE_denoiser = cc15="$$UNSEEN_TEST_DATA/test/cc15/noisy:$$UNSEEN_TEST_DATA/test/cc15/clean" --images 24 --precision both
 FIRST := $(if $(shell command -v nvidia-smi),,--budget 7h --batch 16 --patch 96 --draws exact)
 BEFORE_denoiser = $(MAKE) runs/shipped/denoiser-first/checkpoint.safetensors
 BEGUN = $$(test -e $(1)/resume.safetensors && echo --resume || echo --overwrite)
