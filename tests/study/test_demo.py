@@ -37,13 +37,15 @@ def test_the_demonstration_compares_gray_networks_of_one_size_on_two_cores() -> 
     assert (config.workers, config.resolved().threads) == (2, 1)
 
 
-@pytest.mark.parametrize(("below", "word"), [(2.5, "breaks"), (1.5, "loses"), (0.5, "holds"), (-0.5, "holds")])
+@pytest.mark.parametrize(("below", "word"), [(2.5, "breaks"), (1.5, "is in between"), (0.5, "holds"), (-0.5, "holds")])
 def test_a_network_is_judged_by_its_distance_from_the_ceiling(below: float, word: str) -> None:
-    first, second, chosen = verdict(with_unseen(("erm", "dil_sf", "ceiling"), {"erm": 3.0, "dil_sf": below}))
-    assert first.startswith("erm breaks on unseen noise: ")
-    assert "3.0 dB below the ceiling; at gaussian noise 50 " in first
-    assert second.startswith(f"dil_sf {word} on unseen noise: ")
-    assert chosen.startswith("Chosen by the held-out level alone: dil_sf, with ")
+    sentences = verdict(with_unseen(("erm", "dil_sf", "ceiling"), {"erm": 3.0, "dil_sf": below}))
+    ceiling, first, second, chosen = sentences
+    assert ceiling.startswith("At gaussian noise 50, never seen, the noisy photographs have ")
+    assert first.startswith("erm breaks: ")
+    assert first.endswith(" 3.0 dB below the ceiling.")
+    assert second.startswith(f"dil_sf {word}: ")
+    assert chosen.startswith("Held-out noise alone would choose dil_sf, with ")
 
 
 def test_nothing_is_judged_without_a_ceiling() -> None:
