@@ -14,7 +14,7 @@ from ..core.precision import native_bf16
 from ..core.progress import track
 from ..data.photo import Photo
 from ..data.tensors import to_tensor
-from ..models.card import Bf16Loss, Quality
+from ..models.card import INVISIBLE, Bf16Loss, Quality
 from ..models.inference import restore_batch
 from ..protocols.levels import UNDISTORTED, Level
 from ..protocols.protocol import Protocol
@@ -90,8 +90,8 @@ def measured_bf16_loss(
 ) -> Bf16Loss:
     """Measure what a network loses by bfloat16, under every level that can be made and on undistorted photographs.
 
-    Where the device only imitates bfloat16, slowly, the centres of `EMULATED_IMAGES` photographs of each data set are
-    measured.
+    An image counts with `INVISIBLE` dB at most, above which nothing visible can be lost. Where the device only imitates
+    bfloat16, slowly, the centres of `EMULATED_IMAGES` photographs of each data set are measured.
 
     Args:
         network: the network, on `device`.
@@ -109,8 +109,8 @@ def measured_bf16_loss(
         clean = to_tensor(photo.pixels)
         for level, image in inputs_of(photo, name, protocol, seed).items():
             outputs = (restore_batch(network, image, device, bf16) for bf16 in (False, True))
-            exact, rounded = (float(psnr(output, clean, protocol.convention)) for output in outputs)
-            losses.setdefault((name, level), []).append(0.0 if exact == rounded else exact - rounded)
+            exact, rounded = (min(INVISIBLE, float(psnr(output, clean, protocol.convention))) for output in outputs)
+            losses.setdefault((name, level), []).append(exact - rounded)
     (dataset, level), largest = max(losses.items(), key=lambda item: fmean(item[1]))
     return Bf16Loss(fmean(largest), level.name, dataset, len(largest), side)
 
