@@ -26,10 +26,14 @@ from PIL import Image, ImageDraw, ImageFont
 from restorer import BEFORE, CONVENTION, ROWS, SIGMAS, Row, digest_of, kept_rows, mean_psnr, missed, results_table
 from restorer_choice import STUDY, choice_table
 from restorer_rivals import CBM3D, NLM, STRENGTHS, best, cbm3d, non_local_means, quality
+from restorer_share import ROWS as SHARES
+from restorer_share import Row as Share
+from restorer_share import chosen, shares_table
 
 from unseen import Restorer
 from unseen.core.atomic import replacing, write_text
 from unseen.core.config import load_config
+from unseen.core.jsonl import read_lines
 from unseen.core.number_text import number
 from unseen.data.embedded import embedded_photos
 from unseen.data.photo import Photo, Pixels
@@ -199,6 +203,7 @@ def restored_by(rival: str, crop: Crop, noisy: Pixels, clean: Pixels) -> Pixels:
 def page(weights: str, choice: Path = STUDY) -> str:
     """The whole page, of the model whose weights have this digest."""
     rows = list(kept_rows(ROWS).values())
+    shares = read_lines(SHARES, Share)
     by_weights = {name: [row for row in rows if row.weights == name] for name in (weights, BEFORE, CBM3D, NLM)}
     return render(
         "restorer",
@@ -209,6 +214,9 @@ def page(weights: str, choice: Path = STUDY) -> str:
         choice=choice_table(choice) if (choice / RUNS).exists() else "",
         study=load_config(choice / "config.yaml") if (choice / RUNS).exists() else {},
         trainings=len(read_runs(choice / RUNS)),
+        second=load_config(Path(__file__).with_name("shipped") / "denoiser.yaml"),
+        shares=shares_table(shares),
+        share=number(chosen(shares).share, ".1f"),
     )
 
 

@@ -19,11 +19,11 @@ from ..models.loading import Model
 from .guarded_model import Change
 from .report import NoiseRange, PhotoWarning
 
-SLIGHT = 1.0 / 255
+SLIGHT = 0.6 / 255
 """Root mean square change, in units of the range, below which a restoration is not worth its risk.
 
 This and the two that follow were chosen by studies/do_no_harm.py, on validation photographs."""
-QUIET = 0.6
+QUIET = 1.0
 """Noise level, gray levels of 255, below which an input is taken for clean unless the network changes it much."""
 SLIGHT_WHERE_QUIET = 1.6 / 255
 """Root mean square change, in units of the range, below which the same is true of a quiet input."""
