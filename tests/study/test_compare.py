@@ -274,6 +274,13 @@ def test_kept_weights_are_tested_by_compare_and_by_evaluate(
     assert (tmp_path / "study" / "runs.jsonl").read_bytes() == before
     assert "keep is 2 there and 3 here" in unseen.refusal(*words[:-1], "3")
 
+    folder, again = tmp_path / "study" / "erm-0", tmp_path / "again"
+    words = ["evaluate", folder, "--test", f"q={tests}", "--out", again]
+    (folder / "provenance.json").write_text("[]")
+    assert "not the provenance of a run" in unseen.refusal(*words)
+    (folder / "kept" / "002.safetensors").unlink()
+    assert "002.safetensors" in unseen.refusal(*words)  # before the test of the network itself
+
 
 @pytest.mark.slow
 def test_runs_side_by_side_give_the_rows_of_one_after_the_other(

@@ -12,6 +12,7 @@ import pytest
 from support.report_page import charts_of, make_report
 from support.results import make_record, make_results, printed
 
+from unseen.core.errors import UserError
 from unseen.evaluation.results import KeptResult, LevelPsnr
 from unseen.protocols.levels import Split
 from unseen.study.report.columns import at_equal_columns
@@ -23,6 +24,7 @@ from unseen.study.trajectory import (
     at_equal_seen,
     at_equal_steps,
     first_reached,
+    levels_of_trajectories,
     mean_over_seeds,
     trajectories,
 )
@@ -150,13 +152,28 @@ def test_tables_have_the_columns_and_say_where_erm_did_not_come(tmp_path: Path) 
 
 
 def test_records_are_read_as_they_were_written_and_say_nothing_of_courses_without_any(tmp_path: Path) -> None:
-    exact = replace(RECORDS[0], chosen=[LevelPsnr("seen", "noise", "words", math.inf)])
+    exact = replace(RECORDS[0], kept=[], chosen=[LevelPsnr("seen", "noise", "words", math.inf)])
     write_runs(tmp_path / "runs.jsonl", [*RECORDS, exact, make_record("erm", 9)])
     assert read_runs(tmp_path / "runs.jsonl") == [*RECORDS, exact, make_record("erm", 9)]
     assert '"kept"' not in (tmp_path / "runs.jsonl").read_text().splitlines()[-1]
 
 
 @pytest.mark.slow
+def test_a_record_whose_points_make_no_trajectory_is_refused_with_its_line(tmp_path: Path) -> None:
+    points = RECORDS[0].kept
+    unlike = [points[0], replace(points[1], levels=points[1].levels[1:])]
+    for kept, reason in ((points[::-1], "its steps do not rise"), (unlike, "its levels are not those of 'chosen'")):
+        write_runs(tmp_path / "runs.jsonl", [RECORDS[0], replace(RECORDS[0], kept=kept)])
+        with pytest.raises(UserError, match=f"line 2: field 'kept': {reason}"):
+            read_runs(tmp_path / "runs.jsonl")
+
+
+def test_levels_that_not_all_trainings_were_tested_under_are_not_drawn() -> None:
+    fewer = replace(training("dil_sf", [(20.0, 15.0)]), kept=[KeptResult(1, 1.0, 1.0, levels(20, 15)[1:])])
+    of_all = levels_of_trajectories(trajectories([training("erm", [(20.0, 15.0)]), fewer]))
+    assert of_all == [one.level for one in levels(20, 15)[1:]]
+
+
 def test_the_figure_stands_alone_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "trajectory.svg"
     write_trajectory_figure(file, trajectories(RECORDS), names={"dil_sf": "DIL"})

@@ -12,9 +12,12 @@ from safetensors.torch import load_file
 from support.commandline import CommandLine
 from support.trainings import TINY, StopAfter, check_equal_runs, stopped_and_resumed, trained
 
+from unseen.core.errors import UserError
+from unseen.evaluation.excerpt_test import ExcerptTest
 from unseen.models.checkpoint import CHECKPOINT, load_checkpoint
+from unseen.protocols.convention import Convention
 from unseen.training.config import TrainConfig
-from unseen.training.kept_weights import keeping_amounts, kept_file
+from unseen.training.kept_weights import keeping_amounts, kept_file, kept_results
 from unseen.training.loop import training
 from unseen.training.state import state_of
 
@@ -52,6 +55,13 @@ def test_a_step_over_several_shares_keeps_once_and_a_rest_below_a_step_keeps_the
     assert cost > 1.6 * 2  # more than two shares a step
     assert [point.evaluations for point in state.kept] == [cost * (i + 1) for i in range(state.step)]
     assert len(list((tiny.folder / "kept").iterdir())) == state.step
+
+
+def test_kept_weights_of_another_network_are_refused(tiny: TrainConfig) -> None:
+    points = trained(replace(tiny, budget=2, keep=1)).kept
+    test = ExcerptTest([], Convention(), "cpu")
+    with pytest.raises(UserError, match=r"001\.safetensors: holds weights of .*, and the run is of 'unet'"):
+        kept_results(tiny.folder, points, "unet", test, Event())
 
 
 def test_nothing_is_kept_unless_asked_for_and_a_new_training_removes_what_another_kept(tiny: TrainConfig) -> None:

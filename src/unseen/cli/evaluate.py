@@ -69,11 +69,8 @@ def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     from ..evaluation.benchmark_sets import BenchmarkSets
     from ..evaluation.evaluate import TestedNetwork, are_of_test, evaluate_network
     from ..evaluation.results import RESULTS, read_results, write_results
-    from ..models.channels import require_channels
     from ..models.checkpoint import load_checkpoint, with_quality
     from ..models.inference import on_device, require_bf16
-    from ..protocols.files import protocol_names
-    from ..protocols.loading import load_protocol
     from ..study.report.html_page import REPORT
     from ..study.report.study_page import write_evaluation_page
     from ..study.runs import RUNS, write_runs
@@ -84,13 +81,7 @@ def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
     if (out / REPORT).exists() and not flags.overwrite:  # without rows beside it, the page is of another command
         raise UserError(HELD.format(out=out))
     network, card = load_checkpoint(Path(flags.checkpoint), config.backbone)
-    if not config.protocol and card.config["protocol"] not in protocol_names():
-        raise UserError(f"protocol: trained under a file, {card.config['protocol']}; confirm it with --protocol")
-    protocol = load_protocol(config.protocol or card.config["protocol"])
-    protocol = protocol.enlarged() if card.config.get("enlarge") else protocol
-    require_channels(network, card.config["backbone"], protocol)
-    if config.card and protocol.hash() != card.protocol_hash:
-        raise UserError("card: what another protocol calls seen is not what this network saw; test it under its own")
+    protocol = _protocol_for(network, card, config)
     photos = trained_on(card, config.protocol, config.method)
     notes = [*_notes(card, protocol), *([] if isinstance(photos, list) else [UNCHECKED.format(reason=photos)])]
     tests = BenchmarkSets.load(config, protocol, photos if isinstance(photos, list) else [])
@@ -104,10 +95,11 @@ def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
         require_bf16(on_device(network, config.device), flags.checkpoint, config.device)
     facts: tuple[list[Quality], Bf16Loss | None] | None = None
     with interruptible() as stop, progress_bars():
+        # First, since a file of kept weights may be missing, and the test of the network takes longer.
+        records = _records(Path(flags.checkpoint), trained, protocol, tests, config, stop)
         results = evaluate_network(trained, protocol, tests, config, config.seed, stop)
         if config.card and not stop.is_set():
             facts = _facts_for_card(network, tests, protocol, config, results)
-        records = [] if stop.is_set() else _records(Path(flags.checkpoint), trained, protocol, tests, config, stop)
     if results:
         # The page comes last: its presence means that the rest is there. A test that was killed before is made again.
         (out / REPORT).unlink(missing_ok=True)
@@ -126,6 +118,22 @@ def _evaluate(config: EvaluateConfig, flags: Namespace) -> ExitCode:
         show(f"interrupted: {len(images)} of {len(tests.photos)} images")
         return ExitCode.INTERRUPTED
     return ExitCode.PARTLY if tests.skipped else ExitCode.DONE
+
+
+def _protocol_for(network: nn.Module, card: Card, config: EvaluateConfig) -> Protocol:
+    """The protocol of the test: the one that is named, or else that of the training; UserError if it does not fit."""
+    from ..models.channels import require_channels
+    from ..protocols.files import protocol_names
+    from ..protocols.loading import load_protocol
+
+    if not config.protocol and card.config["protocol"] not in protocol_names():
+        raise UserError(f"protocol: trained under a file, {card.config['protocol']}; confirm it with --protocol")
+    protocol = load_protocol(config.protocol or card.config["protocol"])
+    protocol = protocol.enlarged() if card.config.get("enlarge") else protocol
+    require_channels(network, card.config["backbone"], protocol)
+    if config.card and protocol.hash() != card.protocol_hash:
+        raise UserError("card: what another protocol calls seen is not what this network saw; test it under its own")
+    return protocol
 
 
 def _records(

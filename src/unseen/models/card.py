@@ -234,6 +234,8 @@ class _Configured:
     data: list[str] = field(default_factory=list)
     pairs: list[str] = field(default_factory=list)
     select: str = "last"
+    chosen_on: str = ""
+    lr: Finite = 0.0
     enlarge: bool = False
     shrink: Finite = 1.0
     credits: str = ""

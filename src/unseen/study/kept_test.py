@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
-from ..core.text_file import read_text
 from ..evaluation.benchmark_sets import BenchmarkSets
 from ..evaluation.evaluate import TestedNetwork
 from ..evaluation.excerpt_test import ExcerptTest
@@ -15,7 +13,7 @@ from ..evaluation.results import KeptResult, LevelPsnr
 from ..models.inference import on_device
 from ..protocols.protocol import Protocol
 from ..training.kept_weights import kept_results
-from ..training.provenance import PROVENANCE
+from ..training.provenance import machine_of
 from ..training.state import holds_a_run, state_of
 from .runs import RunRecord
 
@@ -70,20 +68,19 @@ def evaluated_record(folder: Path, trained: TestedNetwork, kept_test: KeptTest) 
         trained: its network.
         kept_test: the test of the weights that it kept.
     """
-    state, config, file = state_of(folder), trained.card.config, folder / PROVENANCE
-    machine = json.loads(read_text(file, "the provenance of a run"))["machine"] if file.exists() else ""
+    state, config, last = state_of(folder), trained.card.config, kept_test.kept[-1]
     return RunRecord(
         run=trained.run,
         method=trained.method,
         backbone=config["backbone"],
         seed=config["seed"],
         spec=config["method"],
-        lr=config["lr"],
-        evaluations=state.images / config["batch"],
-        steps=state.step,
-        seconds=state.seconds,
+        lr=config.get("lr", 0.0),
+        evaluations=last.evaluations,
+        steps=last.steps,
+        seconds=last.seconds,
         memory=state.memory,
-        machine=machine,
+        machine=machine_of(folder),
         curve=state.log,
         diagnoses=state.diagnoses,
         kept=kept_test.kept,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from ..core.jsonl import IF_ANY, Finite, Measured, MeasuredByName, Whole, read_lines, write_lines
@@ -63,4 +64,13 @@ def write_runs(path: Path, records: Iterable[RunRecord]) -> None:
 def read_runs(path: Path) -> list[RunRecord]:
     """Read the records of a file, none where it is missing. Raises UserError naming file, line and field."""
     hint = "remove the line, and its run is recorded again"
-    return read_lines(path, RunRecord, hint, longest=LONGEST_RECORD) if path.exists() else []
+    return read_lines(path, RunRecord, hint, _require_trajectory, LONGEST_RECORD) if path.exists() else []
+
+
+def _require_trajectory(record: RunRecord) -> None:
+    """Raise ValueError for kept weights that make no trajectory: steps that do not rise, or levels that differ."""
+    if any(after.steps <= before.steps for before, after in pairwise(record.kept)):
+        raise ValueError("field 'kept': its steps do not rise")
+    tested = [record.chosen, *(point.levels for point in record.kept)] if record.kept else []
+    if any([one.level for one in own] != [one.level for one in tested[0]] for own in tested):
+        raise ValueError("field 'kept': its levels are not those of 'chosen' at every point")

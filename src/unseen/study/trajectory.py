@@ -80,8 +80,9 @@ def mean_over_seeds(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64
 
 
 def levels_of_trajectories(by_entry: Mapping[str, BySeed]) -> list[Level]:
-    """The levels of all trajectories, in the order of the protocol."""
-    return list(dict.fromkeys(level for own in by_entry.values() for one in own.values() for level in one.psnr))
+    """The levels that all trajectories have, in the order of the protocol."""
+    tested = [one.psnr for own in by_entry.values() for one in own.values()]
+    return [level for level in next(iter(tested), {}) if all(level in psnr for psnr in tested)]
 
 
 Outside: TypeAlias = Literal["below", "above"]

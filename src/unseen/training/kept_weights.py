@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 
+from ..core.errors import UserError
 from ..core.progress import track
 from ..evaluation.excerpt_test import ExcerptTest
 from ..evaluation.results import KeptResult
@@ -64,7 +65,7 @@ def kept_results(
     Args:
         folder: the folder of the run.
         points: the points at which it kept weights, from its state.
-        backbone: the network of the user's own code that the weights are of; empty for any built-in one.
+        backbone: the network of the run, with its settings, as its card names it.
         test: the test.
         stop: once set, the test ends after the current weights.
 
@@ -72,13 +73,18 @@ def kept_results(
         One result for each point; fewer if `stop` was set.
 
     Raises:
-        UserError: a file of kept weights is missing or damaged.
+        UserError: a file of kept weights is missing, damaged, or of another network.
     """
     results: list[KeptResult] = []
     for i, point in enumerate(track(points, f"testing weights that {folder.name} kept", len(points))):
         if stop.is_set():
             break
-        network, _ = load_checkpoint(kept_file(folder, i + 1), backbone)
+        file = kept_file(folder, i + 1)
+        network, card = load_checkpoint(file, backbone)
+        if card.config["backbone"] != backbone:
+            raise UserError(
+                f"{file}: holds weights of {card.config['backbone']!r:.100}, and the run is of {backbone!r}"
+            )
         levels = test.levels_psnr(on_device(network, test.device))
         results.append(KeptResult(point.step, point.evaluations, point.seconds, levels))
     return results

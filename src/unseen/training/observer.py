@@ -75,7 +75,7 @@ class Observer:
         if finished and (not state.log or state.log[-1]["step"] < state.step):
             self.validate({})
         state.finished = finished
-        save_run(run, state, keep_weights=run.select == "last")
+        save_run(run, state, to_checkpoint=run.select == "last")
         if self.journal:
             self.journal.finish()
         if self.tensorboard:
@@ -126,7 +126,7 @@ class Observer:
         better = chosen_on is None or psnr_by_split.get(chosen_on, -math.inf) > state.best
         if chosen_on and better:
             state.best = psnr_by_split[chosen_on]
-        save_run(run, state, keep_weights=better)
+        save_run(run, state, to_checkpoint=better)
 
 
 def held_out_batches(run: TrainingRun, episode: Episode, step: int) -> list[Batch]:

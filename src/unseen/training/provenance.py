@@ -67,6 +67,21 @@ def require_same(run: TrainingRun, folder: Path) -> None:
         tell(f"{folder} was trained with {name} {was:.200}, here it is {now}: last bits may differ")
 
 
+def machine_of(folder: Path) -> str:
+    """The machine on which the run in a folder was begun, in words; empty where the folder does not say.
+
+    Raises:
+        UserError: the file that says it is damaged.
+    """
+    path = folder / PROVENANCE
+    if not path.exists():
+        return ""
+    try:
+        return str(json.loads(read_text(path, "the provenance of a run"))["machine"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{path}: not the provenance of a run; remove it to do without it") from error
+
+
 def _provenance(run: TrainingRun) -> dict[str, str]:
     own = {"protocol_hash": run.protocol.hash(), "data": run.data, "processes": str(run.ranks.world)}
     return own | surroundings(run.config)

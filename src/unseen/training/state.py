@@ -275,7 +275,7 @@ def _require_fit(state: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) 
         require_shapes(of_prefix, {f"{prefix}.{name}": value.shape for name, value in parameters.items()})
 
 
-def save_run(run: TrainingRun, state: TrainingState, keep_weights: bool) -> None:
+def save_run(run: TrainingRun, state: TrainingState, to_checkpoint: bool) -> None:
     """Save all files from which the training can go on; of several processes, the first one does it for all.
 
     The weights that a finished training keeps are measured first, and the quality goes into their card.
@@ -283,7 +283,7 @@ def save_run(run: TrainingRun, state: TrainingState, keep_weights: bool) -> None
     Args:
         run: the training.
         state: the state of the training.
-        keep_weights: whether to write the current weights into the checkpoint.
+        to_checkpoint: whether to write the current weights into the checkpoint.
     """
     folder = run.config.folder
     of_method = [run.method.state_dict()] if run.exact else run.ranks.states(run.method.state_dict())
@@ -298,7 +298,7 @@ def save_run(run: TrainingRun, state: TrainingState, keep_weights: bool) -> None
     write_text(folder / LOG, "".join(json.dumps(point) + "\n" for point in state.log))
     if state.diagnoses:
         write_text(folder / DIAGNOSES, "".join(json.dumps(diagnosis) + "\n" for diagnosis in state.diagnoses))
-    if keep_weights or not (folder / CHECKPOINT).exists():
+    if to_checkpoint or not (folder / CHECKPOINT).exists():
         save_checkpoint(folder / CHECKPOINT, tested_network(run).state_dict(), card_of(run, state))
     if state.finished:
         write_quality(folder, run.validation, run.config.backbone, run.config.device)
