@@ -13,7 +13,7 @@ MARGIN = sum(RADII)
 """Pixels between a value and the farthest one that `with_colours_of` looks at for it."""
 
 CLIPPED = 0.5 / 255
-"""Values this near to black or white count as clipped. Not exactly 0 and 1: the probe of Stein's estimate adds 1e-3."""
+"""Values this near to black or white count as clipped: half a gray level of 255, less than files of 8 bits tell."""
 
 CLIPPING_BIAS = 0.8
 """Shift of a mean by clipping, in σ, as a multiple of the share of clipped values: an upper bound where noise clips.
