@@ -128,7 +128,7 @@ def print_results(
 DEMO = Command(
     "demo",
     demo,
-    "a network that breaks on unseen noise and one that does not: a table and a page in five minutes",
+    "a network that breaks on unseen noise and one that does not: a table and a page in minutes",
     DemoConfig,
     switches=OVERWRITE,
 )

@@ -1,4 +1,4 @@
-"""The demonstration: a study of five minutes on two cores, in which a network breaks on unseen noise."""
+"""The demonstration: a study of some minutes on two cores, in which a network breaks on unseen noise."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ NOTES = (
     "than the paper's, trained on two photographs, with one seed; DIL's outer steps are a quarter of ERM's at an equal "
     "number of gradient evaluations.",
     "The network is of a kind that is known to break in a longer training. Of three pairs of rate and patch that one "
-    "was taken under which ERM was worst at σ 25 of a held-out photograph; the length is what five minutes allow.",
+    "was taken under which ERM was worst at σ 25 of a held-out photograph; the length is what some minutes allow.",
 )
 
 
 def study_config(config: DemoConfig) -> CompareConfig:
-    """The demonstration as a study, sized for two cores and five minutes."""
+    """The demonstration as a study, sized for two cores and some minutes."""
     return CompareConfig(
         device=config.device,
         threads=config.threads,
