@@ -124,3 +124,26 @@ def test_a_stop_ends_the_file_after_the_current_band(model: Model, tmp_path: Pat
     assert not report.restored
     assert not (tmp_path / "b.png").exists()
     assert len([shape for shape in calls if shape[-1] != 256]) <= 4
+
+
+@pytest.mark.parametrize("window", [100, 4000])
+def test_every_picture_of_a_folder_is_restored_where_several_have_one_size(
+    model: Model, tmp_path: Path, window: int
+) -> None:
+    """Small ones in a batch and larger ones in bands each; a broken one among them is named."""
+    jobs = []
+    for i in range(4):
+        path = tmp_path / f"{i}.png"
+        Image.fromarray(np.roll(noise(150, 200), i, axis=0)).save(path)
+        jobs.append(FileJob(path, path.name, f"out{i}.png"))
+    whole = (tmp_path / "2.png").read_bytes()
+    (tmp_path / "2.png").write_bytes(whole[: len(whole) // 2])
+    options = RestoreOptions(model, Tiling(window, OVERLAP), workers=2, harm_check=False)
+    report = restore_files(jobs, tmp_path, options, Event())
+    assert [photo.name for photo in report.restored] == ["0.png", "1.png", "3.png"]
+    assert [failure.name for failure in report.failed] == ["2.png"]
+    for i in (0, 1, 3):
+        source = np.asarray(Image.open(tmp_path / f"{i}.png"))
+        expected = model.run(torch.from_numpy(source / np.float32(255)).permute(2, 0, 1)[None])[0].permute(1, 2, 0)
+        restored = np.asarray(Image.open(tmp_path / f"out{i}.png")).astype(float)
+        assert np.abs(restored - 255 * expected.clamp(0, 1).numpy()).max() < 1

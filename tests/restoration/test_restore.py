@@ -32,6 +32,7 @@ from unseen.restoration.batch import RestoreOptions, restore_files
 from unseen.restoration.planning import plan_restoration
 from unseen.restoration.report import PhotoWarning, RestoredFile, warning_lines
 from unseen.restoration.restorer import Restorer
+from unseen.restoration.self_check import SLIGHT
 from unseen.restoration.tiles import Tiling
 
 RUN = [sys.executable, "-c", "import sys; from unseen.cli.main import main; sys.exit(main())", "restore"]
@@ -435,7 +436,7 @@ def test_the_record_of_a_photograph_has_noise_share_and_mean_change(tmp_path: Pa
 def test_a_photograph_that_would_hardly_change_is_copied_byte_for_byte(name: str, tile: int, tmp_path: Path) -> None:
     folder = photographs(tmp_path / "photos", name, size=(40, 50))
     planned = plan_restoration([str(folder)], tmp_path / "out", "input")
-    options = RestoreOptions(Model("brighter", lambda x: x + 0.8 / 255, ReceptiveField(0)), Tiling(tile, 0))
+    options = RestoreOptions(Model("brighter", lambda x: x + 0.9 * SLIGHT, ReceptiveField(0)), Tiling(tile, 0))
     for harm_check in (False, True):
         options = replace(options, harm_check=harm_check)
         (photo,) = restore_files(planned.jobs, planned.folder, options, Event(), overwrite=True).restored

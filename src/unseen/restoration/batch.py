@@ -140,7 +140,8 @@ def restore_files(
                     restore_together(batch, options, report)
                     tiles.advance(len(batch))
                 else:
-                    restore_by_tiles(batch[0], options, stop, tiles.advance, report)
+                    (alone,) = batch
+                    restore_by_tiles(alone, options, stop, tiles.advance, report)
             except RunStopped:
                 break
             except DiskUnusable:
@@ -197,9 +198,13 @@ def tasks_of(job: FileJob, folder: Path, options: RestoreOptions) -> list[FileTa
 
 
 def tiling_of(source: ImageFile, options: RestoreOptions) -> Tiling:
-    """The tiles of a picture, lower where it is wide; raises UnreadableImage where the memory is too little."""
+    """The tiles of a picture, lower where it is wide; raises UnreadableImage where the memory is too little.
+
+    Bands are for pictures of several tiles: smaller ones are restored faster in batches.
+    """
     tiling, field = options.tiling, options.model.receptive_field
-    if options.model.takes_rows and options.workers:
+    bands = options.model.takes_rows and options.workers
+    if bands and count_tiles(source.height, source.width, tiling) > 1:
         tiling = banded(tiling, field, source.width, options.workers)
     return tiling_within(options.memory, source, tiling, field, options.format)
 
@@ -214,11 +219,14 @@ def tiles_note(model: Model, tiling: Tiling) -> str:
 
 
 def batches_of(file_tasks: Sequence[FileTask], tiling: Tiling) -> list[list[FileTask]]:
-    """Group small pictures of one size into batches of at most a tile's number of pixels; others stay alone."""
+    """Group pictures of one tile and one size into batches of at most a tile's number of pixels; others stay alone."""
     batches: list[list[FileTask]] = []
     unfilled: dict[tuple[int, int], list[FileTask]] = {}
     for file_task in file_tasks:
         height, width = file_task.source.height, file_task.source.width
+        if file_task.tiles > 1:
+            batches.append([file_task])
+            continue
         batch = unfilled.get((height, width))
         if batch is None or len(batch) >= min(MAX_BATCH, tiling.tile**2 // (height * width)):
             batch = unfilled[height, width] = []

@@ -146,4 +146,4 @@ def envelope_warning(noise_level: float, envelope: Envelope | None) -> PhotoWarn
         summary = f"noise level below {where}; look for fine texture that is gone"
     else:
         summary = f"noise level above {where}; look for noise that is left, and for blotches"
-    return PhotoWarning(f"its noise level is {noise_level:.1f} gray levels, outside {where}", summary)
+    return PhotoWarning(f"its noise level by wavelets is {noise_level:.1f} gray levels, outside {where}", summary)
