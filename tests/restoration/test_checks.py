@@ -165,6 +165,15 @@ def test_a_restoration_is_worth_its_risk_from_a_change_on_that_depends_on_noise(
     ]
 
 
+def test_less_of_a_restoration_is_judged_as_the_whole_of_it() -> None:
+    assert worth_its_risk(0.6 * SLIGHT, 40, strength=0.5)
+    assert not worth_its_risk(0.4 * SLIGHT, 40, strength=0.5)
+    assert not worth_its_risk(0.9 * SLIGHT, 40, strength=2)
+    half = Change(0.6 * SLIGHT, 0.0, square=(0.6 * SLIGHT) ** 2)
+    assert with_change(SelfCheck(40, 1.0), half, harm_check=True, strength=0.5).kept
+    assert not with_change(SelfCheck(40, 1.0), half, harm_check=True).kept
+
+
 def test_a_change_that_is_not_worth_its_risk_is_not_kept_and_not_warned_of() -> None:
     check = SelfCheck(40, 1.0, (PhotoWarning("above"),))
     slight = Change(0.9 * SLIGHT, 1.0, colour=1.0, square=(0.9 * SLIGHT) ** 2)

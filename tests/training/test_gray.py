@@ -54,7 +54,8 @@ def test_networks_of_one_channel_are_compared_shown_and_restore_gray_files(
     assert "is a network for gray images; each colour channel is restored by itself" in told
     assert Image.open(tmp_path / "out" / "gray.png").mode == "L"
     told = unseen.refusal("evaluate", study / "dil_sf-0", "--protocol", "denoise", "--out", tmp_path / "colour")
-    assert told == f"backbone: {GRAY!r} restores images of 1 channel, and denoise is of colour photographs"
+    of = "restores images of 1 channel, and denoise is of colour photographs; leave channels=1 out"
+    assert told == f"backbone: {GRAY!r} {of}"
 
 
 def test_draws_on_the_device_cut_the_same_gray_patches(unseen: CommandLine, tmp_path: Path) -> None:
@@ -67,8 +68,8 @@ def test_a_network_of_three_channels_is_refused_with_what_to_write(
     command: tuple[str, ...], unseen: CommandLine, tmp_path: Path
 ) -> None:
     told = unseen.refusal(*command, "--backbone", "wne:plain:features=4", "--out", tmp_path / "run")
-    of = "restores images of 3 channels, and denoise-gray is of gray photographs"
-    assert told == f"backbone: 'wne:plain:features=4' {of}; write channels=1, as in plain:channels=1"
+    of = "restores images of 3 channels, and denoise-gray is of gray photographs; give a network of one channel"
+    assert told == f"backbone: 'wne:plain:features=4' {of}, such as plain:channels=1 or rrdb:channels=1"
 
 
 def test_a_pack_is_refused_as_it_holds_colours(unseen: CommandLine, photos: Path, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from ..restoration.config import MODEL, RestoreConfig
 from .exit_codes import ExitCode
 from .options import OVERWRITE, TRUST, Argument, Command
 
+ONE_SHEET = "compare: give one photo, and the name of a sheet that ends in .png: -o sheet.png"
+
 if TYPE_CHECKING:
     from threading import Event
 
@@ -35,6 +37,8 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
 
     config.check()
     located(config.model)
+    if flags.compare and (len(flags.photo) > 1 or os.path.isdir(flags.photo[0])):
+        raise UserError(ONE_SHEET)
     planned = plan_restoration(flags.photo, config.out, config.format)
     require_writable(planned.folder)
     if not planned.jobs:
@@ -94,7 +98,7 @@ def _compare(config: RestoreConfig, flags: Namespace, planned: RestorePlan) -> E
     if others:
         raise UserError(f"{others[0]}: not together with --compare, which restores nothing but pieces for a sheet")
     if len(planned.jobs) != 1 or sheet.suffix.lower() != ".png":
-        raise UserError("compare: give one photo, and the name of a sheet that ends in .png: -o sheet.png")
+        raise UserError(ONE_SHEET)
     if sheet.exists() and not flags.overwrite:
         raise UserError(f"{sheet}: is there already; give --overwrite, or another name")
     import torch

@@ -33,9 +33,8 @@ def require_channels(network: nn.Module, spec: str, protocol: Protocol) -> None:
     channels = channels_of(network)
     if channels in (None, protocol.channels):
         return
-    photographs = (
-        "gray photographs; write channels=1, as in plain:channels=1" if protocol.gray else "colour photographs"
-    )
+    gray = "gray photographs; give a network of one channel, such as plain:channels=1 or rrdb:channels=1"
+    photographs = gray if protocol.gray else "colour photographs; leave channels=1 out"
     images = f"images of {channels} channel{'s' * (channels != 1)}"
     raise UserError(f"backbone: {spec!r:.100} restores {images}, and {protocol.name} is of {photographs}")
 

@@ -322,9 +322,12 @@ def write_judged(
         report: the report that gets the picture's record.
     """
 
+    def judgement() -> SelfCheck:
+        return with_change(check, change, options.harm_check, options.model.strength)
+
     def judged_strips() -> Iterator[Image]:
         yield from strips
-        if not with_change(check, change, options.harm_check).kept:
+        if not judgement().kept:
             raise NotWorthItsRisk
 
     try:
@@ -332,8 +335,7 @@ def write_judged(
     except NotWorthItsRisk:
         write_unchanged(file_task, options, report, replace(check, kept=0.0, warnings=()))
     else:
-        judged = with_change(check, change, options.harm_check)
-        report.restored.append(record_of(file_task, judged, 255 * change.mean, remarks))
+        report.restored.append(record_of(file_task, judgement(), 255 * change.mean, remarks))
 
 
 def write_unchanged(file_task: FileTask, options: RestoreOptions, report: RestoreReport, judged: SelfCheck) -> None:

@@ -152,7 +152,9 @@ class Restorer:
         def restored(values: Tensor, judged: Tensor) -> tuple[Tensor, Sequence[int]]:
             result = restore_tiled(model, values, self.tiling)
             changes = (result - values).square().mean((1, 2, 3)).sqrt().tolist() if harm_check else []
-            return result, [i for i, change in enumerate(changes) if not worth_its_risk(change, noise_of(judged[i]))]
+            noises = [noise_of(image) for image in judged] if harm_check else []
+            worth = [worth_its_risk(*pair, model.strength) for pair in zip(changes, noises, strict=True)]
+            return result, [i for i, restore in enumerate(worth) if not restore]
 
         return self._converted(image, restored)
 
@@ -187,7 +189,7 @@ class Restorer:
             monitored = MonitoredModel(for_tiles, [check.noise_level], keep_colours)
             tiling = self.tiling.widened(MARGIN, model.receptive_field.stride) if keep_colours else self.tiling
             result = restore_tiled(monitored.model, values, tiling)
-            judgements.append(with_change(check, monitored.changes[0], harm_check))
+            judgements.append(with_change(check, monitored.changes[0], harm_check, model.strength))
             return result, () if judgements[0].kept else (0,)
 
         result = self._converted(image, restored)

@@ -78,7 +78,7 @@ def self_check(crops: Sequence[Crop], model: Model, envelope: Envelope | None) -
     return SelfCheck(noise_level, 1.0, (warning,) if warning else (), noise_range_of(model, crops))
 
 
-def worth_its_risk(change: float, noise_level: float) -> bool:
+def worth_its_risk(change: float, noise_level: float, strength: float = 1.0) -> bool:
     """Whether a restoration changes its input enough for noise to be the likely reason.
 
     A network that changes an input by less takes grain and fine texture for noise as often as it takes noise; nobody
@@ -87,8 +87,10 @@ def worth_its_risk(change: float, noise_level: float) -> bool:
     Args:
         change: root mean square change of a value, in units of the range (`Change.rms`).
         noise_level: σ of the input in gray levels of 255, of `photo_noise`; nan, as of drawings, counts as quiet.
+        strength: strength of the restoration, above 0. Below 1 the change counts as if it had been made at 1, so that
+            who asks for less of a restoration gets less, and not none.
     """
-    return change >= (SLIGHT if noise_level >= QUIET else SLIGHT_WHERE_QUIET)
+    return change / min(1.0, strength) >= (SLIGHT if noise_level >= QUIET else SLIGHT_WHERE_QUIET)
 
 
 def noise_range_of(model: Model, crops: Sequence[Crop]) -> NoiseRange | None:
@@ -106,7 +108,7 @@ def _image(crop: Crop) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(crop)).permute(2, 0, 1)[None]
 
 
-def with_change(check: SelfCheck, change: Change, harm_check: bool) -> SelfCheck:
+def with_change(check: SelfCheck, change: Change, harm_check: bool, strength: float = 1.0) -> SelfCheck:
     """Complete a judgement by what the restoration has changed.
 
     Args:
@@ -114,8 +116,9 @@ def with_change(check: SelfCheck, change: Change, harm_check: bool) -> SelfCheck
         change: what the restoration has changed.
         harm_check: whether the input is left as it is where the restoration is not `worth_its_risk`. Then there is
             nothing to warn of.
+        strength: strength of the restoration.
     """
-    if harm_check and not worth_its_risk(change.rms, check.noise_level):
+    if harm_check and not worth_its_risk(change.rms, check.noise_level, strength):
         return replace(check, kept=0.0, warnings=())
     if change.largest < VISIBLE_CHANGE:
         return replace(check, warnings=(UNCHANGED,))

@@ -143,7 +143,7 @@ def notes_on(model: Model, safe: Envelope | None, before: SelfCheck, change: Cha
         yield f"Its noise level is about {check.noise_level:.1f} gray levels of 255."
     for warning in check.warnings:
         yield f"Careful: {warning.text}."
-    if not worth_its_risk(change.rms, before.noise_level):
+    if model.strength and not worth_its_risk(change.rms, before.noise_level, model.strength):
         yield f"unseen restore would leave it as it is: a change of {255 * change.rms:.1f} gray levels is too slight."
     if model.card is None:
         yield "This network came without a card: where it is safe is not known."
