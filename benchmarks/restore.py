@@ -71,7 +71,7 @@ def in_memory(folder: Path, rounds: int) -> Row:
 def restore(folder: Path, source: str) -> list[str]:
     """The arguments of a Python that restores a folder, whatever lies in the output folder."""
     words = ["restore", str(folder / source), "-o", str(folder / "ours"), "--device", "cpu", "--threads", "1"]
-    return ["-m", "unseen", *words, "--overwrite"]
+    return ["-m", "unseen", *words, "--overwrite", "--no-harm-check"]
 
 
 def rival(folder: Path, source: str) -> list[str]:
