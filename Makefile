@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 # Processes on all cores, of one thread each; the tests of a module stay in one process, as its fixtures are costly.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadscope
 
-.PHONY: demo test quick torture lint types tests docs clean bench paper-mini denoise-small free-photos shipped do-no-harm restorer
+.PHONY: demo test quick torture lint types tests docs clean bench paper-mini denoise-small regime free-photos shipped do-no-harm restorer
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -87,6 +87,12 @@ denoise-small: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/denoise-small.yaml --workers $(WORKERS)
 	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/denoise-small-rrdb.yaml --workers $(WORKERS)
 	$(BIN)/python studies/denoise_small.py
+
+# Networks trained past the point at which they break, resumable: docs/results/regime.md. Some five minutes of one core a training.
+regime: .venv/installed-dev
+	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
+	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/regime-gray.yaml --workers $(WORKERS)
+	$(BIN)/python studies/regime.py
 
 # The photographs under open licences that the shipped denoiser learns from, in runs/shipped/photos; docs/credits.md.
 free-photos: .venv/installed-dev

@@ -1,0 +1,189 @@
+"""Past the point at which networks break: numbers and figures of docs/results/regime.md, from the kept rows.
+
+`make regime` runs the study and then this. The sentences are in pages/regime.md.jinja, by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from pages import RESULTS as DOCS
+from pages import render
+
+from unseen.core.atomic import replacing, write_text
+from unseen.core.config import load_config
+from unseen.evaluation.results import RESULTS, read_results
+from unseen.study.entry_names import BASELINE, CEILING, INPUT
+from unseen.study.report.columns import (
+    at_equal_columns,
+    difference_columns,
+    gap_columns,
+    gap_level_columns,
+    level_columns,
+    seen_cost_column,
+    split_columns,
+)
+from unseen.study.report.notes import study_notes
+from unseen.study.report.table import markdown
+from unseen.study.report.trajectory_charts import write_trajectory_figure
+from unseen.study.runs import RUNS, read_runs
+from unseen.study.summary import StudySummary
+
+STUDY = Path(__file__).with_name("regime-gray")
+PAGE = DOCS / "regime.md"
+FIGURES = DOCS / "regime"
+
+NETWORK = "plain:features=24,depth=6,residual=false,channels=1"
+FREE, EQUIVARIANT = f"{BASELINE} @ bias=false", f"{BASELINE} @ wne:{NETWORK}"
+
+COLLAPSE = {
+    BASELINE: "ERM",
+    "dil_sf": "DIL_sf",
+    "dil_control": "its control",
+    FREE: "ERM, bias-free",
+    CEILING: "ceiling",
+}
+"""Entries of the figure of trajectories, by the names in its legend."""
+
+SEVERITY = COLLAPSE | {EQUIVARIANT: "ERM, WNE", "extrapolated_erm": "extrapolated ERM"}
+"""Entries of the figure of levels."""
+
+EXPLAINED = {BASELINE: "ERM", "dil_sf": "DIL_sf", "dil_control": "its control", "extrapolated_erm": "extrapolated ERM"}
+"""Entries of the figure of diagnoses."""
+
+COLOURS = ("#1b2026", "#d55e00", "#c28100", "#0072b2", "#626c77", "#00835f", "#b0568f")
+
+DIAGNOSES = {
+    "net_biases": "net bias at σ 25, held out",
+    "gradient_cosine": "alignment of gradients",
+    "distance": "distance travelled",
+    "gradient_curvature": "curvature along the gradient",
+}
+"""Fields of the diagnoses that are drawn, by the titles of their panels."""
+
+HELD_OUT = "gaussian_noise:25"
+
+
+def read_study(folder: Path = STUDY) -> StudySummary:
+    """The study as far as it is finished."""
+    backbone: str = load_config(folder / "config.yaml")["backbone"]
+    return StudySummary(read_results(folder / RESULTS), read_runs(folder / RUNS), backbone)
+
+
+def page(study: StudySummary) -> str:
+    """The whole page."""
+    unseen = {entry: e.mean for entry, e in study.estimates("psnr", "unseen").items()}
+    order = [INPUT, *sorted(study.methods, key=lambda entry: -unseen[entry])]
+    main = [*split_columns(study, "psnr"), *gap_columns(study), *at_equal_columns(study), *difference_columns(study)]
+    return render(
+        "regime",
+        config=load_config(STUDY / "config.yaml"),
+        main=markdown(order, main),
+        levels=markdown(order, [*level_columns(study, "psnr"), *gap_level_columns(study), seen_cost_column(study)]),
+        notes=" ".join(study_notes(study)),
+        unseen=unseen,
+        gap=study.gap,
+        least_seeds=min(study.seeds.values()),
+        differences=study.differences,
+        at_equal_seen={name: at.difference for name, at in study.at_equal_seen.items()},
+        trainings=len(study.records),
+        hours=sum(record.seconds for record in study.records) / 3600,
+        machines=" and ".join(study.machines),
+        fall=fall(study),
+    )
+
+
+def fall(study: StudySummary) -> dict[str, tuple[float, float]]:
+    """By entry, the highest mean PSNR on the strongest unseen level along the training, and that of its end, dB."""
+    strongest = study.levels_in("unseen")[-1]
+    falls = {}
+    for name, own in study.trajectories.items():
+        means = np.mean([one.psnr[strongest] for one in own.values()], axis=0)
+        falls[name] = float(means.max()), float(means[-1])
+    return falls
+
+
+# ----------------------------------------------------------------------------------------------------- the figures
+
+
+def draw(study: StudySummary) -> None:
+    """Write the three figures."""
+    FIGURES.mkdir(exist_ok=True)
+    shown = {name: study.trajectories[name] for name in COLLAPSE if name in study.trajectories}
+    write_trajectory_figure(FIGURES / "collapse.svg", shown, COLLAPSE)
+    for name, figure in (("severity", severity(study)), ("diagnoses", diagnoses(study))):
+        with replacing(FIGURES / f"{name}.svg") as temporary:
+            figure.savefig(temporary, format="svg", metadata={"Date": None}, bbox_inches="tight")
+
+
+def severity(study: StudySummary) -> Figure:
+    """PSNR above that of ERM, by σ; the seen range shaded."""
+    figure = Figure(figsize=(6.4, 3.6))
+    axes = figure.subplots()
+    degrees = [float(level.degree) for level in study.levels]
+    base = np.array([study.estimates("psnr", level)[BASELINE].mean for level in study.levels])
+    for colour, (entry, title) in zip(COLOURS, SEVERITY.items(), strict=True):
+        if entry in study.methods:
+            means = np.array([study.estimates("psnr", level)[entry].mean for level in study.levels])
+            axes.plot(
+                degrees, means - base, "--" if entry == CEILING else "-", color=colour, marker="o", ms=3, label=title
+            )
+    seen = [float(level.degree) for level in study.levels_in("seen")]
+    axes.axvspan(min(seen), max(seen), color="#e9eff6", zorder=0)
+    axes.set_xlabel("σ of the noise (shaded: seen in training)")
+    axes.set_ylabel("PSNR above that of ERM (dB)")
+    axes.legend(frameon=False)
+    return figure
+
+
+def diagnoses(study: StudySummary) -> Figure:
+    """What is diagnosed along the training, mean over seeds, a panel each."""
+    figure = Figure(figsize=(8.4, 5.4), layout="constrained")
+    panels: Sequence[Axes] = figure.subplots(2, 2).ravel().tolist()
+    for axes, (key, title) in zip(panels, DIAGNOSES.items(), strict=True):
+        for colour, (entry, words) in zip(COLOURS, EXPLAINED.items(), strict=False):
+            evaluations, values = diagnosed(study, entry, key)
+            axes.plot(evaluations, values, color=colour, linewidth=1.2, label=words)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("gradient evaluations")
+        if key == "gradient_curvature":
+            axes.set_yscale("log")
+    panels[0].legend(frameon=False, fontsize=9)
+    return figure
+
+
+def diagnosed(study: StudySummary, entry: str, key: str) -> tuple[list[float], list[float]]:
+    """Evaluations and values of one diagnosis of an entry, means over seeds and over ten neighbouring diagnoses."""
+    records = [record for record in study.records if record.method == entry]
+    count = min((len(record.diagnoses) for record in records), default=0)
+    width = max(1, count // 10)
+    points = []
+    for first in range(0, count - width + 1, width):
+        lines = [line for record in records for line in record.diagnoses[first : first + width]]
+        points.append(
+            (fmean(number(line["evaluations"]) for line in lines), fmean(number(line[key]) for line in lines))
+        )
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def number(value: float | Mapping[str, float] | None) -> float:
+    """A diagnosed number; of one by level, that of the held-out level."""
+    if isinstance(value, Mapping):
+        return float(value[HELD_OUT])
+    return float("nan") if value is None else float(value)
+
+
+def main() -> None:
+    study = read_study()
+    draw(study)
+    write_text(PAGE, page(study))
+    print(PAGE)
+
+
+if __name__ == "__main__":
+    main()

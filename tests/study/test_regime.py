@@ -1,0 +1,14 @@
+"""The page of the networks that break is what its kept rows say."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "studies"))
+
+import regime as study
+
+
+def test_the_page_is_what_the_rows_say() -> None:
+    assert study.PAGE.read_text(encoding="utf-8") == study.page(study.read_study())
