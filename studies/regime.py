@@ -44,7 +44,7 @@ FREE, EQUIVARIANT = f"{BASELINE} @ bias=false", f"{BASELINE} @ wne:{NETWORK}"
 COLLAPSE = {
     BASELINE: "ERM",
     "dil_sf": "DIL_sf",
-    "dil_control": "its control",
+    "dil_control": "DIL's control",
     FREE: "ERM, bias-free",
     CEILING: "ceiling",
 }
@@ -53,7 +53,7 @@ COLLAPSE = {
 SEVERITY = COLLAPSE | {EQUIVARIANT: "ERM, WNE", "extrapolated_erm": "extrapolated ERM"}
 """Entries of the figure of levels."""
 
-EXPLAINED = {BASELINE: "ERM", "dil_sf": "DIL_sf", "dil_control": "its control", "extrapolated_erm": "extrapolated ERM"}
+EXPLAINED = {BASELINE: "ERM", "dil_sf": "DIL_sf", "dil_control": "DIL's control", "extrapolated_erm": "extrapolated ERM"}
 """Entries of the figure of diagnoses."""
 
 COLOURS = ("#1b2026", "#d55e00", "#c28100", "#0072b2", "#626c77", "#00835f", "#b0568f")
@@ -95,6 +95,8 @@ def page(study: StudySummary) -> str:
         hours=sum(record.seconds for record in study.records) / 3600,
         machines=" and ".join(study.machines),
         fall=fall(study),
+        names=SEVERITY,
+        best_held_out=max(study.rivals, key=lambda entry: study.estimates("psnr", "held-out")[entry].mean),
     )
 
 
