@@ -53,7 +53,7 @@ COLLAPSE = {
 SEVERITY = COLLAPSE | {EQUIVARIANT: "ERM, WNE", "extrapolated_erm": "extrapolated ERM"}
 """Entries of the figure of levels."""
 
-EXPLAINED = {BASELINE: "ERM", "dil_sf": "DIL_sf", "dil_control": "DIL's control", "extrapolated_erm": "extrapolated ERM"}
+EXPLAINED = {BASELINE: "ERM", "dil_sf": "DIL_sf"} | CONTROL | {"extrapolated_erm": "extrapolated ERM"}
 """Entries of the figure of diagnoses."""
 
 COLOURS = ("#1b2026", "#d55e00", "#c28100", "#0072b2", "#626c77", "#00835f", "#b0568f")
