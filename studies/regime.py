@@ -41,19 +41,15 @@ FIGURES = DOCS / "regime"
 NETWORK = "plain:features=24,depth=6,residual=false,channels=1"
 FREE, EQUIVARIANT = f"{BASELINE} @ bias=false", f"{BASELINE} @ wne:{NETWORK}"
 
-COLLAPSE = {
-    BASELINE: "ERM",
-    "dil_sf": "DIL_sf",
-    "dil_control": "DIL's control",
-    FREE: "ERM, bias-free",
-    CEILING: "ceiling",
-}
+TRAINED = {BASELINE: "ERM", "dil_sf": "DIL_sf", "dil_control": "DIL's control"}
+
+COLLAPSE = TRAINED | {FREE: "ERM, bias-free", CEILING: "ceiling"}
 """Entries of the figure of trajectories, by the names in its legend."""
 
 SEVERITY = COLLAPSE | {EQUIVARIANT: "ERM, WNE", "extrapolated_erm": "extrapolated ERM"}
 """Entries of the figure of levels."""
 
-EXPLAINED = {BASELINE: "ERM", "dil_sf": "DIL_sf"} | CONTROL | {"extrapolated_erm": "extrapolated ERM"}
+EXPLAINED = TRAINED | {"extrapolated_erm": "extrapolated ERM"}
 """Entries of the figure of diagnoses."""
 
 COLOURS = ("#1b2026", "#d55e00", "#c28100", "#0072b2", "#626c77", "#00835f", "#b0568f")
