@@ -88,7 +88,7 @@ denoise-small: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/denoise-small-rrdb.yaml --workers $(WORKERS)
 	$(BIN)/python studies/denoise_small.py
 
-# Networks trained past the point at which they break, resumable: docs/results/regime.md. Some five minutes of one core a training.
+# Networks trained past the point at which they break, resumable: docs/results/regime.md. Ten minutes or more of one core a training.
 regime: .venv/installed-dev
 	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
 	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/regime-gray.yaml --workers $(WORKERS)

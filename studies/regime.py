@@ -145,6 +145,8 @@ def diagnoses(study: StudySummary) -> Figure:
     panels: Sequence[Axes] = figure.subplots(2, 2).ravel().tolist()
     for axes, (key, title) in zip(panels, DIAGNOSES.items(), strict=True):
         for colour, (entry, words) in zip(COLOURS, EXPLAINED.items(), strict=False):
+            if entry not in study.methods:
+                continue
             evaluations, values = diagnosed(study, entry, key)
             axes.plot(evaluations, values, color=colour, linewidth=1.2, label=words)
         axes.set_title(title, fontsize=10)
