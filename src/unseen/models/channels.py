@@ -6,16 +6,16 @@ from torch import nn
 
 from ..core.errors import UserError
 from ..protocols.protocol import Protocol
-from .backbones.wne import WNE
+from .backbones.normalised import Normalised
 from .spandrel_weights import Adapted
 
 
 def channels_of(network: nn.Module) -> int | None:
     """The number of channels of the images that a network restores, as it states it (`channels`); None if it does not.
 
-    A `WNE` has that of the network which it wraps.
+    A `Normalised` network has that of the network which it wraps.
     """
-    stated = getattr(network.network if isinstance(network, WNE) else network, "channels", None)
+    stated = getattr(network.network if isinstance(network, Normalised) else network, "channels", None)
     return stated if isinstance(stated, int) else None
 
 
@@ -42,11 +42,12 @@ def require_channels(network: nn.Module, spec: str, protocol: Protocol) -> None:
 def in_colour(network: nn.Module) -> nn.Module:
     """A network for RGB images that restores each channel by a network for gray ones; any other network itself.
 
-    A `WNE` stays one, whose mean and deviation are over all channels: of equal channels they are those of each.
+    A `Normalised` network stays one, whose shift and scale are over all channels: of equal channels they are those of
+    each.
     """
     if channels_of(network) != 1:
         return network
-    if isinstance(network, WNE):
+    if isinstance(network, Normalised):
         return type(network)(in_colour(network.network)).eval()
     return Adapted(network, gray=True, singly=False).eval()
 

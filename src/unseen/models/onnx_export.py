@@ -18,6 +18,7 @@ from ..core.atomic import replacing
 from ..core.errors import UserError
 from ..core.installation import install_command
 from ..core.version import __version__
+from .backbones.normalised import Normalised
 from .backbones.padded import Padded, next_multiple
 from .backbones.shared import ReadsNoise
 from .backbones.wne import WNE
@@ -83,9 +84,9 @@ def export_network(
 
     The graph of a `WNE` computes mean and deviation of its input, so that the file has the whole image as its field.
     """
-    wrapped = network
+    wrapped = network.network if isinstance(network, Normalised) else network
     if isinstance(network, WNE):
-        wrapped, receptive_field = network.network, replace(receptive_field, radius=None)
+        receptive_field = replace(receptive_field, radius=None)
     if isinstance(wrapped, Padded):
         least = next_multiple(wrapped.smallest, wrapped.multiple)
     else:

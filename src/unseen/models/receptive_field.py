@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from ..core.errors import UserError
+from .backbones.normalised import Normalised
 from .backbones.padded import Padded, next_multiple
-from .backbones.wne import WNE
 
 HALVES = (64, 256)
 """Pixels to try on either side of the cut at which radii are measured; a radius beyond the last counts as infinite."""
@@ -48,7 +48,8 @@ def receptive_field_of(network: nn.Module) -> ReceptiveField:
     numbers are left as they were. Measure before the network moves to a GPU: with some GPU convolutions the last bit of
     every output depends on every input, and the radius would be None.
 
-    A `WNE` has that of the network which it wraps: its tiles are given the numbers of the whole image.
+    A `Normalised` network has that of the network which it wraps, and its `own_radius` more: tiles of a `WNE` are given
+    the numbers of the whole image.
 
     Args:
         network: maps float (B, 3, H, W) to (B, 3, scale·H, scale·W).
@@ -56,8 +57,9 @@ def receptive_field_of(network: nn.Module) -> ReceptiveField:
     Raises:
         UserError: for outputs of another shape.
     """
-    if isinstance(network, WNE):
-        return receptive_field_of(network.network)
+    if isinstance(network, Normalised):
+        field = receptive_field_of(network.network)
+        return field if field.radius is None else replace(field, radius=field.radius + network.own_radius)
     stated = getattr(network, "receptive_radius", None)
     if isinstance(stated, int):
         return ReceptiveField(stated, getattr(network, "stride", 1), getattr(network, "scale", 1))

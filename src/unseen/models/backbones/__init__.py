@@ -20,6 +20,7 @@ from .padded import Padded
 from .plain import PlainCNN
 from .rrdb import RRDB, rrdb_small
 from .unet import UNet
+from .unit_noise import UnitNoise, unit_noise_of
 from .wne import WNE, wne_of
 from .zoo import ZOO
 
@@ -31,6 +32,7 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "unet": UNet,
     "drunet_small": DRUNetSmall,
     "wne": wne_of,
+    "unit_noise": unit_noise_of,
     **ZOO,
 }
 """Name → class or function that builds the backbone. Each docstring begins with the network and its source."""
@@ -52,7 +54,9 @@ __all__ = [
     "Padded",
     "PlainCNN",
     "UNet",
+    "UnitNoise",
     "rrdb_small",
     "small_form",
+    "unit_noise_of",
     "wne_of",
 ]

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from ...core.errors import UserError
 from ...core.registry import Wrapped
-from ...methods.objective import HasOwnLoss
+from .normalised import Normalised
 from .shared import ReadsNoise, small
 
 LEAST_DEVIATION = 1e-5
@@ -43,27 +42,21 @@ def statistics_of_strips(strips: Iterable[NDArray[np.float32]]) -> Tensor:
     return torch.tensor([[mean, max(squares / count - mean**2, LEAST_DEVIATION**2) ** 0.5]])
 
 
-class WNE(nn.Module):
+class WNE(Normalised):
     """A network that works on images of mean 0 and deviation 1 (Saied and Fleuret 2026, WNE).
 
     f(x) = s·g((x − m)/s) + m, with the mean m and the deviation s over all pixels and channels of the whole image
     (`image_statistics`). f(a·x + b) = a·f(x) + b for every a > 0 and every b, whatever the wrapped network g does;
     every function with this property has this form. Images of a deviation below `LEAST_DEVIATION` are the exception.
 
-    g's sizes, scale, receptive field and loss of its own are those of f. A tile needs the numbers of the whole image.
+    A tile needs the numbers of the whole image.
 
     Args:
         network: g; maps (B, 3, H, W) to (B, 3, scale·H, scale·W).
 
     Raises:
-        UserError: for a `WNE`, which a second one around it would not change.
+        UserError: for a network that is `Normalised` itself.
     """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        if isinstance(network, WNE):
-            raise UserError("backbone: wne:wne is the same as wne; give it once")
-        self.network = network
 
     def forward(self, x: Tensor, *, statistics: Tensor | None = None) -> Tensor:
         """Restore (B, 3, H, W).
@@ -73,19 +66,12 @@ class WNE(nn.Module):
             statistics: `image_statistics` of the images that `x` are tiles of, (B, 2) or (1, 2) for one image; None for
                 whole images.
         """
-        return self._restored(x, statistics)
+        return self._restored(x, *self.shift_and_scale(x, statistics))
 
-    def _restored(self, x: Tensor, statistics: Tensor | None, **settings: Any) -> Tensor:
-        mean, deviation = _split(image_statistics(x) if statistics is None else statistics)
-        restored: Tensor = deviation * self.network((x - mean) / deviation, **settings) + mean
-        return restored
-
-    def own_loss(self, distorted: Tensor, clean: Tensor) -> Tensor:
-        """The own loss of g on (`distorted` − m)/s and (`clean` − m)/s, with m and s of `distorted`; 0 without one."""
-        if not isinstance(self.network, HasOwnLoss):
-            return distorted.new_zeros(())
-        mean, deviation = _split(image_statistics(distorted))
-        return self.network.own_loss((distorted - mean) / deviation, (clean - mean) / deviation)
+    def shift_and_scale(self, x: Tensor, statistics: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of (B, 3, H, W), or those that `statistics` holds: each (B, 1, 1, 1)."""
+        mean, deviation = (image_statistics(x) if statistics is None else statistics).view(-1, 2, 1, 1, 1).unbind(1)
+        return mean, deviation
 
 
 class NoiseReadingWNE(WNE):
@@ -107,11 +93,11 @@ class NoiseReadingWNE(WNE):
         self, x: Tensor, strength: Tensor | None = None, *, statistics: Tensor | None = None, **settings: Any
     ) -> Tensor:
         """Restore (B, 3, H, W), as `WNE` does; `strength` and more settings are passed on to the wrapped network."""
-        return self._restored(x, statistics, strength=strength, **settings)
+        return self._restored(x, *self.shift_and_scale(x, statistics), strength=strength, **settings)
 
     def noise_map(self, x: Tensor, statistics: Tensor | None = None) -> Tensor:
         """The map of the wrapped network for (x − m)/s, times s: in units of the range of `x`."""
-        mean, deviation = _split(image_statistics(x) if statistics is None else statistics)
+        mean, deviation = self.shift_and_scale(x, statistics)
         noise_map: Tensor = deviation * self.network.noise_map((x - mean) / deviation)
         return noise_map
 
@@ -125,9 +111,3 @@ def wne_of(backbone: Wrapped) -> WNE:
     """
     kind = NoiseReadingWNE if isinstance(backbone, ReadsNoise) else WNE
     return kind(backbone)
-
-
-def _split(statistics: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation, each (B, 1, 1, 1)."""
-    mean, deviation = statistics.view(-1, 2, 1, 1, 1).unbind(1)
-    return mean, deviation

@@ -1,0 +1,59 @@
+"""Networks within a wrapper that shifts and scales the image before, and shifts and scales the output back."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...core.errors import UserError
+from ...methods.objective import HasOwnLoss
+
+
+class Normalised(nn.Module):
+    """A network g that works on shifted and scaled images: f(x) = s·g((x − m)/s) + m, with m and s from the image.
+
+    Sizes, scale, channels and loss of its own are those of g.
+
+    Args:
+        network: g; maps (B, C, H, W) to (B, C, scale·H, scale·W).
+
+    Attributes:
+        own_radius: the largest distance, in rows or columns, from which m and s of a pixel take anything, in pixels; 0
+            where a tile is given them.
+
+    Raises:
+        UserError: for a network that is `Normalised` itself.
+    """
+
+    own_radius: ClassVar[int] = 0
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        if isinstance(network, Normalised):
+            raise UserError("backbone: wne and unit_noise wrap a network of neither kind: give one of them, once")
+        self.network = network
+
+    @abstractmethod
+    def shift_and_scale(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """M and s of (B, C, H, W), each (B, 1, 1, 1) or (B, 1, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Restore (B, C, H, W)."""
+        return self._restored(x, *self.shift_and_scale(x))
+
+    def _restored(self, x: Tensor, shift: Tensor, scale: Tensor, **settings: Any) -> Tensor:
+        """s·g((x − m)/s) + m; `settings` are passed on to g."""
+        restored: Tensor = self.network((x - shift) / scale, **settings)
+        if shift.shape[-2:] not in ((1, 1), restored.shape[-2:]):  # g enlarges
+            shift, scale = (F.interpolate(values, restored.shape[-2:]) for values in (shift, scale))
+        return scale * restored + shift
+
+    def own_loss(self, distorted: Tensor, clean: Tensor) -> Tensor:
+        """The own loss of g on (`distorted` − m)/s and (`clean` − m)/s, with m and s of `distorted`; 0 without one."""
+        if not isinstance(self.network, HasOwnLoss):
+            return distorted.new_zeros(())
+        shift, scale = self.shift_and_scale(distorted)
+        return self.network.own_loss((distorted - shift) / scale, (clean - shift) / scale)
