@@ -136,7 +136,7 @@ WITHOUT_BIAS = {
 def test_every_network_of_ours_can_do_without_biases_but_those_that_follow_shifts_too() -> None:
     ours = {name: part for name, part in BACKBONES.items() if name not in ZOO}
     assert {name for name, part in ours.items() if "bias" in inspect.signature(part).parameters} == set(WITHOUT_BIAS)
-    assert set(ours) - set(WITHOUT_BIAS) == {"plain_ne", "wne"}
+    assert set(ours) - set(WITHOUT_BIAS) == {"plain_ne", "wne", "unit_noise"}
 
 
 @pytest.mark.parametrize("a", [0.01, 0.7, 30])

@@ -28,7 +28,11 @@ from unseen.training.config import TrainConfig
 SMALL = ["plain:features=4,depth=3", "plain_ne:features=4,depth=3", "unet:features=4,levels=3,bias=false"]
 SMALL += [f"rrdb:features=4,growth=4,blocks=1,scale={scale},bias={bias}" for scale, bias in ((1, "false"), (4, "true"))]
 
-SMALL += ["drunet_small:features=4,levels=2,bottom=1", "wne:plain:features=4,depth=3"]
+SMALL += [
+    "drunet_small:features=4,levels=2,bottom=1",
+    "wne:plain:features=4,depth=3",
+    "unit_noise:plain:features=4,depth=3",
+]
 
 
 def checkpoint(path: Path, backbone: str) -> str:

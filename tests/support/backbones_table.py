@@ -51,7 +51,7 @@ def _row(name: str, documented: list[str], measure: bool) -> list[str]:
     if row[:3] + kept + row[7:] == documented:
         return documented
     if measure:
-        full = _network(name, "plain" if name == "wne" else "")
+        full = _network(name, "plain" if name in ("wne", "unit_noise") else "")
         row[MEASURED] = [_sizes(full), _count(full), _second_order(small), "yes" if _opens(full) else "no"]
     return row
 

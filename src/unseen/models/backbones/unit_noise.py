@@ -23,7 +23,7 @@ SHOWN_DEVIATION = 0.1
 """Deviation of the noise in what the wrapped network is given, in units of the range: strong, but within its range."""
 
 RADIUS = 12
-"""Pixels to each side over which mean and deviation are taken: of six hundred in all, both are known to a few percent."""
+"""Pixels to each side over which mean and deviation are taken: some six hundred in all, enough for a few percent."""
 
 LEAST_DEVIATION = 0.5 / 255
 """Deviation that stands for every weaker noise, in units of the range: rounding to 8 bits alone has 0.29/255."""
@@ -41,8 +41,8 @@ def local_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     maps = torch.cat((images.mean(1, keepdim=True), differences.mean(1, keepdim=True)), dim=1)
     for window, padding in (((2 * RADIUS + 1, 1), (RADIUS, 0)), ((1, 2 * RADIUS + 1), (0, RADIUS))):
         maps = F.avg_pool2d(maps, window, 1, padding, count_include_pad=False)
-    mean, deviation = maps.split(1, dim=1)
-    return mean, deviation.clamp(min=LEAST_DEVIATION)
+    mean, deviation = maps.unbind(1)
+    return mean[:, None], deviation[:, None].clamp(min=LEAST_DEVIATION)
 
 
 class UnitNoise(Normalised):
