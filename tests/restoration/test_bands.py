@@ -62,6 +62,22 @@ def test_columns_in_bands_make_what_the_whole_image_makes(model: Model, height: 
     assert sum(done) == count_tiles(height, 401, tiling)
 
 
+def test_a_thread_that_is_done_with_a_band_goes_on_with_the_next(model: Model) -> None:
+    image: Strip = (noise(160, 401) / 255).astype(np.float32)
+    begun, is_ahead = list[object](), Event()
+
+    def run(images: Tensor, rows: object) -> Tensor:
+        begun.append(rows)
+        if sum(column is not begun[0] for column in begun) == 2:
+            is_ahead.set()
+        assert rows is not begun[0] or is_ahead.wait(20)
+        return model.run(images, rows=rows)
+
+    waiting = replace(model, run=lambda images, rows: run(images, rows))
+    tiling = replace(tiles_of(model, 401), height=48)
+    assert sum(map(len, restored_bands(waiting, lambda top, bottom: image[top:bottom], 160, 401, tiling, 2))) == 160
+
+
 def test_bands_are_as_high_as_memory_allows_and_the_last_one_is_low(model: Model) -> None:
     field = model.receptive_field
     for width, window, workers in [(6000, 1300, 2), (20000, 1300, 2), (1000, 4000, 1), (700, 400, 8)]:

@@ -45,6 +45,9 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
         return _ended(RestoreReport(failed=planned.failed), planned, config, flags)
     if flags.compare:
         return _compare(config, flags, planned)
+    from ..restoration.decoding_ahead import crops_ahead
+
+    crops_of = crops_ahead(planned.jobs, planned.folder, overwrite=flags.overwrite)
     import torch
 
     from ..core.interruption import interruptible
@@ -80,6 +83,7 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
         clip=flags.clip,
         memory=config.bytes,
         workers=0 if config.tile else config.threads,
+        crops_of=crops_of,
     )
     with interruptible() as stop, progress_bars():
         outcome = restore_files(planned.jobs, planned.folder, how, stop, overwrite=flags.overwrite)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:  # who decodes a photograph has no need of PyTorch
+    from torch import Tensor
 
 Crop = NDArray[np.float32]
 """(h, w, 3) in [0, 1]."""

@@ -1,14 +1,16 @@
 """Large images in bands of rows, for networks that keep the rows between two bands: nothing is computed twice.
 
-An image is cut into as many columns as threads work, which overlap as tiles do. All columns of a band are restored at
-once, each by a thread of its own, while the next band is read and the last one is written. What a network makes of a
-column is what it makes of the whole image, but for the rounding that tiles have too.
+An image is cut into as many columns as threads work, which overlap as tiles do. Each thread restores one column after
+the other of a band, and goes on with the next band, which is read ahead, while the last one is written. What a network
+makes of a column is what it makes of the whole image, but for the rounding that tiles have too.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +28,8 @@ ROWS = 80
 """Most rows of a band: more take more memory than they save time at the joints."""
 FEWEST_ROWS = 32
 """Rows of a band below which tiles are faster."""
+AHEAD = 2
+"""Bands that the threads have at a time: with one alone, whoever is done first would wait for the others."""
 
 
 def banded(tiling: Tiling, field: ReceptiveField, width: int, workers: int) -> Tiling:
@@ -60,7 +64,7 @@ def restored_bands(
 ) -> Iterator[Strip]:
     """Restore an image band by band, from top to bottom.
 
-    At any time memory holds two bands and two strips of the result, beside what the network takes for a band.
+    At any time memory holds three bands and two strips of the result, beside what the network takes for a band.
 
     Args:
         model: a network of three channels that keeps sizes and takes rows.
@@ -85,26 +89,37 @@ def restored_bands(
         made: Tensor = model.run(window.contiguous(memory_format=torch.channels_last), rows=rows)
         return made[..., span.kept_slice(1)]
 
-    def begun(band: Strip, last: bool) -> list[Future[Tensor]]:
-        return [pool.submit(restored, i, band, last) for i in range(len(columns))]
-
     share_heap()
-    pool = ThreadPoolExecutor(workers, "restoring", initializer=torch.set_num_threads, initargs=(1,))
-    with pool:
-        try:
-            working: list[Future[Tensor]] = []
-            for span in bands:
-                band = _read_rows(read, span.begin, span.end, width)
-                made = [future.result() for future in working]
-                if span is bands[-1]:  # whose tensors have other sizes
-                    return_freed_memory()
-                working = begun(band, last=span is bands[-1])
-                del band  # the threads have it
-                yield from _joined(made, advance)
-            yield from _joined([future.result() for future in working], advance)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    working: deque[list[Future[Tensor]]] = deque()
+    with _threads(min(workers, len(columns))) as threads:
+        for span in bands:
+            last = span is bands[-1]
+            band = _read_rows(read, span.begin, span.end, width)
+            left = 0 if last else AHEAD - 1
+            made = [[future.result() for future in working.popleft()] for _ in range(len(working) - left)]
+            if last:  # whose tensors have other sizes
+                return_freed_memory()
+            working.append([threads[i % len(threads)].submit(restored, i, band, last) for i in range(len(columns))])
+            del band  # the threads have it
+            for tensors in made:
+                yield _joined(tensors, advance)
+        yield _joined([future.result() for future in working.popleft()], advance)
     return_freed_memory()
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[list[ThreadPoolExecutor]]:
+    """Threads that do each what it is given in order; what is not begun in the end is left undone."""
+    threads = [
+        ThreadPoolExecutor(1, "restoring", initializer=torch.set_num_threads, initargs=(1,)) for _ in range(count)
+    ]
+    try:
+        yield threads
+    finally:
+        for thread in threads:
+            thread.shutdown(wait=False, cancel_futures=True)
+        for thread in threads:
+            thread.shutdown()
 
 
 def _read_rows(read: Callable[[int, int], Strip], top: int, bottom: int, width: int) -> Strip:
@@ -115,10 +130,9 @@ def _read_rows(read: Callable[[int, int], Strip], top: int, bottom: int, width: 
     return band
 
 
-def _joined(columns: Sequence[Tensor], advance: Callable[[int], object] | None) -> Iterator[Strip]:
-    """The strip of the columns of a band; none before the first band."""
-    if not columns:
-        return
+def _joined(columns: Sequence[Tensor], advance: Callable[[int], object] | None) -> Strip:
+    """The strip of the columns of a band."""
     if advance:
         advance(len(columns))
-    yield torch.cat([column[0].permute(1, 2, 0) for column in columns], dim=1).numpy()
+    # Not by PyTorch, whose own threads would then wait for more work at full speed, on the cores that bands need.
+    return np.concatenate([column[0].permute(1, 2, 0).numpy() for column in columns], axis=1)

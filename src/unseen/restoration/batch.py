@@ -22,6 +22,7 @@ from ..models.card import Envelope
 from ..models.loading import Model
 from .bands import banded, restored_bands
 from .colour import MARGIN
+from .decoding_ahead import CropReader
 from .file_memory import tiling_within
 from .guarded_model import Change, MonitoredModel, with_clear_errors
 from .imagefiles.decode import FileFormat
@@ -62,6 +63,7 @@ class RestoreOptions:
         clip: whether floating-point values far outside of [0, 1] are clipped; else the picture is refused as HDR.
         memory: bytes that the rows of one picture, its decoder and its encoder may take, beside the tiles.
         workers: threads of a network that takes bands of rows; 0 for tiles all the same.
+        crops_of: function to the crops of a picture of several tiles, for its judgement.
     """
 
     model: Model
@@ -75,6 +77,7 @@ class RestoreOptions:
     clip: bool = False
     memory: int = 2**30
     workers: int = 0
+    crops_of: CropReader = ImageFile.crops
 
 
 @dataclass(frozen=True)
@@ -289,7 +292,7 @@ def restore_by_tiles(
     source = file_task.source
     with report.collecting_failures([file_task.name]):
         model = for_strips_of(options.model, lambda: source.reader(clip=options.clip), source.height)
-        check = self_check(source.crops(), model, options.envelope)
+        check = self_check(options.crops_of(source), model, options.envelope)
         monitored = monitored_model(options, model, [check])
         remarks: list[str] = []
         read = source.reader(clip=options.clip, remarks=remarks)

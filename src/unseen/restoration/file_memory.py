@@ -46,8 +46,8 @@ def tiling_within(
     fixed = whole + _CODEC_ROWS * per_row * field.scale + _CHUNK_BYTES * source.width * CHUNK_ROWS * field.scale**2
 
     def needed(height: int) -> int:
-        if tiling.is_banded:  # the band in work and the next one, the strip that is made and the one that is written
-            return fixed + 48 * source.width * min(height, source.height)
+        if tiling.is_banded:  # three bands in work and ahead, the strip that is made and the one that is written
+            return fixed + 60 * source.width * min(height, source.height)
         window = min(height + 2 * tiling.overlap, source.height)
         strip = min(height, source.height) * field.scale**2
         return fixed + 12 * source.width * (window + strip)
