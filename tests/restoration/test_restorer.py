@@ -28,6 +28,7 @@ from unseen.models.receptive_field import ReceptiveField
 from unseen.restoration.batch import RestoreOptions, restore_files
 from unseen.restoration.planning import plan_restoration
 from unseen.restoration.restorer import Restorer
+from unseen.restoration.self_check import SLIGHT_WHERE_QUIET
 from unseen.restoration.tiles import Tiling
 
 WHITE = {"uint8": 255, "uint16": 65535}
@@ -355,6 +356,23 @@ def test_images_that_would_hardly_change_come_back_to_the_bit(negative: Restorer
     checked = [restorer.restore_checked(image) for image in images]
     assert [check.kept for check in checked] == [0, 1]
     assert (checked[0].warnings, torch.equal(checked[0].image, images[0])) == ((), True)
+
+
+@pytest.mark.parametrize("worth", [0.97, 1.03])
+def test_a_file_and_an_image_in_memory_are_judged_alike(worth: float, tmp_path: Path) -> None:
+    """A change in the middle alone, which tiles that overlap restore more often than what is around it."""
+    image = np.full((96, 96, 3), 128, np.uint8)
+    image[40:56, 40:56] = 60
+    change = 6 * worth * SLIGHT_WHERE_QUIET  # of a 36th of the pixels
+    restorer = Restorer(
+        Model("middle", lambda x: torch.where(x < 0.3, x + change, x), ReceptiveField(0)), Tiling(32, 24)
+    )
+    Image.fromarray(image).save(tmp_path / "a.png")
+    planned = plan_restoration([str(tmp_path / "a.png")], tmp_path / "out", "input")
+    options = RestoreOptions(restorer.model, restorer.tiling)
+    (record,) = restore_files(planned.jobs, planned.folder, options, Event()).restored
+    kept = [record.kept, restorer.restore_checked(image).kept, float((restorer.restore(image) != image).any())]
+    assert kept == [float(worth > 1)] * 3
 
 
 def test_a_model_that_enlarges_is_never_left_out_and_keeps_no_colours() -> None:

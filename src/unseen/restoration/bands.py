@@ -22,7 +22,7 @@ from ..models.backbones.carried_rows import CarriedRows
 from ..models.backbones.padded import next_multiple
 from ..models.loading import Model
 from ..models.receptive_field import ReceptiveField
-from .tiles import READ_ROWS, Strip, Tiling, row_spans, spans
+from .tiles import READ_ROWS, Measure, Strip, Tiling, row_spans, spans
 
 ROWS = 80
 """Most rows of a band: more take more memory than they save time at the joints."""
@@ -61,6 +61,7 @@ def restored_bands(
     tiling: Tiling,
     workers: int,
     advance: Callable[[int], object] | None = None,
+    measure: Measure | None = None,
 ) -> Iterator[Strip]:
     """Restore an image band by band, from top to bottom.
 
@@ -74,6 +75,7 @@ def restored_bands(
         tiling: width and overlap of the columns, and rows of the bands (`banded`).
         workers: number of threads.
         advance: function called after every band with the number of its columns.
+        measure: function called with all pixels of the image and what they became, each once, by several threads.
 
     Yields:
         float32 (h, W, 3), not clipped: as many rows as are ready by then.
@@ -86,8 +88,10 @@ def restored_bands(
         rows, span = carried[column], columns[column]
         rows.begin(last=last)
         window = torch.from_numpy(band[:, span.begin : span.end]).permute(2, 0, 1)[None]
-        made: Tensor = model.run(window.contiguous(memory_format=torch.channels_last), rows=rows)
-        return made[..., span.kept_slice(1)]
+        made = model.run(window.contiguous(memory_format=torch.channels_last), rows=rows)[..., span.kept_slice(1)]
+        if measure:
+            measure(*rows.together(window[..., span.kept_slice(1)], made))
+        return made
 
     share_heap()
     working: deque[list[Future[Tensor]]] = deque()

@@ -260,7 +260,9 @@ def restore_together(file_tasks: Sequence[FileTask], options: RestoreOptions, re
             for i, (file_task, image, _) in enumerate(images)
         ]
         monitored = monitored_model(options, options.model.for_tiles_of(stacked), checks)
-        restored = list(restore_tiled(monitored.model, stacked, options.tiling).permute(0, 2, 3, 1).numpy())
+        output = restore_tiled(monitored.model, stacked, options.tiling)
+        monitored.measure(stacked, output)
+        restored = list(output.permute(0, 2, 3, 1).numpy())
     for i, image in enumerate(restored):
         file_task, _, remarks = images[i]
         with report.collecting_failures([file_task.name]):
@@ -298,9 +300,9 @@ def restore_by_tiles(
         read = source.reader(clip=options.clip, remarks=remarks)
         size, tiling = (source.height, source.width), file_task.tiling
         if tiling.is_banded:
-            strips = restored_bands(monitored.model, read, *size, tiling, options.workers, tile_done)
+            strips = restored_bands(monitored.model, read, *size, tiling, options.workers, tile_done, monitored.measure)
         else:
-            strips = restored_strips(monitored.model, read, *size, tiling, tile_done)
+            strips = restored_strips(monitored.model, read, *size, tiling, tile_done, monitored.measure)
         write_judged(file_task, strips, check, monitored.changes[0], remarks, options, report)
 
 

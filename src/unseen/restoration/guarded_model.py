@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -49,25 +49,50 @@ class Change:
     """The change of one image by a model, in units of the range.
 
     Attributes:
-        mean: mean absolute change of a value, over all tiles; infinite for a model that enlarges.
+        mean: mean absolute change of a value; infinite for a model that enlarges.
         largest: largest change of a value; infinite for a model that enlarges.
         colour: largest shift of a colour (`colour_shift`); of the output made small again for a model that enlarges.
-        square: mean square change of a value, over all tiles; infinite for a model that enlarges.
+        square: mean square change of a value; infinite for a model that enlarges.
+        values: number of values that have been counted.
     """
 
     mean: float = math.inf
     largest: float = math.inf
     colour: float = 0.0
     square: float = math.inf
+    values: int = 0
+
+    @classmethod
+    def none(cls) -> Self:
+        """The change before anything has been counted."""
+        return cls(0.0, 0.0, square=0.0)
+
+    @classmethod
+    def between(cls, before: Tensor, after: Tensor) -> Self:
+        """The change of some pixels, of any shape; colours apart."""
+        moved = (after - before).abs_()
+        square = float(torch.linalg.vector_norm(moved)) ** 2 / moved.numel()
+        return cls(float(moved.mean()), float(moved.amax()), square=square, values=moved.numel())
 
     @property
     def rms(self) -> float:
         """Root mean square change of a value."""
         return math.sqrt(self.square)
 
+    def add(self, other: Change) -> None:
+        """Count the change of other pixels, too; colours apart."""
+        self.values += other.values
+        share = other.values / self.values
+        self.mean += (other.mean - self.mean) * share
+        self.square += (other.square - self.square) * share
+        self.largest = max(self.largest, other.largest)
+
 
 class MonitoredModel:
-    """A model that measures its changes over the tiles of one batch, and keeps colours on request.
+    """A model that measures the changes of one batch, and keeps colours on request.
+
+    Shifts of colours are measured as the model runs, and all else where its caller says which pixels are kept: where
+    tiles overlap, the model runs more than once.
 
     Attributes:
         model: the model to run.
@@ -83,10 +108,7 @@ class MonitoredModel:
             keep_colours: whether to take shifts of colour back (`with_colours_of`); the model must keep sizes then.
         """
         self.model = replace(model, run=self._run)
-        self.changes = [
-            Change() if model.receptive_field.scale > 1 else Change(0.0, 0.0, square=0.0) for _ in noise_levels
-        ]
-        self._values = 0
+        self.changes = [Change() if model.receptive_field.scale > 1 else Change.none() for _ in noise_levels]
         self._lock = Lock()  # several threads may restore columns of one image
         self._unmonitored = model.run
         self._scale = model.receptive_field.scale
@@ -96,26 +118,19 @@ class MonitoredModel:
     def _run(self, images: Tensor, rows: Rows = WHOLE) -> Tensor:
         restored = self._unmonitored(images) if rows is WHOLE else self._unmonitored(images, rows=rows)
         images, restored = rows.together(images, restored)
-        if not restored.shape[-2]:
-            return restored
         if restored.shape[-2:] != tuple(self._scale * side for side in images.shape[-2:]):
             return restored  # to be refused
         if self._keep_colours and rows is WHOLE:
             restored = with_colours_of(images, restored, self._noise_levels)
         elif self._keep_colours:
             restored = rows.local(self._with_colours_kept, torch.cat((images, restored), dim=1), MARGIN)
-            images, restored = rows.together(images, restored)
-            if not restored.shape[-2]:
-                return restored
-        else:
+        elif restored.shape[-2]:
             same_size = F.avg_pool2d(restored, self._scale) if self._scale > 1 else restored
             shift = colour_shift(images, same_size, self._noise_levels, step=MONITORED_STEP)
             moved = shift.abs().amax((1, 2, 3)).tolist()
             with self._lock:
                 for change, largest in zip(self.changes, moved, strict=True):
                     change.colour = max(change.colour, largest)
-        if self._scale == 1:
-            self._measure((restored - images).abs_())
         return restored
 
     def _with_colours_kept(self, both: Tensor) -> Tensor:
@@ -123,14 +138,11 @@ class MonitoredModel:
         before, after = both.chunk(2, dim=1)
         return with_colours_of(before, after, self._noise_levels)
 
-    def _measure(self, moved: Tensor) -> None:
-        """Count absolute changes, (B, C, H, W)."""
-        values, means, most = moved[0].numel(), moved.mean((1, 2, 3)).tolist(), moved.amax((1, 2, 3)).tolist()
-        squares = (torch.linalg.vector_norm(moved, dim=(1, 2, 3)) ** 2 / values).tolist()
+    def measure(self, before: Tensor, after: Tensor) -> None:
+        """Count the changes of pixels that are kept, each once: (B, C, H, W); nothing for a model that enlarges."""
+        if self._scale > 1 or not before.shape[-2]:
+            return
+        counted = [Change.between(*pair) for pair in zip(before, after, strict=True)]
         with self._lock:
-            share = values / (self._values + values)
-            for change, mean, square, largest in zip(self.changes, means, squares, most, strict=True):
-                change.mean += (mean - change.mean) * share
-                change.square += (square - change.square) * share
-                change.largest = max(change.largest, largest)
-            self._values += values
+            for change, more in zip(self.changes, counted, strict=True):
+                change.add(more)

@@ -24,7 +24,7 @@ from ..models.card import Envelope, envelope, safety
 from ..models.files import DEFAULT
 from ..models.loading import Model, load_model
 from .colour import MARGIN
-from .guarded_model import MonitoredModel
+from .guarded_model import Change, MonitoredModel
 from .imagefiles.transparency import spread_colours
 from .report import NoiseRange
 from .self_check import SelfCheck, self_check, with_change, worth_its_risk
@@ -151,8 +151,10 @@ class Restorer:
 
         def restored(values: Tensor, judged: Tensor) -> tuple[Tensor, Sequence[int]]:
             result = restore_tiled(model, values, self.tiling)
-            changes = (result - values).square().mean((1, 2, 3)).sqrt().tolist() if harm_check else []
-            noises = [noise_of(image) for image in judged] if harm_check else []
+            if not harm_check:
+                return result, ()
+            changes = [Change.between(*pair).rms for pair in zip(values, result, strict=True)]
+            noises = [noise_of(image) for image in judged]
             worth = [worth_its_risk(*pair, model.strength) for pair in zip(changes, noises, strict=True)]
             return result, [i for i, restore in enumerate(worth) if not restore]
 
@@ -189,6 +191,7 @@ class Restorer:
             monitored = MonitoredModel(for_tiles, [check.noise_level], keep_colours)
             tiling = self.tiling.widened(MARGIN, model.receptive_field.stride) if keep_colours else self.tiling
             result = restore_tiled(monitored.model, values, tiling)
+            monitored.measure(values, result)
             judgements.append(with_change(check, monitored.changes[0], harm_check, model.strength))
             return result, () if judgements[0].kept else (0,)
 

@@ -29,6 +29,8 @@ from ..models.receptive_field import ReceptiveField
 
 Strip = NDArray[np.float32]
 """Rows of an image, float32 (h, W, 3)."""
+Measure = Callable[[Tensor, Tensor], None]
+"""A function of pixels and of what they became, (B, 3, h, w) each."""
 
 LARGEST_TILE = 512
 """Largest side of a tile in pixels of the output, or four overlaps if these are more: larger ones are slower where the
@@ -146,6 +148,7 @@ def restored_strips(
     width: int,
     tiling: Tiling,
     advance: Callable[[int], object] | None = None,
+    measure: Measure | None = None,
 ) -> Iterator[Strip]:
     """Restore an image strip by strip, from top to bottom.
 
@@ -158,6 +161,7 @@ def restored_strips(
         width: width of the image, in pixels.
         tiling: size and overlap of the tiles.
         advance: function called with 1 after every tile.
+        measure: function called with all pixels of the image and what they became, each once; for a scale of 1.
 
     Yields:
         float32 (h·scale, W·scale, 3), not clipped.
@@ -183,6 +187,9 @@ def restored_strips(
             del restored  # before the next tile needs the memory
             if advance:
                 advance(1)
+        if measure and scale == 1:
+            kept = buffer[rows.first - rows.begin : rows.last - rows.begin]
+            measure(*(torch.from_numpy(values).permute(2, 0, 1)[None] for values in (kept, strip)))
         yield strip
 
 

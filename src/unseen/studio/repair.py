@@ -101,7 +101,8 @@ def restore_to_file(
     format: FileFormat = "tiff" if source.depth == "float32" else "png"
     strength = "" if model.strength == 1 else f"-{model.strength:g}"
     file = Path(tempfile.mkdtemp(dir=folder)) / f"{path.stem}-restored{strength}.{format}"
-    strips = restored_strips(monitored.model, read, source.height, source.width, tiling, advance)
+    size = source.height, source.width
+    strips = restored_strips(monitored.model, read, *size, tiling, advance, monitored.measure)
     remarks = save(source, file, copied(strips, after), format=format, scale=model.receptive_field.scale)
     first, second = np.concatenate(before), np.concatenate(after)
     first = first.repeat(model.receptive_field.scale, axis=0).repeat(model.receptive_field.scale, axis=1)
