@@ -29,7 +29,7 @@ from unseen.evaluation.inputs import distort
 from unseen.evaluation.metrics import psnr
 from unseen.evaluation.noise import estimate_noise
 from unseen.evaluation.quality import JudgedImage, measured_quality, quality_of
-from unseen.models.card import VALIDATION, Quality, envelope, safety
+from unseen.models.card import VALIDATION, EarlierTraining, Quality, envelope, read_card_json, safety
 from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, read_card, with_quality
 from unseen.protocols.levels import UNDISTORTED, Level
 from unseen.protocols.loading import load_protocol
@@ -408,6 +408,28 @@ def test_undistorted_photographs_have_their_output_and_loss(run: Path) -> None:
     assert "−∞" not in text
     (measured,) = [q for q in read_card(run).quality if q.level == UNDISTORTED]
     assert math.isfinite(measured.psnr)
+
+
+def test_a_level_that_distorts_nothing_and_undistorted_photographs_are_one_row(run: Path) -> None:
+    outputs = [(math.inf, 33.0), (math.inf, 33.2)]
+    clean = Quality.of(UNDISTORTED, "set", outputs, 0.5)
+    twice = Quality.of(Level("seen", "gaussian_noise", 0), "set", outputs, 0.5)
+    for others, rows in [((clean,), 1), ((replace(clean, psnr=34.0),), 2), ((), 1)]:
+        text = printed(replace(read_card(run), quality=(quality(5), twice, *others)))
+        assert text.count("∞") == rows
+
+
+def test_the_training_with_whose_weights_another_began_is_told(run: Path) -> None:
+    card = read_card(run)
+    config = card.config | {"init": "runs/first", "init_share": 0.4}
+    earlier = EarlierTraining.of(replace(card, evaluations=64787, config=config | {"budget": "6min"}))
+    again = replace(card, config=config, earlier=earlier)
+    assert read_card_json(again.to_json(), run) == again
+    text = " ".join(printed(again).split())
+    assert f"first training dil_sf, 6min: 64787 gradient evaluations spent, on {card.config['data'][0]}" in text
+    assert "; its weights have a share of 0.4" in text
+    older = " ".join(printed(replace(again, earlier=None)).split())
+    assert "first training runs/first: how that was trained is not recorded" in older
 
 
 # ------------------------------------------------------------------------------------------------ readings

@@ -28,6 +28,8 @@ def test_each_says_how_it_was_trained_and_where_it_is_safe(name: str) -> None:
     recipe = load_config(ROOT / "studies" / "shipped" / f"{name}.yaml")
     assert {key: card.config[key] for key in recipe} == recipe
     assert card.photographs == (818 if name == DEFAULT else 10)
+    earlier = card.earlier
+    assert (earlier and (earlier.evaluations, earlier.photographs)) == ((64787, 360) if name == DEFAULT else None)
     tested = {quality.level for quality in card.quality}
     assert tested == {*card.levels, UNDISTORTED}
     assert envelope(card.quality) is not None

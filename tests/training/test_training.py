@@ -21,6 +21,7 @@ from support.trainings import TINY, StopAfter, check_equal_runs, stopped_and_res
 
 from unseen.core.errors import UserError
 from unseen.methods import METHODS
+from unseen.models.card import EarlierTraining
 from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, load_state, read_card
 from unseen.training.config import Select, TrainConfig
 from unseen.training.episodes import draw_episode
@@ -336,6 +337,7 @@ def test_a_training_starts_from_the_weights_of_another(tmp_path: Path) -> None:
         torch.testing.assert_close(value, weights[name], rtol=0, atol=0)
     halfway = replace(first, init=first.out, seed=1, init_share=0.5, out=str(tmp_path / "halfway"))
     trained(halfway)
+    assert read_card(tmp_path / "halfway").earlier == EarlierTraining.of(read_card(tmp_path / "first"))
     trained(replace(halfway, init_share=0.0, out=str(tmp_path / "whole")))
     kept, whole = (load_file(tmp_path / name / CHECKPOINT) for name in ("halfway", "whole"))
     for name, value in kept.items():

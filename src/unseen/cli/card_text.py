@@ -50,6 +50,16 @@ def _facts(card: Card) -> Iterable[tuple[str, str]]:
     yield "trained on", f"{sources}{count}{shrunk}; digest {card.data or 'not recorded'}"
     if config.get("credits"):
         yield "credits", config["credits"]
+    if earlier := card.earlier:
+        count = f"; {earlier.photographs} photographs" if earlier.photographs else ""
+        spent = f"{earlier.budget}: {earlier.evaluations:g} gradient evaluations spent"
+        share = f"; its weights have a share of {config['init_share']:g}" if config.get("init_share") else ""
+        yield (
+            "first training",
+            f"{earlier.method}, {spent}, on {', '.join(earlier.data) or 'not recorded'}{count}{share}",
+        )
+    elif config.get("init"):
+        yield "first training", f"{config['init']}: how that was trained is not recorded"
     recipe = [f"{name} {config[name]}" for name in ("batch", "patch", "loss", "lr", "select", "seed") if name in config]
     yield "budget", f"{config['budget']}: {card.evaluations:g} gradient evaluations spent; {', '.join(recipe)}"
     if card.bf16:
@@ -85,13 +95,20 @@ def _quality_tables(qualities: Sequence[Quality]) -> Iterable[Table]:
         table.add_column("")
         for heading in ("input", "output", "gain", "95 % interval", "reads", "safe"):
             table.add_column(heading, justify="right", no_wrap=True)
-        for q in tested:
+        for q in (q for q in tested if not _is_undistorted_twice(q, tested)):
             interval = "" if math.isnan(q.low) else f"[{number(q.low, '+.2f')}, {number(q.high, '+.2f')}]"
             gain = "loss" if q.gain == -math.inf else number(q.gain, "+.2f")
             measured = (number(q.input_psnr, ".2f"), number(q.psnr, ".2f"), gain, interval)
             cells = (q.level.name, "" if q.level == UNDISTORTED else q.split, *measured, number(q.noise, ".1f"))
             table.add_row(*map(styled, cells), styled("yes" if safe and safe.holds(q.noise) else "", "bold green"))
         yield table
+
+
+def _is_undistorted_twice(quality: Quality, tested: Sequence[Quality]) -> bool:
+    """Whether a level of the protocol distorts nothing, so that undistorted photographs have its numbers, too."""
+    clean = [(q.images, q.psnr, q.noise) for q in tested if q.level == UNDISTORTED]
+    is_lossless = math.isinf(quality.input_psnr) and quality.level != UNDISTORTED
+    return is_lossless and (quality.images, quality.psnr, quality.noise) in clean
 
 
 def _notes(card: Card) -> Iterable[str]:

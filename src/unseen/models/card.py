@@ -184,6 +184,31 @@ class Bf16Loss:
 
 
 @dataclass(frozen=True)
+class EarlierTraining:
+    """The training with whose weights another one began.
+
+    Attributes:
+        method: its method, with settings.
+        budget: its budget, as its options gave it.
+        evaluations: gradient evaluations spent.
+        data: what its photographs were named by, pairs of folders among them.
+        photographs: number of its training photographs; 0 where that was not recorded.
+    """
+
+    method: str
+    budget: WholeOrText
+    evaluations: Finite
+    data: tuple[str, ...]
+    photographs: Whole
+
+    @classmethod
+    def of(cls, card: Card) -> Self:
+        """The training that a card tells of."""
+        data = (*card.config.get("data", ()), *card.config.get("pairs", ()))
+        return cls(card.config["method"], card.config["budget"], card.evaluations, data, card.photographs)
+
+
+@dataclass(frozen=True)
 class Card:
     """The facts about a checkpoint: the training of its weights, and their measured quality.
 
@@ -197,6 +222,7 @@ class Card:
         levels: the seen, held-out and unseen levels of the protocol; empty in old checkpoints.
         quality: the measured quality by level; empty in old checkpoints, and before it is measured.
         bf16: the measured loss by bfloat16; None where it was not measured.
+        earlier: the training with whose weights this one began; None where it began with random ones, and in old cards.
     """
 
     version: str
@@ -208,6 +234,7 @@ class Card:
     levels: tuple[Level, ...] = ()
     quality: tuple[Quality, ...] = ()
     bf16: Bf16Loss | None = None
+    earlier: EarlierTraining | None = None
 
     @property
     def selection(self) -> str:
@@ -216,10 +243,13 @@ class Card:
         return chosen
 
     def to_json(self) -> str:
-        """The card as a JSON object, in one line; without `bf16`, which older versions refuse, where it is None."""
+        """The card as a JSON object, in one line; without what older versions refuse where it is None."""
         values = asdict(self) | {"quality": [to_json(quality) for quality in self.quality]}
-        values.pop("bf16")
-        return json.dumps(values | ({"bf16": to_json(self.bf16)} if self.bf16 else {}))
+        newer = {"bf16": self.bf16, "earlier": self.earlier}
+        for name, record in newer.items():
+            values.pop(name)
+            values |= {name: to_json(record)} if record else {}
+        return json.dumps(values)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from ..data.patches import Patches
 from ..methods import METHODS, Batch, Method, Objective, objective_for
 from ..methods.averaging import WeightAverage, ema_share
 from ..models.backbones import BACKBONES
+from ..models.card import EarlierTraining
 from ..models.channels import require_channels
-from ..models.checkpoint import load_checkpoint
+from ..models.checkpoint import load_checkpoint, read_card
 from ..models.inference import on_device
 from ..protocols.confounder import Synthetic
 from ..protocols.protocol import Protocol
@@ -55,6 +56,7 @@ class TrainingRun:
         data: digest of the training photographs.
         photographs: the number of training photographs, without those of validation.
         skipped: files that could not be read, each with its reason.
+        earlier: the training with whose weights this one begins; None where it begins with random ones.
     """
 
     config: TrainConfig
@@ -73,6 +75,7 @@ class TrainingRun:
     data: str
     photographs: int
     skipped: list[str]
+    earlier: EarlierTraining | None = None
 
     @classmethod
     def of(cls, config: TrainConfig, ranks: Ranks = ONE, data: TrainingData | None = None) -> TrainingRun:
@@ -131,6 +134,7 @@ class TrainingRun:
             skipped=[
                 f"{skipped.name}: {skipped.reason}" for split in training_data.splits() for skipped in split.skipped
             ],
+            earlier=EarlierTraining.of(read_card(Path(config.init))) if config.init else None,
         )
 
     @property

@@ -316,6 +316,7 @@ def card_of(run: TrainingRun, state: TrainingState) -> Card:
         data=run.data,
         photographs=run.photographs,
         levels=tuple(level for level, _ in run.protocol.levels()),
+        earlier=run.earlier,
     )
 
 
