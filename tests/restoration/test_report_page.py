@@ -201,8 +201,26 @@ def test_what_was_there_before_is_on_the_page_too(restored: Path) -> None:
     assert sorted(names_on(after)) == sorted(names_on(before))
     pictures = [{image["src"] for image in Document(text).all("img")} for text in (before, after)]
     assert pictures[0] == pictures[1]
-    assert after.count("<dd>not known</dd>") == 3  # how much was kept
-    assert "<dd>not known</dd>" not in before
+    assert "<dd>not known</dd>" not in before + after
+
+
+def test_what_was_left_as_it_was_is_named_so_and_not_warned_of_in_a_later_run_either(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A flat slope, whose noise reads below what the network is safe for, beside noise."""
+    (tmp_path / "in").mkdir()
+    slope = np.broadcast_to(80 + np.arange(96)[:, None, None] // 4, (96, 96, 3))
+    noise = np.random.default_rng(0).normal(128, 15, (96, 96, 3))
+    for name, values in [("slope.png", slope), ("noise.png", noise)]:
+        Image.fromarray(values.clip(0, 255).astype(np.uint8)).save(tmp_path / "in" / name)
+    words = ["restore", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--model", "denoiser", "--report", *MACHINE]
+    for said in ("1 restored, 1 left as it was\n", "0 restored, 2 there already"):
+        assert main(words) == 0
+        assert f": {said}" in capsys.readouterr().out
+        text = (tmp_path / "out" / REPORT).read_text("utf-8")
+        assert names_on(text)[:2] == ["noise.png", "slope.png"]
+        assert "None of 2 to look at; 1 left as it was, so little would change." in text
+        assert text.count("<dd>none, left as it was</dd>") == 1
 
 
 def test_where_nothing_is_restored_no_page_is_written(tmp_path: Path) -> None:

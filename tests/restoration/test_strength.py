@@ -145,7 +145,7 @@ def test_the_command_copies_files_at_a_strength_of_0_and_refuses_it_where_no_noi
     folder = photographs(tmp_path / "photos", "a.png", "b.jpg")
     words = ["restore", folder, *SINGLE, "--strength", "0", "-o"]
     told = unseen(*words, tmp_path / "same", "--model", model)
-    assert told.out == f"{tmp_path / 'same'}: 2 restored\n"
+    assert told.out == f"{tmp_path / 'same'}: 0 restored, 2 left as they were\n"
     for name in ("a.png", "b.jpg"):
         assert (tmp_path / "same" / name).read_bytes() == (folder / name).read_bytes()
     unseen(*words, tmp_path / "png", "--model", model, "--format", "png")

@@ -204,11 +204,14 @@ def _print_report(outcome: RestoreReport, config: RestoreConfig) -> None:
     for failure in outcome.failed:
         tell(f"failed {failure.name}: {failure.reason}")
     existing = f", {outcome.existing} there already (--overwrite restores them again)" if outcome.existing else ""
+    left = sum(photo.is_left for photo in outcome.restored)
+    left_alone = f", {left} left as {'it was' if left == 1 else 'they were'}" if left else ""
     count = sum(bool(photo.warnings) for photo in outcome.restored)
-    warned = f", {count} of them to look at" if count else ""
+    warned = f", {count} to look at" if count else ""
     failed = f", {len(outcome.failed)} failed" if outcome.failed else ""
     untried = f", {outcome.untried} not tried" if outcome.untried else ""
-    show(f"{config.out}: {len(outcome.restored)} restored{warned}{existing}{failed}{untried}")
+    restored = len(outcome.restored) - left
+    show(f"{config.out}: {restored} restored{left_alone}{warned}{existing}{failed}{untried}")
 
 
 def models(config: None, flags: Namespace) -> ExitCode:

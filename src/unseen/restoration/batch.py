@@ -363,7 +363,7 @@ def monitored_model(options: RestoreOptions, model: Model, checks: Sequence[Self
     return MonitoredModel(model, [check.noise_level for check in checks], options.keep_colours)
 
 
-def record_of(file_task: FileTask, judged: SelfCheck, mean_change: float, remarks: Sequence[str]) -> RestoredFile:
+def record_of(file_task: FileTask, judged: SelfCheck, mean_change: float, remarks: Sequence[str] = ()) -> RestoredFile:
     """The record of a picture, from its judgement, its mean change in gray levels of 255, and remarks on its file."""
     source = file_task.source
     return RestoredFile(

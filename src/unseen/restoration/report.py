@@ -92,13 +92,18 @@ class RestoredFile:
     warnings: tuple[PhotoWarning, ...] = ()
     noise_range: NoiseRange | None = None
 
+    @property
+    def is_left(self) -> bool:
+        """Whether the photograph was left as it is."""
+        return self.kept == 0
+
 
 @dataclass
 class RestoreReport:
     """The outcome of a run.
 
     Attributes:
-        restored: the photographs restored, in the order of the run.
+        restored: the photographs restored, or left as they are, in the order of the run.
         existing: number of photographs left alone, since their output already exists.
         untried: number of photographs not tried after the disk proved full or read-only.
         failed: the photographs that could not be restored, each with the reason.
@@ -147,7 +152,7 @@ def noise_lines(restored: Sequence[RestoredFile]) -> list[str]:
 
 def left_lines(restored: Sequence[RestoredFile]) -> list[str]:
     """Word which photographs the harm check left as they are: by name, or by number for more than `SINGLE_LINES`."""
-    names = [photo.name for photo in restored if photo.kept == 0]
+    names = [photo.name for photo in restored if photo.is_left]
     if not names:
         return []
     which = ", ".join(names) if len(names) <= SINGLE_LINES else f"{len(names)} of {len(restored)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from threading import Event
@@ -18,7 +18,7 @@ from ..core.progress import track
 from ..core.terminal import harmless
 from ..data.file_jobs import FileJob
 from ..data.reading import SkippedFile
-from .batch import RestoreOptions, RunStopped, tasks_of
+from .batch import RestoreOptions, RunStopped, record_of, tasks_of
 from .before_after import MOST_WIDE, BeforeAfter, pictures_of, strips
 from .imagefiles.image_file import ImageFile, open_image
 from .report import RestoredFile
@@ -62,7 +62,7 @@ class ReportPage:
 
     Attributes:
         title: heading of the page.
-        finding: how many photographs there are, and how many to look at.
+        finding: how many photographs there are, how many to look at, and how many were left as they were.
         safety: where the model is safe.
         photos: the photographs with pictures, the worst first; made one by one.
         others: names and facts of the photographs without pictures.
@@ -110,10 +110,9 @@ def write_report_page(
     """
     photos = worst_first(restored)
     shown, others = photos[:MOST_SHOWN], photos[MOST_SHOWN:]
-    warned = sum(bool(photo.warnings) for photo in photos)
     page = ReportPage(
         f"Before and after: {len(photos)} photograph{'s' * (len(photos) != 1)}",
-        f"{warned or 'None'} of {len(photos)} to look at{f'; {len(failed)} failed' if failed else ''}.",
+        finding_of(photos, failed),
         safety,
         shown_photos(shown, stop),
         [(harmless(photo.name), facts_text(photo)) for photo in others[:MOST_LISTED]],
@@ -126,6 +125,13 @@ def write_report_page(
     style = (folder / "report.css").read_text("utf-8")
     scripts = [shared_text("divider.js")]
     write_page(path, __package__, "page", "report.html.jinja", page, style=style, scripts=scripts)
+
+
+def finding_of(photos: Sequence[RestoredFile], failed: Sequence[SkippedFile]) -> str:
+    """How many photographs there are to look at, were left as they were, and failed."""
+    warned, left = sum(bool(photo.warnings) for photo in photos), sum(photo.is_left for photo in photos)
+    left_alone = f"; {left} left as {'it was' if left == 1 else 'they were'}, so little would change" if left else ""
+    return f"{warned or 'None'} of {len(photos)} to look at{left_alone}{f'; {len(failed)} failed' if failed else ''}."
 
 
 def worst_first(restored: Sequence[RestoredFile]) -> list[RestoredFile]:
@@ -161,11 +167,11 @@ def shown_photos(photos: Sequence[RestoredFile], stop: Event) -> Iterator[ShownP
 def facts_of(photo: RestoredFile) -> list[tuple[str, str]]:
     """The numbers of a photograph, with their names."""
     noise, change = photo.noise_level, photo.mean_change
+    changed = f"{change:.1f} gray levels" if math.isfinite(change) else "enlarged"
     estimate = ("noise level", UNKNOWN if math.isnan(noise) else f"{noise:.1f} gray levels")
     return [
         ("noise as the network reads it", photo.noise_range.words) if photo.noise_range else estimate,
-        ("mean change", f"{change:.1f} gray levels" if math.isfinite(change) else "enlarged"),
-        ("kept of the restoration", UNKNOWN if math.isnan(photo.kept) else f"{100 * photo.kept:.0f} %"),
+        ("mean change", "none, left as it was" if photo.is_left else changed),
     ]
 
 
@@ -180,7 +186,7 @@ def records_of_existing(
 ) -> list[RestoredFile]:
     """Judge the photographs whose outputs were there before the run, as far as the files tell.
 
-    What cannot be read is left out. How much of the restoration was kept is not known.
+    What cannot be read is left out. A photograph whose output has its very pixels was left as it is.
 
     Args:
         jobs: the photographs of the run.
@@ -198,9 +204,9 @@ def records_of_existing(
                 model = for_strips_of(options.model, source.reader, source.height)
                 check = self_check(source.crops(), model, options.envelope)
                 change = mean_change(source, open_image(task.target))
-                names = task.name, source.path, source.page, task.target
-                noise = check.shown_noise
-                records.append(RestoredFile(*names, noise, math.nan, change, check.warnings, check.noise_range))
+                if not change:
+                    check = replace(check, kept=0.0, warnings=())
+                records.append(record_of(task, check, change))
     return records
 
 
