@@ -3,7 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# Bytecode of what is imported is made at its import: that of the rest of PyTorch would take half a minute.
+# Bytecode of what is imported is made at its import: that of the rest of PyTorch would take half a minute. It is kept,
+# whatever the environment says: without it each process that imports PyTorch compiles it for seconds.
+export PYTHONDONTWRITEBYTECODE :=
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 # Processes on all cores, of one thread each; the tests of a module stay in one process, as its fixtures are costly.

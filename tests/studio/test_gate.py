@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from support.studio_server import PATIENCE, Server, started
 
 from unseen.studio import gate
 
-pytest.importorskip("gradio", reason="needs the extra studio")
-
-pytestmark = pytest.mark.slow  # gradio takes seconds to import, and its server to start
+pytestmark = [  # gradio takes seconds to import, and its server to start
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("gradio") is None, reason="needs the extra studio"),
+]
 
 JOIN, UPLOAD, FILE = "/gradio_api/queue/join", "/gradio_api/upload", "/gradio_api/file="
 

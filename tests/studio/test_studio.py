@@ -19,6 +19,7 @@ import zlib
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -52,17 +53,18 @@ from unseen.studio.kinds import SLIDER_KINDS, Candidate, SliderKind, kind_named,
 from unseen.studio.repair import restore_to_file
 from unseen.studio.server import in_small_tiles, listening
 
-pytest.importorskip("gradio", reason="needs the extra studio")
-
 DESK, PHONE = 1440, 375
 
-pytestmark = pytest.mark.slow  # gradio takes seconds to import, and its server to start
+pytestmark = [  # gradio takes seconds to import, and its server to start
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("gradio") is None, reason="needs the extra studio"),
+]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """After all tests it ends when asked, without an error, and leaves nothing."""
-    server = started(tmp_path_factory)
+    server = started(tmp_path_factory, fresh=True)
     yield server
     server.end(signal.SIGINT)
     assert server.errors == ""
@@ -398,7 +400,7 @@ def test_its_files_are_in_one_folder_that_others_cannot_look_into(server: Server
 def test_it_ends_within_two_seconds_while_it_works_and_leaves_nothing(
     browser: Browser, tmp_path_factory: pytest.TempPathFactory, photo: Path, number: signal.Signals
 ) -> None:
-    server = started(tmp_path_factory, "slow")
+    server = started(tmp_path_factory, slow=True)
     context = browser.new_context()
     page = context.new_page()
     page.goto(server.url)
@@ -416,13 +418,13 @@ def test_it_ends_within_two_seconds_while_it_works_and_leaves_nothing(
 def test_what_a_killed_one_left_is_removed_by_the_next_and_nothing_of_a_living_one(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    living, killed = started(tmp_path_factory), None
+    living = started(tmp_path_factory)
     (kept,) = living.folder.iterdir()
     killed = Server.start(living.folder)
     (left,) = set(living.folder.iterdir()) - {kept}
     (left / "picture.png").write_bytes(b"a photograph")
     killed.process.kill()
-    killed.process.wait()
+    killed.process.ended()
     (living.folder / "unseen-studio-notes").write_text("a file of another program")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(living.folder))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -41,6 +42,7 @@ class Forked:
                 os.dup2(stream.fileno(), number)
                 setattr(sys, name, stream)
             code = body()
+            threading._shutdown()  # type: ignore[attr-defined]  # as an interpreter ends: it waits for threads
         except BaseException:
             traceback.print_exc()
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -130,9 +130,13 @@ class Source:
         return self.line(*path) + (f": {words}" if words else "")
 
 
+_content = lru_cache(maxsize=8)(load)
+"""The content of a text, which nothing changes: reading YAML takes most of the time of loading a protocol."""
+
+
 def _parse(text: str, name: str) -> Protocol:
     try:
-        source = Source(name, load(text))
+        source = Source(name, _content(text))
         content = json.dumps(source.content)
     except Exception as error:  # not YAMLError alone: a thousand brackets, a tag that its text does not fit
         line, reason = fault(error)
