@@ -8,8 +8,9 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
-# Processes on all cores, of one thread each; the tests of a module stay in one process, as its fixtures are costly.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadscope
+# Processes on all cores, of one thread each; the tests of a module stay in one process, as its fixtures are costly, and
+# modules come in the order of tests/conftest.py.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 
 .PHONY: demo test quick torture lint types tests docs clean bench paper-mini denoise-small regime free-photos shipped do-no-harm restorer
 .DELETE_ON_ERROR:

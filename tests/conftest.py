@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ import torch
 from playwright.sync_api import Browser, sync_playwright
 from support.commandline import CommandLine, photographs
 from support.docs_tables import DocsTables
+
+from unseen.data.reading import read_photo
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as the package sets it, for tests that import ONNX Runtime first
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -38,18 +41,59 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-docs", action="store_true", help="write the generated passages of the documents anew")
 
 
+def pytest_sessionfinish() -> None:
+    """Let the interpreter's end find all objects, or libraries complain of leaks."""
+    gc.unfreeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that open a browser."""
+    """Mark the tests that open a browser; run modules with slow tests first, so that no process ends on a long one."""
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
+    slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+MODULES = "number of imported modules"
+imported = {MODULES: 0}
+
+
+def freeze_objects() -> None:
+    """Keep what was imported out of garbage collection: each training collects, in 0.3 s with all of it."""
+    gc.collect()
+    gc.freeze()
+    imported[MODULES] = len(sys.modules)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def frozen_objects() -> None:
-    """Keep what earlier modules imported out of garbage collection: each training collects, in 0.3 s with all of it."""
-    gc.collect()
-    gc.freeze()
+    """Freeze what was imported for earlier modules of tests."""
+    freeze_objects()
+
+
+@pytest.fixture(autouse=True)
+def frozen_late_imports() -> None:
+    """Freeze what earlier tests imported: the first training imports 800 modules of PyTorch."""
+    if len(sys.modules) > imported[MODULES] + 100:
+        freeze_objects()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def embedded_photographs_decoded_once() -> Iterator[None]:
+    """Decode each photograph of the embedded split once: most tests that train read three of them."""
+    read = cache(read_photo)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("unseen.data.embedded.read_photo", lambda path: read(path).copy())
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """Let nothing wait until the disk has it: that outlives a power cut, which no test brings about."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 @pytest.fixture
@@ -67,7 +111,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def real_images() -> Path:
     """The folder of real image sets that UNSEEN_TEST_DATA names."""
     folder = os.environ.get("UNSEEN_TEST_DATA")

@@ -128,9 +128,10 @@ PAGES = [(620, 877, 1, 9), (620, 877, 2, 9), (700, 500, 2, 8), (310, 440, 1, 5)]
 @pytest.mark.slow
 def test_pages_of_text_are_told_apart_and_found_again(layout: tuple[int, int, int, int]) -> None:
     pages = [page(seed, *layout) for seed in range(6)]
-    for one, other in combinations(pages, 2):
-        assert float(thumbnail(one) @ thumbnail(other)) > SAME  # else nothing would be tested
-        assert correlation(detail(one, THUMBNAIL), detail(other, THUMBNAIL)) < 0.4
+    for one, other in combinations(map(thumbnail, pages), 2):
+        assert float(one @ other) > SAME  # else nothing would be tested
+    for first, second in combinations([detail(one, THUMBNAIL) for one in pages], 2):
+        assert correlation(first, second) < 0.4
     assert not overlaps(pages[:3], pages[3:])
     for again in (compressed(pages[0]), brighter(pages[0]), compressed(fraction(pages[0], 2))):
         assert [overlap.second for overlap in overlaps([again], pages)] == [pages[0]]
@@ -154,7 +155,7 @@ def test_gradients_are_told_apart_and_their_copies_found(
 ) -> None:
     skies = [gradient(seed, shape, noise) for seed in range(10)]
     for some in (skies, [compressed(sky) for sky in skies]):
-        alike = [float(thumbnail(one) @ thumbnail(other)) for one, other in combinations(some, 2)]
+        alike = [float(one @ other) for one, other in combinations(map(thumbnail, some), 2)]
         assert max(alike) > SAME
         assert not any(overlaps([one], [other]) for one, other in combinations(some, 2))
     copy = Photo("copy", skies[0].pixels.copy())
@@ -164,18 +165,23 @@ def test_gradients_are_told_apart_and_their_copies_found(
 # ----------------------------------------------------------------------------------------------- real sets
 
 
+@pytest.fixture(scope="module")
+def bsds200(real_images: Path) -> list[Photo]:
+    """The photographs to train on, read once."""
+    return load_photos(real_images / "train" / "bsds200")[0]
+
+
 TEST_SETS = ("cbsd68", "set5", "set14", "urban20", "rain30/target", "cc15/clean", "city12/hr")
 
 
 @pytest.mark.slow
-def test_training_and_test_sets_at_hand_share_no_scene(real_images: Path) -> None:
-    train, _ = load_photos(real_images / "train" / "bsds200")
+def test_training_and_test_sets_at_hand_share_no_scene(real_images: Path, bsds200: list[Photo]) -> None:
     test = [photo for name in TEST_SETS for photo in load_photos(real_images / "test" / name)[0]]
-    assert not overlaps(test, train)
-    ours, theirs = (np.stack([thumbnail(photo) for photo in photos]) for photos in (train, test))
+    assert not overlaps(test, bsds200)
+    ours, theirs = (np.stack([thumbnail(photo) for photo in photos]) for photos in (bsds200, test))
     assert (ours @ theirs.T).size == 32_800
     assert (ours @ theirs.T).max() == pytest.approx(0.875, abs=0.0005)
-    fine, finer = (np.stack([detail(photo, THUMBNAIL) for photo in photos]) for photos in (train, test))
+    fine, finer = (np.stack([detail(photo, THUMBNAIL) for photo in photos]) for photos in (bsds200, test))
     assert np.einsum("iak,jak->ija", fine, finer).min(axis=-1).max() == pytest.approx(0.072, abs=0.0005)
 
 
@@ -190,11 +196,10 @@ def test_training_and_test_sets_at_hand_share_no_scene(real_images: Path) -> Non
     ],
 )
 @pytest.mark.slow
-def test_every_photograph_at_hand_is_found_again(change: Callable[[Photo], Photo], real_images: Path) -> None:
-    train, _ = load_photos(real_images / "train" / "bsds200")
-    again = [change(photo) for photo in train]
-    found = {overlap.first: overlap.second for overlap in overlaps(again, train)}
-    assert [found.get(photo) for photo in again] == train
+def test_every_photograph_at_hand_is_found_again(change: Callable[[Photo], Photo], bsds200: list[Photo]) -> None:
+    again = [change(photo) for photo in bsds200]
+    found = {overlap.first: overlap.second for overlap in overlaps(again, bsds200)}
+    assert [found.get(photo) for photo in again] == bsds200
     sides = [min(THUMBNAIL, *photo.pixels.shape[:2]) for photo in again]
-    alike = [correlation(detail(a, n), detail(b, n)) for a, b, n in zip(again, train, sides, strict=True)]
+    alike = [correlation(detail(a, n), detail(b, n)) for a, b, n in zip(again, bsds200, sides, strict=True)]
     assert min(alike) > 0.68

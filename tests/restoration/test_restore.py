@@ -268,10 +268,11 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(restore: Restore, tre
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_leaves_whole_files_and_goes_on(model: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_leaves_whole_files_and_goes_on(restore: Restore, tmp_path: Path) -> None:
     folder = photographs(tmp_path / "photos", *(f"{i}.png" for i in range(6)), size=(400, 400))
-    words = [*RUN, str(folder), "-o", str(tmp_path / "out"), "--model", str(model), "--tile", "16", *SINGLE]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    words = [str(folder), "-o", str(tmp_path / "out"), "--tile", "16"]
+    command = [*RUN, *words, "--model", str(restore.model), *SINGLE]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not (tmp_path / "out" / "0.png").exists():
         assert process.poll() is None, process.communicate()
@@ -284,11 +285,9 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(model: Path, tmp_path
     done = files(tmp_path / "out")
     assert 0 < len(done) < 6
     assert leftovers(tmp_path) == []
-    again = subprocess.run(words, capture_output=True, text=True, timeout=240)
-    assert again.returncode == 0
-    assert f"{6 - len(done)} restored, {len(done)} there already" in again.stdout
+    assert f"{6 - len(done)} restored, {len(done)} there already" in restore(*words).out
     for name in files(folder):
-        apart = pixels(tmp_path / "out" / name).astype(int) - by_hand(model, folder / name)
+        apart = pixels(tmp_path / "out" / name).astype(int) - by_hand(restore.model, folder / name)
         assert np.abs(apart).max() <= 1
 
 

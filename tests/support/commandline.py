@@ -1,13 +1,8 @@
-"""Calls of `unseen` for the tests: in this process, or in a process of its own that is sent signals."""
+"""Calls of `unseen` for the tests, in this process."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,25 +25,6 @@ RECIPE: dict[str, Any] = {
     "validations": 2,
 }
 TINY = [*MACHINE, *(word for name, value in RECIPE.items() for word in (f"--{name}", str(value)))]
-
-# A module whose method is ERM; where PAUSE is set, it waits at its tenth of 16 steps, between the two validations.
-PAUSING = """
-import os, time
-from pathlib import Path
-from unseen.methods.erm import ERM
-
-class Pausing(ERM):
-    steps = 0
-
-    def gradient(self, objective, params, episode):
-        self.steps += 1
-        if self.steps == 10 and "PAUSE" in os.environ:
-            marker = Path(os.environ["PAUSE"])
-            marker.touch()
-            while marker.exists():
-                time.sleep(0.01)
-        return super().gradient(objective, params, episode)
-"""
 
 
 @dataclass(frozen=True)
@@ -83,45 +59,6 @@ class CommandLine:
         assert lines[0].startswith("unseen: ")
         assert "Traceback" not in result.err
         return lines[0].removeprefix("unseen: ")
-
-
-class Paused:
-    """`unseen` in a process of its own that waits at the tenth step of `pausing.Pausing`."""
-
-    def __init__(self, folder: Path, *words: object):
-        self.marker = folder / "paused"
-        (folder / "pausing.py").write_text(PAUSING)
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PAUSE": str(self.marker)}
-        script = "import sys; from unseen.cli.main import main; sys.exit(main())"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", script, *map(str, words)],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        deadline = time.monotonic() + 120
-        while not self.marker.exists():
-            assert self.process.poll() is None, self.process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-
-    def stop(self, number: signal.Signals) -> CommandResult:
-        """Send one signal while the process waits, then let the step in hand go on; returns how the process ended."""
-        self.process.send_signal(number)
-        self.marker.unlink()
-        return self._end()
-
-    def stop_twice(self) -> CommandResult:
-        """Send two signals while the process waits: two different ones, as two of one kind may arrive as one."""
-        self.process.send_signal(signal.SIGINT)
-        self.process.send_signal(signal.SIGTERM)
-        return self._end()
-
-    def _end(self) -> CommandResult:
-        out, err = self.process.communicate(timeout=120)
-        return CommandResult(self.process.returncode, out, err)
 
 
 def photographs(folder: Path, *names: str, size: tuple[int, int] = (24, 28)) -> Path:

@@ -18,10 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from support.forked import Forked
-from unseen.cli import restore
+from support.forked import Forked, wait_for
 from unseen.cli.main import main
-from unseen.models import loading
 from unseen.models.card import Card
 from unseen.models.loading import Model
 from unseen.models.receptive_field import ReceptiveField
@@ -62,8 +60,9 @@ def studio(slow: bool = False) -> int:
     models = {"mean": Model("mean", towards_mean, ReceptiveField(1), card, takes_strength=True), "<b>same</b>": same}
     if slow:
         models = {"slow": Model("slow", Slow(), ReceptiveField(0, 1, 2))}  # the first tab leaves out what enlarges
-    restore.located = lambda name: Path(name)
-    loading.load_model = lambda name, *_: models[name]  # type: ignore[assignment]
+    patch = pytest.MonkeyPatch()
+    patch.setattr("unseen.cli.restore.located", Path)
+    patch.setattr("unseen.models.loading.load_model", lambda name, device: models[name])
     return main(["studio", "--no-browser", "--device", "cpu", "--threads", "1", "--models", *models])
 
 
@@ -96,7 +95,8 @@ class Server:
 
         process = Forked(folder.parent / f"log-{len(list(folder.parent.iterdir()))}", body)
         deadline = time.monotonic() + PATIENCE
-        while not (url := re.search(r"http://127\.0\.0\.1:\d+", process.out.read_text() if process.out.exists() else "")):
+        wait_for(process.out, process, PATIENCE)
+        while (url := re.search(r"http://127\.0\.0\.1:\d+", process.out.read_text())) is None:
             assert time.monotonic() < deadline, process.err.read_text()
             time.sleep(0.02)
         return cls(process, url[0], folder)

@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 from support.commandline import (
-    PAUSING,
     TINY,
     CommandLine,
-    Paused,
     equal_weights,
     json_lines,
     leftovers,
     saved_config,
 )
+from support.paused import PAUSING, Paused
 
 from unseen.evaluation.evaluate import Measurement, measure
 from unseen.models.checkpoint import CHECKPOINT

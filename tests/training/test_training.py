@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -17,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from support.commandline import json_lines
+from support.forked import Forked
 from support.trainings import TINY, StopAfter, check_equal_runs, stopped_and_resumed, trained, without_times
 
 from unseen.core.errors import UserError
@@ -244,35 +242,29 @@ def test_curvature_is_logged_for_second_order(tmp_path: Path) -> None:
     assert all(line["curvature"] > 0 for line in state.log[:3])
 
 
-TRAIN = """
-import json, sys
-from dataclasses import replace
-from pathlib import Path
-from threading import Event
-from unseen.training.config import TrainConfig
-from unseen.training.loop import train
-config = TrainConfig(**json.loads(sys.argv[1]))
-train(config, Event(), resume="resume" in sys.argv)
-"""
-
-
 @pytest.mark.slow
 def test_two_processes_equal_one_that_averages_their_gradients(tmp_path: Path) -> None:
-    """Real processes under torchrun, against one process that draws both ranks' episodes itself."""
+    """Processes that torchrun's own launcher starts, against one process that draws both ranks' episodes itself."""
     out = str(tmp_path / "two")
     config = replace(TINY, method="dil_ps", sync="meta", batch=4, budget=34, validations=2, lr=1e-2, out=out)
-    script = tmp_path / "train.py"
-    script.write_text(TRAIN)
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node=2",
-        "--standalone",
-        str(script),
-    ]
-    values = json.dumps(config.__dict__)
-    subprocess.run([*command, values], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True)
+
+    def launch() -> int:
+        from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+        standalone = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=2,
+            run_id="two",
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            start_method="fork",
+        )
+        elastic_launch(standalone, trained)(config)
+        return 0
+
+    launcher = Forked(tmp_path / "log", launch).ended(120)
+    assert launcher.code == 0, launcher.err
 
     run = TrainingRun.of(config)
     parameters = dict(run.network.named_parameters())
