@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -55,28 +56,38 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow)
 
 
-MODULES = "number of imported modules"
-imported = {MODULES: 0}
+@dataclass
+class Freezer:
+    """Keeps imported modules out of garbage collection: each training collects, in 0.3 s with all of them.
+
+    Attributes:
+        modules: number of modules when objects were frozen last.
+    """
+
+    modules: int = 0
+
+    def freeze(self) -> None:
+        gc.collect()
+        gc.freeze()
+        self.modules = len(sys.modules)
 
 
-def freeze_objects() -> None:
-    """Keep what was imported out of garbage collection: each training collects, in 0.3 s with all of it."""
-    gc.collect()
-    gc.freeze()
-    imported[MODULES] = len(sys.modules)
+@pytest.fixture(scope="session")
+def freezer() -> Freezer:
+    return Freezer()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def frozen_objects() -> None:
-    """Freeze what was imported for earlier modules of tests."""
-    freeze_objects()
+def frozen_objects(freezer: Freezer) -> None:
+    """Freeze what earlier modules of tests left."""
+    freezer.freeze()
 
 
 @pytest.fixture(autouse=True)
-def frozen_late_imports() -> None:
-    """Freeze what earlier tests imported: the first training imports 800 modules of PyTorch."""
-    if len(sys.modules) > imported[MODULES] + 100:
-        freeze_objects()
+def frozen_late_imports(freezer: Freezer) -> None:
+    """Freeze what the test before imported: the first training imports 800 modules of PyTorch."""
+    if len(sys.modules) > freezer.modules + 100:
+        freezer.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
