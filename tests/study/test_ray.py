@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import ray
 from support.commandline import CommandLine, leftovers
 from support.shared_study import SharedStudy, terminate
 
-from unseen.study.executors.cluster import join
 from unseen.training.state import state_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("empty_page", "cluster")]
@@ -20,6 +18,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("empty_page", "cluster")
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """One cluster for all tests, as `--ray local` starts it."""
+    import ray  # which takes a second of every process that collects
+
+    from unseen.study.executors.cluster import join
+
     handler = signal.getsignal(signal.SIGTERM)
     assert join("local")
     assert signal.getsignal(signal.SIGTERM) is handler

@@ -9,7 +9,6 @@ from random import Random
 import pytest
 
 from . import interruptions, oracle
-from .campaigns import CAMPAIGNS, run_trial
 from .fork_server import Reply
 from .oracle import Allowance, Outcome, faults
 from .workshop import Fault, Workshop
@@ -29,6 +28,8 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
 
 @pytest.mark.parametrize("name", TRIALS)
 def test_nothing_goes_wrong_in_a_few_trials(name: str, workshop: Workshop) -> None:
+    from .campaigns import CAMPAIGNS, run_trial  # with hypothesis, which takes a second of every process that collects
+
     if reason := CAMPAIGNS[name].impossible():
         pytest.skip(reason)
     for seed in range(TRIALS[name]):
