@@ -1,4 +1,4 @@
-"""The studio in a real browser, served by a process of its own; and what it is made of.
+"""The studio in a real browser, served by a process of its own.
 
 The networks are ones whose result can be had elsewhere: the mean of 3×3 pixels, and the input itself. For the browser
 see conftest.py.
@@ -7,46 +7,28 @@ see conftest.py.
 from __future__ import annotations
 
 import io
-import os
 import re
 import signal
 import stat
 import struct
-import sys
 import tempfile
-import time
 import zlib
-from base64 import b64decode
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 from scipy.ndimage import uniform_filter
 from skimage.metrics import peak_signal_noise_ratio
 from support.studio_server import PATIENCE, Server, started
-from torch import nn
+from support.studio_visit import DESK, PHONE, Visit
 
-from unseen.core.errors import UserError
-from unseen.core.installation import install_command
-from unseen.core.registry import build
-from unseen.data.tensors import to_pixels, to_tensor
-from unseen.models.backbones import BACKBONES
-from unseen.models.loading import Model, model_of
-from unseen.models.receptive_field import ReceptiveField
-from unseen.studio import serve
-from unseen.studio.excerpt import read_excerpt
-from unseen.studio.folder import delete_old_files, private_folder
-from unseen.studio.server import in_small_tiles, listening
-
-DESK, PHONE = 1440, 375
+from unseen.studio.folder import private_folder
 
 pytestmark = [  # gradio takes seconds to import, and its server to start
     pytest.mark.slow,
@@ -62,68 +44,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.end(signal.SIGINT)
     assert server.errors == ""
     assert list(server.folder.iterdir()) == []
-
-
-@dataclass
-class Visit:
-    """The page of a server, open in a browser profile of its own."""
-
-    page: Page
-    asked: list[str]
-    refused: list[str]
-
-    @classmethod
-    def of(cls, browser: Browser, server: Server, width: int = DESK) -> Visit:
-        context = browser.new_context(viewport={"width": width, "height": 900}, has_touch=width == PHONE)
-        context.set_default_timeout(PATIENCE * 1000)
-        visit = cls(context.new_page(), [], [])
-        visit.page.on("request", lambda request: visit.asked.append(request.url))
-        visit.page.on("response", lambda answer: visit.refused.extend([answer.url] * (not answer.ok)))
-        visit.page.on("pageerror", lambda error: visit.refused.append(str(error)))
-        visit.page.on("dialog", lambda dialog: visit.refused.append(dialog.message))
-        visit.page.goto(server.url)
-        visit.page.wait_for_selector("#chart svg")
-        return visit
-
-    def card(self, name: str) -> str:
-        """What one of the small pictures says."""
-        card = self.page.locator(".card", has=self.page.locator("b", has_text=re.compile(f"^{name}$")))
-        expect(card).not_to_contain_text("…", timeout=PATIENCE * 1000)  # as long as it is being made
-        return card.inner_text()
-
-    def settled(self, *words: str) -> None:
-        """Wait until the caption of the pictures says all these words, and everything is restored."""
-        for word in words:
-            expect(self.page.locator("#caption")).to_contain_text(word, timeout=PATIENCE * 1000)
-        expect(self.page.locator(".waiting")).to_have_count(0, timeout=PATIENCE * 1000)
-
-    def turn(self, strength: int) -> None:
-        self.page.locator("#strength input[type=range]").fill(str(strength))
-        self.settled(f"at {strength}")
-
-    def choose(self, field: str, option: str) -> None:
-        self.page.locator(f"#{field} input").click()
-        self.page.get_by_role("option", name=option, exact=True).click()
-
-    def compare(self, left: str, right: str) -> None:
-        """Choose what is on either side of the divider."""
-        for place, (side, name) in enumerate((("left", left), ("right", right))):
-            caption = self.page.locator("#caption b").nth(place)
-            if caption.inner_text() != name:
-                self.choose(side, name)
-                expect(caption).to_have_text(name, timeout=PATIENCE * 1000)
-        self.settled()
-
-    def drop(self, field: str, path: Path) -> None:
-        self.page.set_input_files(f"#{field} input[type=file]", path)
-
-    def pictures(self, field: str = "pair") -> list[NDArray[np.uint8]]:
-        """Those on either side of the divider, as the browser has them."""
-        sources = [self.page.locator(f"#{field} img.{side}").get_attribute("src") or "" for side in ("left", "right")]
-        return [np.array(Image.open(io.BytesIO(b64decode(source.partition(",")[2])))) for source in sources]
-
-    def close(self) -> None:
-        self.page.context.close()
 
 
 @pytest.fixture
@@ -427,72 +347,3 @@ def test_what_a_killed_one_left_is_removed_by_the_next_and_nothing_of_a_living_o
     assert (kept / "results").is_dir()
     living.end(signal.SIGTERM)
     assert [file.name for file in living.folder.iterdir()] == ["unseen-studio-notes"]
-
-
-def test_files_are_deleted_after_an_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unseen.studio.folder.DELETION_INTERVAL", 0.01)
-    (tmp_path / "upload").mkdir()
-    old, new = tmp_path / "upload/old.png", tmp_path / "new.png"
-    for file, age in ((old, 3700), (new, 3500)):
-        file.touch()
-        os.utime(file, (time.time() - age, time.time() - age))
-    stop = Event()
-    thread = Thread(target=delete_old_files, args=(tmp_path, stop))
-    thread.start()
-    while old.exists() and thread.is_alive():
-        time.sleep(0.01)
-    stop.set()
-    thread.join()
-    assert not old.exists()
-    assert new.exists()
-
-
-def test_a_port_that_is_taken_is_refused() -> None:
-    with listening(0) as first, listening(0) as second:
-        taken = first.getsockname()[1]
-        assert second.getsockname()[1] > taken
-        with pytest.raises(UserError, match=f"port: .*{taken}.* give another --port"):
-            serve({}, taken, open_browser=False)
-
-
-@pytest.mark.parametrize("port", [99999, 65536, -1])
-def test_what_is_no_port_is_refused(port: int) -> None:
-    with pytest.raises(UserError, match=f"^port: {port} is not within 0 to 65535$"):
-        serve({}, port, open_browser=False)
-
-
-def test_without_gradio_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "gradio", None)
-    with pytest.raises(UserError, match=re.escape(install_command("studio"))):
-        serve({}, open_browser=False)
-
-
-@pytest.mark.parametrize(
-    ("names", "right"), [(["erm", "denoiser"], 3), (["erm", "ceiling"], 2), (["denoiser", "erm"], 2), ([], 1)]
-)
-def test_it_begins_with_the_denoiser_or_else_the_first_network(tmp_path: Path, names: list[str], right: int) -> None:
-    from unseen.studio.page import build_page
-
-    models = {name: Model(name, lambda images: images, ReceptiveField(0)) for name in names}
-    models["double"] = Model("double", lambda images: images, ReceptiveField(0, 1, 2))  # which is not compared
-    page = build_page(models, in_small_tiles, tmp_path, Event())
-    values = {getattr(block, "elem_id", None): getattr(block, "value", None) for block in page.blocks.values()}
-    assert values["right"] == right
-    assert values["model"] == ("denoiser" if "denoiser" in names else next(iter(models)))
-
-
-@pytest.mark.parametrize("place", [(0.0, 0.0), (0.5, 0.6), (1.0, 1.0)])
-def test_what_is_shown_of_a_photo_is_what_the_whole_becomes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[float, float]
-) -> None:
-    monkeypatch.setattr("unseen.studio.excerpt.EXCERPT_WIDTH", 40)
-    monkeypatch.setattr("unseen.studio.excerpt.EXCERPT_HEIGHT", 30)
-    pixels = np.random.default_rng(0).integers(0, 256, (97, 131, 3), np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "noise.png")
-    model = model_of(build("wne:plain:features=6,depth=4", BACKBONES, "backbone", nn.Module), "wne")
-    excerpt = read_excerpt(tmp_path / "noise.png", model, in_small_tiles(model).overlap, place)
-    top, left = excerpt.rows.first, excerpt.columns.first
-    assert (top, left) == {(0.0, 0.0): (0, 0), (0.5, 0.6): (43, 46), (1.0, 1.0): (67, 91)}[place]
-    whole = to_pixels(model.run(to_tensor(pixels)).clamp(0, 1))[top : top + 30, left : left + 40]
-    assert np.abs(excerpt.restored(1).astype(int) - whole).max() <= 1
-    assert np.array_equal(excerpt.before, pixels[top : top + 30, left : left + 40])

@@ -1,31 +1,113 @@
-"""What the studio says of a photograph, and the distortions of its slider."""
+"""What the studio is made of: its folder and port, what it shows of a photograph and says of it, its distortions."""
 
 from __future__ import annotations
 
+import os
+import re
+import sys
+import time
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
+from unseen.core.errors import UserError
+from unseen.core.installation import install_command
+from unseen.core.registry import build
+from unseen.data.tensors import to_pixels, to_tensor
 from unseen.evaluation.noise import estimate_noise
+from unseen.models.backbones import BACKBONES
 from unseen.models.card import Card, Quality
-from unseen.models.loading import Model
+from unseen.models.loading import Model, model_of
 from unseen.models.receptive_field import ReceptiveField
 from unseen.protocols.loading import load_protocol
 from unseen.restoration.imagefiles.image_file import open_image
+from unseen.studio import serve
+from unseen.studio.excerpt import read_excerpt
+from unseen.studio.folder import delete_old_files
 from unseen.studio.kinds import SLIDER_KINDS, Candidate, SliderKind, kind_named, training_confounders_of
 from unseen.studio.repair import restore_to_file
-from unseen.studio.server import in_small_tiles
+from unseen.studio.server import in_small_tiles, listening
 
 pytestmark = [  # gradio takes seconds to import, and its server to start
     pytest.mark.slow,
     pytest.mark.skipif(find_spec("gradio") is None, reason="needs the extra studio"),
 ]
+
+
+def test_files_are_deleted_after_an_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unseen.studio.folder.DELETION_INTERVAL", 0.01)
+    (tmp_path / "upload").mkdir()
+    old, new = tmp_path / "upload/old.png", tmp_path / "new.png"
+    for file, age in ((old, 3700), (new, 3500)):
+        file.touch()
+        os.utime(file, (time.time() - age, time.time() - age))
+    stop = Event()
+    thread = Thread(target=delete_old_files, args=(tmp_path, stop))
+    thread.start()
+    while old.exists() and thread.is_alive():
+        time.sleep(0.01)
+    stop.set()
+    thread.join()
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_a_port_that_is_taken_is_refused() -> None:
+    with listening(0) as first, listening(0) as second:
+        taken = first.getsockname()[1]
+        assert second.getsockname()[1] > taken
+        with pytest.raises(UserError, match=f"port: .*{taken}.* give another --port"):
+            serve({}, taken, open_browser=False)
+
+
+@pytest.mark.parametrize("port", [99999, 65536, -1])
+def test_what_is_no_port_is_refused(port: int) -> None:
+    with pytest.raises(UserError, match=f"^port: {port} is not within 0 to 65535$"):
+        serve({}, port, open_browser=False)
+
+
+def test_without_gradio_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(UserError, match=re.escape(install_command("studio"))):
+        serve({}, open_browser=False)
+
+
+@pytest.mark.parametrize(
+    ("names", "right"), [(["erm", "denoiser"], 3), (["erm", "ceiling"], 2), (["denoiser", "erm"], 2), ([], 1)]
+)
+def test_it_begins_with_the_denoiser_or_else_the_first_network(tmp_path: Path, names: list[str], right: int) -> None:
+    from unseen.studio.page import build_page
+
+    models = {name: Model(name, lambda images: images, ReceptiveField(0)) for name in names}
+    models["double"] = Model("double", lambda images: images, ReceptiveField(0, 1, 2))  # which is not compared
+    page = build_page(models, in_small_tiles, tmp_path, Event())
+    values = {getattr(block, "elem_id", None): getattr(block, "value", None) for block in page.blocks.values()}
+    assert values["right"] == right
+    assert values["model"] == ("denoiser" if "denoiser" in names else next(iter(models)))
+
+
+@pytest.mark.parametrize("place", [(0.0, 0.0), (0.5, 0.6), (1.0, 1.0)])
+def test_what_is_shown_of_a_photo_is_what_the_whole_becomes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[float, float]
+) -> None:
+    monkeypatch.setattr("unseen.studio.excerpt.EXCERPT_WIDTH", 40)
+    monkeypatch.setattr("unseen.studio.excerpt.EXCERPT_HEIGHT", 30)
+    pixels = np.random.default_rng(0).integers(0, 256, (97, 131, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "noise.png")
+    model = model_of(build("wne:plain:features=6,depth=4", BACKBONES, "backbone", nn.Module), "wne")
+    excerpt = read_excerpt(tmp_path / "noise.png", model, in_small_tiles(model).overlap, place)
+    top, left = excerpt.rows.first, excerpt.columns.first
+    assert (top, left) == {(0.0, 0.0): (0, 0), (0.5, 0.6): (43, 46), (1.0, 1.0): (67, 91)}[place]
+    whole = to_pixels(model.run(to_tensor(pixels)).clamp(0, 1))[top : top + 30, left : left + 40]
+    assert np.abs(excerpt.restored(1).astype(int) - whole).max() <= 1
+    assert np.array_equal(excerpt.before, pixels[top : top + 30, left : left + 40])
 
 
 def card_of(method: str = "erm", protocol: str = "denoise", digits: str = "") -> Card:
