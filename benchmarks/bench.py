@@ -31,6 +31,7 @@ SCRIPTS = [
     "data",
     "restore",
     "photograph",
+    "preview",
     "gpu",
     "evaluate",
     "start",

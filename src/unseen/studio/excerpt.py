@@ -97,7 +97,8 @@ def read_excerpt(path: Path, model: Model, overlap: int, place: Place) -> Excerp
     columns = excerpt_span(source.width, EXCERPT_WIDTH // field.scale, place[0], overlap, field.stride)
     rows = excerpt_span(source.height, EXCERPT_HEIGHT // field.scale, place[1], overlap, field.stride)
     read, values = source.reader(), np.empty((rows.size, columns.size, 3), np.float32)
-    for top in range(0, rows.end, READ_ROWS):
+    first = 0 if source.alpha else rows.begin  # what is spread under transparency comes from all rows above
+    for top in range(first, rows.end, READ_ROWS):
         bottom = min(top + READ_ROWS, rows.end)
         strip = read(top, bottom)[max(0, rows.begin - top) :, columns.begin : columns.end]
         values[max(0, top - rows.begin) : max(0, bottom - rows.begin)] = strip
