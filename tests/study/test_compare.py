@@ -81,8 +81,7 @@ def test_kept_weights_are_tested_by_compare_and_by_evaluate(
         of_level = [row["psnr"] for row in rows if (row["run"], row["degree"]) == ("erm-0", level.degree)]
         assert len(of_level) == 2
         assert level.psnr == pytest.approx(sum(of_level) / 2, abs=1e-3)
-    words = ["--threads", "1", "--out", tmp_path / "out", "--test", f"q={tests}"]
-    unseen("evaluate", tmp_path / "study" / "erm-0", *words)
+    unseen("evaluate", tmp_path / "study" / "erm-0", "--threads", 1, "--test", f"q={tests}", "--out", tmp_path / "out")
     (record,) = read_runs(tmp_path / "out" / "runs.jsonl")
     assert record == replace(erm, machine=record.machine)
     before = (tmp_path / "study" / "runs.jsonl").read_bytes()
