@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from threading import current_thread, main_thread
+from threading import Event, Timer, current_thread, main_thread
 
 import numpy as np
 import pytest
@@ -21,13 +23,13 @@ from unseen.restoration.imagefiles.image_file import ImageFile, open_image
 def readers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Who has read crops so far."""
     names: list[str] = []
-    crops = ImageFile.crops
+    reader = ImageFile.reader
 
-    def recorded(source: ImageFile) -> list[Crop]:
+    def recorded(source: ImageFile, **options: bool) -> Callable[[int, int], Crop]:
         names.append("main" if current_thread() is main_thread() else "ahead")
-        return crops(source)
+        return reader(source, clip=options["clip"], spread=options["spread"])
 
-    monkeypatch.setattr(ImageFile, "crops", recorded)
+    monkeypatch.setattr(ImageFile, "reader", recorded)
     return names
 
 
@@ -39,47 +41,68 @@ def photograph(path: Path, *, progressive: bool = False) -> FileJob:
 
 def test_the_first_photograph_is_read_ahead_and_the_second_in_its_turn(tmp_path: Path, readers: list[str]) -> None:
     jobs = [photograph(tmp_path / name) for name in ("a.jpg", "b.jpg")]
-    crops_of = crops_ahead(jobs, tmp_path, overwrite=False)
-    for job in jobs:
-        source = open_image(job.path)
-        for ahead, read in zip(crops_of(source), source.crops(), strict=True):
-            np.testing.assert_array_equal(ahead, read)
+    with crops_ahead(jobs, tmp_path, overwrite=False) as crops_of:
+        for job in jobs:
+            source = open_image(job.path)
+            for ahead, read in zip(crops_of(source), source.crops(), strict=True):
+                np.testing.assert_array_equal(ahead, read)
     assert readers == ["ahead", "main", "main", "main"]
 
 
 def test_an_output_that_is_there_is_no_reason_to_read_its_photograph(tmp_path: Path, readers: list[str]) -> None:
     job = photograph(tmp_path / "a.jpg")
     (tmp_path / job.file).touch()
-    crops_ahead([job], tmp_path, overwrite=False)
+    with crops_ahead([job], tmp_path, overwrite=False):
+        pass
     assert not readers
-    crops_ahead([job], tmp_path, overwrite=True)(open_image(job.path))
+    with crops_ahead([job], tmp_path, overwrite=True) as crops_of:
+        crops_of(open_image(job.path))
     assert readers == ["ahead"]
 
 
-@pytest.mark.parametrize("reason", ["held whole", "many pixels"])
-def test_what_may_take_much_memory_or_time_waits_for_its_turn(
-    tmp_path: Path, readers: list[str], monkeypatch: pytest.MonkeyPatch, reason: str
-) -> None:
-    if reason == "many pixels":
-        monkeypatch.setattr(decoding_ahead, "MOST_PIXELS", 600 * 300 - 1)
-    job = photograph(tmp_path / "a.jpg", progressive=reason == "held whole")
-    crops_ahead([job], tmp_path, overwrite=False)(open_image(job.path))
+def test_what_a_decoder_holds_whole_waits_for_its_turn(tmp_path: Path, readers: list[str]) -> None:
+    job = photograph(tmp_path / "a.jpg", progressive=True)
+    with crops_ahead([job], tmp_path, overwrite=False) as crops_of:
+        crops_of(open_image(job.path))
     assert readers == ["main"]
+
+
+def test_a_run_that_is_interrupted_ends_the_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, begun, has_left, rows = photograph(tmp_path / "a.jpg"), Event(), Event(), list[int]()
+
+    def reader(source: ImageFile, **options: bool) -> Callable[[int, int], Crop]:
+        def read(top: int, bottom: int) -> Crop:
+            rows.append(top)
+            begun.set()
+            assert has_left.wait(20)
+            return np.zeros((bottom - top, source.width, 3), np.float32)
+
+        return read
+
+    monkeypatch.setattr(ImageFile, "reader", reader)
+    monkeypatch.setattr(decoding_ahead, "STEP", 4)
+    with suppress(KeyboardInterrupt), crops_ahead([job], tmp_path, overwrite=False):
+        assert begun.wait(20)
+        Timer(0.05, has_left.set).start()
+        raise KeyboardInterrupt
+    assert rows == [0]
 
 
 def test_a_broken_photograph_is_refused_in_its_turn(tmp_path: Path, readers: list[str]) -> None:
     job = photograph(tmp_path / "a.jpg")
     whole = job.path.read_bytes()
     job.path.write_bytes(whole[: len(whole) // 8])
-    crops_of = crops_ahead([job], tmp_path, overwrite=False)
-    with pytest.raises(UnreadableImage, match=r"a\.jpg"):
+    with (
+        crops_ahead([job], tmp_path, overwrite=False) as crops_of,
+        pytest.raises(UnreadableImage, match=r"a\.jpg"),
+    ):
         crops_of(open_image(job.path))
     assert readers == ["ahead", "main"]
 
 
 def test_a_photograph_that_is_exchanged_meanwhile_is_read_again(tmp_path: Path, readers: list[str]) -> None:
     job = photograph(tmp_path / "a.jpg")
-    crops_of = crops_ahead([job], tmp_path, overwrite=False)
-    Image.new("RGB", (64, 64)).save(tmp_path / "black.jpg")
-    (tmp_path / "black.jpg").replace(job.path)
-    assert not np.any(crops_of(open_image(job.path))[0])
+    with crops_ahead([job], tmp_path, overwrite=False) as crops_of:
+        Image.new("RGB", (64, 64)).save(tmp_path / "black.jpg")
+        (tmp_path / "black.jpg").replace(job.path)
+        assert not np.any(crops_of(open_image(job.path))[0])

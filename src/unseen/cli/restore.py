@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from threading import Event
 
     from ..restoration.batch import RestoreOptions
+    from ..restoration.decoding_ahead import CropReader
     from ..restoration.planning import RestorePlan
     from ..restoration.report import RestoreReport
 
 
 def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
     """Restore copies of photographs."""
+    from ..restoration.decoding_ahead import crops_ahead
     from ..restoration.planning import plan_restoration
     from ..restoration.report import RestoreReport
 
@@ -45,9 +47,12 @@ def restore(config: RestoreConfig, flags: Namespace) -> ExitCode:
         return _ended(RestoreReport(failed=planned.failed), planned, config, flags)
     if flags.compare:
         return _compare(config, flags, planned)
-    from ..restoration.decoding_ahead import crops_ahead
+    with crops_ahead(planned.jobs, planned.folder, overwrite=flags.overwrite) as crops_of:
+        return _restore(config, flags, planned, crops_of)
 
-    crops_of = crops_ahead(planned.jobs, planned.folder, overwrite=flags.overwrite)
+
+def _restore(config: RestoreConfig, flags: Namespace, planned: RestorePlan, crops_of: CropReader) -> ExitCode:
+    """Restore the photographs of a plan. For `crops_of` see `RestoreOptions`."""
     import torch
 
     from ..core.interruption import interruptible

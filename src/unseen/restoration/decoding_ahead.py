@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 from ..data.file_jobs import FileJob
-from ..evaluation.noise import Crop
+from ..evaluation.noise import Crop, sampled_crops
 from .imagefiles.image_file import ImageFile, open_image
 
-MOST_PIXELS = 50_000_000
-"""Pixels of a picture above which its decoding is not begun: who is interrupted would wait for it too long."""
+STEP = 64
+"""Rows that are decoded ahead at a time: who interrupts the command waits for no more."""
 
 CropReader = Callable[[ImageFile], list[Crop]]
 """A function to the crops of a picture for its judgement, as `ImageFile.crops`."""
 
 
-def crops_ahead(jobs: Sequence[FileJob], folder: Path, *, overwrite: bool) -> CropReader:
-    """Begin to read the crops of the first photograph of a run in a thread, and return a function that has them.
+@contextmanager
+def crops_ahead(jobs: Sequence[FileJob], folder: Path, *, overwrite: bool) -> Iterator[CropReader]:
+    """Read the crops of the first photograph of a run in a thread, and yield a function that has them.
 
     Nothing is decoded ahead that a decoder holds whole: whether memory allows that is not known yet. What goes wrong
-    ahead is left to the function, which then reads as it does for all other photographs.
+    ahead is left to the function, which then reads as it does for all other photographs. The thread ends with the
+    context.
 
     Args:
         jobs: the photographs of the run.
@@ -30,22 +34,37 @@ def crops_ahead(jobs: Sequence[FileJob], folder: Path, *, overwrite: bool) -> Cr
     """
     first = next((job.path for job in jobs if overwrite or not (folder / job.file).exists()), None)
     if first is None:
-        return ImageFile.crops
-    pool = ThreadPoolExecutor(1, "decoding")
-    ahead = pool.submit(_crops_of, first)
-    pool.shutdown(wait=False)
+        yield ImageFile.crops
+        return
+    stop = Event()
+    with ThreadPoolExecutor(1, "decoding") as pool:
+        ahead = pool.submit(_crops_of, first, stop)
 
-    def crops(source: ImageFile) -> list[Crop]:
-        if source.path == first and not ahead.exception() and ahead.result()[0] == source:
-            return ahead.result()[1]
-        return source.crops()
+        def crops(source: ImageFile) -> list[Crop]:
+            if source.path == first and not ahead.exception() and ahead.result()[0] == source:
+                return ahead.result()[1]
+            return source.crops()
 
-    return crops
+        try:
+            yield crops
+        finally:
+            stop.set()
 
 
-def _crops_of(path: Path) -> tuple[ImageFile | None, list[Crop]]:
-    """A picture with its crops; None where it is not to be decoded ahead."""
+def _crops_of(path: Path, stop: Event) -> tuple[ImageFile | None, list[Crop]]:
+    """A picture with its crops; None where it is not to be decoded ahead. Raises CancelledError once `stop` is set."""
     source = open_image(path)
-    if source.decoder_bytes or source.width * source.height > MOST_PIXELS:
+    if source.decoder_bytes:
         return None, []
-    return source, source.crops()
+    read, begun = source.reader(clip=True, spread=False), 0
+
+    def read_in_steps(top: int, bottom: int) -> Crop:
+        nonlocal begun
+        for row in range(begun, top, STEP):
+            if stop.is_set():
+                raise CancelledError
+            read(row, row + 1)
+        begun = bottom
+        return read(top, bottom)
+
+    return source, sampled_crops(read_in_steps, source.height, source.width)
