@@ -91,10 +91,15 @@ denoise-small: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/denoise-small-rrdb.yaml --workers $(WORKERS)
 	$(BIN)/python studies/denoise_small.py
 
-# Networks trained past the point at which they break, resumable: docs/results/regime.md. Ten minutes or more of one core a training.
+# Networks trained past the point at which they break, and all protocols at a glance, resumable: docs/results/regime.md. Ten
+# minutes or more of one core for each gray training, two for each of the nine protocols.
+NINE := $(patsubst studies/nine-protocols/%.yaml,%,$(wildcard studies/nine-protocols/*.yaml))
 regime: .venv/installed-dev
 	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
 	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/regime-gray.yaml --workers $(WORKERS)
+	for protocol in $(NINE); do \
+		OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/nine-protocols/$$protocol.yaml --workers $(WORKERS) || exit; \
+	done
 	$(BIN)/python studies/regime.py
 
 # The photographs under open licences that the shipped denoiser learns from, in runs/shipped/photos; docs/credits.md.

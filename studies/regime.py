@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
+import nine_protocols
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pages import RESULTS as DOCS
-from pages import render
+from pages import read_study, render
 
 from unseen.core.atomic import replacing, write_text
 from unseen.core.config import load_config
-from unseen.evaluation.results import RESULTS, read_results
 from unseen.study.entry_names import BASELINE, CEILING, INPUT
 from unseen.study.report.columns import (
     at_equal_columns,
@@ -31,19 +31,17 @@ from unseen.study.report.columns import (
 from unseen.study.report.notes import study_notes
 from unseen.study.report.table import markdown
 from unseen.study.report.trajectory_charts import write_trajectory_figure
-from unseen.study.runs import RUNS, read_runs
 from unseen.study.summary import StudySummary
 
 STUDY = Path(__file__).with_name("regime-gray")
 PAGE = DOCS / "regime.md"
 FIGURES = DOCS / "regime"
 
-NETWORK = "plain:features=24,depth=6,residual=false,channels=1"
-FREE, EQUIVARIANT = f"{BASELINE} @ bias=false", f"{BASELINE} @ wne:{NETWORK}"
+FREE, EQUIVARIANT, UNIT = (f"{BASELINE} @ {network}" for network in ("bias=false", "wne", "unit_noise"))
 
 TRAINED = {BASELINE: "ERM", "dil_sf": "DIL_sf", "dil_control": "DIL's control"}
 
-COLLAPSE = TRAINED | {FREE: "ERM, bias-free", CEILING: "ceiling"}
+COLLAPSE = TRAINED | {FREE: "ERM, bias-free", UNIT: "ERM, unit noise", CEILING: "ceiling"}
 """Entries of the figure of trajectories, by the names in its legend."""
 
 SEVERITY = COLLAPSE | {EQUIVARIANT: "ERM, WNE", "extrapolated_erm": "extrapolated ERM"}
@@ -65,14 +63,8 @@ DIAGNOSES = {
 HELD_OUT = "gaussian_noise:25"
 
 
-def read_study(folder: Path = STUDY) -> StudySummary:
-    """The study as far as it is finished."""
-    backbone: str = load_config(folder / "config.yaml")["backbone"]
-    return StudySummary(read_results(folder / RESULTS), read_runs(folder / RUNS), backbone)
-
-
-def page(study: StudySummary) -> str:
-    """The whole page."""
+def page(study: StudySummary, protocols: dict[str, StudySummary]) -> str:
+    """The whole page, from the gray study and those of all protocols."""
     unseen = {entry: e.mean for entry, e in study.estimates("psnr", "unseen").items()}
     order = [INPUT, *sorted(study.methods, key=lambda entry: -unseen[entry])]
     main = [*split_columns(study, "psnr"), *gap_columns(study), *at_equal_columns(study), *difference_columns(study)]
@@ -92,6 +84,9 @@ def page(study: StudySummary) -> str:
         machines=" and ".join(study.machines),
         fall=fall(study),
         names=SEVERITY,
+        protocols=len(protocols),
+        glance=nine_protocols.glance(protocols),
+        counts=nine_protocols.counts(protocols),
         best_held_out=max(study.rivals, key=lambda entry: study.estimates("psnr", "held-out")[entry].mean),
     )
 
@@ -179,9 +174,10 @@ def number(value: float | Mapping[str, float] | None) -> float:
 
 
 def main() -> None:
-    study = read_study()
+    study, protocols = read_study(STUDY), nine_protocols.read_studies()
     draw(study)
-    write_text(PAGE, page(study))
+    nine_protocols.draw(protocols, FIGURES / "protocols.svg")
+    write_text(PAGE, page(study, protocols))
     print(PAGE)
 
 

@@ -7,10 +7,21 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from unseen.core.config import load_config
 from unseen.core.number_text import percent, signed
+from unseen.evaluation.results import RESULTS as RESULT_ROWS
+from unseen.evaluation.results import read_results
+from unseen.study.runs import RUNS, read_runs
+from unseen.study.summary import StudySummary
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 """The folder of the pages."""
+
+
+def read_study(folder: Path) -> StudySummary:
+    """A study as far as it is finished, from its kept rows."""
+    backbone: str = load_config(folder / "config.yaml")["backbone"]
+    return StudySummary(read_results(folder / RESULT_ROWS), read_runs(folder / RUNS), backbone)
 
 
 def render(name: str, **numbers: object) -> str:

@@ -32,7 +32,7 @@ def with_unseen(methods: tuple[str, ...], below: dict[str, float]) -> StudySumma
 def test_the_demonstration_compares_gray_networks_of_one_size_on_two_cores() -> None:
     config = study_config(DemoConfig())
     config.check()
-    assert [entry.name for entry in config.entries()] == ["erm", "dil_sf", "erm @ bias=false", "ceiling"]
+    assert [entry.name for entry in config.entries()] == ["erm", "dil_sf", "erm @ unit_noise", "ceiling"]
     assert {channels_of(build(e.backbone, BACKBONES, "backbone", nn.Module)) for e in config.entries()} == {1}
     assert (config.workers, config.resolved().threads) == (2, 1)
 
@@ -45,6 +45,7 @@ def test_a_network_is_judged_by_its_distance_from_the_ceiling(below: float, word
     assert first.startswith("erm breaks: ")
     assert first.endswith(" 3.0 dB below the ceiling.")
     assert second.startswith(f"dil_sf {word}: ")
+    assert second.endswith(f" {abs(below)} dB {'below' if below > 0 else 'above'} the ceiling.")
     assert chosen.startswith("Held-out noise alone would choose dil_sf, with ")
 
 

@@ -20,6 +20,9 @@ OWN = "plain:features=16,depth=6"
         ("plain:bias=false", "erm @ plain:bias=false"),
         ("plain", "erm @ plain"),
         ("plain_ne:features=16,depth=6", "erm @ plain_ne"),
+        ("wne:plain:depth=6,features=16", "erm @ wne"),
+        ("wne:plain", "erm @ wne:plain"),
+        ("wne:unet:features=16,depth=6", "erm @ wne:unet:features=16,depth=6"),
         ("unet:features=16,widths=[1,2]", "erm @ unet:features=16,widths=[1,2]"),
     ],
 )

@@ -7,8 +7,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "studies"))
 
+import nine_protocols
 import regime as study
 
 
 def test_the_page_is_what_the_rows_say() -> None:
-    assert study.PAGE.read_text(encoding="utf-8") == study.page(study.read_study())
+    page = study.page(study.read_study(study.STUDY), nine_protocols.read_studies())
+    assert study.PAGE.read_text(encoding="utf-8") == page

@@ -20,7 +20,7 @@ from unseen.study.tuning import AROUND, Trial, candidates, read_trials, write_tr
 
 pytestmark = pytest.mark.usefixtures("empty_page")
 
-ENTRY = Entry("dil_sf", "dil_sf", "plain", 1e-3, "dil_sf")
+ENTRY = Entry("dil_sf", "dil_sf", "dil_sf", "plain", 1e-3, "dil_sf")
 
 
 def test_ranges_are_drawn_from_evenly() -> None:
@@ -52,7 +52,7 @@ def test_candidates_begin_with_what_was_given_and_are_the_same_again() -> None:
 def test_settings_that_were_given_are_kept() -> None:
     given = replace(ENTRY, method="dil_ss:inner_lr=1e-3", spec="dil_ss:inner_lr=1e-3")
     assert {entry.spec for entry in candidates(given, 4, seed=0)} == {"dil_ss:inner_lr=1e-3"}
-    erm = Entry("erm", "erm", "plain", 1e-3, "erm")
+    erm = Entry("erm", "erm", "erm", "plain", 1e-3, "erm")
     assert {entry.spec for entry in candidates(erm, 4, seed=0)} == {"erm"}  # its learning rate is all there is to tune
     assert len({entry.lr for entry in candidates(erm, 4, seed=0)}) == 4
 

@@ -16,7 +16,7 @@ from ..core.installation import install_command
 from ..core.trust import Names
 from ..evaluation.config import EvaluationOptions
 from ..training.config import TrainConfig, TrainingOptions
-from .entry_names import SEPARATOR, entry_name
+from .entry_names import SEPARATOR, entry_name, entry_name_in_full
 
 CONNECTING = 10.0
 """Seconds in which the head of a Ray cluster must answer."""
@@ -50,6 +50,7 @@ class Entry:
 
     Attributes:
         name: the name in tables.
+        folder: the name of the folders of its runs, less their seeds.
         method: the method as the user gave it.
         backbone: the network that the method trains.
         lr: the learning rate of the outer optimiser.
@@ -57,6 +58,7 @@ class Entry:
     """
 
     name: str
+    folder: str
     method: str
     backbone: str
     lr: float
@@ -120,8 +122,8 @@ class CompareConfig(TrainingOptions, EvaluationOptions):
             raise UserError("gpus_per_run: this process takes the whole GPU; give --workers or --ray as well")
         if self.is_shared and self.device.startswith("cuda:"):
             raise UserError(f"device: each run gets a GPU of its own, and {self.device} is one for all; give cuda")
-        folders = [slug(entry.name) for entry in self.entries()]
-        twice = next((entry.name for entry in self.entries() if folders.count(slug(entry.name)) > 1), None)
+        folders = [entry.folder for entry in self.entries()]
+        twice = next((entry.name for entry in self.entries() if folders.count(entry.folder) > 1), None)
         if twice is not None:
             raise UserError(f"methods: {twice!r} is listed twice")
 
@@ -141,7 +143,8 @@ class CompareConfig(TrainingOptions, EvaluationOptions):
         if at and not (method and other):
             raise UserError(f"methods: {text!r} lacks a method or a backbone; it is METHOD @ BACKBONE")
         backbone = other or self.backbone
-        return Entry(entry_name(method, backbone, self.backbone), method, backbone, self.lr, method)
+        folder = slug(entry_name_in_full(method, backbone, self.backbone))
+        return Entry(entry_name(method, backbone, self.backbone), folder, method, backbone, self.lr, method)
 
     def run(self, entry: Entry, seed: int) -> TrainConfig:
         """Return the configuration of the training run of one entry and seed, in a folder inside the study's."""
@@ -149,7 +152,7 @@ class CompareConfig(TrainingOptions, EvaluationOptions):
             "backbone": entry.backbone,
             "lr": entry.lr,
         }
-        return TrainConfig(**recipe, method=entry.spec, seed=seed, out=f"{self.out}/{slug(entry.name)}-{seed}")
+        return TrainConfig(**recipe, method=entry.spec, seed=seed, out=f"{self.out}/{entry.folder}-{seed}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,17 +9,26 @@ SEPARATOR = " @ "
 
 
 def entry_name(method: str, backbone: str, own: str) -> str:
-    """Name an entry: `erm` on the study's own backbone, `erm @ unet` or `erm @ bias=false` on another.
+    """Name an entry: `erm` on the study's own backbone, `erm @ unet`, `erm @ bias=false`, `erm @ wne` on another.
 
-    Settings that both backbones have in the same words are left out, if all settings of the study's are among them.
+    Settings that both backbones have in the same words are left out, if all settings of the study's are among them; of
+    the study's backbone within a wrapper, only the wrapper is named.
 
     Args:
         method: the method, with or without settings.
         backbone: the backbone that the method trains.
         own: the study's backbone.
     """
+    wrapper, colon, within = backbone.partition(":")
+    if colon and _is_same(within, own):
+        return f"{method}{SEPARATOR}{wrapper.strip()}"
+    return entry_name_in_full(method, backbone, own)
+
+
+def entry_name_in_full(method: str, backbone: str, own: str) -> str:
+    """Name an entry as `entry_name` does, but with all that is within a wrapper: for the folders of its runs."""
     (name, settings), (own_name, own_settings) = _name_and_settings(backbone), _name_and_settings(own)
-    if name == own_name and set(settings) == set(own_settings):
+    if _is_same(backbone, own):
         return method
     others = settings
     if set(own_settings) <= set(settings):
@@ -27,6 +36,11 @@ def entry_name(method: str, backbone: str, own: str) -> str:
         if name == own_name:
             return f"{method}{SEPARATOR}{','.join(others)}"
     return f"{method}{SEPARATOR}{name}:{','.join(others)}" if others else f"{method}{SEPARATOR}{name}"
+
+
+def _is_same(backbone: str, own: str) -> bool:
+    (name, settings), (own_name, own_settings) = _name_and_settings(backbone), _name_and_settings(own)
+    return name == own_name and set(settings) == set(own_settings)
 
 
 def _name_and_settings(spec: str) -> tuple[str, list[str]]:
