@@ -18,6 +18,7 @@ from pages import read_study, render
 
 from unseen.core.atomic import replacing, write_text
 from unseen.core.config import load_config
+from unseen.core.number_text import percent
 from unseen.study.entry_names import BASELINE, CEILING, INPUT
 from unseen.study.report.columns import (
     at_equal_columns,
@@ -41,7 +42,7 @@ FREE, EQUIVARIANT, UNIT = (f"{BASELINE} @ {network}" for network in ("bias=false
 
 TRAINED = {BASELINE: "ERM", "dil_sf": "DIL_sf", "dil_control": "DIL's control"}
 
-COLLAPSE = TRAINED | {FREE: "ERM, bias-free", UNIT: "ERM, unit noise", CEILING: "ceiling"}
+COLLAPSE = TRAINED | {FREE: "ERM, bias-free", CEILING: "ceiling", UNIT: "ERM, unit noise"}
 """Entries of the figure of trajectories, by the names in its legend."""
 
 SEVERITY = COLLAPSE | {EQUIVARIANT: "ERM, WNE", "extrapolated_erm": "extrapolated ERM"}
@@ -50,7 +51,7 @@ SEVERITY = COLLAPSE | {EQUIVARIANT: "ERM, WNE", "extrapolated_erm": "extrapolate
 EXPLAINED = TRAINED | {"extrapolated_erm": "extrapolated ERM"}
 """Entries of the figure of diagnoses."""
 
-COLOURS = ("#1b2026", "#d55e00", "#c28100", "#0072b2", "#626c77", "#00835f", "#b0568f")
+COLOURS = ("#1b2026", "#d55e00", "#c28100", "#0072b2", "#626c77", "#00835f", "#b0568f", "#7b5ea7")
 
 DIAGNOSES = {
     "net_biases": "net bias at σ 25, held out",
@@ -84,11 +85,20 @@ def page(study: StudySummary, protocols: dict[str, StudySummary]) -> str:
         machines=" and ".join(study.machines),
         fall=fall(study),
         names=SEVERITY,
+        unit=unit_noise(study),
         protocols=len(protocols),
         glance=nine_protocols.glance(protocols),
         counts=nine_protocols.counts(protocols),
         best_held_out=max(study.rivals, key=lambda entry: study.estimates("psnr", "held-out")[entry].mean),
     )
+
+
+def unit_noise(study: StudySummary) -> dict[str, object]:
+    """What `unit_noise` closes at each unseen level, and what it gains on seen ones, dB; empty without."""
+    if UNIT not in study.methods:
+        return {}
+    shares = [percent(study.gap_at(level)[UNIT]) for level in study.levels_in("unseen")]
+    return {"shares": shares, "seen": -study.seen_cost[UNIT].mean}
 
 
 def fall(study: StudySummary) -> dict[str, tuple[float, float]]:
