@@ -14,11 +14,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pages import RESULTS as DOCS
-from pages import read_study, render
+from pages import read_study, render, table
 
 from unseen.core.atomic import replacing, write_text
 from unseen.core.config import load_config
 from unseen.core.number_text import percent
+from unseen.protocols.levels import Level, Split
 from unseen.study.entry_names import BASELINE, CEILING, INPUT
 from unseen.study.report.columns import (
     at_equal_columns,
@@ -91,6 +92,38 @@ def page(study: StudySummary, protocols: dict[str, StudySummary]) -> str:
         counts=nine_protocols.counts(protocols),
         best_held_out=max(study.rivals, key=lambda entry: study.estimates("psnr", "held-out")[entry].mean),
     )
+
+
+START, END = "<!-- generated: regime -->", "<!-- end -->"
+
+README = Path(__file__).parents[1] / "README.md"
+FIRST = {
+    BASELINE: "ERM: plain training",
+    "dil_sf": "DIL_sf, the method of the paper",
+    FREE: "ERM, network without biases",
+    UNIT: "ERM, network that is shown every noise at one strength (`unit_noise:`)",
+    CEILING: "*ceiling*: saw σ 30 to 50 too",
+}
+"""Entries of the README's table, by their titles there."""
+
+
+def first_table(study: StudySummary) -> str:
+    """The table of the README: PSNR of some entries on the seen levels and at each unseen one."""
+    unseen = study.levels_in("unseen")
+    where: list[Split | Level] = ["seen", *unseen]
+    rows = [
+        [title, *(f"{study.estimates('psnr', column)[entry].mean:.2f}" for column in where)]
+        for entry, title in FIRST.items()
+        if entry in study.methods
+    ]
+    return table(["PSNR, dB", "σ 5 to 20, seen", *(f"σ {level.degree:g}" for level in unseen)], rows)
+
+
+def with_table(readme: str, made: str) -> str:
+    """The README with its table made anew."""
+    before, start, rest = readme.partition(f"{START}\n\n")
+    _, end, after = rest.partition(f"\n\n{END}")
+    return f"{before}{start}{made}{end}{after}"
 
 
 def unit_noise(study: StudySummary) -> dict[str, object]:
@@ -188,6 +221,7 @@ def main() -> None:
     draw(study)
     nine_protocols.draw(protocols, FIGURES / "protocols.svg")
     write_text(PAGE, page(study, protocols))
+    write_text(README, with_table(README.read_text(encoding="utf-8"), first_table(study)))
     print(PAGE)
 
 

@@ -1,4 +1,4 @@
-"""The page of the networks that break is what its kept rows say."""
+"""The page of the networks that break, and the table of the README, are what the kept rows say."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import nine_protocols
 import regime as study
 
 
-def test_the_page_is_what_the_rows_say() -> None:
-    page = study.page(study.read_study(study.STUDY), nine_protocols.read_studies())
-    assert study.PAGE.read_text(encoding="utf-8") == page
+def test_the_page_and_the_table_of_the_readme_are_what_the_rows_say() -> None:
+    gray = study.read_study(study.STUDY)
+    assert study.PAGE.read_text(encoding="utf-8") == study.page(gray, nine_protocols.read_studies())
+    readme = study.README.read_text(encoding="utf-8")
+    assert readme == study.with_table(readme, study.first_table(gray))
