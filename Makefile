@@ -110,7 +110,7 @@ free-photos: .venv/installed-dev
 # The models that the package ships, trained one after the other, then tested: what is found goes into their cards. A
 # training that was interrupted goes on; to train anew, remove runs/shipped and give make -B. On a GPU the first training
 # of the denoiser takes some minutes, and six hours elsewhere; the second an hour and a half.
-SHIPPED := denoiser erm dil_sf
+SHIPPED := denoiser erm dil_sf unit_noise
 MORE_denoiser = cc15="$$UNSEEN_TEST_DATA/test/cc15/noisy:$$UNSEEN_TEST_DATA/test/cc15/clean" --images 24 --precision both
 FIRST := $(if $(shell command -v nvidia-smi),,--budget 6h --batch 16 --patch 96 --draws exact)
 BEFORE_denoiser = $(MAKE) runs/shipped/denoiser-first/checkpoint.safetensors

@@ -3,7 +3,7 @@
     python studies/picture.py        # writes docs/picture.png, the same bytes each time, in some seconds
 
 The photograph is scikit-image's `chelsea`, which no network was trained on. The noise is that of the protocol `denoise`
-at σ 50, drawn as every test image is. Two of the networks saw noise up to σ 20 alone; the third saw σ up to 75.
+at σ 50, drawn as every test image is. Three of the networks saw noise up to σ 20 alone; the fourth saw σ up to 75.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ def panels() -> list[Panel]:
         panel("noisy, σ 50", "", to_pixels(noisy)),
         panel("erm", "saw σ 5 to 20", restored("erm")),
         panel("dil_sf", "saw σ 5 to 20", restored("dil_sf")),
+        panel("unit_noise", "saw σ 5 to 20", restored("unit_noise")),
         panel("denoiser", "saw σ 0 to 75", restored("denoiser")),
         Panel("photograph", "", photo.pixels, None),
     ]

@@ -18,11 +18,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_they_are_small_and_the_default_is_among_them() -> None:
-    assert set(shipped()) == {DEFAULT, "erm", "dil_sf"}
-    assert sum(path.stat().st_size for path in shipped().values()) < 8.2e6
+    assert set(shipped()) == {DEFAULT, "erm", "dil_sf", "unit_noise"}
+    assert sum(path.stat().st_size for path in shipped().values()) < 8.3e6
 
 
-@pytest.mark.parametrize("name", ["denoiser", "erm", "dil_sf"])
+@pytest.mark.parametrize("name", ["denoiser", "erm", "dil_sf", "unit_noise"])
 def test_each_says_how_it_was_trained_and_where_it_is_safe(name: str) -> None:
     card = read_card(shipped()[name])
     recipe = load_config(ROOT / "studies" / "shipped" / f"{name}.yaml")
@@ -35,12 +35,12 @@ def test_each_says_how_it_was_trained_and_where_it_is_safe(name: str) -> None:
     assert envelope(card.quality) is not None
 
 
-def test_the_studio_s_two_differ_in_nothing_but_the_method() -> None:
-    erm, dil = (read_card(shipped()[name]) for name in ("erm", "dil_sf"))
-    odd = {key for key, value in erm.config.items() if dil.config[key] != value}
-    assert odd == {"method", "out"}
-    assert erm.data == dil.data
-    assert erm.evaluations == dil.evaluations
+@pytest.mark.parametrize(("name", "odd"), [("dil_sf", "method"), ("unit_noise", "backbone")])
+def test_the_small_ones_differ_from_erm_in_one_thing(name: str, odd: str) -> None:
+    erm, other = (read_card(shipped()[model]) for model in ("erm", name))
+    assert {key for key, value in erm.config.items() if other.config[key] != value} == {odd, "out"}
+    assert erm.data == other.data
+    assert erm.evaluations == other.evaluations
 
 
 def row_of(quality: Quality) -> str:
