@@ -111,6 +111,6 @@ def draw(studies: dict[str, StudySummary], path: Path) -> None:
     axes.set_xscale("symlog", linthresh=0.5)
     axes.set_xticks([-2, -1, -0.5, 0, 0.5, 1, 2, 4], ["−2", "−1", "−0.5", "0", "+0.5", "+1", "+2", "+4"])
     axes.set_xlabel("unseen PSNR above that of ERM (dB), 95 % intervals")
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
     with replacing(path) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None}, bbox_inches="tight")
