@@ -9,10 +9,11 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "studies"))
 
 import nine_protocols
 import regime as study
+from pages import read_study
 
 
 def test_the_page_and_the_table_of_the_readme_are_what_the_rows_say() -> None:
-    gray = study.read_study(study.STUDY)
+    gray = read_study(study.STUDY)
     assert study.PAGE.read_text(encoding="utf-8") == study.page(gray, nine_protocols.read_studies())
     readme = study.README.read_text(encoding="utf-8")
     assert readme == study.with_table(readme, study.first_table(gray))
