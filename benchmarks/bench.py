@@ -27,6 +27,7 @@ from kept import RESULTS, Table, read_table, read_tables, this_machine, write_pa
 
 SCRIPTS = [
     "steps",
+    "wrappers",
     "second_order",
     "data",
     "restore",

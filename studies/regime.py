@@ -49,7 +49,7 @@ COLLAPSE = TRAINED | {FREE: "ERM, bias-free", CEILING: "ceiling", UNIT: "ERM, un
 SEVERITY = COLLAPSE | {EQUIVARIANT: "ERM, WNE", "extrapolated_erm": "extrapolated ERM"}
 """Entries of the figure of levels."""
 
-EXPLAINED = TRAINED | {UNIT: "ERM, unit noise"}
+EXPLAINED = TRAINED | {UNIT: "ERM, unit noise", EQUIVARIANT: "ERM, WNE", CEILING: "ceiling"}
 """Entries of the figure of diagnoses."""
 
 COLOURS = ("#1b2026", "#d55e00", "#c28100", "#0072b2", "#626c77", "#00835f", "#b0568f", "#7b5ea7")

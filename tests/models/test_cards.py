@@ -432,6 +432,16 @@ def test_the_training_with_whose_weights_another_began_is_told(run: Path) -> Non
     assert "first training runs/first: how that was trained is not recorded" in older
 
 
+@pytest.mark.parametrize(("field", "value"), [("init_share", "y"), ("init", {"a": 1})])
+def test_a_card_with_another_kind_of_earlier_training_is_refused_by_its_field(
+    run: Path, field: str, value: object
+) -> None:
+    card = read_card(run)
+    hostile = replace(card, config=card.config | {field: value}).to_json()
+    with pytest.raises(UserError, match=rf"field 'config.{field}': expected"):
+        read_card_json(hostile, run)
+
+
 # ------------------------------------------------------------------------------------------------ readings
 
 

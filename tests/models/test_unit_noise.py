@@ -126,13 +126,14 @@ def test_tiles_make_the_same_as_the_whole() -> None:
     torch.testing.assert_close(restore_tiled(model, image, tiling), model.run(image), rtol=0, atol=1e-5)
 
 
-def test_channels_are_those_of_the_network_within_and_gray_ones_restore_colours() -> None:
+def test_channels_are_those_of_the_network_within_and_a_gray_one_restores_each_colour_by_itself() -> None:
     gray = UnitNoise(PlainCNN(features=4, depth=2, channels=1))
     assert channels_of(gray) == 1
     assert channels_of(UnitNoise(PlainCNN(features=4, depth=2))) == 3
-    x = noise(1, 1, 20, 20).float()
+    x = noise(1, 3, 20, 20).float() * torch.tensor([0.1, 0.2, 0.3]).view(1, 3, 1, 1)
     with torch.no_grad():
-        torch.testing.assert_close(in_colour(gray)(x.expand(1, 3, 20, 20)), gray(x).expand(1, 3, 20, 20))
+        expected = torch.cat([gray(x[:, i : i + 1]) for i in range(3)], dim=1)
+        torch.testing.assert_close(in_colour(gray)(x), expected)
 
 
 @pytest.mark.parametrize("wrapper", [WNE, UnitNoise])

@@ -240,3 +240,9 @@ def test_the_thresholds_are_those_that_the_rule_chooses(monkeypatch: pytest.Monk
     assert study.chosen(choice) == study.PRESENT
     assert study.lost_too_much(choice, study.PRESENT) is None
     assert {trial.dataset for trial in choice} == {"kept", "coded"}
+
+
+def test_the_change_of_many_pixels_is_summed_exactly_enough() -> None:
+    before = torch.zeros(3, 1500, 1500)
+    after = torch.rand(before.shape, generator=torch.Generator().manual_seed(0)) / 100
+    assert Change.between(before, after).square == pytest.approx(float(after.double().square().mean()), rel=1e-6)

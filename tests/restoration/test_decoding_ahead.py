@@ -60,6 +60,22 @@ def test_an_output_that_is_there_is_no_reason_to_read_its_photograph(tmp_path: P
     assert readers == ["ahead"]
 
 
+def test_an_output_whose_name_is_too_long_is_left_to_its_turn(tmp_path: Path) -> None:
+    job = FileJob(photograph(tmp_path / "a.jpg").path, "a.jpg", 251 * "x" + ".webp")
+    with crops_ahead([job], tmp_path, overwrite=False) as crops_of:
+        assert len(crops_of(open_image(job.path))) > 0
+
+
+def test_a_photograph_that_is_exchanged_for_one_of_the_same_size_is_read_anew(tmp_path: Path) -> None:
+    job, other = photograph(tmp_path / "a.jpg"), tmp_path / "b.jpg"
+    Image.new("RGB", (600, 300), "red").save(other)
+    with crops_ahead([job], tmp_path, overwrite=False) as crops_of:
+        other.replace(job.path)
+        source = open_image(job.path)
+        for ahead, read in zip(crops_of(source), source.crops(), strict=True):
+            np.testing.assert_array_equal(ahead, read)
+
+
 def test_what_a_decoder_holds_whole_waits_for_its_turn(tmp_path: Path, readers: list[str]) -> None:
     job = photograph(tmp_path / "a.jpg", progressive=True)
     with crops_ahead([job], tmp_path, overwrite=False) as crops_of:

@@ -313,7 +313,7 @@ def test_its_files_are_in_one_folder_that_others_cannot_look_into(server: Server
 def test_it_ends_within_two_seconds_while_it_works_and_leaves_nothing(
     browser: Browser, tmp_path_factory: pytest.TempPathFactory, photo: Path, number: signal.Signals
 ) -> None:
-    server = started(tmp_path_factory, slow=True)
+    server = started(tmp_path_factory, slow=True, fresh=True)
     context = browser.new_context()
     page = context.new_page()
     page.goto(server.url)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from unseen.core.errors import UserError
+from unseen.study.config import CompareConfig
 from unseen.study.entry_names import entry_name
 
 OWN = "plain:features=16,depth=6"
@@ -28,3 +30,9 @@ OWN = "plain:features=16,depth=6"
 )
 def test_a_backbone_is_named_by_what_differs(backbone: str, label: str) -> None:
     assert entry_name("erm", backbone, OWN) == label
+
+
+def test_two_spellings_of_one_network_are_one_entry() -> None:
+    methods = [f"erm @ wne:{OWN}", "erm @ wne:plain:depth=6,features=16"]
+    with pytest.raises(UserError, match=r"^methods: 'erm @ wne' is listed twice$"):
+        CompareConfig(backbone=OWN, methods=methods, out="study").check()

@@ -66,9 +66,9 @@ def studio(slow: bool = False) -> int:
     return main(["studio", "--no-browser", "--device", "cpu", "--threads", "1", "--models", *models])
 
 
-def new_interpreter() -> NoReturn:
+def new_interpreter(slow: bool) -> NoReturn:
     """Go on as an interpreter that has imported nothing yet."""
-    code = "import sys; from support.studio_server import studio; sys.exit(studio())"
+    code = f"import sys; from support.studio_server import studio; sys.exit(studio({slow}))"
     path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     os.execve(sys.executable, [sys.executable, "-c", code], {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path})
 
@@ -91,7 +91,7 @@ class Server:
         def body() -> int:
             os.environ["TMPDIR"] = str(folder)
             tempfile.tempdir = None  # what this process took for it
-            return new_interpreter() if fresh else studio(slow)
+            return new_interpreter(slow) if fresh else studio(slow)
 
         process = Forked(folder.parent / f"log-{len(list(folder.parent.iterdir()))}", body)
         deadline = time.monotonic() + PATIENCE

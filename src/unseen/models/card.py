@@ -266,6 +266,8 @@ class _Configured:
     select: str = "last"
     chosen_on: str = ""
     lr: Finite = 0.0
+    init: str = ""
+    init_share: Finite = 0.0
     enlarge: bool = False
     shrink: Finite = 1.0
     credits: str = ""

@@ -7,6 +7,7 @@ from torch import nn
 from ..core.errors import UserError
 from ..protocols.protocol import Protocol
 from .backbones.normalised import Normalised
+from .backbones.wne import WNE
 from .spandrel_weights import Adapted
 
 
@@ -42,12 +43,11 @@ def require_channels(network: nn.Module, spec: str, protocol: Protocol) -> None:
 def in_colour(network: nn.Module) -> nn.Module:
     """A network for RGB images that restores each channel by a network for gray ones; any other network itself.
 
-    A `Normalised` network stays one, whose shift and scale are over all channels: of equal channels they are those of
-    each.
+    A `WNE` stays one, whose mean and deviation are over all channels: its tiles are given those of the whole image.
     """
     if channels_of(network) != 1:
         return network
-    if isinstance(network, Normalised):
+    if isinstance(network, WNE):
         return type(network)(in_colour(network.network)).eval()
     return Adapted(network, gray=True, singly=False).eval()
 

@@ -105,8 +105,8 @@ def restored_bands(
                 return_freed_memory()
             working.append([threads[i % len(threads)].submit(restored, i, band, last) for i in range(len(columns))])
             del band  # the threads have it
-            for tensors in made:
-                yield _joined(tensors, advance)
+            while made:
+                yield _joined(made.pop(0), advance)
         yield _joined([future.result() for future in working.popleft()], advance)
     return_freed_memory()
 

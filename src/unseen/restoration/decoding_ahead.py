@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -32,23 +33,33 @@ def crops_ahead(jobs: Sequence[FileJob], folder: Path, *, overwrite: bool) -> It
         folder: folder of the outputs.
         overwrite: whether photographs are restored whose outputs are there.
     """
-    first = next((job.path for job in jobs if overwrite or not (folder / job.file).exists()), None)
+    first = next((job.path for job in jobs if overwrite or not os.path.exists(folder / job.file)), None)
     if first is None:
         yield ImageFile.crops
         return
-    stop = Event()
+    stop, before = Event(), _state(first)
     with ThreadPoolExecutor(1, "decoding") as pool:
         ahead = pool.submit(_crops_of, first, stop)
 
         def crops(source: ImageFile) -> list[Crop]:
-            if source.path == first and not ahead.exception() and ahead.result()[0] == source:
-                return ahead.result()[1]
+            if source.path == first and not ahead.exception() and _state(first) == before:
+                decoded, read = ahead.result()
+                return read if decoded == source else source.crops()
             return source.crops()
 
         try:
             yield crops
         finally:
             stop.set()
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What tells whether a file is still the same: inode, size and time of the last change; None for none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_ino, state.st_size, state.st_mtime_ns
 
 
 def _crops_of(path: Path, stop: Event) -> tuple[ImageFile | None, list[Crop]]:

@@ -71,8 +71,8 @@ class Change:
     def between(cls, before: Tensor, after: Tensor) -> Self:
         """The change of some pixels, of any shape; colours apart."""
         moved = (after - before).abs_()
-        square = float(torch.linalg.vector_norm(moved)) ** 2 / moved.numel()
-        return cls(float(moved.mean()), float(moved.amax()), square=square, values=moved.numel())
+        mean, largest = float(moved.mean()), float(moved.amax())
+        return cls(mean, largest, square=float(moved.square_().mean()), values=moved.numel())
 
     @property
     def rms(self) -> float:

@@ -122,8 +122,8 @@ class CompareConfig(TrainingOptions, EvaluationOptions):
             raise UserError("gpus_per_run: this process takes the whole GPU; give --workers or --ray as well")
         if self.is_shared and self.device.startswith("cuda:"):
             raise UserError(f"device: each run gets a GPU of its own, and {self.device} is one for all; give cuda")
-        folders = [entry.folder for entry in self.entries()]
-        twice = next((entry.name for entry in self.entries() if folders.count(entry.folder) > 1), None)
+        names = [entry.name for entry in self.entries()]
+        twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise UserError(f"methods: {twice!r} is listed twice")
 

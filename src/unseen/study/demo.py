@@ -40,7 +40,7 @@ def study_config(config: DemoConfig) -> CompareConfig:
         protocol="denoise-gray",
         methods=["erm", "dil_sf", f"erm @ {UNIT_NOISE}", "ceiling"],
         backbone=NETWORK,
-        budget=16_000,
+        budget=15_000,
         batch=4,
         patch=24,
         lr=1e-3,

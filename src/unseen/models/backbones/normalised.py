@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -36,9 +35,9 @@ class Normalised(nn.Module):
             raise UserError("backbone: wne and unit_noise wrap a network of neither kind: give one of them, once")
         self.network = network
 
-    @abstractmethod
     def shift_and_scale(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """M and s of (B, C, H, W), each (B, 1, 1, 1) or (B, 1, H, W)."""
+        """Shift m and scale s of (B, C, H, W), each (B, 1, 1, 1) or (B, 1, H, W)."""
+        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """Restore (B, C, H, W)."""
@@ -47,13 +46,18 @@ class Normalised(nn.Module):
     def _restored(self, x: Tensor, shift: Tensor, scale: Tensor, **settings: Any) -> Tensor:
         """s·g((x − m)/s) + m; `settings` are passed on to g."""
         restored: Tensor = self.network((x - shift) / scale, **settings)
-        if shift.shape[-2:] not in ((1, 1), restored.shape[-2:]):  # g enlarges
-            shift, scale = (F.interpolate(values, restored.shape[-2:]) for values in (shift, scale))
-        return scale * restored + shift
+        return _as_large_as(restored, scale) * restored + _as_large_as(restored, shift)
 
     def own_loss(self, distorted: Tensor, clean: Tensor) -> Tensor:
         """The own loss of g on (`distorted` − m)/s and (`clean` − m)/s, with m and s of `distorted`; 0 without one."""
         if not isinstance(self.network, HasOwnLoss):
             return distorted.new_zeros(())
         shift, scale = self.shift_and_scale(distorted)
-        return self.network.own_loss((distorted - shift) / scale, (clean - shift) / scale)
+        target = (clean - _as_large_as(clean, shift)) / _as_large_as(clean, scale)
+        return self.network.own_loss((distorted - shift) / scale, target)
+
+
+def _as_large_as(images: Tensor, values: Tensor) -> Tensor:
+    """A map of shift or scale for images that g may have enlarged; one number an image is left as it is."""
+    sizes = images.shape[-2:], (1, 1)
+    return values if values.shape[-2:] in sizes else F.interpolate(values, images.shape[-2:])
