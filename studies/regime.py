@@ -191,7 +191,7 @@ def diagnoses(study: StudySummary) -> Figure:
         axes.set_xlabel("gradient evaluations")
         if key == "gradient_curvature":
             axes.set_yscale("log")
-    panels[0].legend(frameon=False, fontsize=9)
+    panels[2].legend(frameon=False, fontsize=9, loc="lower right", ncols=2)
     return figure
 
 
