@@ -46,7 +46,7 @@ TRAINED = {BASELINE: "ERM", "dil_sf": "DIL_sf", "dil_control": "DIL's control"}
 COLLAPSE = TRAINED | {FREE: "ERM, bias-free", CEILING: "ceiling", UNIT: "ERM, unit noise"}
 """Entries of the figure of trajectories, by the names in its legend."""
 
-SEVERITY = COLLAPSE | {EQUIVARIANT: "ERM, WNE", "extrapolated_erm": "extrapolated ERM"}
+SEVERITY = COLLAPSE | {EQUIVARIANT: "ERM, WNE", "extrapolated_erm @ wne": "extrapolated ERM, WNE"}
 """Entries of the figure of levels."""
 
 EXPLAINED = TRAINED | {UNIT: "ERM, unit noise", EQUIVARIANT: "ERM, WNE", CEILING: "ceiling"}

@@ -122,8 +122,10 @@ class CompareConfig(TrainingOptions, EvaluationOptions):
             raise UserError("gpus_per_run: this process takes the whole GPU; give --workers or --ray as well")
         if self.is_shared and self.device.startswith("cuda:"):
             raise UserError(f"device: each run gets a GPU of its own, and {self.device} is one for all; give cuda")
-        names = [entry.name for entry in self.entries()]
-        twice = next((name for name in names if names.count(name) > 1), None)
+        entries = self.entries()
+        names, folders = [entry.name for entry in entries], [entry.folder for entry in entries]
+        alike = (e.name for e in entries if names.count(e.name) > 1 or folders.count(e.folder) > 1)
+        twice = next(alike, None)
         if twice is not None:
             raise UserError(f"methods: {twice!r} is listed twice")
 
