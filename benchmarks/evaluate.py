@@ -9,14 +9,13 @@ other (`invariance`), nor keep rows.
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
 import torch
-from pairs import Row, measure, ratio, show
+from pairs import Row, measure, ratio, show_measured
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from unseen import keep_freed_memory
@@ -29,12 +28,6 @@ from unseen.models.files import shipped
 from unseen.protocols.loading import load_protocol
 
 SIGMAS = (5, 10, 15, 20, 25, 30, 40, 50)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    show(rows(parser.parse_args().rounds))
 
 
 def rows(rounds: int) -> Iterator[Row]:
@@ -76,4 +69,4 @@ def rows(rounds: int) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    main()
+    show_measured(__doc__, rows)

@@ -8,7 +8,6 @@ validating and saving, as in steps.py; a captured step has the drawing of patche
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -19,7 +18,7 @@ from functools import partial
 from threading import Event
 
 import torch
-from pairs import Ratio, Row, measure, ratio, repeated, show
+from pairs import Ratio, Row, measure, ratio, repeated, show_measured
 from torch.nn import functional as F
 
 from unseen.training.config import TrainConfig
@@ -42,12 +41,6 @@ LARGE = replace(CAPTURED, backbone="rrdb", batch=8, patch=64, precision="bf16")
 
 Steps = tuple[Iterator[TrainingState], AbstractContextManager[object]]
 """The steps of a training, and the stream that they run on."""
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    show(rows(parser.parse_args().rounds))
 
 
 def rows(rounds: int) -> Iterator[Row]:
@@ -158,4 +151,4 @@ def spread(values: list[float]) -> Ratio:
 
 
 if __name__ == "__main__":
-    main()
+    show_measured(__doc__, rows)

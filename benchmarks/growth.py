@@ -10,7 +10,6 @@ in docs/results/growth.svg.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import statistics
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from pairs import Ratio, Row, measure, repeated, show
+from pairs import Ratio, Row, measure, repeated, show_measured
 from PIL import Image
 from scipy.special import stdtrit
 
@@ -82,12 +81,6 @@ class Curve:
     against: str
     works: dict[float, Work]
     bounded: bool = False
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    show(rows(parser.parse_args().rounds))
 
 
 def rows(rounds: int) -> Iterator[Row]:
@@ -263,4 +256,4 @@ def draw(measured: Sequence[tuple[Curve, list[Cost]]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    show_measured(__doc__, rows, rounds=3)

@@ -7,6 +7,7 @@ their rows.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -66,6 +67,19 @@ def show(rows: Iterable[Row]) -> None:
     """Print the rows as they are measured."""
     for row in rows:
         print(row, flush=True)
+
+
+def show_measured(about: str | None, rows: Callable[[int], Iterable[Row]], rounds: int = 7) -> None:
+    """Be the program of a script: measure its rows in as many rounds as its one option says, and print them.
+
+    Args:
+        about: what the script measures; its first line is the help.
+        rows: function from the number of rounds to the rows.
+        rounds: number of rounds where none is given.
+    """
+    parser = argparse.ArgumentParser(description=(about or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=rounds)
+    show(rows(parser.parse_args().rounds))
 
 
 def measure(

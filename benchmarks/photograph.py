@@ -10,7 +10,6 @@ PyTorch and mapped files with it. Compiled modules are kept, as they are in ever
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
 import statistics
@@ -22,16 +21,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from pairs import Ratio, Row, measure, show
+from pairs import Ratio, Row, measure, show_measured
 from PIL import Image
 
 HEIGHT, WIDTH = 4000, 6000
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    show(rows(parser.parse_args().rounds))
 
 
 def rows(rounds: int) -> Iterator[Row]:
@@ -88,4 +81,4 @@ def spread(values: list[float]) -> Ratio:
 
 
 if __name__ == "__main__":
-    main()
+    show_measured(__doc__, rows, rounds=3)

@@ -9,14 +9,13 @@ those of the processor; on two they are those of a clock, so that other work cou
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from pairs import Row, measure, show
+from pairs import Row, measure, show_measured
 from photograph import photograph, spread
 
 from unseen import keep_freed_memory
@@ -30,12 +29,6 @@ WAYS: list[tuple[int, str, Callable[[], float], str]] = [
     (2, "two threads, by the clock", time.perf_counter, ""),
 ]
 """Threads, with the words for them, their clock and the target."""
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    show(rows(parser.parse_args().rounds))
 
 
 def rows(rounds: int) -> Iterator[Row]:
@@ -58,4 +51,4 @@ def rows(rounds: int) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    main()
+    show_measured(__doc__, rows)

@@ -8,7 +8,6 @@ machine with fewer than two idle cores measures its other work instead.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -17,18 +16,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pairs import Row, ratio, show
+from pairs import Row, ratio, show_measured
 
 NETWORKS = {"plain:features=32": 240, "rrdb_small": 48}
 """Backbones, each with the gradient evaluations of a training."""
 
 METHODS = ("erm", "dil_sf", "dil_ps")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    show(rows(parser.parse_args().rounds))
 
 
 def rows(rounds: int) -> Iterator[Row]:
@@ -60,4 +53,4 @@ def seconds(words: str, count: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    show_measured(__doc__, rows, rounds=3)

@@ -9,7 +9,6 @@ a time: by that of a process that imports PyTorch and ends. Pictures are noise, 
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from onnx_loop import opened, restored
-from pairs import Row, measure, ratio, show
+from pairs import Row, measure, ratio, show_measured
 from PIL import Image
 
 from unseen import Restorer, keep_freed_memory
@@ -29,12 +28,6 @@ from unseen.models.files import DEFAULT
 from unseen.models.onnx_export import export_checkpoint
 
 RIVAL = "onnxruntime, a script of twenty lines"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    show(rows(parser.parse_args().rounds))
 
 
 def rows(rounds: int) -> Iterator[Row]:
@@ -108,4 +101,4 @@ def noise(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
 
 
 if __name__ == "__main__":
-    main()
+    show_measured(__doc__, rows)

@@ -5,14 +5,13 @@ python benchmarks/start.py [--rounds 7]
 
 from __future__ import annotations
 
-import argparse
 import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 
-from pairs import Row, ratio, show
+from pairs import Row, ratio, show_measured
 
 TRAIN = "train --method erm --backbone plain:features=4,depth=2 --batch 2 --patch 16 --budget 2 --overwrite --out run"
 EVALUATE = "evaluate run --images 1 --crop 64 --overwrite --out test"
@@ -23,12 +22,6 @@ COMMANDS = {
     "evaluate, one crop of 64 × 64": (EVALUATE, "python -c 'import torch'", ""),
 }
 """Name → the command, what it is divided by, and the target."""
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    show(rows(parser.parse_args().rounds))
 
 
 def rows(rounds: int) -> Iterator[Row]:
@@ -53,4 +46,4 @@ def seconds(words: Sequence[str], folder: str) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    show_measured(__doc__, rows)

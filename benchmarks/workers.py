@@ -9,14 +9,13 @@ finished: starting, reading and writing the page count for the study in two proc
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 
-from pairs import Row, ratio, show
+from pairs import Row, ratio, show_measured
 
 STUDY = (
     "compare --device cpu --threads 1 --backbone rrdb_small:features=12,growth=6,blocks=1 --budget 600 --batch 8 "
@@ -27,12 +26,6 @@ STUDY = (
 
 MOST = 2
 """Rounds that are worth their nine minutes each."""
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=1)
-    show(rows(parser.parse_args().rounds))
 
 
 def rows(rounds: int) -> Iterator[Row]:
@@ -58,4 +51,4 @@ def seconds(words: Sequence[str], folder: str) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    show_measured(__doc__, rows, rounds=1)

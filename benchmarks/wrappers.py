@@ -7,12 +7,11 @@ The network is that of docs/results/regime.md: small, so that what a wrapper add
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Iterator
 
 import torch
-from pairs import Row, measure, ratio, repeated, show
+from pairs import Row, measure, ratio, repeated, show_measured
 from steps import training_step
 
 from unseen import keep_freed_memory
@@ -20,12 +19,6 @@ from unseen.training.config import TrainConfig
 
 NETWORK = "plain:features=24,depth=6,residual=false,channels=1"
 WRAPPERS = ("unit_noise", "wne")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    show(rows(parser.parse_args().rounds))
 
 
 def rows(rounds: int) -> Iterator[Row]:
@@ -59,4 +52,4 @@ def rows(rounds: int) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    main()
+    show_measured(__doc__, rows)
