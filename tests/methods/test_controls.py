@@ -91,7 +91,7 @@ def test_an_episode_of_one_mixture_has_no_more() -> None:
 
 @pytest.mark.parametrize("settings", [{"batches": 0}, {"lr_share": 0.0}, {"lr_share": float("nan")}])
 def test_impossible_settings_of_erm_are_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"^ERM: (batches 0 is below 1|lr_share .* is not)"):
+    with pytest.raises(ValueError, match=r"^ERM: (batches 0 is not from 1 to 256|lr_share .* is not)"):
         ERM(**settings)
 
 
@@ -141,11 +141,12 @@ def test_inner_sgd_is_reptile_over_all_inner_steps() -> None:
     ("settings", "message"),
     [
         ({"inner": "momentum"}, "inner 'momentum' is none of adam, adam_fresh, sgd"),
-        ({"inner_steps": 0}, "inner_steps 0: 1, or serially and of order 1 any number above"),
+        ({"inner_steps": 0}, "inner_steps 0 is not from 1 to 256"),
+        ({"inner_steps": 257}, "inner_steps 257 is not from 1 to 256"),
     ],
 )
 def test_impossible_inner_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         METHODS["dil_sf"](**settings)
-    with pytest.raises(ValueError, match="inner_steps 2: 1, or serially"):
+    with pytest.raises(ValueError, match="inner_steps 2: above 1 only serially"):
         DIL("parallel", inner_steps=2)

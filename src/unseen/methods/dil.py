@@ -12,7 +12,7 @@ from ..core.shares import Shares
 from .episode import Batch, Episode
 from .gradients import gradient, mean_gradient
 from .inner_optimiser import SGD, Adam, FreshAdam, InnerOptimiser
-from .method import Method, require_positive
+from .method import Method, require_count, require_positive
 from .objective import Objective
 from .params import Params, accumulate, relative_distance, zeros_like
 from .search_space import LogUniform
@@ -46,7 +46,8 @@ class DIL(Method):
         inner: the optimiser that takes the virtual steps, SGD or Adam (of `unseen.methods`).
         hvp: how order 2 computes its Hessian-vector products: exactly, or by finite differences of gradients. The
             latter serve networks that cannot be differentiated twice, if network and loss are smooth.
-        inner_steps: the number of virtual steps on the batch of each confounder; more than 1 only serially, of order 1.
+        inner_steps: the number of virtual steps on the batch of each confounder, at most 256; above 1 only serially, of
+            order 1.
 
     Raises:
         ValueError: for other values, and for order 2 through anything but SGD.
@@ -73,8 +74,9 @@ class DIL(Method):
         if (sampling, order) not in variants:
             raise ValueError(f"DIL: sampling {sampling!r}, order {order!r}: serial or parallel, 1 or 2")
         require_positive("DIL", inner_lr=inner_lr)
-        if inner_steps < 1 or (inner_steps > 1 and (sampling, order) != ("serial", 1)):
-            raise ValueError(f"DIL: inner_steps {inner_steps}: 1, or serially and of order 1 any number above")
+        require_count("DIL", inner_steps=inner_steps)
+        if inner_steps > 1 and (sampling, order) != ("serial", 1):
+            raise ValueError(f"DIL: inner_steps {inner_steps}: above 1 only serially and of order 1")
         self.inner = inner(inner_lr)
         self.inner_steps = inner_steps
         if order == 2 and not isinstance(self.inner, SGD):
@@ -172,7 +174,8 @@ class DILsf(DIL):
         inner_lr: α, the virtual learning rate, above zero.
         inner: the optimiser that takes the virtual steps: `adam` keeps its second moments from iteration to iteration,
             `adam_fresh` begins each iteration anew, `sgd` is plain Reptile.
-        inner_steps: the number of virtual steps on the batch of each confounder, one gradient evaluation each.
+        inner_steps: the number of virtual steps on the batch of each confounder, one gradient evaluation each; at
+            most 256.
 
     Raises:
         ValueError: for other values.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .episode import Episode
 from .gradients import gradient, mean_gradient
-from .method import Method, require_positive
+from .method import Method, require_count, require_positive
 from .objective import Objective
 from .params import Params
 
@@ -19,7 +19,8 @@ class ERM(Method):
     far as one.
 
     Args:
-        batches: the number of mixture batches of which a step takes the mean gradient, one evaluation each.
+        batches: the number of mixture batches of which a step takes the mean gradient, one evaluation each; at
+            most 256.
         lr_share: the share of the learning rate at which the weights move, above zero.
 
     Raises:
@@ -31,8 +32,7 @@ class ERM(Method):
     batches: int = 1
 
     def __init__(self, batches: int = 1, lr_share: float = 1.0):
-        if batches < 1:
-            raise ValueError(f"ERM: batches {batches} is below 1")
+        require_count("ERM", batches=batches)
         require_positive("ERM", lr_share=lr_share)
         self.batches = batches
         self.lr_share = lr_share

@@ -121,3 +121,13 @@ def require_share(owner: str, **settings: float) -> None:
     for name, value in settings.items():
         if not 0 <= value < 1:
             raise ValueError(f"{owner}: {name} {value!r} is not within [0, 1)")
+
+
+def require_count(owner: str, most: int = 256, **settings: int) -> None:
+    """Raise ValueError, naming the owner of the settings, for one below 1 or above `most`.
+
+    A training ends between two steps, so that one step must not take for ever.
+    """
+    for name, value in settings.items():
+        if not 1 <= value <= most:
+            raise ValueError(f"{owner}: {name} {value!r} is not from 1 to {most}")
