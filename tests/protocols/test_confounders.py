@@ -197,7 +197,7 @@ def test_shares_of_a_batch_together_are_the_batch(protocol: str) -> None:
     pictures = photos()
     pairs = Patches([replace(photo, recorded=photo.pixels // 2) for photo in pictures], 16)
     recorded = Recorded("pairs:x", pairs)
-    confounders = [*load_protocol(protocol).training_confounders(False), recorded]
+    confounders = [*load_protocol(protocol).training_confounders("seen"), recorded]
 
     def draw(shares: Shares) -> Episode:
         key = (0, 0, 5)

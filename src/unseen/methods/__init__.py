@@ -6,7 +6,7 @@ from .coral import CORAL
 from .dil import DIL, DILControl, DILpf, DILps, DILsf, DILss
 from .episode import Batch, Episode
 from .erm import ERM, Ceiling, StoppedERM
-from .extrapolation import ExtrapolatedERM
+from .extrapolation import ComposedERM, ExtrapolatedERM
 from .feature_dropout import FeatureDropout
 from .fish import Fish
 from .fishr import Fishr
@@ -46,6 +46,7 @@ METHODS: dict[str, type[Method]] = {
     "input_masking": InputMasking,
     "mixup": Mixup,
     "extrapolated_erm": ExtrapolatedERM,
+    "composed_erm": ComposedERM,
 }
 """Every built-in method by the name that `--method` takes."""
 

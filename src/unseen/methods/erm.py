@@ -68,7 +68,7 @@ class Ceiling(ERM):
     measured between ERM and this ceiling.
     """
 
-    sees_unseen = True
+    trains_on = "all"
 
     def __init__(self) -> None:
         super().__init__()

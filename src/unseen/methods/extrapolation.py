@@ -1,4 +1,4 @@
-"""Extrapolated ERM: training on degrees of distortion beyond, and below, those that were seen."""
+"""Training on more than the seen degrees, made of the seen distortions alone: extrapolated ERM and composed ERM."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch.nn.functional import interpolate
 
 from ..core.shares import Shares
 from .episode import Batch, Episode
+from .erm import ERM
 from .gradients import gradient
 from .method import Method, require_share
 from .objective import Objective
@@ -63,6 +64,26 @@ class ExtrapolatedERM(Method):
         """The k of this process's images, (B, 1, 1, 1), of n in all."""
         chosen, exponents = torch.rand(2, n, 1, 1, 1, generator=draws)
         return shares.own(torch.where(chosen < self.share, self.largest ** (2 * exponents - 1), 1.0))
+
+
+class ComposedERM(ERM):
+    """ERM on seen distortions, and for half of the images on two of them, one after the other (ours).
+
+        min_θ E L(f_θ(I_d), I_c),   d even among d_1 ... d_n, d_1 ∘ d' ... d_n ∘ d'
+
+    where d_i ∘ d' distorts by d_i, then by d', which is even among d_1 ... d_n and drawn for each image. Two degrees of
+    one distortion make a higher one, so that training reaches beyond the highest that is seen: Gaussian blurs of σ_1
+    and σ_2 make exactly one of √(σ_1² + σ_2²), and so do white noises but for clipping. Two kinds make a hybrid. No
+    distortion is drawn but the seen ones; a degree beyond them that two of them make is then unseen in name alone, and
+    a held-out one is no judge of it.
+
+    Recorded pairs are left as they are, since no other image can be given their distortion.
+    """
+
+    trains_on = "composed"
+
+    def __init__(self) -> None:
+        super().__init__()
 
 
 def scaled(batch: Batch, factors: Tensor) -> Batch:

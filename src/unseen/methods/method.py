@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
 from torch import Tensor
 
@@ -13,6 +13,9 @@ from .episode import Batch, Episode
 from .objective import Objective
 from .params import Params
 from .search_space import SearchRange
+
+TrainsOn: TypeAlias = Literal["seen", "composed", "all"]
+"""Which confounders a method trains on: see `Method.trains_on`."""
 
 
 class Method(ABC):
@@ -29,8 +32,12 @@ class Method(ABC):
     Every built-in method states its cost; docs/comparing.md shows the cost, and a test counts the evaluations.
     """
 
-    sees_unseen: ClassVar[bool] = False
-    """True only for the ceiling, which trains on held-out and unseen levels too and is labelled so."""
+    trains_on: ClassVar[TrainsOn] = "seen"
+    """The confounders of an episode, which the protocol makes of its own.
+
+    `seen`: those that the protocol calls seen. `composed`: these, and each of them followed by another of them. `all`:
+    held-out and unseen ones too, for the ceiling alone, which is labelled so.
+    """
 
     capturable: bool = False
     """Whether all steps are the same operations on tensors that stay in place, which a graph can repeat.

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..core.errors import UserError
 from ..core.registry import name_of
 from ..data.patches import Patches
-from ..distortions import Distortion, Enlarged
+from ..distortions import Choice, Distortion, Enlarged, Sequence
 from ..distortions.distortion import Parameters, degree_in_words
 from ..distortions.spec import COMPOSITIONS, PAIRS, parse_distortion
 from .levels import Level, Split
@@ -176,3 +176,26 @@ def enlarged(confounder: Confounder) -> Confounder:
     if isinstance(confounder, Synthetic):
         return replace(confounder, distortion=Enlarged(confounder.distortion))
     return confounder
+
+
+def composed(confounders: tuple[Confounder, ...]) -> tuple[Confounder, ...]:
+    """Return the confounders, and each synthetic one again, followed by one of them that is drawn for every image.
+
+    Recorded pairs stay as they are. Between two distortions that shrink, the image is enlarged to its size again.
+
+    Raises:
+        UserError: where there is no synthetic one.
+    """
+    synthetic = [c for c in confounders if isinstance(c, Synthetic)]
+    if not synthetic:
+        raise UserError("method: composes seen distortions, and all that this protocol has are recorded pairs")
+    second = Choice(tuple(c.distortion for c in synthetic))
+    return (
+        *confounders,
+        *(Synthetic(f"{c.name} > seen", Sequence((_as_large(c.distortion), second))) for c in synthetic),
+    )
+
+
+def _as_large(distortion: Distortion) -> Distortion:
+    """The distortion, with its output enlarged to the size of the clean image where it shrinks."""
+    return distortion if distortion.scale == 1 else Enlarged(distortion)

@@ -6,7 +6,8 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 
-from .confounder import Confounder, Recorded, enlarged
+from ..methods.method import TrainsOn
+from .confounder import Confounder, Recorded, composed, enlarged
 from .convention import Convention
 from .levels import Level, Split
 
@@ -73,13 +74,15 @@ class Protocol:
         """Return the names of the sets of recorded pairs among the confounders."""
         return [c.degree for _, c in self.levels() if isinstance(c, Recorded)]
 
-    def training_confounders(self, sees_unseen: bool) -> tuple[Confounder, ...]:
-        """Return the confounders that a method trains on: the seen ones.
+    def training_confounders(self, trains_on: TrainsOn) -> tuple[Confounder, ...]:
+        """Return the confounders that a method trains on, by its `Method.trains_on`.
 
-        Args:
-            sees_unseen: whether the method is the ceiling, which trains on all of them.
+        Raises:
+            UserError: `composed`, and no seen confounder can be applied to any image.
         """
-        return self.seen + self.held_out + self.unseen if sees_unseen else self.seen
+        if trains_on == "all":
+            return self.seen + self.held_out + self.unseen
+        return composed(self.seen) if trains_on == "composed" else self.seen
 
     def enlarged(self) -> Protocol:
         """Return the experiment at scale 1 with the input enlarged bicubically, for networks that keep sizes.

@@ -161,4 +161,4 @@ def training_confounders_of(card: Card | None) -> tuple[Confounder, ...] | None:
     protocol = protocol.enlarged() if card.config.get("enlarge") else protocol
     if protocol.hash() != card.protocol_hash:
         return None
-    return protocol.training_confounders(is_ceiling(card.config["method"]))
+    return protocol.training_confounders("all" if is_ceiling(card.config["method"]) else "seen")

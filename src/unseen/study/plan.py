@@ -61,8 +61,8 @@ class StudyPlan:
             config,
             protocol,
             tests,
-            {name: digests[method.sees_unseen] for name, method in methods.items()},
-            {name: by_view[method.sees_unseen] for name, method in methods.items()},
+            {name: digests[method.trains_on] for name, method in methods.items()},
+            {name: by_view[method.trains_on] for name, method in methods.items()},
         )
 
     def without_training_data(self) -> StudyPlan:

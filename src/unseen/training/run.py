@@ -96,7 +96,7 @@ class TrainingRun:
         torch.backends.cudnn.allow_tf32 = False  # fp32 has its digits: a finite difference is made of the last ones
         protocol = protocol_of(config)
         method = build(config.method, METHODS, "method", Method)
-        if method.sees_unseen and name_of(config.method).casefold() != "ceiling":
+        if method.trains_on == "all" and name_of(config.method).casefold() != "ceiling":
             raise UserError(f"method: {config.method!r} trains on unseen levels; only `ceiling` is labelled so")
         refuse_unsuited_options(config, config.method, method)
         network = on_device(initial_network(config), config.device)

@@ -13,6 +13,7 @@ from ..data.patches import Patches
 from ..data.photo import Photo
 from ..data.sources import PhotoSplit, recorded_pairs, training_photos, without_copies_of
 from ..methods import METHODS, Method
+from ..methods.method import TrainsOn
 from ..models.card import Card
 from ..protocols.confounder import Confounder, Recorded
 from ..protocols.files import protocol_names
@@ -54,7 +55,7 @@ class TrainingData:
         Raises:
             UserError: a folder cannot be used, or pairs that the protocol needs are missing; names the field.
         """
-        trained = protocol.training_confounders(method.sees_unseen)
+        trained = protocol.training_confounders(method.trains_on)
         wanted = dict.fromkeys(c.degree for c in (*trained, *protocol.held_out) if isinstance(c, Recorded))
         sets = protocol.recorded()
         memory = parse_bytes(config.memory, "memory")
@@ -95,12 +96,12 @@ def _in_gray(split: PhotoSplit, protocol: Protocol) -> PhotoSplit:
 
 def training_data_by_view(
     config: TrainingOptions, protocol: Protocol, methods: Sequence[Method]
-) -> dict[bool, TrainingData]:
-    """The training data of a study: for methods that see seen levels alone (False), or unseen ones too (True)."""
+) -> dict[TrainsOn, TrainingData]:
+    """The training data of a study, by the confounders that its methods train on."""
     if not protocol.recorded():  # then all methods see the same photographs
         data = TrainingData.of(config, protocol, methods[0])
-        return {view: replace(data, trained=protocol.training_confounders(view)) for view in (False, True)}
-    return {method.sees_unseen: TrainingData.of(config, protocol, method) for method in methods}
+        return {m.trains_on: replace(data, trained=protocol.training_confounders(m.trains_on)) for m in methods}
+    return {method.trains_on: TrainingData.of(config, protocol, method) for method in methods}
 
 
 def trained_on(card: Card, protocol_confirmed: str, method_confirmed: str) -> list[Photo] | str:
