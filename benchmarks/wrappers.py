@@ -18,7 +18,7 @@ from unseen import keep_freed_memory
 from unseen.training.config import TrainConfig
 
 NETWORK = "plain:features=24,depth=6,residual=false,channels=1"
-WRAPPERS = ("unit_noise", "wne")
+WRAPPERS = ("unit_noise", "capped_noise", "wne")
 
 
 def rows(rounds: int) -> Iterator[Row]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.backbones_table import WRAPPERS
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -350,7 +351,7 @@ def test_every_named_backbone_builds_and_says_what_it_is(name: str) -> None:
     assert re.search(r"(et al\.|and [A-Z]\w+) 20", summary)
     assert summary.endswith(".")
     with torch.device("meta"):
-        if name in ("wne", "unit_noise"):
+        if name in WRAPPERS:
             assert isinstance(part(PlainCNN(features=8)), nn.Module)
             return
         settings = {"bias": False} if "bias" in inspect.signature(part).parameters else {}

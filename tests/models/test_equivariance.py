@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from support.backbones_table import WRAPPERS
 from support.gradients import episode_of, parameters_of
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -136,7 +137,7 @@ WITHOUT_BIAS = {
 def test_every_network_of_ours_can_do_without_biases_but_those_that_follow_shifts_too() -> None:
     ours = {name: part for name, part in BACKBONES.items() if name not in ZOO}
     assert {name for name, part in ours.items() if "bias" in inspect.signature(part).parameters} == set(WITHOUT_BIAS)
-    assert set(ours) - set(WITHOUT_BIAS) == {"plain_ne", "wne", "unit_noise"}
+    assert set(ours) - set(WITHOUT_BIAS) == {"plain_ne", *WRAPPERS}
 
 
 @pytest.mark.parametrize("a", [0.01, 0.7, 30])

@@ -32,6 +32,7 @@ SMALL += [
     "drunet_small:features=4,levels=2,bottom=1",
     "wne:plain:features=4,depth=3",
     "unit_noise:plain:features=4,depth=3",
+    "capped_noise:plain:features=4,depth=3",
 ]
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from unseen.core.errors import UserError
 from unseen.core.registry import build
 from unseen.methods.second_order import check_second_order
-from unseen.models.backbones import BACKBONES, WNE, PlainCNN, UnitNoise
+from unseen.models.backbones import BACKBONES, WNE, CappedNoise, PlainCNN, UnitNoise
 from unseen.models.backbones.unit_noise import LEAST_DEVIATION, RADIUS, SHOWN_DEVIATION, local_statistics
 from unseen.models.channels import channels_of, in_colour
 from unseen.models.loading import model_of
@@ -136,8 +136,8 @@ def test_channels_are_those_of_the_network_within_and_a_gray_one_restores_each_c
         torch.testing.assert_close(in_colour(gray)(x), expected)
 
 
-@pytest.mark.parametrize("wrapper", [WNE, UnitNoise])
-@pytest.mark.parametrize("within", [WNE, UnitNoise])
+@pytest.mark.parametrize("wrapper", [WNE, UnitNoise, CappedNoise])
+@pytest.mark.parametrize("within", [WNE, UnitNoise, CappedNoise])
 def test_a_wrapper_takes_no_wrapped_network(wrapper: type[nn.Module], within: type[nn.Module]) -> None:
     with pytest.raises(UserError, match="give one of them, once"):
         wrapper(within(PlainCNN(features=4, depth=2)))

@@ -14,6 +14,9 @@ from unseen.core.registry import build, summary_line
 from unseen.methods.second_order import TINY, SecondOrderError, check_second_order
 from unseen.models.backbones import BACKBONES, Padded, small_form
 
+WRAPPERS = ("wne", "unit_noise", "capped_noise")
+"""Backbones whose spec goes on with that of another."""
+
 COLUMNS = {
     "name": ":---",
     "what it is": ":---",
@@ -51,7 +54,7 @@ def _row(name: str, documented: list[str], measure: bool) -> list[str]:
     if row[:3] + kept + row[7:] == documented:
         return documented
     if measure:
-        full = _network(name, "plain" if name in ("wne", "unit_noise") else "")
+        full = _network(name, "plain" if name in WRAPPERS else "")
         row[MEASURED] = [_sizes(full), _count(full), _second_order(small), "yes" if _opens(full) else "no"]
     return row
 

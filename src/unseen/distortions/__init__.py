@@ -20,6 +20,7 @@ from .distortion import (
     uniform_fields,
 )
 from .enlarged import Enlarged
+from .faded import Faded
 from .grain import FilmGrain
 from .hybrid import Hybrid
 from .jpeg_transform import JPEGTransform
@@ -70,6 +71,7 @@ __all__ = [
     "Distortion",
     "Downsample",
     "Enlarged",
+    "Faded",
     "FilmGrain",
     "GaussianBlur",
     "GaussianNoise",

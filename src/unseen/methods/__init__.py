@@ -6,7 +6,7 @@ from .coral import CORAL
 from .dil import DIL, DILControl, DILpf, DILps, DILsf, DILss
 from .episode import Batch, Episode
 from .erm import ERM, Ceiling, StoppedERM
-from .extrapolation import ComposedERM, ExtrapolatedERM
+from .extrapolation import ExtrapolatedERM, WidenedERM
 from .feature_dropout import FeatureDropout
 from .fish import Fish
 from .fishr import Fishr
@@ -46,7 +46,7 @@ METHODS: dict[str, type[Method]] = {
     "input_masking": InputMasking,
     "mixup": Mixup,
     "extrapolated_erm": ExtrapolatedERM,
-    "composed_erm": ComposedERM,
+    "widened_erm": WidenedERM,
 }
 """Every built-in method by the name that `--method` takes."""
 

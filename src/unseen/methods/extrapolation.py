@@ -1,4 +1,4 @@
-"""Training on more than the seen degrees, made of the seen distortions alone: extrapolated ERM and composed ERM."""
+"""Training on more than the seen degrees, made of the seen distortions alone: extrapolated ERM and widened ERM."""
 
 from __future__ import annotations
 
@@ -66,21 +66,21 @@ class ExtrapolatedERM(Method):
         return shares.own(torch.where(chosen < self.share, self.largest ** (2 * exponents - 1), 1.0))
 
 
-class ComposedERM(ERM):
-    """ERM on seen distortions, and for half of the images on two of them, one after the other (ours).
+class WidenedERM(ERM):
+    """ERM on seen distortions, and for half of the images on two one after the other or on a faded one (ours).
 
-        min_θ E L(f_θ(I_d), I_c),   d even among d_1 ... d_n, d_1 ∘ d' ... d_n ∘ d'
+        min_θ E L(f_θ(I_d), I_c),   half of the d's even among d_i, a quarter among d_i ∘ d', a quarter among k·d_i
 
-    where d_i ∘ d' distorts by d_i, then by d', which is even among d_1 ... d_n and drawn for each image. Two degrees of
-    one distortion make a higher one, so that training reaches beyond the highest that is seen: Gaussian blurs of σ_1
-    and σ_2 make exactly one of √(σ_1² + σ_2²), and so do white noises but for clipping. Two kinds make a hybrid. No
-    distortion is drawn but the seen ones; a degree beyond them that two of them make is then unseen in name alone, and
-    a held-out one is no judge of it.
+    d_i ∘ d' distorts by d_i, then by d', which is drawn evenly among d_1 ... d_n for each image. Two degrees of one
+    distortion make a higher one: Gaussian blurs of σ_1 and σ_2 make exactly one of √(σ_1² + σ_2²), and so do white
+    noises but for clipping. Two kinds make a hybrid. k·d_i leaves a share k, even in [0, 1], of what d_i does, a lower
+    degree: I_c + k (I_d − I_c). So training reaches past both ends of the seen degrees by seen distortions alone; a
+    degree that they make is then unseen in name alone, and a held-out one among them is no judge of this method.
 
     Recorded pairs are left as they are, since no other image can be given their distortion.
     """
 
-    trains_on = "composed"
+    trains_on = "widened"
 
     def __init__(self) -> None:
         super().__init__()

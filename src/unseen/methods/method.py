@@ -14,7 +14,7 @@ from .objective import Objective
 from .params import Params
 from .search_space import SearchRange
 
-TrainsOn: TypeAlias = Literal["seen", "composed", "all"]
+TrainsOn: TypeAlias = Literal["seen", "widened", "all"]
 """Which confounders a method trains on: see `Method.trains_on`."""
 
 
@@ -35,8 +35,8 @@ class Method(ABC):
     trains_on: ClassVar[TrainsOn] = "seen"
     """The confounders of an episode, which the protocol makes of its own.
 
-    `seen`: those that the protocol calls seen. `composed`: these, and each of them followed by another of them. `all`:
-    held-out and unseen ones too, for the ceiling alone, which is labelled so.
+    `seen`: those that the protocol calls seen. `widened`: these, and each of them again, followed by another of them or
+    faded. `all`: held-out and unseen ones too, for the ceiling alone, which is labelled so.
     """
 
     capturable: bool = False

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..core.errors import UserError
 from ..core.registry import name_of
 from ..data.patches import Patches
-from ..distortions import Choice, Distortion, Enlarged, Sequence
+from ..distortions import Choice, Distortion, Enlarged, Faded, Sequence
 from ..distortions.distortion import Parameters, degree_in_words
 from ..distortions.spec import COMPOSITIONS, PAIRS, parse_distortion
 from .levels import Level, Split
@@ -178,8 +178,8 @@ def enlarged(confounder: Confounder) -> Confounder:
     return confounder
 
 
-def composed(confounders: tuple[Confounder, ...]) -> tuple[Confounder, ...]:
-    """Return the confounders, and each synthetic one again, followed by one of them that is drawn for every image.
+def widened(confounders: tuple[Confounder, ...]) -> tuple[Confounder, ...]:
+    """Return the confounders, and each synthetic one again, either followed by another or faded, drawn for every image.
 
     Recorded pairs stay as they are. Between two distortions that shrink, the image is enlarged to its size again.
 
@@ -188,12 +188,10 @@ def composed(confounders: tuple[Confounder, ...]) -> tuple[Confounder, ...]:
     """
     synthetic = [c for c in confounders if isinstance(c, Synthetic)]
     if not synthetic:
-        raise UserError("method: composes seen distortions, and all that this protocol has are recorded pairs")
+        raise UserError("method: widens seen distortions, and all that this protocol has are recorded pairs")
     second = Choice(tuple(c.distortion for c in synthetic))
-    return (
-        *confounders,
-        *(Synthetic(f"{c.name} > seen", Sequence((_as_large(c.distortion), second))) for c in synthetic),
-    )
+    ways = {c.name: (Sequence((_as_large(c.distortion), second)), Faded(c.distortion)) for c in synthetic}
+    return (*confounders, *(Synthetic(f"{name} widened", Choice(both)) for name, both in ways.items()))
 
 
 def _as_large(distortion: Distortion) -> Distortion:

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field, replace
 
 from ..methods.method import TrainsOn
-from .confounder import Confounder, Recorded, composed, enlarged
+from .confounder import Confounder, Recorded, enlarged, widened
 from .convention import Convention
 from .levels import Level, Split
 
@@ -78,11 +78,11 @@ class Protocol:
         """Return the confounders that a method trains on, by its `Method.trains_on`.
 
         Raises:
-            UserError: `composed`, and no seen confounder can be applied to any image.
+            UserError: `widened`, and no seen confounder can be applied to any image.
         """
         if trains_on == "all":
             return self.seen + self.held_out + self.unseen
-        return composed(self.seen) if trains_on == "composed" else self.seen
+        return widened(self.seen) if trains_on == "widened" else self.seen
 
     def enlarged(self) -> Protocol:
         """Return the experiment at scale 1 with the input enlarged bicubically, for networks that keep sizes.

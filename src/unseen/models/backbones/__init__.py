@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from .capped_noise import CappedNoise, capped_noise_of
 from .drunet import DRUNetSmall
 from .normalisation_equivariant import NormalisationEquivariantCNN
 from .padded import Padded
@@ -33,6 +34,7 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "drunet_small": DRUNetSmall,
     "wne": wne_of,
     "unit_noise": unit_noise_of,
+    "capped_noise": capped_noise_of,
     **ZOO,
 }
 """Name → class or function that builds the backbone. Each docstring begins with the network and its source."""
@@ -49,12 +51,14 @@ __all__ = [
     "RRDB",
     "WNE",
     "ZOO",
+    "CappedNoise",
     "DRUNetSmall",
     "NormalisationEquivariantCNN",
     "Padded",
     "PlainCNN",
     "UNet",
     "UnitNoise",
+    "capped_noise_of",
     "rrdb_small",
     "small_form",
     "unit_noise_of",

@@ -32,7 +32,9 @@ class Normalised(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         if isinstance(network, Normalised):
-            raise UserError("backbone: wne and unit_noise wrap a network of neither kind: give one of them, once")
+            raise UserError(
+                "backbone: wne, unit_noise and capped_noise wrap a network of no such kind: give one of them, once"
+            )
         self.network = network
 
     def shift_and_scale(self, x: Tensor) -> tuple[Tensor, Tensor]:
