@@ -47,7 +47,7 @@ class Normalised(nn.Module):
 
     def _restored(self, x: Tensor, shift: Tensor, scale: Tensor, **settings: Any) -> Tensor:
         """s·g((x − m)/s) + m; `settings` are passed on to g."""
-        restored: Tensor = self.network((x - shift) / scale, **settings)
+        restored: Tensor = self.network(_channels_last((x - shift) / scale), **settings)
         return _as_large_as(restored, scale) * restored + _as_large_as(restored, shift)
 
     def own_loss(self, distorted: Tensor, clean: Tensor) -> Tensor:
@@ -63,3 +63,12 @@ def _as_large_as(images: Tensor, values: Tensor) -> Tensor:
     """A map of shift or scale for images that g may have enlarged; one number an image is left as it is."""
     sizes = images.shape[-2:], (1, 1)
     return values if values.shape[-2:] in sizes else F.interpolate(values, images.shape[-2:])
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    """The same (B, C, H, W), gray ones with strides that say channels last, where nothing is moved.
+
+    Of one channel, both layouts are one. PyTorch takes the slower convolutions where the strides do not tell, and a
+    difference of two gray images has forgotten what those of the images said.
+    """
+    return images if images.shape[1] > 1 else images[:, 0, ..., None].movedim(-1, 1)
