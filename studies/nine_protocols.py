@@ -66,7 +66,8 @@ def is_clear(difference: Difference, sign: int) -> bool:
 def glance(studies: dict[str, StudySummary]) -> str:
     """The table: unseen PSNR of ERM, and what each entry has more, with its interval; seen PSNR of the recipe."""
     entries = entries_of(studies)
-    headings = ["protocol", "seeds", "ERM (dB)", *(ENTRIES[entry] for entry in entries), "ceiling", "seen, the first of them"]
+    titles = [ENTRIES[entry] for entry in entries]
+    headings = ["protocol", "seeds", "ERM (dB)", *titles, "ceiling", f"seen, {ENTRIES[RECIPE]}"]
     rows = []
     for name, study in studies.items():
         unseen, seen = (study.estimates("psnr", where) for where in ("unseen", "seen"))
@@ -98,16 +99,17 @@ def draw(studies: dict[str, StudySummary], path: Path) -> None:
     figure = Figure(figsize=(7.6, 0.5 + 0.55 * len(studies)), layout="constrained")
     axes: Axes = figure.subplots()
     entries = entries_of(studies)
-    for place, (entry, colour) in enumerate(zip(ENTRIES, COLOURS, strict=True)):
+    colours = dict(zip(ENTRIES, COLOURS, strict=True))
+    for place, entry in enumerate(entries):
         rows = [
             (row, study.differences[entry]) for row, study in enumerate(studies.values()) if entry in study.differences
         ]
-        if not rows:
-            continue
-        heights = [row + 0.11 * (place - len(entries) / 2) for row, _ in rows]
+        heights = [row + 0.11 * (place - (len(entries) - 1) / 2) for row, _ in rows]
         means = np.array([difference.mean for _, difference in rows])
         ends = np.array([[difference.low, difference.high] for _, difference in rows]).T
-        axes.errorbar(means, heights, xerr=np.abs(ends - means), fmt="o", ms=4, color=colour, label=ENTRIES[entry])
+        axes.errorbar(
+            means, heights, xerr=np.abs(ends - means), fmt="o", ms=4, color=colours[entry], label=ENTRIES[entry]
+        )
     axes.axvline(0, color="#1b2026", linewidth=0.8)
     axes.set_yticks(range(len(studies)), list(studies))
     axes.invert_yaxis()

@@ -46,13 +46,15 @@ TRAINED = {BASELINE: "ERM", "dil_sf": "DIL_sf", "dil_control": "DIL's control"}
 COLLAPSE = TRAINED | {FREE: "ERM, bias-free", CEILING: "ceiling", UNIT: "ERM, unit noise"}
 """Entries of the figure of trajectories, by the names in its legend."""
 
-SEVERITY = COLLAPSE | {EQUIVARIANT: "ERM, WNE", "extrapolated_erm @ wne": "extrapolated ERM, WNE"}
+WIDENED = {"widened_erm @ capped_noise": "widened ERM, capped noise", f"{BASELINE} @ capped_noise": "ERM, capped noise"}
+
+SEVERITY = COLLAPSE | {EQUIVARIANT: "ERM, WNE", "extrapolated_erm @ wne": "extrapolated ERM, WNE"} | WIDENED
 """Entries of the figure of levels."""
 
 EXPLAINED = TRAINED | {UNIT: "ERM, unit noise", EQUIVARIANT: "ERM, WNE", CEILING: "ceiling"}
 """Entries of the figure of diagnoses."""
 
-COLOURS = ("#1b2026", "#d55e00", "#c28100", "#0072b2", "#626c77", "#00835f", "#b0568f", "#7b5ea7")
+COLOURS = ("#1b2026", "#d55e00", "#c28100", "#0072b2", "#626c77", "#00835f", "#b0568f", "#7b5ea7", "#5fa8d3", "#8c564b")
 
 DIAGNOSES = {
     "net_biases": "net bias at σ 25, held out",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from unseen.core.registry import build
 from unseen.methods.second_order import check_second_order
@@ -16,6 +17,8 @@ from unseen.models.receptive_field import ReceptiveField, receptive_field_of
 from unseen.restoration.tiles import restore_tiled, tiling_for
 
 SPEC = "capped_noise:plain:features=6,depth=4"
+GRAY = "capped_noise:plain:features=6,depth=4,channels=1"
+ENLARGING = "capped_noise:rrdb_small:features=6,scale=2"
 
 
 def network_of(spec: str = SPEC) -> CappedNoise:
@@ -53,19 +56,22 @@ def test_what_is_within_sees_no_noise_above_the_strongest() -> None:
 
 
 @torch.no_grad()
-def test_strong_noise_is_restored_as_its_contrast_lowered_and_raised_again() -> None:
+@pytest.mark.parametrize(("spec", "channels"), [(SPEC, 3), (GRAY, 1), (ENLARGING, 3)])
+def test_strong_noise_is_restored_as_its_contrast_lowered_and_raised_again(spec: str, channels: int) -> None:
     """The formula of the docstring, written out."""
-    wrapped = network_of().double()
-    x = 0.5 + noise(1, 3, 40, 40, sigma=60)
+    wrapped = network_of(spec).double()
+    x = 0.5 + noise(2, channels, 40, 40, sigma=60)
     mean, deviation = local_statistics(x)
     scale = deviation / STRONGEST_DEVIATION
     assert float(scale.min()) > 1
-    expected = scale * (wrapped.network((x - mean) / scale + mean) - mean) + mean
-    torch.testing.assert_close(wrapped(x), expected)
+    restored = wrapped.network((x - mean) / scale + mean)
+    mean, scale = (interpolate(values, restored.shape[-2:]) for values in (mean, scale))
+    torch.testing.assert_close(wrapped(x), scale * (restored - mean) + mean)
 
 
-def test_second_derivatives_are_right() -> None:
-    assert check_second_order(network_of().double(), (1, 3, 12, 12)) < 1e-8
+@pytest.mark.parametrize(("spec", "channels"), [(SPEC, 3), (GRAY, 1)])
+def test_second_derivatives_are_right(spec: str, channels: int) -> None:
+    assert check_second_order(network_of(spec).double(), (1, channels, 12, 12)) < 1e-8
 
 
 def test_tiles_make_the_same_as_the_whole() -> None:

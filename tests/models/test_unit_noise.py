@@ -139,5 +139,5 @@ def test_channels_are_those_of_the_network_within_and_a_gray_one_restores_each_c
 @pytest.mark.parametrize("wrapper", [WNE, UnitNoise, CappedNoise])
 @pytest.mark.parametrize("within", [WNE, UnitNoise, CappedNoise])
 def test_a_wrapper_takes_no_wrapped_network(wrapper: type[nn.Module], within: type[nn.Module]) -> None:
-    with pytest.raises(UserError, match="give one of them, once"):
+    with pytest.raises(UserError, match="give one, once"):
         wrapper(within(PlainCNN(features=4, depth=2)))

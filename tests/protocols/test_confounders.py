@@ -19,6 +19,7 @@ from unseen.data.tensors import to_tensor
 from unseen.distortions import DISTORTIONS, GaussianNoise, Sequence
 from unseen.distortions.spec import parse_distortion
 from unseen.methods import Episode
+from unseen.methods.method import TrainsOn
 from unseen.protocols.confounder import Recorded, parse_confounder
 from unseen.protocols.loading import load_protocol
 from unseen.training.episodes import draw_episode, mixture
@@ -191,13 +192,14 @@ def test_the_mixture_holds_every_confounder_evenly() -> None:
     assert all(abs(count - 200) < 4 * math.sqrt(800 * 0.25 * 0.75) for count in counts.tolist())
 
 
+@pytest.mark.parametrize("trains_on", ["seen", "widened"])
 @pytest.mark.parametrize("protocol", ["denoise", "deblur", "hybrid", "all-in-one"])
-def test_shares_of_a_batch_together_are_the_batch(protocol: str) -> None:
+def test_shares_of_a_batch_together_are_the_batch(protocol: str, trains_on: TrainsOn) -> None:
     """With recorded pairs among the confounders, of which a share may get none."""
     pictures = photos()
     pairs = Patches([replace(photo, recorded=photo.pixels // 2) for photo in pictures], 16)
     recorded = Recorded("pairs:x", pairs)
-    confounders = [*load_protocol(protocol).training_confounders("seen"), recorded]
+    confounders = [*load_protocol(protocol).training_confounders(trains_on), recorded]
 
     def draw(shares: Shares) -> Episode:
         key = (0, 0, 5)

@@ -7,10 +7,11 @@ import torch
 
 from unseen.core.errors import UserError
 from unseen.core.randomness import generator
-from unseen.distortions import Choice, Distortion
+from unseen.distortions import Choice, Distortion, Downsample, Faded, GaussianNoise, Sequence
 from unseen.methods import METHODS
 from unseen.protocols.confounder import Confounder, Synthetic, parse_confounder, widened
 from unseen.protocols.loading import load_protocol
+from unseen.training.episodes import mixture
 
 
 def confounders(*specs: str) -> tuple[Confounder, ...]:
@@ -80,8 +81,37 @@ def test_recorded_pairs_are_left_as_they_are() -> None:
         widened(seen[:1])
 
 
+def test_half_of_a_mixture_is_as_seen_and_a_quarter_each_followed_and_faded() -> None:
+    """By the deviation of noise on gray: σ as seen, 1.41 σ twice, at most σ and even below it faded."""
+    gray = torch.full((3000, 1, 12, 12), 0.5)
+    batch = mixture(widened(confounders("gaussian_noise:10")), gray, generator(0, "test"))
+    deviations = (batch.distorted - gray).flatten(1).std(1) * 255 / 10
+    twice, weak = (deviations > 1.2).float().mean(), (deviations < 0.8).float().mean()
+    assert float(twice) == pytest.approx(0.25, abs=0.03)
+    assert float(weak) == pytest.approx(0.25 * 0.8, abs=0.03)
+
+
+def test_a_faded_picture_that_shrinks_lies_between_the_small_clean_one_and_the_distorted_one() -> None:
+    clean = torch.rand(2, 3, 16, 16, generator=generator(0, "test"))
+    faded = Faded(Sequence((GaussianNoise(30), Downsample(2))))
+    draw = faded.sample(generator(1, "test"), 2)
+    small = Downsample(2).apply(clean, {})
+    distorted = faded.distortion.apply(clean, {name.removeprefix("of."): v for name, v in draw.items()})
+    expected = small + draw["share"].float().view(2, 1, 1, 1) * (distorted - small)
+    torch.testing.assert_close(faded.apply(clean, draw), expected)
+    assert (faded.scale, faded.degree) == (2, "up to 30 > 2")
+
+
+def test_ranges_and_compositions_are_widened_too() -> None:
+    seen = confounders("gaussian_noise:[5, 30]", "gaussian_blur:2 > jpeg:40")
+    clean = torch.rand(2, 3, 24, 24, generator=generator(0, "test"))
+    for confounder in widened(seen):
+        distorted, same = confounder.pair(clean, generator(1, "test"))
+        assert same is clean
+        assert distorted.shape == clean.shape
+        assert 0 <= float(distorted.min()) <= float(distorted.max()) <= 1
+        assert not torch.equal(distorted, clean)
+
+
 def test_widened_erm_alone_trains_on_them() -> None:
     assert [name for name, method in METHODS.items() if method.trains_on == "widened"] == ["widened_erm"]
-    protocol = load_protocol("deblur")
-    unseen = {confounder.name for confounder in protocol.unseen}
-    assert not unseen & {confounder.name for confounder in protocol.training_confounders("widened")}

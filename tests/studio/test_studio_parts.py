@@ -195,7 +195,7 @@ def test_what_a_network_saw_is_told_by_its_card() -> None:
         assert learnt is not None
         assert gaussian.trained_range(learnt) == (5, highest)
         assert jpeg.trained_range(learnt) is None
-    for card in (None, card_of(digits="0" * 12), card_of(protocol="/etc/mine.yaml")):
+    for card in (None, card_of(digits="0" * 12), card_of(protocol="/etc/mine.yaml"), card_of("widened_erm")):
         assert training_confounders_of(card) is None
     blind = training_confounders_of(card_of(protocol="blind-denoise", digits=load_protocol("blind-denoise").hash()))
     assert blind is not None

@@ -174,6 +174,12 @@ def test_lines_on_another_backbone_are_compared_twice_and_it_is_said_with_what()
     assert "the second from erm on the same backbone" in said
 
 
+def test_degrees_that_a_method_makes_of_the_seen_ones_are_told() -> None:
+    said = " ".join(study_notes(StudySummary(make_results(("erm", "widened_erm")))))
+    assert "widened_erm: trained on degrees made of the seen ones, held-out and unseen ones perhaps among them." in said
+    assert "made of the seen ones" not in " ".join(study_notes(StudySummary(make_results())))
+
+
 def test_times_of_two_machines_are_not_compared() -> None:
     records = [make_record("erm"), make_record("dil_sf", machine="a GPU")]
     assert "2 different machines" in " ".join(study_notes(StudySummary(make_results(), records)))

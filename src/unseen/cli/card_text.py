@@ -15,7 +15,7 @@ from ..core.grouping import grouped
 from ..core.number_text import number
 from ..models.card import INVISIBLE, MOST_LOST, VALIDATION, Bf16Loss, Quality, envelope, safety
 from ..protocols.levels import SPLITS, UNDISTORTED
-from ..study.entry_names import is_ceiling
+from ..study.entry_names import is_ceiling, is_widened
 
 if TYPE_CHECKING:
     from ..models.card import Card
@@ -35,11 +35,17 @@ def card_text(card: Card) -> Group:
     return Group(facts, "", *_quality_tables(card.quality), *notes)
 
 
+def _more_than_seen(method: str) -> str:
+    """What a method trains on beside the seen levels, in words; empty for most."""
+    if is_ceiling(method):
+        return ", which trains on the unseen levels too: a yardstick"
+    return ", which trains on degrees made of the seen ones too" if is_widened(method) else ""
+
+
 def _facts(card: Card) -> Iterable[tuple[str, str]]:
     config = card.config
     yield "network", config["backbone"]
-    ceiling = ", which trains on the unseen levels too: a yardstick" if is_ceiling(config["method"]) else ""
-    yield "method", f"{config['method']}{ceiling}"
+    yield "method", f"{config['method']}{_more_than_seen(config['method'])}"
     yield "protocol", f"{config['protocol']} ({card.protocol_hash})"
     for split in SPLITS:
         names = [level.name for level in card.levels if level.split == split]

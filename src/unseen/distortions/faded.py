@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .composition import prefixed, unprefixed
-from .distortion import Distortion, Parameters
+from .distortion import Distortion, Parameters, degree_in_words, per_image
 from .resampling import Downsample
 
 
@@ -29,7 +29,7 @@ class Faded(Distortion):
     @property
     def degree(self) -> str:
         """The degree of the distortion, of which a share is left."""
-        return f"up to {self.distortion.degree}"
+        return f"up to {degree_in_words(self.distortion.degree)}"
 
     @property
     def family(self) -> Hashable:
@@ -41,11 +41,6 @@ class Faded(Distortion):
         """The scale of the distortion."""
         return self.distortion.scale
 
-    @property
-    def on_device(self) -> bool:
-        """Whether the distortion is, and keeps the size."""
-        return self.distortion.on_device and self.scale == 1
-
     def sample(self, generator: torch.Generator, n: int) -> Parameters:
         """Draw k, `share`, and the parameters of the distortion."""
         return {"share": torch.rand(n, generator=generator), **prefixed("of", self.distortion.sample(generator, n))}
@@ -54,4 +49,4 @@ class Faded(Distortion):
         """Distort the images, and blend with the clean ones."""
         distorted = self.distortion.apply(clean, unprefixed("of", parameters))
         whole = Downsample(self.scale).apply(clean, {}) if self.scale > 1 else clean
-        return whole.lerp(distorted, parameters["share"].to(clean).view(-1, 1, 1, 1))
+        return whole.lerp(distorted, per_image(parameters["share"], clean))

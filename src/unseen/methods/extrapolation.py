@@ -69,15 +69,16 @@ class ExtrapolatedERM(Method):
 class WidenedERM(ERM):
     """ERM on seen distortions, and for half of the images on two one after the other or on a faded one (ours).
 
-        min_θ E L(f_θ(I_d), I_c),   half of the d's even among d_i, a quarter among d_i ∘ d', a quarter among k·d_i
+        min_θ E L(f_θ(I_d), I_c),   half of the d even among d_i, a quarter among d_i > d_j, a quarter among k·d_i
 
-    d_i ∘ d' distorts by d_i, then by d', which is drawn evenly among d_1 ... d_n for each image. Two degrees of one
+    d_i > d_j distorts by d_i, then by d_j, which is drawn evenly among the seen ones for each image. Two degrees of one
     distortion make a higher one: Gaussian blurs of σ_1 and σ_2 make exactly one of √(σ_1² + σ_2²), and so do white
     noises but for clipping. Two kinds make a hybrid. k·d_i leaves a share k, even in [0, 1], of what d_i does, a lower
-    degree: I_c + k (I_d − I_c). So training reaches past both ends of the seen degrees by seen distortions alone; a
-    degree that they make is then unseen in name alone, and a held-out one among them is no judge of this method.
+    degree: I_c + k (I_d − I_c). So training reaches past both ends of the seen degrees by seen distortions alone. A
+    degree that they make is then unseen in name alone, and held-out degrees among them are no judge of this method.
 
-    Recorded pairs are left as they are, since no other image can be given their distortion.
+    Recorded pairs are left as they are, since no other image can be given their distortion; the shares above are of
+    protocols without any.
     """
 
     trains_on = "widened"

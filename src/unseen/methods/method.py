@@ -33,7 +33,7 @@ class Method(ABC):
     """
 
     trains_on: ClassVar[TrainsOn] = "seen"
-    """The confounders of an episode, which the protocol makes of its own.
+    """Which of a protocol's confounders an episode is made of.
 
     `seen`: those that the protocol calls seen. `widened`: these, and each of them again, followed by another of them or
     faded. `all`: held-out and unseen ones too, for the ceiling alone, which is labelled so.

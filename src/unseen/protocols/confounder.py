@@ -181,7 +181,8 @@ def enlarged(confounder: Confounder) -> Confounder:
 def widened(confounders: tuple[Confounder, ...]) -> tuple[Confounder, ...]:
     """Return the confounders, and each synthetic one again, either followed by another or faded, drawn for every image.
 
-    Recorded pairs stay as they are. Between two distortions that shrink, the image is enlarged to its size again.
+    Recorded pairs stay as they are: beside synthetic ones, an even mixture has fewer of them than before. Between two
+    distortions that shrink, the image is enlarged to its size again.
 
     Raises:
         UserError: where there is no synthetic one.
@@ -190,8 +191,8 @@ def widened(confounders: tuple[Confounder, ...]) -> tuple[Confounder, ...]:
     if not synthetic:
         raise UserError("method: widens seen distortions, and all that this protocol has are recorded pairs")
     second = Choice(tuple(c.distortion for c in synthetic))
-    ways = {c.name: (Sequence((_as_large(c.distortion), second)), Faded(c.distortion)) for c in synthetic}
-    return (*confounders, *(Synthetic(f"{name} widened", Choice(both)) for name, both in ways.items()))
+    more = [Choice((Sequence((_as_large(c.distortion), second)), Faded(c.distortion))) for c in synthetic]
+    return (*confounders, *(Synthetic(f"{c.name} widened", m) for c, m in zip(synthetic, more, strict=True)))
 
 
 def _as_large(distortion: Distortion) -> Distortion:

@@ -14,7 +14,7 @@ from ..models.loading import Model
 from ..protocols.confounder import Confounder, Synthetic
 from ..protocols.files import protocol_names
 from ..protocols.loading import load_protocol
-from ..study.entry_names import is_ceiling
+from ..study.entry_names import is_ceiling, is_widened
 
 StrengthRange = tuple[float, float]
 """The weakest and the strongest strength of a range."""
@@ -150,7 +150,8 @@ class Candidate:
 def training_confounders_of(card: Card | None) -> tuple[Confounder, ...] | None:
     """The confounders that a network was trained on, by its card.
 
-    None without a card, and if the card's protocol does not come with the package or has changed since.
+    None without a card, if the card's protocol does not come with the package or has changed since, and for a network
+    that was trained on degrees made of the seen ones, whose range no confounder states.
     """
     if card is None or (name := card.config["protocol"]) not in protocol_names():
         return None
@@ -159,6 +160,6 @@ def training_confounders_of(card: Card | None) -> tuple[Confounder, ...] | None:
     except UserError:
         return None
     protocol = protocol.enlarged() if card.config.get("enlarge") else protocol
-    if protocol.hash() != card.protocol_hash:
+    if protocol.hash() != card.protocol_hash or is_widened(card.config["method"]):
         return None
     return protocol.training_confounders("all" if is_ceiling(card.config["method"]) else "seen")

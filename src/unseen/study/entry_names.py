@@ -54,6 +54,8 @@ CEILING = "ceiling"
 
 STOPPED = "stopped_erm"
 
+WIDENED = "widened_erm"
+
 INPUT = "input (no restoration)"
 
 
@@ -65,3 +67,8 @@ def is_ceiling(entry: str) -> bool:
 def is_stopped(entry: str) -> bool:
     """Whether an entry chose its weights on held-out levels by itself, whatever the study selects by."""
     return entry.partition(SEPARATOR)[0].partition(":")[0].casefold() == STOPPED
+
+
+def is_widened(entry: str) -> bool:
+    """Whether an entry trained on degrees made of the seen ones, held-out and unseen ones perhaps among them."""
+    return entry.partition(SEPARATOR)[0].partition(":")[0].casefold() == WIDENED

@@ -97,11 +97,12 @@ def _in_gray(split: PhotoSplit, protocol: Protocol) -> PhotoSplit:
 def training_data_by_view(
     config: TrainingOptions, protocol: Protocol, methods: Sequence[Method]
 ) -> dict[TrainsOn, TrainingData]:
-    """The training data of a study, by the confounders that its methods train on."""
+    """The training data of a study, by the `Method.trains_on` of its methods."""
     if not protocol.recorded():  # then all methods see the same photographs
         data = TrainingData.of(config, protocol, methods[0])
         return {m.trains_on: replace(data, trained=protocol.training_confounders(m.trains_on)) for m in methods}
-    return {method.trains_on: TrainingData.of(config, protocol, method) for method in methods}
+    one_each = {method.trains_on: method for method in methods}
+    return {view: TrainingData.of(config, protocol, method) for view, method in one_each.items()}
 
 
 def trained_on(card: Card, protocol_confirmed: str, method_confirmed: str) -> list[Photo] | str:

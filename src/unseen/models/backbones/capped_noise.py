@@ -17,7 +17,11 @@ from .shared import small
 from .unit_noise import RADIUS, local_statistics
 
 STRONGEST_DEVIATION = 20 / 255
-"""Deviation of the strongest noise that the wrapped network is given, in units of the range."""
+"""Deviation of the strongest noise that the wrapped network is given, in units of the range.
+
+As strong as the strongest that trainings of denoisers commonly show: what is beyond is shown as this, and what is
+weaker, and with it most images of other distortions, is left alone.
+"""
 
 
 class CappedNoise(Normalised):
@@ -25,8 +29,9 @@ class CappedNoise(Normalised):
 
     f(x) = s·(g((x − m)/s + m) − m) + m, with the mean m around each pixel, and as s the deviation of the noise there
     over `STRONGEST_DEVIATION`, at least 1 (`local_statistics`). Contrast is lowered around m until the noise is no
-    stronger than the bound, and raised again after: noise of any strength beyond is, to g, noise of a strength that
-    training has shown, on a picture of less contrast. Where the noise is weaker, f is g to the bit.
+    stronger than the bound, and raised again after: noise of any strength beyond is, to g, noise of the bound's
+    strength on a picture of less contrast, nothing new where training shows noise as strong. Where no pixel of an image
+    reads above the bound, f is g to the bit. Fine texture counts as noise.
 
     Args:
         network: g; maps (B, C, H, W) to (B, C, scale·H, scale·W).

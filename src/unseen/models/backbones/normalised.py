@@ -33,7 +33,7 @@ class Normalised(nn.Module):
         super().__init__()
         if isinstance(network, Normalised):
             raise UserError(
-                "backbone: wne, unit_noise and capped_noise wrap a network of no such kind: give one of them, once"
+                "backbone: wne, unit_noise and capped_noise take no network that is one of them already: give one, once"
             )
         self.network = network
 
@@ -66,9 +66,9 @@ def _as_large_as(images: Tensor, values: Tensor) -> Tensor:
 
 
 def _channels_last(images: Tensor) -> Tensor:
-    """The same (B, C, H, W), gray ones with strides that say channels last, where nothing is moved.
+    """The same (B, C, H, W); gray ones with strides that say channels last, for which no number moves in memory.
 
-    Of one channel, both layouts are one. PyTorch takes the slower convolutions where the strides do not tell, and a
-    difference of two gray images has forgotten what those of the images said.
+    With one channel both layouts are one. PyTorch takes the faster convolutions only where the strides say channels
+    last, and those of a difference of two gray images do not, whatever the strides of the images.
     """
     return images if images.shape[1] > 1 else images[:, 0, ..., None].movedim(-1, 1)

@@ -9,10 +9,11 @@ from rich.text import Text
 
 from ...core.console import styled
 from ...core.grouping import grouped
-from ..entry_names import BASELINE, SEPARATOR, is_ceiling, is_stopped
+from ..entry_names import BASELINE, SEPARATOR, is_ceiling, is_stopped, is_widened
 from ..summary import StudySummary
 
 CEILING_NOTE = "trained on the unseen levels too"
+WIDENED_NOTE = "trained on degrees made of the seen ones, held-out and unseen ones perhaps among them"
 SEEDS_TOO = "images (bootstrap) and seeds (t), paired by both"
 ORACLE = "oracle"
 WEIGHTS = {
@@ -81,6 +82,8 @@ def comparison(study: StudySummary) -> Iterator[str]:
     """Yield explanations of gap closed, or why it is undefined, and of differences from ERM."""
     if any(map(is_ceiling, study.methods)):
         yield f"ceiling: {CEILING_NOTE}; it bounds the others and does not compete."
+    if widened := [entry for entry in study.methods if is_widened(entry)]:
+        yield f"{', '.join(widened)}: {WIDENED_NOTE}."
     if study.gap:
         yield "Gap closed: (method − ERM) / (ceiling − ERM), of the mean PSNR on unseen levels."
     if study.gap_undefined:
