@@ -1,8 +1,9 @@
-"""Training steps with a wrapper around the network, against those of the network alone.
+"""Training steps with a wrapper around the network, and those of the recipe that generalises, against plain ERM's.
 
     python benchmarks/wrappers.py [--rounds 7]
 
-The network is that of docs/results/regime.md: small, so that what a wrapper adds weighs much.
+The networks are those of docs/results/regime.md: small, so that what a wrapper or the drawing of images adds weighs
+much.
 """
 
 from __future__ import annotations
@@ -17,38 +18,51 @@ from steps import training_step
 from unseen import keep_freed_memory
 from unseen.training.config import TrainConfig
 
-NETWORK = "plain:features=24,depth=6,residual=false,channels=1"
-WRAPPERS = ("unit_noise", "capped_noise", "wne")
+GRAY = "plain:features=24,depth=6,residual=false,channels=1"
+COLOUR = "plain:features=24,depth=6"
+LARGER = "plain:features=64,depth=8"
+
+STEPS = {
+    f"a step of `erm`, `{wrapper}:` around 6 layers of 24 channels, gray, 8 patches of 24²": ("erm", wrapper, GRAY)
+    for wrapper in ("unit_noise", "capped_noise", "wne")
+} | {
+    f"a step of `widened_erm`, `capped_noise:` around {size}, 4 patches of 40²": (
+        "widened_erm",
+        "capped_noise",
+        network,
+    )
+    for size, network in (("6 layers of 24 channels", COLOUR), ("8 layers of 64", LARGER))
+}
+"""What is measured: method, wrapper and network of each."""
 
 
 def rows(rounds: int) -> Iterator[Row]:
-    """A row for each wrapper: time of its step beside that of the network alone, whole steps in turn."""
+    """A row for each: its time beside that of a step of `erm` of the network alone, whole steps in turn."""
     torch.set_num_threads(1)
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
 
-        def config_of(backbone: str) -> TrainConfig:
+        def config_of(method: str, backbone: str) -> TrainConfig:
+            gray = backbone.endswith(GRAY)
             return TrainConfig(
-                method="erm",
-                protocol="denoise-gray",
+                method=method,
+                protocol="denoise-gray" if gray else "denoise",
                 backbone=backbone,
-                batch=8,
-                patch=24,
+                batch=8 if gray else 4,
+                patch=24 if gray else 40,
                 budget=10**6,
                 out=folder,
                 device="cpu",
                 threads=1,
             )
 
-        networks = (NETWORK, *(f"{wrapper}:{NETWORK}" for wrapper in WRAPPERS))
-        seconds = measure({name: repeated(training_step(config_of(name)), 80) for name in networks}, rounds)
-    for wrapper, name in zip(WRAPPERS, networks[1:], strict=True):
-        yield Row(
-            f"a step of `erm`, `{wrapper}:` around 6 layers of 24 channels, 8 patches of 24²",
-            "the network alone",
-            "≤ 1.10",
-            ratio(seconds[name], seconds[NETWORK]),
+        plain = {network: ("erm", network) for _, _, network in STEPS.values()}
+        others = {title: (method, f"{wrapper}:{network}") for title, (method, wrapper, network) in STEPS.items()}
+        seconds = measure(
+            {name: repeated(training_step(config_of(*step)), 40) for name, step in (plain | others).items()}, rounds
         )
+    for title, (_, _, network) in STEPS.items():
+        yield Row(title, "`erm`, the network alone", "≤ 1.10", ratio(seconds[title], seconds[network]))
 
 
 if __name__ == "__main__":
