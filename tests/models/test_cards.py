@@ -466,3 +466,19 @@ def test_the_quality_is_of_the_images_that_are_restored_and_results_stand_for_th
     known = measured_quality(network, benchmark.photos, protocol, "cpu", seed=7, results=rows)
     assert known[-2].gain == 90
     assert known[:-2] == qualities[:-2]
+
+
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        ("erm", "method erm protocol"),
+        ("ceiling", "ceiling, which trains on the unseen levels too: a yardstick"),
+        ("widened_erm", "widened_erm, which trains on degrees made of the seen ones too"),
+    ],
+)
+def test_a_card_tells_what_its_method_trained_on_beside_the_seen_levels(
+    run: Path, tmp_path: Path, unseen: CommandLine, method: str, told: str
+) -> None:
+    config = read_card(run / CHECKPOINT).config | {"method": method}
+    said = unseen("card", old_checkpoint(run, tmp_path / "x.safetensors", config=config)).out
+    assert told in " ".join(said.split())
