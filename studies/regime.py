@@ -46,7 +46,7 @@ TRAINED = {BASELINE: "ERM", "dil_sf": "DIL_sf", "dil_control": "DIL's control"}
 COLLAPSE = TRAINED | {FREE: "ERM, bias-free", CEILING: "ceiling", UNIT: "ERM, unit noise"}
 """Entries of the figure of trajectories, by the names in its legend."""
 
-WIDENED = {"widened_erm @ capped_noise": "widened ERM, capped noise", f"{BASELINE} @ capped_noise": "ERM, capped noise"}
+WIDENED = {nine_protocols.RECIPE: "widened ERM, capped noise", f"{BASELINE} @ capped_noise": "ERM, capped noise"}
 
 SEVERITY = COLLAPSE | {EQUIVARIANT: "ERM, WNE", "extrapolated_erm @ wne": "extrapolated ERM, WNE"} | WIDENED
 """Entries of the figure of levels."""
@@ -80,7 +80,6 @@ def page(study: StudySummary, protocols: dict[str, StudySummary]) -> str:
         notes=" ".join(study_notes(study)),
         unseen=unseen,
         gap=study.gap,
-        least_seeds=min(study.seeds.values()),
         differences=study.differences,
         at_equal_seen={name: at.difference for name, at in study.at_equal_seen.items()},
         trainings=len(study.records),
@@ -88,7 +87,8 @@ def page(study: StudySummary, protocols: dict[str, StudySummary]) -> str:
         machines=" and ".join(study.machines),
         fall=fall(study),
         names=SEVERITY,
-        unit=unit_noise(study),
+        unit=closed(study, UNIT),
+        recipe=closed(study, nine_protocols.RECIPE),
         protocols=len(protocols),
         glance=nine_protocols.glance(protocols),
         counts=nine_protocols.counts(protocols),
@@ -128,12 +128,12 @@ def with_table(readme: str, made: str) -> str:
     return f"{before}{start}{made}{end}{after}"
 
 
-def unit_noise(study: StudySummary) -> dict[str, object]:
-    """What `unit_noise` closes at each unseen level, and what it gains on seen ones, dB; empty without."""
-    if UNIT not in study.methods:
+def closed(study: StudySummary, entry: str) -> dict[str, object]:
+    """What an entry closes at each unseen level, and what it gains on seen ones, dB; empty without."""
+    if entry not in study.methods:
         return {}
-    shares = [percent(study.gap_at(level)[UNIT]) for level in study.levels_in("unseen")]
-    return {"shares": shares, "seen": -study.seen_cost[UNIT].mean}
+    shares = [percent(study.gap_at(level)[entry]) for level in study.levels_in("unseen")]
+    return {"shares": shares, "seen": -study.seen_cost[entry].mean}
 
 
 def fall(study: StudySummary) -> dict[str, tuple[float, float]]:

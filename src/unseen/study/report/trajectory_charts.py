@@ -35,6 +35,9 @@ PLANE_INCHES = (5.6, 4.2)
 AXES: tuple[Split, Split] = ("seen", "unseen")
 """The splits on the two axes."""
 
+SEED_WIDTH = 0.25
+"""Width of the line of a single seed, in points: much thinner than the mean's, which three seeds would hide."""
+
 BEFORE_THE_END = 2.5
 """dB of seen PSNR that are shown below the lowest end of a training."""
 
@@ -86,7 +89,7 @@ def _draw_plane(axes: Axes, trajectories: Trajectories, styles: LineStyles) -> N
     for name, own in trajectories.items():
         style = styles[name].without_markers
         for one in own.values() if len(own) > 1 else ():
-            plot(axes, one.mean("seen"), one.mean("unseen"), replace(style, width=0.5))
+            plot(axes, one.mean("seen"), one.mean("unseen"), replace(style, width=SEED_WIDTH))
         seen, unseen = means[name]
         plot(axes, seen, unseen, style)
         plot(axes, seen[-1:], unseen[-1:], replace(styles[name], marker=styles[name].marker or "o"))
@@ -115,7 +118,7 @@ def _draw_level(axes: Axes, trajectories: Trajectories, level: Level, styles: Li
     for name, own in trajectories.items():
         style = styles[name].without_markers
         for one in own.values() if len(own) > 1 else ():
-            plot(axes, one.evaluations, one.psnr[level], replace(style, width=0.5))
+            plot(axes, one.evaluations, one.psnr[level], replace(style, width=SEED_WIDTH))
         evaluations = mean_over_seeds([one.evaluations for one in own.values()])
         plot(axes, evaluations, mean_over_seeds([one.psnr[level] for one in own.values()]), style)
         first, last = min(first, evaluations[0]), max(last, evaluations[-1])
