@@ -86,6 +86,7 @@ def page(study: StudySummary, protocols: dict[str, StudySummary]) -> str:
         hours=sum(record.seconds for record in study.records) / 3600,
         machines=" and ".join(study.machines),
         fall=fall(study),
+        broken=broken(study),
         names=SEVERITY,
         unit=closed(study, UNIT),
         recipe=closed(study, nine_protocols.RECIPE),
@@ -134,6 +135,12 @@ def closed(study: StudySummary, entry: str) -> dict[str, object]:
         return {}
     shares = [percent(study.gap_at(level)[entry]) for level in study.levels_in("unseen")]
     return {"shares": shares, "seen": -study.seen_cost[entry].mean}
+
+
+def broken(study: StudySummary) -> float:
+    """How far ERM stands below the ceiling on the strongest unseen level, dB."""
+    strongest = study.estimates("psnr", study.levels_in("unseen")[-1])
+    return strongest[CEILING].mean - strongest[BASELINE].mean
 
 
 def fall(study: StudySummary) -> dict[str, tuple[float, float]]:

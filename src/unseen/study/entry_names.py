@@ -66,9 +66,14 @@ def is_ceiling(entry: str) -> bool:
 
 def is_stopped(entry: str) -> bool:
     """Whether an entry chose its weights on held-out levels by itself, whatever the study selects by."""
-    return entry.partition(SEPARATOR)[0].partition(":")[0].casefold() == STOPPED
+    return _method_name(entry) == STOPPED
 
 
 def is_widened(entry: str) -> bool:
     """Whether an entry trained on degrees made of the seen ones, held-out and unseen ones perhaps among them."""
-    return entry.partition(SEPARATOR)[0].partition(":")[0].casefold() == WIDENED
+    return _method_name(entry) == WIDENED
+
+
+def _method_name(entry: str) -> str:
+    """The name of an entry's method, without settings and backbone, in small letters."""
+    return entry.partition(SEPARATOR)[0].partition(":")[0].casefold()
