@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor, nn
+from support.networks import redrawn
+from torch import Tensor
 from torch.nn.functional import interpolate
 
-from unseen.core.registry import build
 from unseen.methods.second_order import check_second_order
-from unseen.models.backbones import BACKBONES, CappedNoise, PlainCNN
+from unseen.models.backbones import CappedNoise, PlainCNN
 from unseen.models.backbones.capped_noise import STRONGEST_DEVIATION
 from unseen.models.backbones.unit_noise import RADIUS, local_statistics
 from unseen.models.loading import model_of
@@ -21,17 +21,6 @@ GRAY = "capped_noise:plain:features=6,depth=4,channels=1"
 ENLARGING = "capped_noise:rrdb_small:features=6,scale=2"
 
 
-def network_of(spec: str = SPEC) -> CappedNoise:
-    """A network with all parameters drawn anew, so that biases matter."""
-    torch.manual_seed(0)
-    network = build(spec, BACKBONES, "backbone", nn.Module)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.normal_(0.05, 0.2)
-    assert isinstance(network, CappedNoise)
-    return network.eval()
-
-
 def noise(*shape: int, sigma: float = 255, seed: int = 1) -> Tensor:
     draws = torch.Generator().manual_seed(seed)
     return torch.randn(*shape, generator=draws, dtype=torch.float64) * sigma / 255
@@ -39,7 +28,7 @@ def noise(*shape: int, sigma: float = 255, seed: int = 1) -> Tensor:
 
 @torch.no_grad()
 def test_where_noise_is_weak_it_is_the_network_within_to_the_bit() -> None:
-    wrapped = network_of()
+    wrapped = redrawn(SPEC)
     for image in (0.4 + noise(2, 3, 40, 50, sigma=12).float(), torch.rand(1, 3, 1, 1)):
         assert torch.equal(wrapped(image), wrapped.network(image))
 
@@ -59,7 +48,7 @@ def test_what_is_within_sees_no_noise_above_the_strongest() -> None:
 @pytest.mark.parametrize(("spec", "channels"), [(SPEC, 3), (GRAY, 1), (ENLARGING, 3)])
 def test_strong_noise_is_restored_as_its_contrast_lowered_and_raised_again(spec: str, channels: int) -> None:
     """The formula of the docstring, written out."""
-    wrapped = network_of(spec).double()
+    wrapped = redrawn(spec).double()
     x = 0.5 + noise(2, channels, 40, 40, sigma=60)
     mean, deviation = local_statistics(x)
     scale = deviation / STRONGEST_DEVIATION
@@ -71,11 +60,11 @@ def test_strong_noise_is_restored_as_its_contrast_lowered_and_raised_again(spec:
 
 @pytest.mark.parametrize(("spec", "channels"), [(SPEC, 3), (GRAY, 1)])
 def test_second_derivatives_are_right(spec: str, channels: int) -> None:
-    assert check_second_order(network_of(spec).double(), (1, channels, 12, 12)) < 1e-8
+    assert check_second_order(redrawn(spec).double(), (1, channels, 12, 12)) < 1e-8
 
 
 def test_tiles_make_the_same_as_the_whole() -> None:
-    network = network_of("capped_noise:unet:features=4,levels=2,bias=true")
+    network = redrawn("capped_noise:unet:features=4,levels=2,bias=true")
     model = model_of(network, "capped_noise:unet:features=4,levels=2,bias=true")
     tiling = tiling_for(model, 0, 16)
     rows, columns = (48 + 2 * tiling.overlap + 7 * i for i in (0, 1))
@@ -84,4 +73,4 @@ def test_tiles_make_the_same_as_the_whole() -> None:
 
 
 def test_its_receptive_field_is_that_of_the_network_within_and_the_window() -> None:
-    assert receptive_field_of(network_of()) == ReceptiveField(4 + RADIUS + 1)
+    assert receptive_field_of(redrawn(SPEC)) == ReceptiveField(4 + RADIUS + 1)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.networks import redrawn
 from torch import Tensor, nn
 
 from unseen.core.errors import UserError
-from unseen.core.registry import build
 from unseen.methods.second_order import check_second_order
-from unseen.models.backbones import BACKBONES, WNE, CappedNoise, PlainCNN, UnitNoise
+from unseen.models.backbones import WNE, CappedNoise, PlainCNN, UnitNoise
 from unseen.models.backbones.unit_noise import LEAST_DEVIATION, RADIUS, SHOWN_DEVIATION, local_statistics
 from unseen.models.channels import channels_of, in_colour
 from unseen.models.loading import model_of
@@ -18,17 +18,6 @@ from unseen.restoration.tiles import restore_tiled, tiling_for
 
 SPECS = ["unit_noise:plain:features=6,depth=4", "unit_noise:unet:features=4,levels=2,bias=true"]
 SPECS += ["unit_noise:rrdb_small:features=6,scale=2"]
-
-
-def network_of(spec: str) -> UnitNoise:
-    """A network with all parameters drawn anew, so that biases matter."""
-    torch.manual_seed(0)
-    network = build(spec, BACKBONES, "backbone", nn.Module)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.normal_(0.05, 0.2)
-    assert isinstance(network, UnitNoise)
-    return network.eval()
 
 
 def noise(*shape: int, seed: int = 1) -> Tensor:
@@ -77,7 +66,7 @@ def test_what_has_no_noise_is_divided_by_the_least_deviation(size: tuple[int, in
 @pytest.mark.parametrize(("a", "b"), [(1, 0.3), (0.05, 0), (0.2, 0.7), (30, -4)])
 @pytest.mark.parametrize("spec", SPECS)
 def test_it_follows_scale_and_shift_of_noisy_images_whatever_is_within(spec: str, a: float, b: float) -> None:
-    wrapped = network_of(spec).double()
+    wrapped = redrawn(spec).double()
     for size in ((3, 2), (16, 12)):
         x = noise(2, 3, *size)
         expected = a * wrapped(x) + b
@@ -95,14 +84,14 @@ def test_what_is_within_sees_noise_of_one_deviation() -> None:
 
 
 def test_below_the_least_deviation_it_does_as_the_network_within() -> None:
-    wrapped, flat = network_of(SPECS[0]), torch.full((1, 3, 40, 40), 0.4)
+    wrapped, flat = redrawn(SPECS[0]), torch.full((1, 3, 40, 40), 0.4)
     scale = LEAST_DEVIATION / SHOWN_DEVIATION
     with torch.no_grad():
         torch.testing.assert_close(wrapped(flat), scale * wrapped.network(torch.zeros_like(flat)) + 0.4)
 
 
 def test_second_derivatives_are_right() -> None:
-    assert check_second_order(network_of(SPECS[0]).double(), (1, 3, 12, 12)) < 1e-8
+    assert check_second_order(redrawn(SPECS[0]).double(), (1, 3, 12, 12)) < 1e-8
 
 
 # Its tiles, and what it passes on
@@ -110,7 +99,7 @@ def test_second_derivatives_are_right() -> None:
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_its_receptive_field_is_that_of_the_network_within_and_the_window(spec: str) -> None:
-    wrapped = network_of(spec)
+    wrapped = redrawn(spec)
     field, inner = receptive_field_of(wrapped), receptive_field_of(wrapped.network)
     assert field.radius == (inner.radius or 0) + RADIUS + 1
     assert (field.stride, field.scale) == (inner.stride, inner.scale)
@@ -119,7 +108,7 @@ def test_its_receptive_field_is_that_of_the_network_within_and_the_window(spec: 
 
 
 def test_tiles_make_the_same_as_the_whole() -> None:
-    model = model_of(network_of(SPECS[1]), SPECS[1])
+    model = model_of(redrawn(SPECS[1]), SPECS[1])
     tiling = tiling_for(model, 0, 16)
     rows, columns = (48 + 2 * tiling.overlap + 7 * i for i in (0, 1))
     image = 0.5 + noise(1, 3, rows, columns).float() * torch.linspace(0.01, 0.2, columns)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from support.networks import redrawn
 from torch import Tensor, nn
 
 from unseen.core.errors import UserError
@@ -29,16 +30,6 @@ from unseen.training.config import TrainConfig
 
 SPECS = ["wne:plain:features=6,depth=4", "wne:unet:features=4,levels=2,bias=true", "wne:rrdb_small:features=6,scale=2"]
 SPECS += ["wne:drunet_small:features=4,levels=2,bias=true"]
-
-
-def network_of(spec: str) -> nn.Module:
-    """A network with all parameters drawn anew, so that biases matter."""
-    torch.manual_seed(0)
-    network = build(spec, BACKBONES, "backbone", nn.Module)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.normal_(0.05, 0.2)
-    return network.eval()
 
 
 def images(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -77,7 +68,7 @@ class ReadsNoise(nn.Module):
 @pytest.mark.parametrize(("a", "b"), [(1, 0.3), (0.01, 0), (0.2, 0.7), (30, -4)])
 @pytest.mark.parametrize("spec", SPECS)
 def test_it_follows_scale_and_shift_whatever_is_within(spec: str, a: float, b: float) -> None:
-    wrapped = network_of(spec).double()
+    wrapped = redrawn(spec).double()
     for size in ((1, 2), (7, 5), (16, 12)):
         assert departure(wrapped, images(2, 3, *size), a, b) < 1e-12
         assert departure(wrapped.float(), images(2, 3, *size, dtype=torch.float32), a, b) < 1e-5
@@ -90,7 +81,7 @@ def test_it_follows_scale_and_shift_whatever_is_within(spec: str, a: float, b: f
 def test_flat_images_stay_finite_and_nearly_as_they_are(size: tuple[int, int]) -> None:
     flat = torch.full((1, 3, *size), 0.4)
     with torch.no_grad():
-        assert (network_of(SPECS[0])(flat) - flat).abs().max() < 100 * LEAST_DEVIATION
+        assert (redrawn(SPECS[0])(flat) - flat).abs().max() < 100 * LEAST_DEVIATION
 
 
 def test_statistics_are_of_each_image_and_the_same_from_strips() -> None:
@@ -105,7 +96,7 @@ def test_statistics_are_of_each_image_and_the_same_from_strips() -> None:
 
 
 def test_a_tile_needs_the_numbers_of_the_whole_image() -> None:
-    network, image = network_of(SPECS[0]), images(1, 3, 20, 20, dtype=torch.float32) * torch.linspace(0, 1, 20)
+    network, image = redrawn(SPECS[0]), images(1, 3, 20, 20, dtype=torch.float32) * torch.linspace(0, 1, 20)
     with torch.no_grad():
         whole = network(image)[..., :10]
         tile = network(image[..., :16], statistics=image_statistics(image))[..., :10]
@@ -118,7 +109,7 @@ TILED = ["wne:plain:features=6,depth=4", "wne:drunet_small:features=4,levels=2"]
 
 @pytest.mark.parametrize("spec", TILED)
 def test_tiles_make_the_same_as_the_whole_in_memory_and_from_files(spec: str, tmp_path: Path) -> None:
-    model = model_of(network_of(spec), spec)
+    model = model_of(redrawn(spec), spec)
     rows, columns = (4 * model.receptive_field.stride + 2 * 16 + 7 * i for i in (3, 5))
     rows, columns = (side + 2 * tiling_for(model, 0, 16).overlap for side in (rows, columns))
     image = images(1, 3, rows, columns, dtype=torch.float32) * torch.linspace(0.1, 0.9, columns)
@@ -141,7 +132,7 @@ def test_tiles_make_the_same_as_the_whole_in_memory_and_from_files(spec: str, tm
 
 
 def test_second_derivatives_are_right() -> None:
-    assert check_second_order(network_of(SPECS[0]).double(), (1, 3, 12, 12)) < 1e-8
+    assert check_second_order(redrawn(SPECS[0]).double(), (1, 3, 12, 12)) < 1e-8
 
 
 # What it passes on
@@ -149,7 +140,7 @@ def test_second_derivatives_are_right() -> None:
 
 def test_strength_and_noise_map_of_what_is_within_are_passed_on() -> None:
     inner = ReadsNoise()
-    assert not hasattr(network_of(SPECS[0]), "noise_map")
+    assert not hasattr(redrawn(SPECS[0]), "noise_map")
     wrapped, x = BACKBONES["wne"](inner), images(2, 3, 8, 8, dtype=torch.float32)
     assert isinstance(wrapped, NoiseReadingWNE)
     with torch.no_grad():

@@ -13,6 +13,7 @@ from support.gradients import episode_of
 from unseen.core.registry import build
 from unseen.methods import Batch
 from unseen.models.backbones import BACKBONES
+from unseen.models.backbones.normalised import Normalised
 from unseen.models.card import Card
 from unseen.models.checkpoint import save_checkpoint
 from unseen.training.config import TrainConfig
@@ -27,6 +28,17 @@ def backbone(spec: str) -> nn.Module:
         pytest.importorskip("spandrel")
     torch.manual_seed(0)
     return build(spec, BACKBONES, "backbone", nn.Module)
+
+
+def redrawn(spec: str) -> Normalised:
+    """A network within a wrapper, with all parameters drawn anew, so that biases matter."""
+    torch.manual_seed(0)
+    network = build(spec, BACKBONES, "backbone", nn.Module)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(0.05, 0.2)
+    assert isinstance(network, Normalised)
+    return network.eval()
 
 
 def batch_of(dtype: torch.dtype = torch.float32, size: int = 16, n: int = 2) -> Batch:
