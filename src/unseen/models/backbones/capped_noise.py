@@ -19,8 +19,8 @@ from .unit_noise import RADIUS, local_statistics
 STRONGEST_DEVIATION = 20 / 255
 """Deviation of the strongest noise that the wrapped network is given, in units of the range.
 
-The strongest that is seen in the protocol `denoise` (Li et al. 2023, table 1): what is beyond is shown as this, and what
-is weaker is left alone.
+The strongest that is seen in the protocol `denoise` (Li et al. 2023, table 1): what is beyond is shown as this, and
+what is weaker is left alone.
 """
 
 
