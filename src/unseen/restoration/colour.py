@@ -52,11 +52,13 @@ def colour_shift(before: Tensor, after: Tensor, noise_level: Tensor, radius: int
     def bias(clipped: Tensor) -> Tensor:
         return CLIPPING_BIAS * noise_level / 255 * local_mean(clipped.float(), radius, step).clamp(max=0.5)
 
-    darkest, brightest = before.amin(), before.amax()  # as a rule nothing is clipped, and comparing all takes longer
-    none = torch.zeros(())
     difference = local_mean(after - before, radius, step)
     rows, columns = (_counts(length, radius // step) for length in difference.shape[-2:])
     expected = (2 * noise_level / (step * (rows[:, None] * columns).sqrt()) + 1) / 255
+    if (difference.abs() <= expected).all():  # as a rule; what clipping explains would only make less of it
+        return torch.zeros_like(difference)
+    darkest, brightest = before.amin(), before.amax()  # mostly nothing is clipped, and comparing all takes longer
+    none = torch.zeros(())
     raised = (difference - (bias(before >= 1 - CLIPPED) if brightest >= 1 - CLIPPED else none)).clamp(min=0)
     lowered = (-difference - (bias(before <= CLIPPED) if darkest <= CLIPPED else none)).clamp(min=0)
     return _beyond(raised, expected) - _beyond(lowered, expected)

@@ -71,10 +71,10 @@ def leaky_relu(x: Tensor) -> Tensor:
 
 
 def leaky_conv(conv: nn.Module, x: Tensor) -> Tensor:
-    """Leaky ReLU of a convolution, to the same bits everywhere; one operation where oneDNN restores on a CPU.
+    """Leaky ReLU of a convolution, to the same bits in float32; one operation where oneDNN restores on a CPU.
 
-    There the activations pass through memory once instead of twice, which is a tenth of the time of a network.
-    In bfloat16 they are two: autocast does not know the one, which also rounds once less.
+    There the activations pass through memory once instead of twice, which is a tenth of the time of a network. In
+    bfloat16 the one operation rounds once less than two do: bits differ, by a rounding.
     """
     return convolved(conv, x, leaky=True) if isinstance(conv, nn.Conv2d) else leaky_relu(conv(x))
 
@@ -88,24 +88,20 @@ def convolved(conv: nn.Conv2d, x: Tensor, *, leaky: bool, rows_padded: bool = Fa
         leaky: whether a leaky ReLU follows.
         rows_padded: whether `x` has the padding above and below already.
     """
-    stride, padding, dilation = _sizes(conv, rows_padded)
-    if not (leaky and _is_onednn(conv, x, stride, padding, dilation)):
+    onednn = _onednn(conv, x, rows_padded) if leaky else None
+    if onednn is None:
         convolution = _convolution(conv, x, rows_padded)
         return leaky_relu(convolution) if leaky else convolution
-    activated: Tensor = torch.ops.mkldnn._convolution_pointwise(
-        x, conv.weight, conv.bias, padding, stride, dilation, conv.groups, "leaky_relu", [NEGATIVE_SLOPE], ""
-    )
+    activated: Tensor = torch.ops.mkldnn._convolution_pointwise(*onednn, "leaky_relu", [NEGATIVE_SLOPE], "")
     return activated
 
 
 def convolved_onto(base: Tensor, conv: nn.Conv2d, x: Tensor, *, rows_padded: bool = False) -> Tensor:
     """The sum of `base` and a convolution of `x`; in the memory of `base`, and to the same bits, as `leaky_conv`."""
-    stride, padding, dilation = _sizes(conv, rows_padded)
-    if not _is_onednn(conv, x, stride, padding, dilation):
+    onednn = _onednn(conv, x, rows_padded)
+    if onednn is None or base.dtype != onednn[0].dtype:
         return base + _convolution(conv, x, rows_padded)
-    added: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
-        base, x, conv.weight, conv.bias, padding, stride, dilation, conv.groups, "add", 1.0, None, [], None
-    )
+    added: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(base, *onednn, "add", 1.0, None, [], None)
     return added
 
 
@@ -124,16 +120,27 @@ def _sizes(conv: nn.Conv2d, rows_padded: bool) -> tuple[list[int], list[int], li
     return stride, [0 if rows_padded else padding[0], padding[1]], dilation
 
 
-def _is_onednn(conv: nn.Conv2d, x: Tensor, stride: list[int], padding: list[int], dilation: list[int]) -> bool:
-    """Whether a convolution is one of oneDNN that may be one operation with what follows: float32 on a CPU."""
+def _onednn(conv: nn.Conv2d, x: Tensor, rows_padded: bool) -> tuple[Any, ...] | None:
+    """The operands of oneDNN for a convolution that may be one operation with what follows; None for any other.
+
+    Without gradients, on a CPU, in float32, or under autocast in bfloat16: autocast does not know the one operation,
+    so that its operands are rounded here.
+    """
     if not torch.is_inference_mode_enabled() or x.device.type != "cpu":
-        return False
-    if torch.is_autocast_enabled("cpu") or x.dtype != torch.float32:
-        return False
+        return None
+    weight, bias = conv.weight, conv.bias
+    if torch.is_autocast_enabled("cpu"):
+        kind = torch.get_autocast_dtype("cpu")
+        x, weight, bias = x.to(kind), weight.to(kind), None if bias is None else bias.to(kind)
+    elif x.dtype != torch.float32:
+        return None
+    stride, padding, dilation = _sizes(conv, rows_padded)
     backend = torch._C._select_conv_backend(  # another one for small images
-        x, conv.weight, conv.bias, stride, padding, dilation, False, [0, 0], conv.groups
+        x, weight, bias, stride, padding, dilation, False, [0, 0], conv.groups
     )
-    return bool(backend.name == "Mkldnn")
+    if backend.name != "Mkldnn":
+        return None
+    return x, weight, bias, padding, stride, dilation, conv.groups
 
 
 def kaiming_conv3x3(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:

@@ -265,7 +265,8 @@ def to_unit(values: NDArray[Any]) -> NDArray[np.float32]:
     """Scale integers by the largest value of their type to [0, 1]; return floating-point values as they are."""
     if values.dtype == np.float32:
         return values
-    scaled: NDArray[np.float32] = values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)
+    scaled: NDArray[np.float32] = values.astype(np.float32)
+    scaled /= np.float32(np.iinfo(values.dtype).max)
     return scaled
 
 
@@ -274,4 +275,5 @@ def to_depth(values: NDArray[np.float32], depth: Depth) -> NDArray[Any]:
     clipped: NDArray[np.float32] = values.clip(0, 1)
     if depth == "float32":
         return clipped
-    return np.rint(clipped * np.iinfo(depth).max).astype(depth)
+    clipped *= np.iinfo(depth).max
+    return np.rint(clipped, out=clipped).astype(depth)
