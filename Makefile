@@ -96,9 +96,8 @@ denoise-small: .venv/installed-dev
 NINE := $(patsubst studies/nine-protocols/%.yaml,%,$(wildcard studies/nine-protocols/*.yaml))
 regime: .venv/installed-dev
 	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
-	OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/regime-gray.yaml --workers $(WORKERS)
-	for protocol in $(NINE); do \
-		OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/nine-protocols/$$protocol.yaml --workers $(WORKERS) || exit; \
+	for study in regime-gray $(NINE:%=nine-protocols/%) regime-long regime-inner regime-networks; do \
+		OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/$$study.yaml --workers $(WORKERS) || exit; \
 	done
 	$(BIN)/python studies/regime.py
 

@@ -3,9 +3,10 @@
     python benchmarks/photograph.py [--rounds 3]
 
 A JPEG of 6000 × 4000 pixels with noise, restored by `drunet_small` at its usual size, whose weights are those of a
-moment's training: they change nothing of the time. Seconds are those of a clock on the wall, so that other work counts,
-and beside them those of the processor, all threads together; memory is the largest resident size of the process,
-PyTorch and mapped files with it. Compiled modules are kept, as they are in every installation.
+moment's training: they change nothing of the time. In float32, and in bfloat16 where the processor multiplies it by
+itself. Seconds are those of a clock on the wall, so that other work counts, and beside them those of the processor, all
+threads together; memory is the largest resident size of the process, PyTorch and mapped files with it. Compiled modules
+are kept, as they are in every installation.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ import numpy as np
 from pairs import Ratio, Row, measure, show_measured
 from PIL import Image
 
+from unseen.core.precision import native_bf16
+
 HEIGHT, WIDTH = 4000, 6000
 
 
@@ -36,18 +39,25 @@ def rows(rounds: int) -> Iterator[Row]:
         photograph(folder / "photo.jpg")
         model = ["--model", str(folder / "run" / "checkpoint.safetensors"), "--device", "cpu"]
         model += ["--overwrite", "--no-harm-check"]  # else a network that changes next to nothing would copy the file
-        busy: list[float] = []
-        peaks: list[float] = []
+        yield from restored(folder, [*model, "--precision", "fp32"], "`drunet_small`", "≤ 10", rounds)
+        if native_bf16("cpu"):
+            yield from restored(folder, [*model, "--precision", "bf16"], "`drunet_small`, bfloat16", "≤ 7", rounds)
 
-        def restore() -> None:
-            used = unseen("restore", str(folder / "photo.jpg"), "-o", str(folder / "out.jpg"), *model)
-            busy.append(used.ru_utime + used.ru_stime)
-            peaks.append(used.ru_maxrss / 2**10)
 
-        seconds = measure({"restore": restore}, rounds, time.perf_counter)["restore"]
-        yield Row("`drunet_small`, time", "start to file", "≤ 10", spread(seconds), "s")
-        yield Row("`drunet_small`, processor time", "start to file", "", spread(busy), "s")
-        yield Row("`drunet_small`, memory of the process", "start to file", "≤ 1024", spread(peaks), "MiB")
+def restored(folder: Path, options: list[str], what: str, most: str, rounds: int) -> Iterator[Row]:
+    """Yield the rows of one number format."""
+    busy: list[float] = []
+    peaks: list[float] = []
+
+    def restore() -> None:
+        used = unseen("restore", str(folder / "photo.jpg"), "-o", str(folder / "out.jpg"), *options)
+        busy.append(used.ru_utime + used.ru_stime)
+        peaks.append(used.ru_maxrss / 2**10)
+
+    seconds = measure({"restore": restore}, rounds, time.perf_counter)["restore"]
+    yield Row(f"{what}, time", "start to file", most, spread(seconds), "s")
+    yield Row(f"{what}, processor time", "start to file", "", spread(busy), "s")
+    yield Row(f"{what}, memory of the process", "start to file", "≤ 1024", spread(peaks), "MiB")
 
 
 def unseen(*words: str) -> resource.struct_rusage:

@@ -72,17 +72,19 @@ def glance(studies: dict[str, StudySummary]) -> str:
     for name, study in studies.items():
         unseen, seen = (study.estimates("psnr", where) for where in ("unseen", "seen"))
         cells = [f"`{name}`", str(study.seeds[BASELINE]), f"{unseen[BASELINE].mean:.2f}"]
-        cells += [in_words(study.differences[entry]) if entry in study.differences else "" for entry in entries]
-        cells += [signed(unseen[CEILING].mean - unseen[BASELINE].mean) if CEILING in unseen else ""]
+        cells += [in_words(study, entry) if entry in study.differences else "" for entry in entries]
+        cells += [signed(study.differences[CEILING].mean) if CEILING in study.differences else ""]
         cells += [signed(seen[RECIPE].mean - seen[BASELINE].mean) if RECIPE in seen else ""]
         rows.append(cells)
     return table(headings, rows)
 
 
-def in_words(difference: Difference) -> str:
-    """`+1.20 [+0.90, +1.50]`, bold where the interval leaves out zero."""
+def in_words(study: StudySummary, entry: str) -> str:
+    """`+1.20 [+0.90, +1.50] (1)`: bold where the interval leaves out zero, with its seeds where ERM has more."""
+    difference, seeds = study.differences[entry], study.seeds[entry]
     text = f"{signed(difference.mean)} \\[{signed(difference.low)}, {signed(difference.high)}\\]"
-    return f"**{text}**" if is_clear(difference, 1) or is_clear(difference, -1) else text
+    text = f"**{text}**" if is_clear(difference, 1) or is_clear(difference, -1) else text
+    return f"{text} ({seeds})" if seeds < study.seeds[BASELINE] else text
 
 
 def counts(studies: dict[str, StudySummary]) -> dict[str, tuple[int, int, int]]:

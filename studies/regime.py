@@ -36,6 +36,9 @@ from unseen.study.report.trajectory_charts import write_trajectory_figure
 from unseen.study.summary import StudySummary
 
 STUDY = Path(__file__).with_name("regime-gray")
+OTHERS = {name: STUDY.with_name(f"regime-{name}") for name in ("long", "inner", "networks")}
+"""Further studies of the same protocol: longer, with other inner steps, with other networks."""
+
 PAGE = DOCS / "regime.md"
 FIGURES = DOCS / "regime"
 
@@ -67,8 +70,13 @@ DIAGNOSES = {
 HELD_OUT = "gaussian_noise:25"
 
 
-def page(study: StudySummary, protocols: dict[str, StudySummary]) -> str:
-    """The whole page, from the gray study and those of all protocols."""
+def read_others() -> dict[str, StudySummary]:
+    """The further studies that have rows, by name."""
+    return {name: read_study(folder) for name, folder in OTHERS.items() if (folder / "runs.jsonl").exists()}
+
+
+def page(study: StudySummary, protocols: dict[str, StudySummary], others: dict[str, StudySummary]) -> str:
+    """The whole page, from the gray study, those of all protocols, and the further ones."""
     unseen = {entry: e.mean for entry, e in study.estimates("psnr", "unseen").items()}
     order = [INPUT, *sorted(study.methods, key=lambda entry: -unseen[entry])]
     main = [*split_columns(study, "psnr"), *gap_columns(study), *at_equal_columns(study), *difference_columns(study)]
@@ -93,8 +101,17 @@ def page(study: StudySummary, protocols: dict[str, StudySummary]) -> str:
         protocols=len(protocols),
         glance=nine_protocols.glance(protocols),
         counts=nine_protocols.counts(protocols),
+        others={name: splits(other) for name, other in others.items()},
+        falls={name: fall(other) for name, other in others.items()},
         best_held_out=max(study.rivals, key=lambda entry: study.estimates("psnr", "held-out")[entry].mean),
     )
+
+
+def splits(study: StudySummary) -> str:
+    """The table of a further study: the splits, and what is closed of its own gap."""
+    unseen = study.estimates("psnr", "unseen")
+    order = sorted(study.methods, key=lambda entry: -unseen[entry].mean)
+    return markdown(order, [*split_columns(study, "psnr"), *gap_columns(study), *difference_columns(study)])
 
 
 START, END = "<!-- generated: regime -->", "<!-- end -->"
@@ -229,7 +246,7 @@ def main() -> None:
     study, protocols = read_study(STUDY), nine_protocols.read_studies()
     draw(study)
     nine_protocols.draw(protocols, FIGURES / "protocols.svg")
-    write_text(PAGE, page(study, protocols))
+    write_text(PAGE, page(study, protocols, read_others()))
     write_text(README, with_table(README.read_text(encoding="utf-8"), first_table(study)))
     print(PAGE)
 
