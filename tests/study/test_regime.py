@@ -14,6 +14,7 @@ from pages import read_study
 
 def test_the_page_and_the_table_of_the_readme_are_what_the_rows_say() -> None:
     gray = read_study(study.STUDY)
-    assert study.PAGE.read_text(encoding="utf-8") == study.page(gray, nine_protocols.read_studies(), study.read_others())
+    page = study.page(gray, nine_protocols.read_studies(), study.read_others())
+    assert study.PAGE.read_text(encoding="utf-8") == page
     readme = study.README.read_text(encoding="utf-8")
     assert readme == study.with_table(readme, study.first_table(gray))

@@ -21,6 +21,7 @@ Border = Literal["reflect", "replicate"]
 SMALLEST_WIDTH = 1e-6  # pixels: stands for a width of 0, so that its kernel is an impulse and not 0/0
 ROWS_AT_ONCE = 64  # of a blur by matrices: more need fewer products of larger matrices, which have more zeros
 LANES = 16  # numbers in a register of AVX-512
+CACHE_LINE = 16  # numbers of float32 in 64 bytes; of float64, two lines
 PATH_STEPS = 256  # of a camera path, whatever its length, so that a seed means the same shape
 
 
@@ -168,12 +169,24 @@ def gaussian_blur(images: Tensor, sigma: Tensor, size: int, border: Border) -> T
     squares = (_offsets(size, sigma) / sigma.clamp_min(SMALLEST_WIDTH)[:, None]) ** 2
     weights = torch.softmax(-squares / 2, dim=1).cpu()
     bands = {length: _bands(length, weights, border, images) for length in {height, width}}
+    rows = _matrices(n, height, width * channels, images)
+    rows.view(n, height, width, channels).copy_(images.permute(0, 2, 3, 1))
     # The first pass turns each image, to lie with the columns first, in which the second pass goes the same way.
-    columns = images.new_empty(n, width * channels, height)
-    _blend_rows(images.permute(0, 2, 3, 1).reshape(n, height, -1), bands[height], columns.transpose(1, 2))
-    blurred = images.new_empty(n, width, channels * height)
+    columns = _matrices(n, width * channels, height, images)
+    _blend_rows(rows, bands[height], columns.transpose(1, 2))
+    blurred = _matrices(n, width, channels * height, images)
     _blend_rows(columns.view(blurred.shape), bands[width], blurred)
     return torch.empty_like(images).copy_(blurred.view(n, width, channels, height).permute(0, 2, 3, 1))
+
+
+def _matrices(n: int, rows: int, columns: int, like: Tensor) -> Tensor:
+    """Room for n matrices, (n, rows, columns), each of which begins with a cache line.
+
+    On some processors a product rounds otherwise where its factors begin within one; an image would then depend, by a
+    rounding, on its place in the batch.
+    """
+    step = -(-rows * columns // CACHE_LINE) * CACHE_LINE
+    return like.new_empty(n * step).as_strided((n, rows, columns), (step, columns, 1))
 
 
 class _Band(NamedTuple):
@@ -198,7 +211,7 @@ def _bands(length: int, weights: Tensor, border: Border, like: Tensor) -> list[_
         first, last = int(window.min()), int(window.max()) + 1
         places, shares = (window - first).expand(n, -1, -1), weights[:, None].expand(-1, len(window), -1)
         spread = weights.new_zeros(n, len(window), last - first).scatter_add_(2, places, shares)
-        bands.append(_Band(start, first, last, spread.to(like)))
+        bands.append(_Band(start, first, last, _matrices(*spread.shape, like).copy_(spread)))
     return bands
 
 
