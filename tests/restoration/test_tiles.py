@@ -1,34 +1,24 @@
-"""Tiles: what networks see, tiled against untiled, and the memory that a restoration takes."""
+"""Tiles: tiled against untiled, what of an image is read, and the memory that a restoration takes."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from support.known_reach import OURS, Blocks, Mean, Shifted, drawn, small
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unseen.core.errors import UserError
-from unseen.core.registry import build
-from unseen.models.backbones import (
-    BACKBONES,
-    DRUNetSmall,
-    NormalisationEquivariantCNN,
-    Padded,
-    PlainCNN,
-    UNet,
-    rrdb_small,
-    small_form,
-)
+from unseen.models.backbones import NormalisationEquivariantCNN, PlainCNN, UNet, rrdb_small
 from unseen.models.inference import restore_batch
 from unseen.models.loading import Model
-from unseen.models.receptive_field import ReceptiveField, measured_receptive_field, receptive_field_of
+from unseen.models.receptive_field import ReceptiveField, receptive_field_of
 from unseen.restoration.tiles import (
     LARGEST_TILE_KEPT,
     Strip,
@@ -45,129 +35,8 @@ MIB = 2**20
 LEVEL = 1 / 255
 
 
-def drawn(network: nn.Module) -> nn.Module:
-    """With weights as large as trained ones, so that the farthest inputs show."""
-    draws = torch.Generator().manual_seed(0)
-    for parameter in network.parameters():
-        deviation = parameter[0].numel() ** -0.5 if parameter.ndim == 4 else 0.1
-        parameter.data = deviation * torch.randn(parameter.shape, generator=draws)
-    return network.eval()
-
-
-def small(name: str) -> nn.Module:
-    return drawn(build(f"{name}:{small_form(name)}", BACKBONES, "backbone", nn.Module))
-
-
 def model_of(network: nn.Module, name: str = "a network") -> Model:
     return Model(name, lambda images: restore_batch(network, images, "cpu"), receptive_field_of(network))
-
-
-OURS: dict[str, Callable[[], nn.Module]] = {
-    "plain": lambda: PlainCNN(features=8, depth=5),
-    "plain_ne": lambda: NormalisationEquivariantCNN(features=8, depth=5),
-    "rrdb_small": lambda: rrdb_small(features=6, growth=4, blocks=1),
-    "rrdb ×2": lambda: rrdb_small(features=6, growth=4, blocks=1, scale=2),
-    "rrdb ×4": lambda: rrdb_small(features=4, growth=3, blocks=1, scale=4),
-    "unet of two levels": lambda: UNet(features=6, levels=2),
-    "unet of three levels": lambda: UNet(features=4, levels=3, bias=False),
-    "drunet_small": lambda: DRUNetSmall(features=4, levels=3),
-}
-
-
-@pytest.mark.parametrize("name", OURS)
-def test_what_is_measured_is_what_our_networks_state(name: str) -> None:
-    network = drawn(OURS[name]())
-    stated = receptive_field_of(network)
-    with torch.inference_mode():
-        measured = measured_receptive_field(network)
-    assert stated.radius is not None
-    assert measured.radius is not None
-    assert (measured.stride, measured.scale) == (stated.stride, stated.scale)
-    assert 0 < measured.radius <= stated.radius
-    if name.startswith("plain"):
-        assert measured.radius == stated.radius
-
-
-class Shifted(nn.Module):
-    """Each output pixel is the sum of its input and one `across` and `down` from it."""
-
-    def __init__(self, across: int, down: int) -> None:
-        super().__init__()
-        self.shifts = (down, across)
-
-    def forward(self, x: Tensor) -> Tensor:
-        shifted = x
-        for axis, shift in zip((-2, -1), self.shifts, strict=True):
-            indices = torch.arange(x.shape[axis]).sub(shift).clamp(0, x.shape[axis] - 1)
-            shifted = shifted.index_select(axis, indices)
-        return x + shifted
-
-
-@pytest.mark.parametrize(("across", "down"), [(0, 0), (3, 0), (0, -17), (-63, 5), (64, 0), (9, 200), (0, -255)])
-def test_a_known_radius_is_found_in_every_direction(across: int, down: int) -> None:
-    assert receptive_field_of(Shifted(across, down)) == ReceptiveField(max(abs(across), abs(down)), 1, 1)
-
-
-@pytest.mark.parametrize("shift", [256, 1000])
-def test_what_is_farther_than_measured_counts_as_endless(shift: int) -> None:
-    assert receptive_field_of(Shifted(0, shift)).radius is None
-
-
-class Blocks(nn.Module):
-    """Every pixel becomes the mean of its block of `side` pixels, enlarged `scale` times."""
-
-    def __init__(self, side: int, scale: int = 1) -> None:
-        super().__init__()
-        self.side, self.factor = side, scale
-
-    def forward(self, x: Tensor) -> Tensor:
-        padded = F.pad(x, [n for size in reversed(x.shape[-2:]) for n in (0, -size % self.side)], mode="replicate")
-        means = F.interpolate(F.avg_pool2d(padded, self.side), scale_factor=self.side * self.factor)
-        return means[..., : self.factor * x.shape[-2], : self.factor * x.shape[-1]]
-
-
-@pytest.mark.parametrize(("side", "scale"), [(2, 1), (8, 2), (12, 1), (40, 1), (64, 1), (7, 3)])
-def test_a_known_stride_and_scale_are_found(side: int, scale: int) -> None:
-    found = receptive_field_of(Blocks(side, scale))
-    assert (found.stride, found.scale) == (side, scale)
-    assert found.radius is not None
-    assert found.radius < side
-
-
-class Mean(nn.Module):
-    """Takes the mean away: every output hangs on every input."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x - 0.01 * x.mean((-2, -1), keepdim=True)
-
-
-class Round(nn.Module):
-    """Each row sees the one before it, the first sees the last."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + x.roll(1, -2)
-
-
-class Placed(nn.Module):
-    """Knows where it is."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + torch.linspace(0, 1, x.shape[-2])[:, None]
-
-
-class Noisy(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return x + torch.rand_like(x)
-
-
-class NotANumber(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return x / 0 * 0
-
-
-@pytest.mark.parametrize("network", [Mean(), Round(), Placed(), Noisy(), NotANumber()], ids=lambda n: type(n).__name__)
-def test_networks_that_tiles_change_have_no_radius(network: nn.Module) -> None:
-    assert receptive_field_of(network).radius is None
 
 
 FINITE = {"drunet": 8, "swinir": 4, "safmn": 8, "compact": 1, "ditn": 8}
@@ -183,35 +52,6 @@ def test_networks_of_others_with_an_end_are_exact_in_tiles(name: str) -> None:
     image = noise(2 * tiling.overlap + 19, 2 * tiling.overlap + 37)
     assert count_tiles(image.shape[-2], image.shape[-1], tiling) > 3
     assert (restore_tiled(model, image, tiling) - model.run(image)).abs().max() < 0.01 * LEVEL
-
-
-@pytest.mark.parametrize("name", ["rcan", "nafnet", "uformer"])
-def test_networks_of_others_that_see_the_whole_image_are_named(name: str) -> None:
-    assert receptive_field_of(small(name)).radius is None
-
-
-def test_a_smallest_size_is_kept_by_the_stride() -> None:
-    assert receptive_field_of(Padded(Shifted(2, 1), multiple=4, smallest=30)) == ReceptiveField(2, 32, 1)
-
-
-def test_measuring_leaves_everything_as_it_was() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Dropout(0.5), nn.BatchNorm2d(3))
-    network[2].eval()
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    state = torch.get_rng_state()
-    assert receptive_field_of(network) == ReceptiveField(1, 1, 1)
-    assert [module.training for module in network.modules()] == [True, True, True, False]
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-    assert torch.equal(torch.get_rng_state(), state)
-    receptive_field_of(Noisy())
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_a_network_that_does_not_restore_is_refused() -> None:
-    with pytest.raises(UserError, match=r"^the network makes 1 × 3 × 64 × 32 of 1 × 3 × 128 × 64: "):
-        receptive_field_of(nn.AvgPool2d(2))
-    with pytest.raises(UserError, match="three channels"):
-        receptive_field_of(nn.Conv2d(3, 1, 3, padding=1))
 
 
 def noise(height: int, width: int, count: int = 1) -> Tensor:

@@ -90,3 +90,8 @@ def json_lines(path: Path) -> list[dict[str, Any]]:
 def leftovers(folder: Path) -> list[Path]:
     """Temporary files that were left behind in a folder or below it."""
     return [path for path in folder.rglob("*") if path.name.endswith(".tmp")]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The bytes of each file in a folder or below it."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -1,4 +1,4 @@
-"""Networks that tests of second derivatives share, and batches for them."""
+"""Networks that tests share, and batches and sizes of images for them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from unseen.models.checkpoint import save_checkpoint
 from unseen.training.config import TrainConfig
 
 SHAPE = (1, 3, 8, 8)
+ODD = [(1, 3, 33, 29), (2, 3, 7, 5), (1, 3, 1, 1)]
 SWINIR = "swinir:embed_dim=4,depths=[2],num_heads=[2],window_size=4"
 NAFNET = "nafnet:width=4,enc_blk_nums=[1],middle_blk_num=1,dec_blk_nums=[1]"
 

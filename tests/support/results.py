@@ -9,6 +9,7 @@ from typing import Any
 
 from unseen.core.console import Console
 from unseen.evaluation.results import ImageResult
+from unseen.models.card import Quality
 from unseen.protocols.levels import Split
 from unseen.study.report.terminal import print_table
 from unseen.study.runs import RunRecord
@@ -41,6 +42,11 @@ RESULT = ImageResult(
 def result(**changes: Any) -> ImageResult:
     """The result `RESULT` with these fields changed."""
     return replace(RESULT, **changes)
+
+
+def quality(noise: float, low: float = 1.0, degree: float | str = 30.0, **others: Any) -> Quality:
+    made = Quality("seen", "gaussian_noise", degree, "set", 5, 20.0, 22.0, 2.0, float(low), 4.0 - low, float(noise))
+    return replace(made, **others)
 
 
 METHODS = ("erm", "dil_sf", "ceiling")
