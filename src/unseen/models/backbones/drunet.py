@@ -77,11 +77,15 @@ class NoiseReader(nn.Module):
         self.last = kaiming_conv3x3(width, MAP_CHANNELS, bias)
 
     def forward(self, folded: Tensor, rows: Rows = WHOLE) -> Tensor:
-        """(B, 4·colours, H, W) → (B, `MAP_CHANNELS`, H/2, W/2), at least 0."""
-        features = rows.conv(self.shrink, folded, leaky=True)
-        for conv in self.convs:
-            features = rows.conv(conv, features, leaky=True)
-        return rows.local(local_mean, rows.conv(self.last, features).abs(), radius=WINDOW // 2)
+        """(B, 4·colours, H, W) → (B, `MAP_CHANNELS`, H/2, W/2), at least 0.
+
+        In the precision of the weights, also under autocast: a deviation that is rounded is wrong for all of the noise.
+        """
+        with torch.autocast(folded.device.type, enabled=False):
+            features = rows.conv(self.shrink, folded.to(self.shrink.weight.dtype), leaky=True)
+            for conv in self.convs:
+                features = rows.conv(conv, features, leaky=True)
+            return rows.local(local_mean, rows.conv(self.last, features).abs(), radius=WINDOW // 2)
 
 
 class DRUNetSmall(nn.Module):
