@@ -67,6 +67,9 @@ DIAGNOSES = {
 }
 """Fields of the diagnoses that are drawn, by the titles of their panels."""
 
+WITHOUT_COLUMN = ("Worst unseen", "Harm:", "Invariance:")
+"""How notes begin that explain columns which the page leaves out."""
+
 HELD_OUT = "gaussian_noise:25"
 
 
@@ -85,7 +88,7 @@ def page(study: StudySummary, protocols: dict[str, StudySummary], others: dict[s
         config=load_config(STUDY / "config.yaml"),
         main=markdown(order, main),
         levels=markdown(order, [*level_columns(study, "psnr"), *gap_level_columns(study), seen_cost_column(study)]),
-        notes=" ".join(study_notes(study)),
+        notes=" ".join(note for note in study_notes(study) if not note.startswith(WITHOUT_COLUMN)),
         unseen=unseen,
         gap=study.gap,
         differences=study.differences,

@@ -152,6 +152,7 @@ def test_under_torchrun_all_but_train_is_refused_at_once_by_one_voice(
     [
         ("restore a.png b.png -o out.png", "out: out.png is the name of one file; several photographs need a folder"),
         ("restore photos -o out.jpg", "out: out.jpg is the name of one file; several photographs need a folder"),
+        ("restore nothing.png -o out.png", "photo: nothing.png: no such file or folder"),
         ("restore a.png -o out.jp2", "out: out.jp2: no .jp2 can be written; give .png, .jpg, .tif, .webp, .bmp"),
         ("restore a.png -o out.heic", "out: out.heic: no .heic can be written"),
         ("restore a.png -o out.xyz", "out: out.xyz: no .xyz can be written"),

@@ -161,7 +161,7 @@ def test_undistorted_photographs_that_lose_nothing_visible_take_it_down_to_0() -
     assert safe is not None
     assert (safe.low, safe.high, safe.lowest.noise) == (0, 5, 1)
     assert safety([clean, quality(3)]).endswith(
-        "(3 images or more a level); undistorted photographs lose nothing visible."
+        "(3 images or more a level); undistorted photographs that read so lose nothing visible."
     )
     below = envelope([quality(0.5, -1), clean, *map(quality, (3, 5))])
     assert below is not None

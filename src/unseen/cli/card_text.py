@@ -121,9 +121,10 @@ def _notes(card: Card) -> Iterable[str]:
     yield safety(card.quality)
     clean = [q for q in card.quality if q.level == UNDISTORTED and math.isfinite(q.psnr)]
     if clean:
-        outputs = ", ".join(f"{q.psnr:.1f} dB ({q.dataset})" for q in clean)
-        harmed = "is harmed" if min(q.psnr for q in clean) < INVISIBLE else "loses nothing visible in the mean"
-        yield f"What needs no restoration {harmed}: lossless input; output {outputs}."
+        harmed = [q for q in clean if q.psnr < INVISIBLE]
+        outputs = ", ".join(f"{q.psnr:.1f} dB ({q.dataset})" for q in harmed or clean)
+        verdict = "is harmed" if harmed else "loses nothing visible in the mean"
+        yield f"What needs no restoration {verdict}: lossless input; output {outputs}."
     if any(q.dataset == VALIDATION for q in card.quality):
         chosen = card.selection
         also = "" if chosen == "last" else f" The weights were chosen on some of them (select: {chosen})."

@@ -154,7 +154,7 @@ def safety(qualities: Sequence[Quality]) -> str:
     within = [q for q in qualities if safe.holds(q.noise)]
     least = min(q.images for q in within)
     lossless = any(math.isinf(q.input_psnr) for q in within)
-    clean = "; undistorted photographs lose nothing visible" if lossless else ""
+    clean = "; undistorted photographs that read so lose nothing visible" if lossless else ""
     return (
         f"Safe where the noise level is {safe.low:.1f} to {safe.high:.1f} gray levels of 255, from "
         f"{safe.lowest.level.name} to {safe.highest.level.name}: the gain over the input is above zero, by "

@@ -66,13 +66,14 @@ def plan_restoration(inputs: Sequence[str], out: str | Path, format: Format) -> 
 
     Raises:
         UserError: an output would replace an input, two outputs would be one file, `format` contradicts `out`, or
-            `out` is the name of a file that cannot be written, or cannot hold several photographs.
+            `out` is the name of a file that cannot be written, or cannot hold several photographs; the one input
+            does not exist.
     """
     single = len(inputs) == 1 and os.path.isfile(inputs[0])
     to_file = names_a_file(os.fspath(out), any_suffix=single)
     out = Path(out)
     if to_file:
-        _require_writable_name(out, single)
+        _require_writable_name(out, inputs)
     plan = RestorePlan([], out, None if format == "input" else format)
     several = sum(os.path.isdir(word) for word in inputs) > 1
     named = [photo for word in inputs for photo in photos_of(word, several, plan)]
@@ -91,9 +92,12 @@ def plan_restoration(inputs: Sequence[str], out: str | Path, format: Format) -> 
     return plan
 
 
-def _require_writable_name(out: Path, single: bool) -> None:
+def _require_writable_name(out: Path, inputs: Sequence[str]) -> None:
     """Refuse the name of a file of a kind that cannot be written, and that of one file for several photographs."""
-    if not single:
+    word = inputs[0] if len(inputs) == 1 else ""
+    if word and not (os.path.lexists(word) or glob.has_magic(word)):
+        raise UserError(f"photo: {word}: no such file or folder")
+    if not os.path.isfile(word):
         raise UserError(f"out: {out} is the name of one file; several photographs need a folder, or a slash at its end")
     if out.suffix.lower() not in FORMATS:
         raise UserError(

@@ -151,7 +151,7 @@ def gap_column(study: StudySummary, level: Level | None = None) -> Column:
     best = winners(values, 2, above=0)
     if level is None:
         return Column("gap closed", "gap", "closed", values, GAP, best)
-    return Column(f"gap closed {_level_name(level)}", _heading(study, level), level.split, values, GAP, best)
+    return Column(f"gap closed {_level_name(level)}", f"gap at {_heading(study, level)}", "closed", values, GAP, best)
 
 
 def gap_columns(study: StudySummary) -> list[Column]:
