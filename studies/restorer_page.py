@@ -223,12 +223,12 @@ def page(weights: str, choice: Path = STUDY) -> str:
 FFDNET = dict(zip(SIGMAS, (52.13, 45.26, 39.91, 35.77, 33.47, 30.78, 27.50, 25.73), strict=True))
 """Clip weights of FFDNet (Zhang et al. 2018), measured once on the same photographs, under noise of other draws."""
 
-CBM3D_EARLIER = {2: "45.79*", 5: "39.87*", 25: "29.89*", 50: "25.71*"}
+CBM3D_EARLIER = {2: "45.79\\*", 5: "39.87\\*", 25: "29.89\\*", 50: "25.71\\*"}
 """CBM3D, told σ, as measured with FFDNet: for levels of which there are no rows."""
 
 
 def levels_table(by_weights: Mapping[str, list[Row]], weights: str) -> str:
-    """PSNR by level: of the input, the rivals, the model before and this one."""
+    """PSNR by level: of the input, the rivals, the model before and this one; the highest is bold."""
     non_local, block, before, own = (psnr_by_level(by_weights[name]) for name in (NLM, CBM3D, BEFORE, weights))
     block = CBM3D_EARLIER | block
     lines = []
@@ -236,7 +236,9 @@ def levels_table(by_weights: Mapping[str, list[Row]], weights: str) -> str:
         noisy = [row.before for row in by_weights[BEFORE] if row.test == "noise" and row.level == str(sigma)]
         cells = [column.get(sigma, "–") for column in (non_local, block, before, own)]
         cells.insert(2, number(FFDNET[sigma]))
-        lines.append([str(sigma), number(fmean(noisy)) if sigma else "∞", *cells[:-1], f"**{cells[-1]}**"])
+        highest = max((cell for cell in cells if cell != "–"), key=lambda cell: float(cell.rstrip("\\*")))
+        cells = [f"**{cell}**" if cell == highest else cell for cell in cells]
+        lines.append([str(sigma), number(fmean(noisy)) if sigma else "∞", *cells])
     headings = ["σ", "input", "OpenCV, best setting", "CBM3D, told σ", "FFDNet, told σ", "shipped before", "this model"]
     return table(headings, lines, words=0)
 
