@@ -33,6 +33,7 @@ PROTOCOLS = (
 RECIPE = "widened_erm @ capped_noise"
 ENTRIES = {
     RECIPE: "widened ERM, capped noise",
+    "widened_erm @ unit_noise": "widened ERM, unit noise",
     "widened_erm": "widened ERM",
     f"{BASELINE} @ capped_noise": "ERM, capped noise",
     f"{BASELINE} @ unit_noise": "ERM, unit noise",
@@ -44,7 +45,7 @@ ENTRIES = {
 }
 """Entries that compete, by their titles."""
 
-COLOURS = ("#00835f", "#7b5ea7", "#5fa8d3", "#1b2026", "#0072b2", "#626c77", "#c28100", "#b0568f", "#d55e00")
+COLOURS = ("#00835f", "#8c564b", "#7b5ea7", "#5fa8d3", "#1b2026", "#0072b2", "#626c77", "#c28100", "#b0568f", "#d55e00")
 
 
 def read_studies() -> dict[str, StudySummary]:

@@ -49,7 +49,12 @@ TRAINED = {BASELINE: "ERM", "dil_sf": "DIL_sf", "dil_control": "DIL's control"}
 COLLAPSE = TRAINED | {FREE: "ERM, bias-free", CEILING: "ceiling", UNIT: "ERM, unit noise"}
 """Entries of the figure of trajectories, by the names in its legend."""
 
-WIDENED = {nine_protocols.RECIPE: "widened ERM, capped noise", f"{BASELINE} @ capped_noise": "ERM, capped noise"}
+WIDENED = {
+    nine_protocols.RECIPE: "widened ERM, capped noise",
+    f"{BASELINE} @ capped_noise": "ERM, capped noise",
+    "widened_erm": "widened ERM",
+    "widened_erm @ unit_noise": "widened ERM, unit noise",
+}
 
 SEVERITY = COLLAPSE | {EQUIVARIANT: "ERM, WNE", "extrapolated_erm @ wne": "extrapolated ERM, WNE"} | WIDENED
 """Entries of the figure of levels."""
@@ -57,7 +62,20 @@ SEVERITY = COLLAPSE | {EQUIVARIANT: "ERM, WNE", "extrapolated_erm @ wne": "extra
 EXPLAINED = TRAINED | {UNIT: "ERM, unit noise", EQUIVARIANT: "ERM, WNE", CEILING: "ceiling"}
 """Entries of the figure of diagnoses."""
 
-COLOURS = ("#1b2026", "#d55e00", "#c28100", "#0072b2", "#626c77", "#00835f", "#b0568f", "#7b5ea7", "#5fa8d3", "#8c564b")
+COLOURS = (
+    "#1b2026",
+    "#d55e00",
+    "#c28100",
+    "#0072b2",
+    "#626c77",
+    "#00835f",
+    "#b0568f",
+    "#7b5ea7",
+    "#5fa8d3",
+    "#8c564b",
+    "#a8b400",
+    "#e377c2",
+)
 
 DIAGNOSES = {
     "net_biases": "net bias at σ 25, held out",
@@ -105,6 +123,7 @@ def page(study: StudySummary, protocols: dict[str, StudySummary], others: dict[s
         protocol_trainings=sum(len(own.records) for own in protocols.values()),
         glance=nine_protocols.glance(protocols),
         counts=nine_protocols.counts(protocols),
+        in_words={name: nine_protocols.in_words(own, nine_protocols.RECIPE) for name, own in protocols.items()},
         others={name: splits(other) for name, other in others.items()},
         falls={name: fall(other) for name, other in others.items()},
         best_held_out=max(study.rivals, key=lambda entry: study.estimates("psnr", "held-out")[entry].mean),
@@ -203,7 +222,7 @@ def severity(study: StudySummary) -> Figure:
     axes.axvspan(min(seen), max(seen), color="#e9eff6", zorder=0)
     axes.set_xlabel("σ of the noise (shaded: seen in training)")
     axes.set_ylabel("PSNR above that of ERM (dB)")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
 
