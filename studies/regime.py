@@ -19,6 +19,8 @@ from pages import read_study, render, table
 from unseen.core.atomic import replacing, write_text
 from unseen.core.config import load_config
 from unseen.core.number_text import percent
+from unseen.evaluation.results import RESULTS as RESULT_ROWS
+from unseen.evaluation.results import read_results
 from unseen.protocols.levels import Level, Split
 from unseen.study.entry_names import BASELINE, CEILING, INPUT
 from unseen.study.report.columns import (
@@ -125,7 +127,9 @@ def page(study: StudySummary, protocols: dict[str, StudySummary], others: dict[s
         counts=nine_protocols.counts(protocols),
         in_words={name: nine_protocols.in_words(own, nine_protocols.RECIPE) for name, own in protocols.items()},
         others={name: splits(other) for name, other in others.items()},
-        falls={name: fall(other) for name, other in others.items()},
+        long=others["long"].estimates("psnr", "unseen")["dil_sf"].mean if "long" in others else None,
+        long_fall=fall(others["long"])["dil_sf"] if "long" in others else None,
+        erm_of_first_seed=unseen_of_first_seed(STUDY, BASELINE),
         best_held_out=max(study.rivals, key=lambda entry: study.estimates("psnr", "held-out")[entry].mean),
     )
 
@@ -135,6 +139,16 @@ def splits(study: StudySummary) -> str:
     unseen = study.estimates("psnr", "unseen")
     order = sorted(study.methods, key=lambda entry: -unseen[entry].mean)
     return markdown(order, [*split_columns(study, "psnr"), *gap_columns(study), *difference_columns(study)])
+
+
+def unseen_of_first_seed(folder: Path, method: str) -> float:
+    """Mean PSNR on unseen levels of a method on the study's own backbone, seed 0, dB."""
+    backbone = load_config(folder / "config.yaml")["backbone"]
+    return fmean(
+        row.psnr
+        for row in read_results(folder / RESULT_ROWS)
+        if (row.method, row.backbone, row.seed, row.split) == (method, backbone, 0, "unseen")
+    )
 
 
 START, END = "<!-- generated: regime -->", "<!-- end -->"
