@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pages import read_study, table
+from pages import read_study, table, write_figure
 
-from unseen.core.atomic import replacing
 from unseen.core.number_text import signed
 from unseen.study.entry_names import BASELINE, CEILING
 from unseen.study.summary import Difference, StudySummary
@@ -120,5 +119,4 @@ def draw(studies: dict[str, StudySummary], path: Path) -> None:
     axes.set_xticks([-2, -1, -0.5, 0, 0.5, 1, 2, 4], ["−2", "−1", "−0.5", "0", "+0.5", "+1", "+2", "+4"])
     axes.set_xlabel("unseen PSNR above that of ERM (dB), 95 % intervals")
     axes.legend(frameon=False, fontsize=9, loc="lower right")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None}, bbox_inches="tight")
+    write_figure(path, figure)

@@ -14,9 +14,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pages import RESULTS as DOCS
-from pages import read_study, render, table
+from pages import read_study, render, table, write_figure
 
-from unseen.core.atomic import replacing, write_text
+from unseen.core.atomic import write_text
 from unseen.core.config import load_config
 from unseen.core.number_text import percent
 from unseen.evaluation.results import RESULTS as RESULT_ROWS
@@ -216,8 +216,7 @@ def draw(study: StudySummary) -> None:
     shown = {name: study.trajectories[name] for name in COLLAPSE if name in study.trajectories}
     write_trajectory_figure(FIGURES / "collapse.svg", shown, COLLAPSE)
     for name, figure in (("severity", severity(study)), ("diagnoses", diagnoses(study))):
-        with replacing(FIGURES / f"{name}.svg") as temporary:
-            figure.savefig(temporary, format="svg", metadata={"Date": None}, bbox_inches="tight")
+        write_figure(FIGURES / f"{name}.svg", figure)
 
 
 def severity(study: StudySummary) -> Figure:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 
+from unseen.core.atomic import replacing
 from unseen.core.config import load_config
 from unseen.core.number_text import percent, signed
 from unseen.evaluation.results import RESULTS as RESULT_ROWS
@@ -33,6 +36,12 @@ def render(name: str, **numbers: object) -> str:
     jinja.trim_blocks = jinja.lstrip_blocks = jinja.keep_trailing_newline = True
     jinja.filters |= {"db": "{:.2f}".format, "signed": signed, "percent": percent}
     return jinja.get_template(f"{name}.md.jinja").render(**numbers)
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a figure as SVG, the same bytes for the same content."""
+    with replacing(path) as temporary, rc_context({"svg.hashsalt": path.stem}):
+        figure.savefig(temporary, format="svg", metadata={"Date": None}, bbox_inches="tight")
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
