@@ -211,7 +211,7 @@ def _bands(length: int, weights: Tensor, border: Border, like: Tensor) -> list[_
         first, last = int(window.min()), int(window.max()) + 1
         places, shares = (window - first).expand(n, -1, -1), weights[:, None].expand(-1, len(window), -1)
         spread = weights.new_zeros(n, len(window), last - first).scatter_add_(2, places, shares)
-        bands.append(_Band(start, first, last, _matrices(*spread.shape, like).copy_(spread)))
+        bands.append(_Band(start, first, last, _matrices(n, len(window), last - first, like).copy_(spread)))
     return bands
 
 
