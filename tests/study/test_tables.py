@@ -239,7 +239,7 @@ def test_markdown_holds_the_same_numbers() -> None:
     assert tables[2][0] == ["method", "5 seen", "10 seen", "15 held-out", "20 unseen", "40 unseen"]
     assert tables[2][5] == ["ceiling", "41.50", "39.00", "36.50", "34.00", "24.00"]
     assert tables[3][5][-1] == "0.520"
-    assert tables[4][0] == ["method", "20 unseen", "40 unseen"]
+    assert tables[4][0] == ["method", "gap at 20 closed", "gap at 40 closed"]
     assert tables[4][4] == ["dil\\_sf", "50 %", "50 %"]
     assert len(cells) == 30
 
