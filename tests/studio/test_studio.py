@@ -177,7 +177,11 @@ def test_a_bad_photo_is_restored_to_a_file_of_its_depth(visit: Visit, tmp_path: 
     expect(visit.page.locator("#repair-strength")).to_be_hidden()
     visit.page.click("#restore")
     expect(about).to_contain_text("the model changed nothing", timeout=PATIENCE * 1000)
-    left, right = visit.pictures("repaired")
+    for _ in range(10 * PATIENCE):  # the pictures may come after the sentence
+        left, right = visit.pictures("repaired")
+        if np.array_equal(left, right):
+            break
+        visit.page.wait_for_timeout(100)
     assert np.array_equal(left, right)
 
 
