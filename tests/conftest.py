@@ -20,6 +20,7 @@ from support.docs_tables import DocsTables
 
 from unseen.data.reading import read_photo
 
+pytest_plugins = ["support.restoring"]
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as the package sets it, for tests that import ONNX Runtime first
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = [  # nothing is asked of the network but what a page asks for

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.commandline import CommandLine, leftovers, photographs
+from support.commandline import leftovers, photographs
 from support.limits import file_size_limit
-from support.restoring import SINGLE, Restore, by_hand, files, pixels, trained_model, tree_of_photographs
+from support.restoring import SINGLE, Restore, by_hand, files, pixels
 
 from unseen.models.loading import Model
 from unseen.models.receptive_field import ReceptiveField
@@ -28,21 +28,6 @@ from unseen.restoration.restorer import Restorer
 from unseen.restoration.tiles import Tiling
 
 RUN = [sys.executable, "-c", "import sys; from unseen.cli.main import main; sys.exit(main())", "restore"]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained_model(tmp_path_factory.mktemp("model") / "run")
-
-
-@pytest.fixture
-def restore(unseen: CommandLine, model: Path) -> Restore:
-    return Restore(unseen, model)
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    return tree_of_photographs(tmp_path / "photos")
 
 
 # ------------------------------------------------------------------------------------------ what is written
@@ -329,7 +314,7 @@ def test_a_precision_that_there_is_not_is_refused(restore: Restore, tree: Path, 
 
 
 @pytest.mark.slow
-def test_25_megapixels_within_3_gib(model: Path, tmp_path: Path) -> None:
+def test_25_megapixels_within_3_gib(restore: Restore, tmp_path: Path) -> None:
     side = 5000
     draws = np.random.default_rng(0)
     (tmp_path / "in").mkdir()
@@ -341,7 +326,8 @@ def test_25_megapixels_within_3_gib(model: Path, tmp_path: Path) -> None:
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
     )
     words = [sys.executable, "-c", measuring, "restore", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
-    ended = subprocess.run([*words, "--model", str(model), *SINGLE], capture_output=True, text=True, timeout=280)
+    words += ["--model", str(restore.model), *SINGLE]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=280)
     assert ended.returncode == 0, ended.stderr
     assert int(ended.stdout.split()[-1]) / 2**20 < 3
     with Image.open(tmp_path / "out" / "large.png") as image:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from support.commandline import TINY, CommandLine, photographs
-from support.restoring import SINGLE, Restore, files, pixels, trained_model, tree_of_photographs
+from support.restoring import SINGLE, Restore, files, pixels
 
 from unseen.core.errors import UserError
 from unseen.core.units import parse_bytes
@@ -26,21 +26,6 @@ from unseen.restoration.planning import plan_restoration
 from unseen.restoration.report import PhotoWarning, RestoredFile, warning_lines
 from unseen.restoration.self_check import SLIGHT
 from unseen.restoration.tiles import Tiling
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained_model(tmp_path_factory.mktemp("model") / "run")
-
-
-@pytest.fixture
-def restore(unseen: CommandLine, model: Path) -> Restore:
-    return Restore(unseen, model)
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    return tree_of_photographs(tmp_path / "photos")
 
 
 def test_a_photograph_outside_the_envelope_is_told(restore: Restore, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Calls of `unseen restore` with a small network, and what is in the files."""
+"""Calls of `unseen restore` with a small network, and what is in the files: fixtures that two modules share."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -15,13 +16,6 @@ from unseen.cli.main import main
 from unseen.models.loading import load_model
 
 SINGLE = ["--device", "cpu", "--threads", "1"]
-
-
-def trained_model(folder: Path) -> Path:
-    """The folder of a run: a small network, trained for a moment."""
-    photos = photographs(folder.parent / "photos", "a.png", "b.png", "c.png", size=(48, 48))
-    assert main(["train", *TINY, "--method", "erm", "--data", str(photos), "--out", str(folder)]) == 0
-    return folder
 
 
 @dataclass(frozen=True)
@@ -38,8 +32,25 @@ class Restore:
         return self.unseen.refusal("restore", *words, "--model", self.model, *SINGLE)
 
 
-def tree_of_photographs(folder: Path) -> Path:
+@pytest.fixture(scope="module")
+def restoring_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run: a small network, trained for a moment."""
+    folder = tmp_path_factory.mktemp("model") / "run"
+    photos = photographs(folder.parent / "photos", "a.png", "b.png", "c.png", size=(48, 48))
+    assert main(["train", *TINY, "--method", "erm", "--data", str(photos), "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def restore(unseen: CommandLine, restoring_model: Path) -> Restore:
+    """Calls with the small network."""
+    return Restore(unseen, restoring_model)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
     """Photographs of three formats and two sizes, in two folders."""
+    folder = tmp_path / "photos"
     photographs(folder, "a.png", "b.png", "c.jpg")
     photographs(folder / "deep" / "er", "d.webp", "e.png", size=(30, 17))
     return folder
