@@ -55,6 +55,14 @@ def test_the_map_is_a_deviation_of_each_colour_and_of_gray() -> None:
     assert read.min() >= 0
 
 
+def test_the_map_is_read_in_float32_where_the_rest_is_in_bfloat16() -> None:
+    network, x = tiny().float(), images(2, 3, 24, 20).float()
+    read, restored = network.noise_map(x), network(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(network.noise_map(x), read)
+        assert not torch.equal(network(x), restored)
+
+
 def test_its_own_loss_compares_deviations_with_those_of_the_noise() -> None:
     network = tiny()
     clean = torch.full((1, 3, 32, 32), 0.5, dtype=torch.float64)
