@@ -92,7 +92,8 @@ denoise-small: .venv/installed-dev
 	$(BIN)/python studies/denoise_small.py
 
 # Networks trained past the point at which they break, and all protocols at a glance, resumable: docs/results/regime.md. Ten
-# minutes or more of one core for each gray training, two for each of the nine protocols.
+# minutes or more of one core for each gray training, half an hour for the longest, two for each of the nine protocols; days of a
+# core for all that the studies list, of which the kept rows have what the page shows.
 NINE := $(patsubst studies/nine-protocols/%.yaml,%,$(wildcard studies/nine-protocols/*.yaml))
 regime: .venv/installed-dev
 	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
