@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
 import nine_protocols
 import numpy as np
+import regime_diagnoses
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pages import RESULTS as DOCS
@@ -79,18 +80,8 @@ COLOURS = (
     "#e377c2",
 )
 
-DIAGNOSES = {
-    "net_biases": "net bias at σ 25, held out",
-    "gradient_cosine": "alignment of gradients",
-    "distance": "distance travelled",
-    "gradient_curvature": "curvature along the gradient",
-}
-"""Fields of the diagnoses that are drawn, by the titles of their panels."""
-
 WITHOUT_COLUMN = ("Worst unseen", "Harm:", "Invariance:")
 """How notes begin that explain columns which the page leaves out."""
-
-HELD_OUT = "gaussian_noise:25"
 
 
 def read_others() -> dict[str, StudySummary]:
@@ -117,6 +108,7 @@ def page(study: StudySummary, protocols: dict[str, StudySummary], others: dict[s
         hours=sum(record.seconds for record in study.records) / 3600,
         machines=" and ".join(study.machines),
         fall=fall(study),
+        predictions=regime_diagnoses.predictions(study),
         broken=broken(study),
         names=SEVERITY,
         unit=closed(study, UNIT),
@@ -243,7 +235,7 @@ def diagnoses(study: StudySummary) -> Figure:
     """What is diagnosed along the training, mean over seeds, a panel each."""
     figure = Figure(figsize=(8.4, 5.4), layout="constrained")
     panels: Sequence[Axes] = figure.subplots(2, 2).ravel().tolist()
-    for axes, (key, title) in zip(panels, DIAGNOSES.items(), strict=True):
+    for axes, (key, title) in zip(panels, regime_diagnoses.DIAGNOSES.items(), strict=True):
         for colour, (entry, words) in zip(COLOURS, EXPLAINED.items(), strict=False):
             if entry not in study.methods:
                 continue
@@ -266,16 +258,12 @@ def diagnosed(study: StudySummary, entry: str, key: str) -> tuple[list[float], l
     for first in range(0, count - width + 1, width):
         lines = [line for record in records for line in record.diagnoses[first : first + width]]
         points.append(
-            (fmean(number(line["evaluations"]) for line in lines), fmean(number(line[key]) for line in lines))
+            (
+                fmean(regime_diagnoses.diagnosed(line["evaluations"]) for line in lines),
+                fmean(regime_diagnoses.diagnosed(line[key]) for line in lines),
+            )
         )
     return [x for x, _ in points], [y for _, y in points]
-
-
-def number(value: float | Mapping[str, float] | None) -> float:
-    """A diagnosed number; of one by level, that of the held-out level."""
-    if isinstance(value, Mapping):
-        return float(value[HELD_OUT])
-    return float("nan") if value is None else float(value)
 
 
 def main() -> None:
