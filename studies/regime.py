@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -105,7 +105,7 @@ def page(study: StudySummary, protocols: dict[str, StudySummary], others: dict[s
         differences=study.differences,
         at_equal_seen={name: at.difference for name, at in study.at_equal_seen.items()},
         trainings=len(study.records),
-        hours=sum(record.seconds for record in study.records) / 3600,
+        hours=hours([study]),
         machines=" and ".join(study.machines),
         fall=fall(study),
         predictions=regime_diagnoses.predictions(study),
@@ -113,8 +113,10 @@ def page(study: StudySummary, protocols: dict[str, StudySummary], others: dict[s
         names=SEVERITY,
         unit=closed(study, UNIT),
         recipe=closed(study, nine_protocols.RECIPE),
-        protocol_hours=sum(record.seconds for own in protocols.values() for record in own.records) / 3600,
+        protocol_hours=hours(protocols.values()),
         protocol_trainings=sum(len(own.records) for own in protocols.values()),
+        other_hours=hours(others.values()),
+        other_trainings=sum(len(other.records) for other in others.values()),
         glance=nine_protocols.glance(protocols),
         counts=nine_protocols.counts(protocols),
         in_words={name: nine_protocols.in_words(own, nine_protocols.RECIPE) for name, own in protocols.items()},
@@ -124,6 +126,11 @@ def page(study: StudySummary, protocols: dict[str, StudySummary], others: dict[s
         erm_of_first_seed=unseen_of_first_seed(STUDY, BASELINE),
         best_held_out=max(study.rivals, key=lambda entry: study.estimates("psnr", "held-out")[entry].mean),
     )
+
+
+def hours(studies: Iterable[StudySummary]) -> float:
+    """Hours of the trainings of studies."""
+    return sum(record.seconds for study in studies for record in study.records) / 3600
 
 
 def splits(study: StudySummary) -> str:

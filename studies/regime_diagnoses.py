@@ -74,7 +74,8 @@ def correlation(runs: Collection[str], values: Mapping[str, float], unseen: Mapp
     """Spearman's ρ over trainings, with its p value."""
     pairs: NDArray[np.float64] = np.array([(values[run], unseen[run]) for run in sorted(runs)])
     found = spearmanr(pairs[:, 0], pairs[:, 1])
-    return f"{number(found.statistic)} (p {number(found.pvalue, '.3f')})"
+    chance = "< 0.001" if found.pvalue < 0.001 else f"{found.pvalue:.3f}"
+    return f"{number(found.statistic)} (p {chance})"
 
 
 def latest(record: RunRecord, key: str) -> float:
