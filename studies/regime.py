@@ -62,6 +62,15 @@ WIDENED = {
 SEVERITY = COLLAPSE | {EQUIVARIANT: "ERM, WNE", "extrapolated_erm @ wne": "extrapolated ERM, WNE"} | WIDENED
 """Entries of the figure of levels."""
 
+NAMED = SEVERITY | {
+    "extrapolated_erm @ capped_noise": "extrapolated ERM, capped noise",
+    "extrapolated_erm": "extrapolated ERM",
+    "stopped_erm": "ERM, stopped by its held-out level",
+    f"{BASELINE}:batches=4": "ERM, four batches a step",
+    f"{BASELINE}:lr_share=0.25": "ERM, a quarter of the rate",
+}
+"""Entries that the text names."""
+
 EXPLAINED = TRAINED | {UNIT: "ERM, unit noise", EQUIVARIANT: "ERM, WNE", CEILING: "ceiling"}
 """Entries of the figure of diagnoses."""
 
@@ -110,7 +119,7 @@ def page(study: StudySummary, protocols: dict[str, StudySummary], others: dict[s
         fall=fall(study),
         predictions=regime_diagnoses.predictions(study),
         broken=broken(study),
-        names=SEVERITY,
+        names=NAMED,
         unit=closed(study, UNIT),
         recipe=closed(study, nine_protocols.RECIPE),
         protocol_hours=hours(protocols.values()),
