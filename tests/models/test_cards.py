@@ -240,10 +240,14 @@ def test_the_training_with_whose_weights_another_began_is_told(run: Path) -> Non
     again = replace(card, config=config, earlier=earlier)
     assert read_card_json(again.to_json(), run) == again
     text = " ".join(printed(again).split())
-    assert f"first training dil_sf, 6min: 64787 gradient evaluations spent, on {card.config['data'][0]}" in text
-    assert "; its weights have a share of 0.4" in text
+    assert f"training before dil_sf, 6min: 64787 gradient evaluations spent, on {card.config['data'][0]}" in text
+    assert "; its weights have a share of 0.4 in the next" in text
+    third = replace(card, config=card.config, earlier=EarlierTraining.of(replace(again, evaluations=12)))
+    assert read_card_json(third.to_json(), run) == third
+    told = " ".join(printed(third).split())
+    assert 0 < told.index("64787 gradient evaluations spent") < told.index("share of 0.4") < told.index("12 gradient")
     older = " ".join(printed(replace(again, earlier=None)).split())
-    assert "first training runs/first: how that was trained is not recorded" in older
+    assert "training before runs/first: how that was trained is not recorded" in older
 
 
 @pytest.mark.parametrize(("field", "value"), [("init_share", "y"), ("init", {"a": 1})])

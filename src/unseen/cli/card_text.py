@@ -13,7 +13,7 @@ from rich.table import Table
 from ..core.console import styled
 from ..core.grouping import grouped
 from ..core.number_text import number
-from ..models.card import INVISIBLE, MOST_LOST, VALIDATION, Bf16Loss, Quality, envelope, safety
+from ..models.card import INVISIBLE, MOST_LOST, VALIDATION, Bf16Loss, EarlierTraining, Quality, envelope, safety
 from ..protocols.levels import SPLITS, UNDISTORTED
 from ..study.entry_names import is_ceiling, is_widened
 
@@ -56,21 +56,25 @@ def _facts(card: Card) -> Iterable[tuple[str, str]]:
     yield "trained on", f"{sources}{count}{shrunk}; digest {card.data or 'not recorded'}"
     if config.get("credits"):
         yield "credits", config["credits"]
-    if earlier := card.earlier:
-        count = f"; {earlier.photographs} photographs" if earlier.photographs else ""
-        spent = f"{earlier.budget}: {earlier.evaluations:g} gradient evaluations spent"
-        share = f"; its weights have a share of {config['init_share']:g}" if config.get("init_share") else ""
-        yield (
-            "first training",
-            f"{earlier.method}, {spent}, on {', '.join(earlier.data) or 'not recorded'}{count}{share}",
-        )
+    if card.earlier:
+        yield from _earlier(card.earlier, config.get("init_share", 0))
     elif config.get("init"):
-        yield "first training", f"{config['init']}: how that was trained is not recorded"
+        yield "training before", f"{config['init']}: how that was trained is not recorded"
     recipe = [f"{name} {config[name]}" for name in ("batch", "patch", "loss", "lr", "select", "seed") if name in config]
     yield "budget", f"{config['budget']}: {card.evaluations:g} gradient evaluations spent; {', '.join(recipe)}"
     if card.bf16:
         yield "bfloat16", _bf16_text(card.bf16)
     yield "written by", f"unseen {card.version}"
+
+
+def _earlier(training: EarlierTraining, share: float) -> Iterable[tuple[str, str]]:
+    """The trainings with whose weights others began, the first one first; `share`: of the last in what came after."""
+    if training.earlier:
+        yield from _earlier(training.earlier, training.share)
+    count = f"; {training.photographs} photographs" if training.photographs else ""
+    spent = f"{training.budget}: {training.evaluations:g} gradient evaluations spent"
+    kept = f"; its weights have a share of {share:g} in the next" if share else ""
+    yield "training before", f"{training.method}, {spent}, on {', '.join(training.data) or 'not recorded'}{count}{kept}"
 
 
 def _bf16_text(measured: Bf16Loss) -> str:

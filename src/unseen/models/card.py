@@ -193,6 +193,8 @@ class EarlierTraining:
         evaluations: gradient evaluations spent.
         data: what its photographs were named by, pairs of folders among them.
         photographs: number of its training photographs; 0 where that was not recorded.
+        share: share of the weights of `earlier` in the weights that it kept.
+        earlier: the training with whose weights it began itself; None where it began with random ones.
     """
 
     method: str
@@ -200,12 +202,16 @@ class EarlierTraining:
     evaluations: Finite
     data: tuple[str, ...]
     photographs: Whole
+    share: Finite = 0.0
+    earlier: EarlierTraining | None = None
 
     @classmethod
     def of(cls, card: Card) -> Self:
         """The training that a card tells of."""
         data = (*card.config.get("data", ()), *card.config.get("pairs", ()))
-        return cls(card.config["method"], card.config["budget"], card.evaluations, data, card.photographs)
+        share = card.config.get("init_share", 0.0)
+        spent = card.config["method"], card.config["budget"], card.evaluations
+        return cls(*spent, data, card.photographs, share, card.earlier)
 
 
 @dataclass(frozen=True)
