@@ -19,6 +19,7 @@ from pages import read_study, render, table, write_figure
 
 from unseen.core.atomic import write_text
 from unseen.core.config import load_config
+from unseen.core.grouping import grouped
 from unseen.core.number_text import percent
 from unseen.evaluation.results import RESULTS as RESULT_ROWS
 from unseen.evaluation.results import read_results
@@ -132,7 +133,8 @@ def page(study: StudySummary, protocols: dict[str, StudySummary], others: dict[s
         others={name: splits(other) for name, other in others.items()},
         long=others["long"].estimates("psnr", "unseen")["dil_sf"].mean if "long" in others else None,
         long_fall=fall(others["long"])["dil_sf"] if "long" in others else None,
-        erm_of_first_seed=unseen_of_first_seed(STUDY, BASELINE),
+        networks_fall=fall(others["networks"])[BASELINE] if "networks" in others else None,
+        first_seed=unseen_of_first_seed(STUDY),
         best_held_out=max(study.rivals, key=lambda entry: study.estimates("psnr", "held-out")[entry].mean),
     )
 
@@ -149,14 +151,12 @@ def splits(study: StudySummary) -> str:
     return markdown(order, [*split_columns(study, "psnr"), *gap_columns(study), *difference_columns(study)])
 
 
-def unseen_of_first_seed(folder: Path, method: str) -> float:
-    """Mean PSNR on unseen levels of a method on the study's own backbone, seed 0, dB."""
+def unseen_of_first_seed(folder: Path) -> dict[str, float]:
+    """Mean PSNR on unseen levels of each method on the study's own backbone, seed 0, dB."""
     backbone = load_config(folder / "config.yaml")["backbone"]
-    return fmean(
-        row.psnr
-        for row in read_results(folder / RESULT_ROWS)
-        if (row.method, row.backbone, row.seed, row.split) == (method, backbone, 0, "unseen")
-    )
+    rows = [row for row in read_results(folder / RESULT_ROWS) if (row.seed, row.split) == (0, "unseen")]
+    own = grouped([row for row in rows if row.backbone == backbone], lambda row: row.method)
+    return {method: fmean(row.psnr for row in theirs) for method, theirs in own.items()}
 
 
 START, END = "<!-- generated: regime -->", "<!-- end -->"
