@@ -20,6 +20,7 @@ How each target is read
     brightness   mean over a frame, less the truth's, in gray levels; the largest of all frames. Photon noise alone,
                  100 and 1000 photons at white, hardly clipped anywhere: dark frames (a twentieth of a photograph:
                  0 to 13), bright ones (178 to 230), microscopy (round green cells on black): restorer_frames.py.
+    gray         gray copies of the 12 photographs under white noise, no target: PSNR of the gray result.
     bfloat16     mean PSNR in float32 less mean PSNR in bfloat16, as the card measures it; the largest of all levels.
 """
 
@@ -27,7 +28,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -35,11 +35,11 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean
 
-import numpy as np
 import torch
 from pages import RESULTS, table
 from restorer_frames import frames
-from torch import Tensor, nn
+from restorer_measures import CONVENTION, bfloat16, gray_quality, moved_colours, moved_mean, quality_of
+from torch import nn
 
 from unseen.core.grouping import grouped
 from unseen.core.jsonl import read_lines, write_lines
@@ -47,17 +47,14 @@ from unseen.core.number_text import number
 from unseen.core.progress import progress_bars, track
 from unseen.data.photo import Photo
 from unseen.data.sources import load_test_set
-from unseen.data.tensors import as_levels, to_tensor
+from unseen.data.tensors import to_tensor
 from unseen.evaluation.benchmark_sets import spread
 from unseen.evaluation.inputs import distort
-from unseen.evaluation.metrics import psnr
 from unseen.models.checkpoint import CHECKPOINT
 from unseen.models.files import located
-from unseen.models.inference import on_device, restore_batch
+from unseen.models.inference import on_device
 from unseen.models.loading import load_network
 from unseen.protocols.confounder import parse_confounder
-from unseen.protocols.convention import Convention
-from unseen.restoration.restorer import noise_of
 from unseen.restoration.self_check import worth_its_risk
 
 ROWS = RESULTS / "restorer.jsonl"
@@ -67,14 +64,11 @@ BEFORE = "fe398c5f7f25"
 SIGMAS = {0: 52.0, 2: 44.5, 5: 39.7, 10: 35.7, 15: 33.4, 25: 30.7, 50: 27.4, 75: 25.7}
 """Level of the noise → PSNR to reach, dB."""
 
-CONVENTION = Convention(round_input=True)
-LARGEST = 60.0  # dB that an image counts at most
-CHECKED = ("bf16", "noise", "jpeg", "cc15", "city12", "urban20", "set14", "brightness")
+GRAY_SIGMAS = (10, 25, 50)
+CHECKED = ("bf16", "noise", "gray", "jpeg", "cc15", "city12", "urban20", "set14", "brightness")
 """Tests whose rows have what the harm check goes by."""
 HARM = 0.05  # dB: a loss that is one
 INVISIBLE = 55.0  # dB: what is as near to a clean photograph is no harm
-CUBE = range(0, 256, 51)
-CUBE_SIDE = 64
 PHOTONS = (100, 1000)
 
 
@@ -157,6 +151,8 @@ def cases(data: Path, quick: bool) -> Iterator[Case]:
             yield Case("noise", str(sigma), photo.name, quality_of(photo, f"gaussian_noise:{sigma}", "cbsd68"))
         for quality in (85, 30):
             yield Case("jpeg", str(quality), photo.name, quality_of(photo, f"jpeg:{quality}", "cbsd68"))
+        for sigma in GRAY_SIGMAS:
+            yield Case("gray", str(sigma), photo.name, partial(gray_quality, photo, sigma))
     for photo in clean[1::8] if quick else clean[1::4]:
         for sigma in (0, 15, 50) if quick else SIGMAS:
             noisy = distort(photo, parse_confounder(f"gaussian_noise:{sigma}", "level"), CONVENTION, 0, "cbsd68")
@@ -181,77 +177,6 @@ def cases(data: Path, quick: bool) -> Iterator[Case]:
 def photos_of(source: str) -> list[Photo]:
     """The photographs of a test set, sorted by name."""
     return load_test_set(source)[1]
-
-
-def quality_of(photo: Photo, noise: str = "", dataset: str = "") -> Callable[[nn.Module], tuple[float, ...]]:
-    """Measure the PSNR of input and output: of a photograph under noise, of a recorded pair, or of it as it is."""
-
-    def measure(network: nn.Module) -> tuple[float, ...]:
-        clean = to_tensor(photo.pixels)
-        image = clean if photo.recorded is None else to_tensor(photo.recorded)
-        if noise:
-            image = distort(photo, parse_confounder(noise, "level"), CONVENTION, 0, dataset)
-        output, *check = with_check(network, image)
-        return fidelity(image, clean), fidelity(output, clean), *check
-
-    return measure
-
-
-def bfloat16(image: Tensor, clean: Tensor, network: nn.Module) -> tuple[float, ...]:
-    """Measure the PSNR in float32 and in bfloat16; what the check leaves as it is loses nothing."""
-    output, *check = with_check(network, image)
-    return fidelity(output, clean), fidelity(restore_batch(network, image, "cpu", True), clean), *check
-
-
-def moved_colours(sigma: int, network: nn.Module) -> tuple[float, float]:
-    """Measure by how much noise and clipping move the mean of a flat colour at most, and restoring then."""
-    moved = [(0.0, 0.0)]
-    noise = parse_confounder(f"gaussian_noise:{sigma}", "level")
-    for red in CUBE:
-        flat = [
-            Photo(f"{red},{green},{blue}", np.full((CUBE_SIDE, CUBE_SIDE, 3), (red, green, blue), np.uint8))
-            for green in CUBE
-            for blue in CUBE
-        ]
-        clean = torch.cat([to_tensor(photo.pixels) for photo in flat])
-        noisy = torch.cat([distort(photo, noise, CONVENTION, 0, "cube") for photo in flat])
-        before, after = (
-            float((means(image, (2, 3)) - means(clean, (2, 3))).abs().max())
-            for image in (noisy, restored(network, noisy))
-        )
-        moved.append((before, after))
-    return max(before for before, _ in moved), max(after for _, after in moved)
-
-
-def moved_mean(photo: Photo, photons: int, network: nn.Module) -> tuple[float, ...]:
-    """Measure by how much photon noise moves the mean of a frame, and restoring then."""
-    noisy = distort(photo, parse_confounder(f"poisson_noise:{photons}", "level"), CONVENTION, 0, "frames")
-    clean = to_tensor(photo.pixels)
-    output, *check = with_check(network, noisy)
-    before, after = (float(means(image, (0, 1, 2, 3)) - means(clean, (0, 1, 2, 3))) for image in (noisy, output))
-    return before, after, *check
-
-
-def restored(network: nn.Module, image: Tensor) -> Tensor:
-    """What the network makes of (B, 3, H, W), clipped and rounded to 8 bits."""
-    return as_levels(restore_batch(network, image, "cpu")) / 255
-
-
-def with_check(network: nn.Module, image: Tensor) -> tuple[Tensor, float, float]:
-    """What the network makes of an image, as `restored`, and what the harm check goes by (`Row`)."""
-    output = restore_batch(network, image, "cpu")
-    change, noise = 255 * float((output - image).square().mean().sqrt()), noise_of(image[0])
-    return as_levels(output) / 255, change, 0.0 if math.isnan(noise) else noise
-
-
-def fidelity(image: Tensor, clean: Tensor) -> float:
-    """PSNR of 8 bits over RGB, at most `LARGEST`."""
-    return min(LARGEST, float(psnr(image, clean, CONVENTION)))
-
-
-def means(image: Tensor, sides: tuple[int, ...]) -> Tensor:
-    """Means in gray levels."""
-    return 255 * image.double().mean(sides)
 
 
 # ------------------------------------------------------------------------------------------------------ the targets

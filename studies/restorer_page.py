@@ -23,8 +23,9 @@ import numpy as np
 import torch
 from pages import RESULTS, render, table
 from PIL import Image, ImageDraw, ImageFont
-from restorer import BEFORE, CONVENTION, ROWS, SIGMAS, Row, digest_of, kept_rows, mean_psnr, missed, results_table
+from restorer import BEFORE, GRAY_SIGMAS, ROWS, SIGMAS, Row, digest_of, kept_rows, mean_psnr, missed, results_table
 from restorer_choice import STUDY, choice_table
+from restorer_measures import CONVENTION
 from restorer_rivals import CBM3D, NLM, STRENGTHS, best, cbm3d, non_local_means, quality
 from restorer_share import ROWS as SHARES
 from restorer_share import Row as Share
@@ -210,6 +211,7 @@ def page(weights: str, choice: Path = STUDY) -> str:
         targets=results_table(by_weights[weights], by_weights[BEFORE]),
         missed="; ".join(missed(by_weights[weights])),
         levels=levels_table(by_weights, weights),
+        gray=gray_table(by_weights, weights),
         clipped=[number(row.before, ".1f") for row in by_weights[BEFORE] if row.test == "colours"],
         choice=choice_table(choice) if (choice / RUNS).exists() else "",
         study=load_config(choice / "config.yaml") if (choice / RUNS).exists() else {},
@@ -223,31 +225,35 @@ def page(weights: str, choice: Path = STUDY) -> str:
 FFDNET = dict(zip(SIGMAS, (52.13, 45.26, 39.91, 35.77, 33.47, 30.78, 27.50, 25.73), strict=True))
 """Clip weights of FFDNet (Zhang et al. 2018), measured once on the same photographs, under noise of other draws."""
 
-CBM3D_EARLIER = {2: "45.79\\*", 5: "39.87\\*", 25: "29.89\\*", 50: "25.71\\*"}
-"""CBM3D, told σ, as measured with FFDNet: for levels of which there are no rows."""
-
 
 def levels_table(by_weights: Mapping[str, list[Row]], weights: str) -> str:
     """PSNR by level: of the input, the rivals, the model before and this one; the highest is bold."""
     non_local, block, before, own = (psnr_by_level(by_weights[name]) for name in (NLM, CBM3D, BEFORE, weights))
-    block = CBM3D_EARLIER | block
     lines = []
     for sigma in SIGMAS:
         noisy = [row.before for row in by_weights[BEFORE] if row.test == "noise" and row.level == str(sigma)]
         cells = [column.get(sigma, "–") for column in (non_local, block, before, own)]
         cells.insert(2, number(FFDNET[sigma]))
-        highest = max((cell for cell in cells if cell != "–"), key=lambda cell: float(cell.rstrip("\\*")))
+        highest = max((cell for cell in cells if cell != "–"), key=float)
         cells = [f"**{cell}**" if cell == highest else cell for cell in cells]
         lines.append([str(sigma), number(fmean(noisy)) if sigma else "∞", *cells])
     headings = ["σ", "input", "OpenCV, best setting", "CBM3D, told σ", "FFDNet, told σ", "shipped before", "this model"]
     return table(headings, lines, words=0)
 
 
-def psnr_by_level(rows: list[Row]) -> dict[int, str]:
+def gray_table(by_weights: Mapping[str, list[Row]], weights: str) -> str:
+    """PSNR by level of gray noise on gray photographs: of the input, of BM3D, of this model."""
+    block, own = (psnr_by_level(by_weights[name], "gray") for name in (CBM3D, weights))
+    lines = []
+    for sigma in GRAY_SIGMAS:
+        noisy = [row.before for row in by_weights[weights] if (row.test, row.level) == ("gray", str(sigma))]
+        lines.append([str(sigma), number(fmean(noisy)), block.get(sigma, "–"), own[sigma]])
+    return table(["σ", "input", "BM3D, told σ", "this model"], lines, words=0)
+
+
+def psnr_by_level(rows: list[Row], test: str = "noise") -> dict[int, str]:
     """The mean PSNR of each level at which all twelve photographs were measured."""
-    levels = {
-        sigma: [row.checked for row in rows if row.test == "noise" and row.level == str(sigma)] for sigma in SIGMAS
-    }
+    levels = {sigma: [row.checked for row in rows if row.test == test and row.level == str(sigma)] for sigma in SIGMAS}
     return {sigma: number(mean_psnr(level)) for sigma, level in levels.items() if len(level) == 12}
 
 

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from restorer import CONVENTION, ROWS, SIGMAS, Row, fidelity, kept_rows, photos_of
+from restorer import GRAY_SIGMAS, ROWS, SIGMAS, Row, kept_rows, photos_of
+from restorer_measures import CONVENTION, fidelity
 
 from unseen.core.jsonl import write_lines
 from unseen.core.progress import progress_bars, track
+from unseen.data.gray import grayed
 from unseen.data.photo import Photo, Pixels, to_8_bits
 from unseen.data.tensors import to_pixels, to_tensor
 from unseen.evaluation.benchmark_sets import spread
@@ -38,6 +41,14 @@ def cbm3d(noisy: Pixels, sigma: float) -> Pixels:
 
     restored = bm3d.bm3d_rgb(noisy / 255, sigma / 255)
     return to_8_bits(np.asarray(restored, np.float32))
+
+
+def bm3d_of_gray(noisy: Pixels, sigma: float) -> Pixels:
+    """Restore a gray picture (H, W, 1) by BM3D that is told σ, in gray levels."""
+    import bm3d
+
+    restored = bm3d.bm3d(noisy[..., 0] / 255, sigma / 255)
+    return to_8_bits(np.asarray(restored, np.float32))[..., None]
 
 
 def non_local_means(noisy: Pixels, h: float, h_colour: float) -> Pixels:
@@ -77,11 +88,13 @@ def measure(data: Path, sigmas: Sequence[int]) -> None:
     """Measure both rivals on the photographs that models are measured on, and keep each row as soon as it is there."""
     kept = kept_rows(ROWS)
     photos = spread(photos_of(f"cbsd68={data}/test/cbsd68"), 24)[::2]
-    work = [(sigma, photo, name) for name in RIVALS for sigma in sigmas for photo in photos]
-    missing = [item for item in work if (item[2], "noise", str(item[0]), item[1].name) not in kept]
-    for sigma, photo, name in track(missing, "rivals", len(missing)):
-        row = row_of(name, sigma, photo)
-        kept[name, row.test, row.level, row.image] = row
+    work = [(name, sigma, photo) for name in RIVALS for sigma in sigmas for photo in photos]
+    missing = [partial(row_of, *item) for item in work if (item[0], "noise", str(item[1]), item[2].name) not in kept]
+    grays = [(sigma, photo) for sigma in GRAY_SIGMAS if sigma in sigmas for photo in photos]
+    missing += [partial(gray_row, *item) for item in grays if (CBM3D, "gray", str(item[0]), item[1].name) not in kept]
+    for measured in track(missing, "rivals", len(missing)):
+        row = measured()
+        kept[row.weights, row.test, row.level, row.image] = row
         write_lines(ROWS, kept.values())
 
 
@@ -90,6 +103,14 @@ def row_of(name: str, sigma: int, photo: Photo) -> Row:
     noisy = to_pixels(distort(photo, parse_confounder(f"gaussian_noise:{sigma}", "level"), CONVENTION, 0, "cbsd68"))
     restored = RIVALS[name](noisy, photo.pixels, sigma)
     return Row(name, "noise", str(sigma), photo.name, quality(noisy, photo.pixels), quality(restored, photo.pixels))
+
+
+def gray_row(sigma: int, photo: Photo) -> Row:
+    """Measure BM3D on the gray copy of a photograph."""
+    gray = grayed(photo)
+    noisy = to_pixels(distort(gray, parse_confounder(f"gaussian_noise:{sigma}", "level"), CONVENTION, 0, "cbsd68"))
+    restored = bm3d_of_gray(noisy, sigma)
+    return Row(CBM3D, "gray", str(sigma), photo.name, quality(noisy, gray.pixels), quality(restored, gray.pixels))
 
 
 def main() -> None:

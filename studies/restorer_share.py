@@ -21,7 +21,8 @@ from statistics import fmean
 
 import torch
 from pages import table
-from restorer import CONVENTION, HARM, INVISIBLE, fidelity, restored
+from restorer import HARM, INVISIBLE
+from restorer_measures import CONVENTION, fidelity, restored
 from safetensors.torch import load_file
 from torch import Tensor, nn
 

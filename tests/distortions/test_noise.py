@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -34,6 +35,7 @@ ALL: list[Distortion] = [
     SpeckleNoise((5, 50)),
     SaltAndPepper((0.1, 0.5)),
     CorrelatedNoise((5, 50)),
+    CorrelatedNoise((5, 50), gray=True),
 ]
 BLURRED = CorrelatedNoise((5, 50), blur=(0.4, 1.2))
 LUMA = 0.299 * 0.6 + 0.587 * 0.3 + 0.114 * 0.9  # of COLOUR, by BT.601
@@ -69,6 +71,12 @@ def test_gaussian_seeds_mean_what_they_always_did() -> None:
     field = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(7))
     assert torch.equal(GaussianNoise(25).apply(clean, parameters), (clean + field * (25 / 255)).clamp(0, 1))
     assert list(GaussianNoise(25).sample(generator(0), 1)) == ["sigma", "seed"]
+
+
+@pytest.mark.parametrize("blur", [0, 0.8])
+def test_gray_correlated_noise_is_that_of_a_gray_image_in_all_channels(blur: float) -> None:
+    noise, clean = CorrelatedNoise(30, blur=blur, gray=True), flat(0.5, 2, 3, 9, 12)
+    assert torch.equal(draw(noise, clean), draw(replace(noise, gray=False), clean[:, :1]).expand_as(clean))
 
 
 def test_gray_gaussian_noise_is_one_field_for_all_channels() -> None:
@@ -246,8 +254,10 @@ def test_impossible_settings_are_refused(make: Callable[[], Distortion], message
 @pytest.mark.parametrize("noise", ALL, ids=repr)
 def test_ranges_are_drawn_evenly_and_are_the_degree(noise: Distortion) -> None:
     (name,) = set(noise.sample(generator(0), 1)) - {"seed"}
-    assert isinstance(noise.degree, tuple)
-    low, high = noise.degree
+    (span,) = noise.spans[:1]
+    assert noise.degree == span or noise.degree == "5-50, gray"
+    assert isinstance(span, tuple)
+    low, high = span
     values = noise.sample(generator(0), 4000)[name]
     assert values.dtype == torch.float64
     assert low <= float(values.min()) < float(values.max()) <= high

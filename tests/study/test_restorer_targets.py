@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "studies"))
 import restorer  # noqa: E402
 import restorer_frames  # noqa: E402
+import restorer_measures  # noqa: E402
 import restorer_page  # noqa: E402
 
 from unseen.models.loading import load_network  # noqa: E402
@@ -26,7 +27,7 @@ def row(before: float, after: float, level: str = "pairs") -> restorer.Row:
 def test_a_pair_is_harmed_by_a_loss_and_a_clean_photograph_by_what_can_be_seen() -> None:
     lost, kept, gained = row(30, 29.94), row(30, 29.96), row(30, 33)
     assert restorer.harmed([lost, kept, gained]) == 1
-    visible, invisible = row(restorer.LARGEST, 54.9), row(restorer.LARGEST, 55)
+    visible, invisible = row(restorer_measures.LARGEST, 54.9), row(restorer_measures.LARGEST, 55)
     assert restorer.harmed([visible, invisible]) == 1
 
 
@@ -53,7 +54,7 @@ def test_the_kept_rows_have_the_model_before_under_every_target() -> None:
 
 def test_a_network_that_changes_nothing_leaves_colours_where_clipping_put_them() -> None:
     """On black, clipped noise of σ 25 has a mean of 25 / √(2π), less or more by rounding and chance."""
-    before, after = restorer.moved_colours(25, nn.Identity())
+    before, after = restorer_measures.moved_colours(25, nn.Identity())
     assert before == pytest.approx(25 / (2 * np.pi) ** 0.5, abs=1.5)
     assert after == pytest.approx(before)
 

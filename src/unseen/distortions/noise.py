@@ -16,6 +16,7 @@ from .distortion import (
     Parameters,
     Range,
     Spread,
+    degree_in_words,
     ends,
     normal_fields,
     per_image,
@@ -42,6 +43,8 @@ class _NoiseBySigma(Distortion):
     clip: bool = True
     spread: Spread = field(default="even", kw_only=True)
 
+    gray = False  # no field: a setting of the kinds that can be gray
+
     def __post_init__(self) -> None:
         require_within("sigma", self.sigma, 0, 255)
         if self.spread not in get_args(Spread):
@@ -50,9 +53,14 @@ class _NoiseBySigma(Distortion):
             require_logarithm("sigma", self.sigma)
 
     @property
-    def degree(self) -> Range:
-        """σ in gray levels of 255."""
-        return self.sigma
+    def degree(self) -> Range | str:
+        """σ in gray levels of 255, followed by the word gray where all channels have the same noise."""
+        return f"{degree_in_words(self.sigma)}, gray" if self.gray else self.sigma
+
+    @property
+    def spans(self) -> tuple[Range | str, ...]:
+        """σ: gray images have no other noise than gray noise, so that both are compared."""
+        return (self.sigma,)
 
     @property
     def on_device(self) -> bool:
@@ -246,7 +254,7 @@ class SaltAndPepper(Distortion):
 class CorrelatedNoise(_NoiseBySigma):
     """Gaussian noise smoothed by a 3×3 box (after Cheng et al. 2024, CLIPDenoising), or by a Gaussian of any width.
 
-    Independent in every channel. Under the box, two pixels dy rows and dx columns apart correlate by
+    Independent in every channel, but for `gray`. Under the box, two pixels dy rows and dx columns apart correlate by
     (1 - |dy|/3)(1 - |dx|/3), and not at all from three on; under a Gaussian of deviation b, by about
     exp(-(dy² + dx²) / 4b²). Stationary up to the edge: the white noise is drawn wider on every side.
 
@@ -257,6 +265,7 @@ class CorrelatedNoise(_NoiseBySigma):
         clip: keep the result in [0, 1]; Cheng et al. do not clip.
         blur: standard deviation of the Gaussian in pixels, up to 10, or a range that starts above 0, drawn evenly, one
             value per image; 0 is the box.
+        gray: one field, the same in all channels.
         spread: as in `GaussianNoise`.
 
     Raises:
@@ -266,6 +275,7 @@ class CorrelatedNoise(_NoiseBySigma):
     degree_unit: ClassVar[str] = "standard deviation σ, gray levels of 255"
 
     blur: Range = 0
+    gray: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -286,10 +296,11 @@ class CorrelatedNoise(_NoiseBySigma):
 
     def apply(self, clean: Tensor, parameters: Parameters) -> Tensor:
         """Add smoothed noise to each image."""
+        like = clean[:, :1] if self.gray else clean
         if self.blur != 0:
-            noise = smoothed_noise(parameters["seed"], clean, parameters["blur"], ends(self.blur)[1])
+            noise = smoothed_noise(parameters["seed"], like, parameters["blur"], ends(self.blur)[1])
         else:
-            noise = _noise_under_box(parameters["seed"], clean)
+            noise = _noise_under_box(parameters["seed"], like)
         return _clipped(clean + per_image(parameters["sigma"] / 255, clean) * noise, self.clip)
 
 
