@@ -98,7 +98,7 @@ def counts(studies: dict[str, StudySummary]) -> dict[str, tuple[int, int, int]]:
 
 def draw(studies: dict[str, StudySummary], path: Path) -> None:
     """Write the figure: differences from ERM on unseen levels, a row of marks a protocol, with their intervals."""
-    figure = Figure(figsize=(7.6, 0.5 + 0.55 * len(studies)), layout="constrained")
+    figure = Figure(figsize=(8.8, 0.5 + 0.6 * len(studies)), layout="constrained")
     axes: Axes = figure.subplots()
     entries = entries_of(studies)
     colours = dict(zip(ENTRIES, COLOURS, strict=True))
@@ -118,5 +118,5 @@ def draw(studies: dict[str, StudySummary], path: Path) -> None:
     axes.set_xscale("symlog", linthresh=0.5)
     axes.set_xticks([-2, -1, -0.5, 0, 0.5, 1, 2, 4], ["−2", "−1", "−0.5", "0", "+0.5", "+1", "+2", "+4"])
     axes.set_xlabel("unseen PSNR above that of ERM (dB), 95 % intervals")
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5))
     write_figure(path, figure)
