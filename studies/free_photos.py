@@ -2,10 +2,11 @@
 
     python studies/free_photos.py "$UNSEEN_TEST_DATA/train/free" runs/shipped/photos
 
-makes three folders to train on, by the noise that the folder's manifest.tsv states: clean (links to the photographs of
-at most 1.4 gray levels), kept (links to those of at most 3) and coded (the same, smaller and as JPEG files, as people
-keep their photographs); and docs/credits.md, which names author, licence and source of each. All are the same after a
-second call. docs/datasets.md says what the photographs are.
+makes four folders to train on, by the noise that the folder's manifest.tsv states: clean (links to the photographs of
+at most 1.4 gray levels), kept (links to those of at most 3), coded (the same, smaller and as JPEG files, as people keep
+their photographs) and recoloured (half of the same, smaller: most without colour, some with as much as there can be);
+and docs/credits.md, which names author, licence and source of each. All are the same after a second call.
+docs/datasets.md says what the photographs are.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import re
 import shutil
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from pages import table
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from unseen.core.atomic import write_text
 from unseen.core.errors import UserError
@@ -49,6 +50,9 @@ LEFT_OUT = (
 
 SMALLER = 2**0.5
 """Factor by which photographs are shrunk before they are coded, so that traces of their own JPEG are none of these."""
+
+VIVID = 6.0
+"""How much colour vivid photographs have, as a multiple: channels reach 0 and 255, of which photographs have little."""
 
 QUALITIES = (80, 95)
 """The qualities of JPEG, colour at half resolution, of which one is drawn for each photograph by its name."""
@@ -161,15 +165,33 @@ def link_all(photographs: Sequence[Photograph], folder: Path, out: Path) -> None
 
 def code_all(photographs: Sequence[Photograph], folder: Path, out: Path) -> None:
     """Make `out` hold the photographs smaller, as JPEG files of any quality of `QUALITIES`."""
+    for photograph, file in emptied(photographs, out, "_coded.jpg"):
+        quality = random.Random(photograph.file).randint(*QUALITIES)
+        smaller(folder / photograph.file).save(file, quality=quality, subsampling=2)
+
+
+def recolour_all(photographs: Sequence[Photograph], folder: Path, out: Path) -> None:
+    """Make `out` hold every third photograph smaller and without colour, and of every sixth the most vivid colours."""
+    for photograph, file in emptied(photographs[::3], out, "_gray.png"):
+        smaller(folder / photograph.file).convert("L").convert("RGB").save(file)
+    for photograph, file in emptied(photographs[1::6], out, "_vivid.png"):
+        ImageEnhance.Color(smaller(folder / photograph.file)).enhance(VIVID).save(file)
+
+
+def smaller(file: Path) -> Image.Image:
+    """The photograph of a file in RGB, shrunk by `SMALLER`."""
+    with Image.open(file) as image:
+        size = [round(side / SMALLER) for side in image.size]
+        return image.convert("RGB").resize((size[0], size[1]), Image.Resampling.BICUBIC)
+
+
+def emptied(photographs: Sequence[Photograph], out: Path, ending: str) -> Iterator[tuple[Photograph, Path]]:
+    """Remove the files of `out` with an ending, and give each photograph the file of that ending that it is to have."""
     out.mkdir(parents=True, exist_ok=True)
-    for stale in out.glob("*_coded.jpg"):
+    for stale in out.glob(f"*{ending}"):
         stale.unlink()
     for photograph in photographs:
-        quality = random.Random(photograph.file).randint(*QUALITIES)
-        with Image.open(folder / photograph.file) as image:
-            size = [round(side / SMALLER) for side in image.size]
-            small = image.convert("RGB").resize((size[0], size[1]), Image.Resampling.BICUBIC)
-        small.save(out / f"{Path(photograph.file).stem}_coded.jpg", quality=quality, subsampling=2)
+        yield photograph, out / f"{Path(photograph.file).stem}{ending}"
 
 
 def credits_page(photographs: Sequence[Photograph]) -> str:
@@ -223,7 +245,7 @@ def main() -> None:
     """Choose, link, and write the credits."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help=f"the photographs, with their {MANIFEST}")
-    parser.add_argument("out", type=Path, help="folder of the three; what a call before put there is replaced")
+    parser.add_argument("out", type=Path, help="folder of the four; what a call before put there is replaced")
     parser.add_argument("--credits", type=Path, default=PAGE, help=f"the page of credits, {PAGE.name} if left out")
     options = parser.parse_args()
     try:
@@ -231,6 +253,7 @@ def main() -> None:
         link_all([p for p in photographs if p.noise <= CLEAN], options.folder, options.out / "clean")
         link_all(photographs, options.folder, options.out / "kept")
         code_all(photographs, options.folder, options.out / "coded")
+        recolour_all(photographs, options.folder, options.out / "recoloured")
         write_text(options.credits, credits_page(photographs))
     except (UserError, OSError) as error:
         raise SystemExit(f"free_photos: {error}") from error

@@ -42,6 +42,7 @@ from unseen.data.photo import digest_of as digest_of_pixels
 from unseen.data.reading import read_photo
 from unseen.data.tensors import to_pixels
 from unseen.evaluation.inputs import distort
+from unseen.models.files import GRAY
 from unseen.models.loading import load_network
 from unseen.protocols.confounder import parse_confounder
 from unseen.study.runs import RUNS, read_runs
@@ -205,13 +206,15 @@ def page(weights: str, choice: Path = STUDY) -> str:
     """The whole page, of the model whose weights have this digest."""
     rows = list(kept_rows(ROWS).values())
     shares = read_lines(SHARES, Share)
-    by_weights = {name: [row for row in rows if row.weights == name] for name in (weights, BEFORE, CBM3D, NLM)}
+    gray = digest_of(load_network(GRAY)[0])
+    by_weights = {name: [row for row in rows if row.weights == name] for name in (weights, gray, BEFORE, CBM3D, NLM)}
     return render(
         "restorer",
         targets=results_table(by_weights[weights], by_weights[BEFORE]),
         missed="; ".join(missed(by_weights[weights])),
         levels=levels_table(by_weights, weights),
-        gray=gray_table(by_weights, weights),
+        gray=gray_table(by_weights[CBM3D], by_weights[weights], by_weights[gray]),
+        gray_in_colour=[number(loss) for loss in gray_in_colour(by_weights[weights], by_weights[gray])],
         clipped=[number(row.before, ".1f") for row in by_weights[BEFORE] if row.test == "colours"],
         choice=choice_table(choice) if (choice / RUNS).exists() else "",
         study=load_config(choice / "config.yaml") if (choice / RUNS).exists() else {},
@@ -241,14 +244,21 @@ def levels_table(by_weights: Mapping[str, list[Row]], weights: str) -> str:
     return table(headings, lines, words=0)
 
 
-def gray_table(by_weights: Mapping[str, list[Row]], weights: str) -> str:
-    """PSNR by level of gray noise on gray photographs: of the input, of BM3D, of this model."""
-    block, own = (psnr_by_level(by_weights[name], "gray") for name in (CBM3D, weights))
+def gray_table(bm3d: list[Row], denoiser: list[Row], gray: list[Row]) -> str:
+    """PSNR by level of noise on gray photographs: of the input, of BM3D, of both denoisers."""
+    block, usual, own = (psnr_by_level(rows, "gray") for rows in (bm3d, denoiser, gray))
     lines = []
     for sigma in GRAY_SIGMAS:
-        noisy = [row.before for row in by_weights[weights] if (row.test, row.level) == ("gray", str(sigma))]
-        lines.append([str(sigma), number(fmean(noisy)), block.get(sigma, "–"), own[sigma]])
-    return table(["σ", "input", "BM3D, told σ", "this model"], lines, words=0)
+        noisy = [row.before for row in denoiser if (row.test, row.level) == ("gray", str(sigma))]
+        lines.append([str(sigma), number(fmean(noisy)), block.get(sigma, "–"), usual[sigma], own[sigma]])
+    return table(["σ", "input", "BM3D, told σ", "`denoiser`", "`denoiser_gray`"], lines, words=0)
+
+
+def gray_in_colour(denoiser: list[Row], gray: list[Row]) -> tuple[float, float]:
+    """The least and the most that the model for black and white is below the denoiser in colour, σ 5 to 75, dB."""
+    usual, own = (psnr_by_level(rows) for rows in (denoiser, gray))
+    losses = [float(usual[sigma]) - float(own[sigma]) for sigma in SIGMAS if sigma >= 5]
+    return min(losses), max(losses)
 
 
 def psnr_by_level(rows: list[Row], test: str = "noise") -> dict[int, str]:

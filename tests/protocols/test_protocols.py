@@ -12,6 +12,7 @@ from support.protocol_files import GOOD
 
 from unseen.core.errors import UserError
 from unseen.core.yaml12 import dump
+from unseen.distortions import GrayKept
 from unseen.protocols.confounder import Synthetic
 from unseen.protocols.files import protocol_names
 from unseen.protocols.loading import load_protocol
@@ -20,7 +21,7 @@ HASHES = {
     "denoise": "eb971654d6f8",
     "deblur": "0d89bfdb4a60",
     "real-sr-d1": "f6519043660a",
-    "restore-noise": "e374f8d40672",
+    "restore-noise": "d5a8124c91e8",
 }
 
 
@@ -50,6 +51,15 @@ def test_denoise_gray_has_the_levels_of_denoise_on_gray_photographs() -> None:
     assert (colour.channels, gray.channels) == (3, 1)
     assert [level for level, _ in gray.levels()] == [level for level, _ in colour.levels()]
     assert replace(gray, gray=False).hash() != gray.hash()
+
+
+def test_gray_kept_is_of_all_that_is_synthetic_and_changes_the_hash(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(dump(GOOD | {"gray_kept": True}))
+    (tmp_path / "plain.yaml").write_text(dump(GOOD))
+    kept, plain = (load_protocol(str(tmp_path / f"{name}.yaml")) for name in ("mine", "plain"))
+    assert all(isinstance(c.distortion, GrayKept) for _, c in kept.levels() if isinstance(c, Synthetic))
+    assert [level for level, _ in kept.levels()] == [level for level, _ in plain.levels()]
+    assert kept.hash() != plain.hash()
 
 
 def test_hashes_of_colour_protocols_are_those_of_earlier_versions() -> None:

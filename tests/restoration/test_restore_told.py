@@ -68,6 +68,18 @@ def test_many_warnings_alike_are_one_line_that_says_what_to_look_for() -> None:
     ]
 
 
+def test_black_and_white_is_told_where_the_default_model_gets_it(tmp_path: Path) -> None:
+    folder = photographs(tmp_path / "photos", "a.png", "b.png")
+    Image.new("L", (24, 28), 90).save(folder / "c.png")
+    planned = plan_restoration([str(folder)], tmp_path / "out", "input")
+    notes = []
+    for name in ("denoiser", "denoiser_gray", "mine.onnx"):
+        options = RestoreOptions(Model(name, lambda images: images, ReceptiveField(0)), Tiling(64, 1))
+        notes.append(restore_files(planned.jobs, planned.folder, options, Event(), overwrite=True).model_notes)
+    told = "1 picture is in black and white, whose noise denoiser mostly leaves: --model denoiser_gray removes it"
+    assert notes == [[told], [], []]
+
+
 def test_the_record_of_a_photograph_has_noise_share_and_mean_change(tmp_path: Path) -> None:
     """A model that brightens by two levels; the second picture is too small for an estimate of noise."""
     folder = photographs(tmp_path / "photos", "a.png", size=(40, 40))

@@ -54,6 +54,15 @@ def test_clean_photographs_are_linked_and_their_authors_named(monkeypatch: pytes
     assert sorted(coded) == [f"{Path(name).stem}_coded.jpg" for name in [*names, "textured.jpg"]]
     with Image.open(chosen / "coded" / "a_coded.jpg") as image:
         assert (image.format, image.size) == ("JPEG", (28, 14))
+    recoloured = {path.name: path.read_bytes() for path in (chosen / "recoloured").iterdir()}
+    assert sorted(recoloured) == ["a_gray.png", "b_vivid.png", "d_gray.png"]
+    with Image.open(chosen / "recoloured" / "a_gray.png") as gray, Image.open(folder / "a.jpg") as photograph:
+        assert (gray.mode, gray.size) == ("RGB", (28, 14))
+        assert gray.getpixel((3, 3)) == (photograph.convert("L").getpixel((3, 3)),) * 3
+    with Image.open(chosen / "recoloured" / "b_vivid.png") as vivid:
+        red, green, blue = vivid.getpixel((3, 3))  # type: ignore[misc]
+        assert red > 3 * len("b.jpg")  # JPEG keeps little of so weak a red
+        assert green == blue == 0
     assert "| Ann | First light; Grey | CC0 |" in page
     assert "| *me/mine* | d | CC-BY-4.0 |" in page
     assert "Of 1 no source names the author" in page
@@ -62,6 +71,7 @@ def test_clean_photographs_are_linked_and_their_authors_named(monkeypatch: pytes
     assert "Bea" not in page
     assert made(monkeypatch, folder) == (names, page)
     assert {path.name: path.read_bytes() for path in (chosen / "coded").iterdir()} == coded
+    assert {path.name: path.read_bytes() for path in (chosen / "recoloured").iterdir()} == recoloured
 
 
 def test_names_of_a_manifest_are_text_and_no_markup(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -53,7 +53,8 @@ def _channels_text(protocol: Protocol) -> str:
     """What of the photographs is compared."""
     if protocol.gray:
         return "gray photographs (BT.601 luma)"
-    return "RGB" if protocol.convention.channels == "rgb" else "Y (BT.601, studio range)"
+    kept = ", noise of photographs without colour equal in all channels" if protocol.gray_kept else ""
+    return ("RGB" if protocol.convention.channels == "rgb" else "Y (BT.601, studio range)") + kept
 
 
 def print_protocol(protocol: Protocol, console: Console) -> None:

@@ -22,6 +22,7 @@ from .distortion import (
 from .enlarged import Enlarged
 from .faded import Faded
 from .grain import FilmGrain
+from .gray_kept import GrayKept
 from .hybrid import Hybrid
 from .jpeg_transform import JPEGTransform
 from .light import LowLight
@@ -76,6 +77,7 @@ __all__ = [
     "GaussianBlur",
     "GaussianNoise",
     "GeneralisedGaussianBlur",
+    "GrayKept",
     "Haze",
     "HeavyRain",
     "Hybrid",

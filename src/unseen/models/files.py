@@ -12,6 +12,9 @@ from ..core.wording import did_you_mean
 DEFAULT = "denoiser"
 """The shipped model for users who name no model."""
 
+GRAY = "denoiser_gray"
+"""The shipped model for photographs in black and white, whose noise the default one leaves."""
+
 
 def shipped() -> dict[str, Path]:
     """The checkpoints that come with the package: name → file."""

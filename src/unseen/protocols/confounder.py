@@ -11,7 +11,7 @@ from torch import Tensor
 from ..core.errors import UserError
 from ..core.registry import name_of
 from ..data.patches import Patches
-from ..distortions import Choice, Distortion, Enlarged, Faded, Sequence
+from ..distortions import Choice, Distortion, Enlarged, Faded, GrayKept, Sequence
 from ..distortions.distortion import Parameters, degree_in_words
 from ..distortions.spec import COMPOSITIONS, PAIRS, parse_distortion
 from .levels import Level, Split
@@ -175,6 +175,13 @@ def enlarged(confounder: Confounder) -> Confounder:
     """Return the confounder with its output enlarged bicubically to the size of the clean image."""
     if isinstance(confounder, Synthetic):
         return replace(confounder, distortion=Enlarged(confounder.distortion))
+    return confounder
+
+
+def gray_kept(confounder: Confounder) -> Confounder:
+    """Return the confounder under which photographs without colour stay so."""
+    if isinstance(confounder, Synthetic):
+        return replace(confounder, distortion=GrayKept(confounder.distortion))
     return confounder
 
 

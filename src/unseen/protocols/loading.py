@@ -19,7 +19,7 @@ from ..core.text_file import read_text
 from ..core.wording import did_you_mean
 from ..core.yaml12 import fault, load
 from ..distortions.distortion import degree_in_words, ends, meet
-from .confounder import Confounder, Synthetic, parse_confounder
+from .confounder import Confounder, Synthetic, gray_kept, parse_confounder
 from .convention import Convention
 from .files import protocol_file
 from .protocol import Protocol, Reported
@@ -69,6 +69,7 @@ class _Fields:
     convention: Convention = field(default_factory=Convention)
     scale: Annotated[int, Ge(1), Le(16)] = 1
     gray: bool = False
+    gray_kept: bool = False
     tests: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     reported: tuple[_Table, ...] = ()
@@ -152,6 +153,8 @@ def _parse(text: str, name: str) -> Protocol:
         place, _, reason = str(error).partition(": ")
         raise UserError(f"{source.at(*place.split('.'))}: {reason}") from error
     groups = {group: _confounders(getattr(stated, group), source, group) for group in ("seen", "held_out", "unseen")}
+    if stated.gray_kept:
+        groups = {group: tuple(map(gray_kept, confounders)) for group, confounders in groups.items()}
     protocol = Protocol(
         name=stated.name,
         version=stated.version,
@@ -162,6 +165,7 @@ def _parse(text: str, name: str) -> Protocol:
         convention=stated.convention,
         scale=stated.scale,
         gray=stated.gray,
+        gray_kept=stated.gray_kept,
         tests=stated.tests,
         notes=stated.notes,
         reported=tuple(_reported(table, source, i) for i, table in enumerate(stated.reported)),

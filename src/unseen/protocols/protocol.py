@@ -42,6 +42,7 @@ class Protocol:
         scale: the factor by which the network enlarges.
         enlarged_by: the factor by which the input was enlarged before the network; 1 in files, see `enlarged`.
         gray: whether all photographs are gray, (H, W, 1) of BT.601 luma: those to train, to validate and to test on.
+        gray_kept: whether RGB photographs without colour stay so under the synthetic confounders, see `GrayKept`.
         tests: the names of the test sets that the experiment is usually reported on.
         notes: choices made where the paper is silent, with reasons.
         reported: numbers that others reported for this experiment.
@@ -57,6 +58,7 @@ class Protocol:
     scale: int = 1
     enlarged_by: int = 1
     gray: bool = False
+    gray_kept: bool = False
     tests: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     reported: tuple[Reported, ...] = ()
@@ -108,5 +110,6 @@ class Protocol:
         """Return twelve hexadecimal digits that change with anything that changes a result."""
         names = [[c.name for c in group] for group in (self.seen, self.held_out, self.unseen)]
         identity = [self.name, self.version, names, self.convention.hash()]
-        text = json.dumps([*identity, *[self.scale] * (self.scale > 1), *["gray"] * self.gray])
+        marks = [*["gray"] * self.gray, *["gray_kept"] * self.gray_kept]
+        text = json.dumps([*identity, *[self.scale] * (self.scale > 1), *marks])
         return hashlib.sha256(text.encode()).hexdigest()[:12]

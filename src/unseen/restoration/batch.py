@@ -19,6 +19,7 @@ from ..core.progress import task, track
 from ..data.file_jobs import FileJob, file_identity, output_folders
 from ..evaluation.noise import Crop, sampled_crops
 from ..models.card import Envelope
+from ..models.files import DEFAULT, GRAY
 from ..models.loading import Model
 from .bands import banded, restored_bands
 from .colour import MARGIN
@@ -128,6 +129,8 @@ def restore_files(
     unreadable = len(report.failed)
     if model.receptive_field.radius is None and any(file_task.tiles > 1 for file_task in file_tasks):
         report.model_notes.append(tiles_note(model, tiling))
+    if model.name == DEFAULT and (gray := sum(file_task.source.gray for file_task in file_tasks)):
+        report.model_notes.append(gray_note(gray))
     count = sum(file_task.tiles for file_task in file_tasks)
     with task("photographs", len(file_tasks)) as files, task("tiles", count) as tiles:
         for batch in batches_of(file_tasks, tiling):
@@ -219,6 +222,12 @@ def tiles_note(model: Model, tiling: Tiling) -> str:
         f"{model.name}: sees the whole image at once, so that tiles change what it makes: a test photograph by up "
         f"to {effect:.1f} gray levels of 255, and less the larger they are (--tile, --memory)"
     )
+
+
+def gray_note(count: int) -> str:
+    """A hint where pictures of one channel are given to the default model."""
+    which = "1 picture is" if count == 1 else f"{count} pictures are"
+    return f"{which} in black and white, whose noise {DEFAULT} mostly leaves: --model {GRAY} removes it"
 
 
 def batches_of(file_tasks: Sequence[FileTask], tiling: Tiling) -> list[list[FileTask]]:
