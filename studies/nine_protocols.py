@@ -29,9 +29,11 @@ PROTOCOLS = (
     "all-in-one",
 )
 
-RECIPE = "widened_erm @ capped_noise"
+RECIPE = "widened_erm @ bias=false"
+CAPPED = "widened_erm @ capped_noise"
 ENTRIES = {
-    RECIPE: "widened ERM, capped noise",
+    RECIPE: "widened ERM, bias-free",
+    CAPPED: "widened ERM, capped noise",
     "widened_erm @ unit_noise": "widened ERM, unit noise",
     "widened_erm": "widened ERM",
     f"{BASELINE} @ capped_noise": "ERM, capped noise",
@@ -44,7 +46,19 @@ ENTRIES = {
 }
 """Entries that compete, by their titles."""
 
-COLOURS = ("#00835f", "#8c564b", "#7b5ea7", "#5fa8d3", "#1b2026", "#0072b2", "#626c77", "#c28100", "#b0568f", "#d55e00")
+COLOURS = (
+    "#00835f",
+    "#a8b400",
+    "#8c564b",
+    "#7b5ea7",
+    "#5fa8d3",
+    "#1b2026",
+    "#0072b2",
+    "#626c77",
+    "#c28100",
+    "#b0568f",
+    "#d55e00",
+)
 
 
 def read_studies() -> dict[str, StudySummary]:
@@ -98,7 +112,7 @@ def counts(studies: dict[str, StudySummary]) -> dict[str, tuple[int, int, int]]:
 
 def draw(studies: dict[str, StudySummary], path: Path) -> None:
     """Write the figure: differences from ERM on unseen levels, a row of marks a protocol, with their intervals."""
-    figure = Figure(figsize=(8.8, 0.5 + 0.6 * len(studies)), layout="constrained")
+    figure = Figure(figsize=(8.8, 0.5 + 0.8 * len(studies)), layout="constrained")
     axes: Axes = figure.subplots()
     entries = entries_of(studies)
     colours = dict(zip(ENTRIES, COLOURS, strict=True))
@@ -106,7 +120,7 @@ def draw(studies: dict[str, StudySummary], path: Path) -> None:
         rows = [
             (row, study.differences[entry]) for row, study in enumerate(studies.values()) if entry in study.differences
         ]
-        heights = [row + 0.11 * (place - (len(entries) - 1) / 2) for row, _ in rows]
+        heights = [row + 0.08 * (place - (len(entries) - 1) / 2) for row, _ in rows]
         means = np.array([difference.mean for _, difference in rows])
         ends = np.array([[difference.low, difference.high] for _, difference in rows]).T
         axes.errorbar(

@@ -54,7 +54,8 @@ COLLAPSE = TRAINED | {FREE: "ERM, bias-free", CEILING: "ceiling", UNIT: "ERM, un
 """Entries of the figure of trajectories, by the names in its legend."""
 
 WIDENED = {
-    nine_protocols.RECIPE: "widened ERM, capped noise",
+    nine_protocols.RECIPE: "widened ERM, bias-free",
+    nine_protocols.CAPPED: "widened ERM, capped noise",
     f"{BASELINE} @ capped_noise": "ERM, capped noise",
     "widened_erm": "widened ERM",
     "widened_erm @ unit_noise": "widened ERM, unit noise",
@@ -66,6 +67,7 @@ SEVERITY = COLLAPSE | {EQUIVARIANT: "ERM, WNE", "extrapolated_erm @ wne": "extra
 NAMED = SEVERITY | {
     "extrapolated_erm @ capped_noise": "extrapolated ERM, capped noise",
     "extrapolated_erm": "extrapolated ERM",
+    "extrapolated_erm @ bias=false": "extrapolated ERM, bias-free",
     "stopped_erm": "ERM, stopped by its held-out level",
     f"{BASELINE}:batches=4": "ERM, four batches a step",
     f"{BASELINE}:lr_share=0.25": "ERM, a quarter of the rate",
@@ -88,6 +90,7 @@ COLOURS = (
     "#8c564b",
     "#a8b400",
     "#e377c2",
+    "#17a2a2",
 )
 
 WITHOUT_COLUMN = ("Worst unseen", "Harm:", "Invariance:")
@@ -123,13 +126,15 @@ def page(study: StudySummary, protocols: dict[str, StudySummary], others: dict[s
         names=NAMED,
         unit=closed(study, UNIT),
         recipe=closed(study, nine_protocols.RECIPE),
+        capped=closed(study, nine_protocols.CAPPED),
         protocol_hours=hours(protocols.values()),
         protocol_trainings=sum(len(own.records) for own in protocols.values()),
         other_hours=hours(others.values()),
         other_trainings=sum(len(other.records) for other in others.values()),
         glance=nine_protocols.glance(protocols),
         counts=nine_protocols.counts(protocols),
-        in_words={name: nine_protocols.in_words(own, nine_protocols.RECIPE) for name, own in protocols.items()},
+        in_words=words_of(protocols, nine_protocols.RECIPE),
+        capped_in_words=words_of(protocols, nine_protocols.CAPPED),
         others={name: splits(other) for name, other in others.items()},
         long=others["long"].estimates("psnr", "unseen")["dil_sf"].mean if "long" in others else None,
         long_fall=fall(others["long"])["dil_sf"] if "long" in others else None,
@@ -137,6 +142,11 @@ def page(study: StudySummary, protocols: dict[str, StudySummary], others: dict[s
         first_seed=unseen_of_first_seed(STUDY),
         best_held_out=max(study.rivals, key=lambda entry: study.estimates("psnr", "held-out")[entry].mean),
     )
+
+
+def words_of(protocols: dict[str, StudySummary], entry: str) -> dict[str, str]:
+    """By protocol, what an entry has above ERM on unseen levels."""
+    return {name: nine_protocols.in_words(own, entry) for name, own in protocols.items()}
 
 
 def hours(studies: Iterable[StudySummary]) -> float:

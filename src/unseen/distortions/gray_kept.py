@@ -19,7 +19,7 @@ class GrayKept(Distortion):
     """A distortion of which an RGB image without colour gets one channel: its noise is the same in all three.
 
     So are black-and-white photographs made: by one sensor, or from one channel. Images with colour, even of one pixel,
-    are distorted as ever.
+    are distorted as ever. In training the images are patches: one of a colour photograph may be gray by itself.
 
     Attributes:
         distortion: the distortion.
