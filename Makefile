@@ -117,6 +117,8 @@ MORE_denoiser_gray = --images 24 --precision both
 FIRST := $(if $(shell command -v nvidia-smi),,--budget 6h --batch 16 --patch 96 --draws exact)
 BEFORE_denoiser = $(MAKE) runs/shipped/denoiser-first/checkpoint.safetensors
 AFTER_denoiser = $(BIN)/python studies/restorer_share.py runs/shipped/denoiser-first runs/shipped/denoiser --write
+BEFORE_denoiser_gray = $(MAKE) free-photos && mkdir -p runs/shipped/denoiser && \
+	cp -n src/unseen/models/shipped/denoiser.safetensors runs/shipped/denoiser/checkpoint.safetensors
 AFTER_denoiser_gray = $(BIN)/python studies/gray_copies.py "$$UNSEEN_TEST_DATA/test" runs/shipped/gray cbsd68 cc15
 BEGUN = $$(test -e $(1)/resume.safetensors && echo --resume || echo --overwrite)
 shipped: $(SHIPPED:%=src/unseen/models/shipped/%.safetensors)
@@ -146,6 +148,7 @@ do-no-harm: free-photos
 restorer: .venv/installed-dev
 	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
 	$(BIN)/python studies/restorer.py --model denoiser --data "$$UNSEEN_TEST_DATA"
+	$(BIN)/python studies/restorer.py --model denoiser_gray --data "$$UNSEEN_TEST_DATA"
 	$(BIN)/python studies/restorer_rivals.py --data "$$UNSEEN_TEST_DATA"
 	$(BIN)/python studies/restorer_page.py --model denoiser --data "$$UNSEEN_TEST_DATA"
 
