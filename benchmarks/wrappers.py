@@ -24,33 +24,16 @@ LARGER = "plain:features=64,depth=8"
 
 SIZES = {"6 layers of 24 channels": COLOUR, "8 layers of 64": LARGER}
 
-STEPS = (
-    {
-        f"a step of `erm`, `{wrapper}:` around 6 layers of 24 channels, gray, 8 patches of 24²": (
-            "erm",
-            f"{wrapper}:{GRAY}",
-            GRAY,
-        )
-        for wrapper in ("unit_noise", "capped_noise", "wne")
-    }
-    | {
-        f"a step of `widened_erm`, `capped_noise:` around {size}, 4 patches of 40²": (
-            "widened_erm",
-            f"capped_noise:{network}",
-            network,
-        )
-        for size, network in SIZES.items()
-    }
-    | {
-        f"a step of `widened_erm`, {size} without biases, 4 patches of 40²": (
-            "widened_erm",
-            f"{network},bias=false",
-            network,
-        )
-        for size, network in SIZES.items()
-    }
-)
+STEPS: dict[str, tuple[str, str, str]] = {}
 """What is measured: method, network, and the network of plain ERM beside it."""
+
+for wrapper in ("unit_noise", "capped_noise", "wne"):
+    title = f"a step of `erm`, `{wrapper}:` around 6 layers of 24 channels, gray, 8 patches of 24²"
+    STEPS[title] = ("erm", f"{wrapper}:{GRAY}", GRAY)
+for form, spec in (("`capped_noise:` around {}", "capped_noise:{}"), ("{} without biases", "{},bias=false")):
+    for size, network in SIZES.items():
+        title = f"a step of `widened_erm`, {form.format(size)}, 4 patches of 40²"
+        STEPS[title] = ("widened_erm", spec.format(network), network)
 
 
 def rows(rounds: int) -> Iterator[Row]:

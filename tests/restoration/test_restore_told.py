@@ -76,7 +76,9 @@ def test_black_and_white_is_told_where_the_default_model_gets_it(tmp_path: Path)
     for name in ("denoiser", "denoiser_gray", "mine.onnx"):
         options = RestoreOptions(Model(name, lambda images: images, ReceptiveField(0)), Tiling(64, 1))
         notes.append(restore_files(planned.jobs, planned.folder, options, Event(), overwrite=True).model_notes)
-    told = "1 picture is in black and white, whose noise denoiser mostly leaves: --model denoiser_gray removes it"
+    told = (
+        "1 picture is in black and white, whose noise denoiser mostly leaves; --model denoiser_gray is for noisy ones"
+    )
     assert notes == [[told], [], []]
 
 

@@ -227,7 +227,7 @@ def tiles_note(model: Model, tiling: Tiling) -> str:
 def gray_note(count: int) -> str:
     """A hint where pictures of one channel are given to the default model."""
     which = "1 picture is" if count == 1 else f"{count} pictures are"
-    return f"{which} in black and white, whose noise {DEFAULT} mostly leaves: --model {GRAY} removes it"
+    return f"{which} in black and white, whose noise {DEFAULT} mostly leaves; --model {GRAY} is for noisy ones"
 
 
 def batches_of(file_tasks: Sequence[FileTask], tiling: Tiling) -> list[list[FileTask]]:
