@@ -94,10 +94,10 @@ denoise-small: .venv/installed-dev
 # Networks trained past the point at which they break, and all protocols at a glance, resumable: docs/results/regime.md. Ten
 # minutes or more of one core for each gray training, half an hour for the longest, two for each of the nine protocols; days of a
 # core for all that the studies list, of which the kept rows have what the page shows.
-NINE := $(patsubst studies/nine-protocols/%.yaml,%,$(wildcard studies/nine-protocols/*.yaml))
+MANY := $(patsubst studies/%.yaml,%,$(wildcard studies/nine-protocols/*.yaml studies/regime-networks/*.yaml))
 regime: .venv/installed-dev
 	@test -d "$$UNSEEN_TEST_DATA" || { echo "set UNSEEN_TEST_DATA to the folder of data sets: see docs/datasets.md"; exit 2; }
-	for study in regime-gray $(NINE:%=nine-protocols/%) regime-long regime-inner regime-networks; do \
+	for study in regime-gray $(MANY) regime-long regime-inner; do \
 		OMP_NUM_THREADS=1 $(BIN)/unseen compare --config studies/$$study.yaml --workers $(WORKERS) || exit; \
 	done
 	$(BIN)/python studies/regime.py

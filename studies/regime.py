@@ -12,10 +12,12 @@ from statistics import fmean
 import nine_protocols
 import numpy as np
 import regime_diagnoses
+import regime_networks
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pages import RESULTS as DOCS
 from pages import read_study, render, table, write_figure
+from regime_networks import fall
 
 from unseen.core.atomic import write_text
 from unseen.core.config import load_config
@@ -40,8 +42,8 @@ from unseen.study.report.trajectory_charts import write_trajectory_figure
 from unseen.study.summary import StudySummary
 
 STUDY = Path(__file__).with_name("regime-gray")
-OTHERS = {name: STUDY.with_name(f"regime-{name}") for name in ("long", "inner", "networks")}
-"""Further studies of the same protocol: longer, with other inner steps, with other networks."""
+OTHERS = {name: STUDY.with_name(f"regime-{name}") for name in ("long", "inner")}
+"""Further studies of the same network: longer, with other inner steps."""
 
 PAGE = DOCS / "regime.md"
 FIGURES = DOCS / "regime"
@@ -102,8 +104,13 @@ def read_others() -> dict[str, StudySummary]:
     return {name: read_study(folder) for name, folder in OTHERS.items() if (folder / "runs.jsonl").exists()}
 
 
-def page(study: StudySummary, protocols: dict[str, StudySummary], others: dict[str, StudySummary]) -> str:
-    """The whole page, from the gray study, those of all protocols, and the further ones."""
+def page(
+    study: StudySummary,
+    protocols: dict[str, StudySummary],
+    others: dict[str, StudySummary],
+    networks: dict[str, StudySummary],
+) -> str:
+    """The whole page, from the gray study, those of all protocols, the further ones, and those of other networks."""
     unseen = {entry: e.mean for entry, e in study.estimates("psnr", "unseen").items()}
     order = [INPUT, *sorted(study.methods, key=lambda entry: -unseen[entry])]
     main = [*split_columns(study, "psnr"), *gap_columns(study), *at_equal_columns(study), *difference_columns(study)]
@@ -129,8 +136,8 @@ def page(study: StudySummary, protocols: dict[str, StudySummary], others: dict[s
         capped=closed(study, nine_protocols.CAPPED),
         protocol_hours=hours(protocols.values()),
         protocol_trainings=sum(len(own.records) for own in protocols.values()),
-        other_hours=hours(others.values()),
-        other_trainings=sum(len(other.records) for other in others.values()),
+        other_hours=hours([*others.values(), *networks.values()]),
+        other_trainings=sum(len(other.records) for other in (*others.values(), *networks.values())),
         glance=nine_protocols.glance(protocols),
         counts=nine_protocols.counts(protocols),
         in_words=words_of(protocols, nine_protocols.RECIPE),
@@ -138,7 +145,8 @@ def page(study: StudySummary, protocols: dict[str, StudySummary], others: dict[s
         others={name: splits(other) for name, other in others.items()},
         long=others["long"].estimates("psnr", "unseen")["dil_sf"].mean if "long" in others else None,
         long_fall=fall(others["long"])["dil_sf"] if "long" in others else None,
-        networks_fall=fall(others["networks"])[BASELINE] if "networks" in others else None,
+        breaks=regime_networks.breaks(networks),
+        falls={name: fall(other)[BASELINE] for name, other in networks.items()},
         first_seed=unseen_of_first_seed(STUDY),
         best_held_out=max(study.rivals, key=lambda entry: study.estimates("psnr", "held-out")[entry].mean),
     )
@@ -215,16 +223,6 @@ def broken(study: StudySummary) -> float:
     return strongest[CEILING].mean - strongest[BASELINE].mean
 
 
-def fall(study: StudySummary) -> dict[str, tuple[float, float]]:
-    """By entry, the highest mean PSNR on the strongest unseen level along the training, and that of its end, dB."""
-    strongest = study.levels_in("unseen")[-1]
-    falls = {}
-    for name, own in study.trajectories.items():
-        means = np.mean([one.psnr[strongest] for one in own.values()], axis=0)
-        falls[name] = float(means.max()), float(means[-1])
-    return falls
-
-
 # ----------------------------------------------------------------------------------------------------- the figures
 
 
@@ -296,7 +294,7 @@ def main() -> None:
     study, protocols = read_study(STUDY), nine_protocols.read_studies()
     draw(study)
     nine_protocols.draw(protocols, FIGURES / "protocols.svg")
-    write_text(PAGE, page(study, protocols, read_others()))
+    write_text(PAGE, page(study, protocols, read_others(), regime_networks.read_studies()))
     write_text(README, with_table(README.read_text(encoding="utf-8"), first_table(study)))
     print(PAGE)
 
