@@ -30,7 +30,12 @@ STEPS: dict[str, tuple[str, str, str]] = {}
 for wrapper in ("unit_noise", "capped_noise", "wne"):
     title = f"a step of `erm`, `{wrapper}:` around 6 layers of 24 channels, gray, 8 patches of 24²"
     STEPS[title] = ("erm", f"{wrapper}:{GRAY}", GRAY)
-for form, spec in (("`capped_noise:` around {}", "capped_noise:{}"), ("{} without biases", "{},bias=false")):
+RECIPES = {
+    "`capped_noise:` around {}": "capped_noise:{}",
+    "`unit_noise:` around {} without biases": "unit_noise:{},bias=false",
+    "{} without biases": "{},bias=false",
+}
+for form, spec in RECIPES.items():
     for size, network in SIZES.items():
         title = f"a step of `widened_erm`, {form.format(size)}, 4 patches of 40²"
         STEPS[title] = ("widened_erm", spec.format(network), network)

@@ -31,9 +31,11 @@ PROTOCOLS = (
 
 RECIPE = "widened_erm @ bias=false"
 CAPPED = "widened_erm @ capped_noise"
+CENTRED = "widened_erm @ unit_noise:bias=false"
 ENTRIES = {
     RECIPE: "widened ERM, bias-free",
     CAPPED: "widened ERM, capped noise",
+    CENTRED: "widened ERM, unit noise, bias-free",
     "widened_erm @ unit_noise": "widened ERM, unit noise",
     "widened_erm": "widened ERM",
     f"{BASELINE} @ capped_noise": "ERM, capped noise",
@@ -49,6 +51,7 @@ ENTRIES = {
 COLOURS = (
     "#00835f",
     "#a8b400",
+    "#e377c2",
     "#8c564b",
     "#7b5ea7",
     "#5fa8d3",

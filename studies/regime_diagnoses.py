@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 
 from unseen.core.number_text import number
 from unseen.protocols.levels import Split
-from unseen.study.entry_names import BASELINE, CEILING
+from unseen.study.entry_names import BASELINE, CEILING, is_stopped
 from unseen.study.runs import RunRecord
 from unseen.study.summary import StudySummary
 
@@ -40,11 +40,14 @@ def predictions(study: StudySummary) -> str:
     """A table of Spearman's ρ between the unseen PSNR of a training and what is known of it without unseen images.
 
     One column for all trainings, one for those of the study's own network which saw no unseen level, one for `DIL`.
+    Diagnoses are of the trainings that were diagnosed; each cell has the number of trainings. `stopped_erm` is left out,
+    whose weights are of ERM's own training.
     """
-    records = [record for record in study.records if record.diagnoses]
+    records = [record for record in study.records if not is_stopped(record.method)]
     unseen, seen, held_out = (split_means(study, split) for split in ("unseen", "seen", "held-out"))
     known = {"seen PSNR": seen, "held-out PSNR": held_out} | {
-        title: {record.run: latest(record, key) for record in records} for key, title in DIAGNOSES.items()
+        title: {record.run: latest(record, key) for record in records if record.diagnoses}
+        for key, title in DIAGNOSES.items()
     }
     own = study.backbones[BASELINE]
     bare = [record for record in records if study.backbones[record.method] == own and record.method != CEILING]
@@ -53,12 +56,14 @@ def predictions(study: StudySummary) -> str:
         "this network as it is, ceiling left out": bare,
         "ERM, DIL_sf, DIL's control": [record for record in bare if record.method in DIL],
     }
-    headings = ["known without unseen images", *(f"{title} ({len(group)})" for title, group in groups.items())]
     rows = [
-        [name, *(correlation({record.run for record in group}, values, unseen) for group in groups.values())]
+        [
+            name,
+            *(correlation({record.run for record in group} & set(values), values, unseen) for group in groups.values()),
+        ]
         for name, values in known.items()
     ]
-    return table(headings, rows)
+    return table(["known without unseen images", *groups], rows)
 
 
 def split_means(study: StudySummary, split: Split) -> dict[str, float]:
@@ -71,11 +76,11 @@ def split_means(study: StudySummary, split: Split) -> dict[str, float]:
 
 
 def correlation(runs: Collection[str], values: Mapping[str, float], unseen: Mapping[str, float]) -> str:
-    """Spearman's ρ over trainings, with its p value."""
+    """Spearman's ρ over trainings, with its p value and their number."""
     pairs: NDArray[np.float64] = np.array([(values[run], unseen[run]) for run in sorted(runs)])
     found = spearmanr(pairs[:, 0], pairs[:, 1])
     chance = "< 0.001" if found.pvalue < 0.001 else f"{found.pvalue:.3f}"
-    return f"{number(found.statistic)} (p {chance})"
+    return f"{number(found.statistic)} (p {chance}, {len(pairs)})"
 
 
 def latest(record: RunRecord, key: str) -> float:

@@ -52,7 +52,7 @@ def test_a_study_trains_each_method_and_seed_once(unseen: CommandLine, study: li
     assert all(math.isfinite(row["invariance"]) for row in rows)
     for name in ("erm-0", "erm-1", "ceiling-0", "ceiling-1"):
         assert json_lines(out / name / "log.jsonl")[-1]["evaluations"] == 16
-    assert "ceiling: trained on the unseen levels too; it bounds the others and does not compete." in said
+    assert "ceiling: trained on the held-out and unseen levels too; it bounds the others and does not compete." in said
     assert "± half-width of the 95 % interval over 2 seeds" in said
     page = (out / "report.html").read_text()
     assert page.count("<svg") > 0

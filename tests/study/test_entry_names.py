@@ -23,6 +23,8 @@ OWN = "plain:features=16,depth=6"
         ("plain", "erm @ plain"),
         ("plain_ne:features=16,depth=6", "erm @ plain_ne"),
         ("wne:plain:depth=6,features=16", "erm @ wne"),
+        ("wne:plain:features=16,depth=6,bias=false", "erm @ wne:bias=false"),
+        ("wne:plain:depth=6", "erm @ wne:plain:depth=6"),
         ("wne:plain", "erm @ wne:plain"),
         ("wne:unet:features=16,depth=6", "erm @ wne:unet:features=16,depth=6"),
         ("unet:features=16,widths=[1,2]", "erm @ unet:features=16,widths=[1,2]"),

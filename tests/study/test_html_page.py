@@ -90,7 +90,7 @@ def test_the_headline_has_the_hand_computed_means(page: Page) -> None:
     assert headline[2][1] == "36.30 ±0.64 0.825 ±0.000"
     assert headline[3][5] == "50 %"
     assert "ceiling" in headline[4][0]
-    assert "trained on the unseen levels too" in headline[4][0]
+    assert "trained on the held-out and unseen levels too" in headline[4][0]
 
 
 def test_all_that_was_asked_for_is_on_the_page(page: Page) -> None:
@@ -102,7 +102,7 @@ def test_all_that_was_asked_for_is_on_the_page(page: Page) -> None:
         "0, 1",
         "12000 gradient evaluations",
         "c0ffee",
-        "ceiling (trained on the unseen levels too)",
+        "ceiling (trained on the held-out and unseen levels too)",
         "1 min 30 s",
         "gaussian_noise:5",
     ):

@@ -175,6 +175,14 @@ def test_the_gap_closed_is_a_share_of_the_way_to_the_ceiling() -> None:
     assert study.gap_undefined == ""
 
 
+def test_the_gap_closed_is_of_the_seeds_that_all_have() -> None:
+    study = StudySummary(compared(erm=[20, 22], dil=[23], ceiling=[24, 25.9]))
+    assert study.gap == pytest.approx({"dil": 3 / 4})
+    assert study.gap_width == pytest.approx({"dil": 4})
+    later = [replace(row, seed=1) for row in compared(dil=[23])]
+    assert StudySummary(compared(erm=[20, 22], ceiling=[24, 25.9]) + later).gap == pytest.approx({"dil": 1 / 3.9})
+
+
 def test_the_gap_of_a_level_is_its_own() -> None:
     levels: list[tuple[float, Mapping[str, float]]] = [
         (30, {"erm": 20, "dil": 21, "ceiling": 22}),

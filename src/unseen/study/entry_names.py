@@ -12,7 +12,7 @@ def entry_name(method: str, backbone: str, own: str) -> str:
     """Name an entry: `erm` on the study's own backbone, `erm @ unet`, `erm @ bias=false`, `erm @ wne` on another.
 
     Settings that both backbones have in the same words are left out, if all settings of the study's are among them; of
-    the study's backbone within a wrapper, only the wrapper is named.
+    the study's backbone within a wrapper, only the wrapper is named, and the settings beyond: `erm @ wne:bias=false`.
 
     Args:
         method: the method, with or without settings.
@@ -20,27 +20,30 @@ def entry_name(method: str, backbone: str, own: str) -> str:
         own: the study's backbone.
     """
     wrapper, colon, within = backbone.partition(":")
-    if colon and _is_same(within, own):
-        return f"{method}{SEPARATOR}{wrapper.strip()}"
-    return entry_name_in_full(method, backbone, own)
+    beyond = _settings_beyond(within, own) if colon else None
+    if beyond is None:
+        return entry_name_in_full(method, backbone, own)
+    return f"{method}{SEPARATOR}{':'.join(filter(None, (wrapper.strip(), ','.join(beyond))))}"
 
 
 def entry_name_in_full(method: str, backbone: str, own: str) -> str:
     """Name an entry as `entry_name` does, but with all that is within a wrapper: for the folders of its runs."""
-    (name, settings), (own_name, own_settings) = _name_and_settings(backbone), _name_and_settings(own)
-    if _is_same(backbone, own):
-        return method
+    beyond = _settings_beyond(backbone, own)
+    if beyond is not None:
+        return f"{method}{SEPARATOR}{','.join(beyond)}" if beyond else method
+    (name, settings), (_, own_settings) = _name_and_settings(backbone), _name_and_settings(own)
     others = settings
     if set(own_settings) <= set(settings):
         others = [setting for setting in settings if setting not in own_settings]
-        if name == own_name:
-            return f"{method}{SEPARATOR}{','.join(others)}"
     return f"{method}{SEPARATOR}{name}:{','.join(others)}" if others else f"{method}{SEPARATOR}{name}"
 
 
-def _is_same(backbone: str, own: str) -> bool:
+def _settings_beyond(backbone: str, own: str) -> list[str] | None:
+    """Settings of a backbone that the study's lacks; None where it is another network, or lacks one of the study's."""
     (name, settings), (own_name, own_settings) = _name_and_settings(backbone), _name_and_settings(own)
-    return name == own_name and set(settings) == set(own_settings)
+    if name != own_name or not set(own_settings) <= set(settings):
+        return None
+    return [setting for setting in settings if setting not in own_settings]
 
 
 def _name_and_settings(spec: str) -> tuple[str, list[str]]:
@@ -54,7 +57,7 @@ CEILING = "ceiling"
 
 STOPPED = "stopped_erm"
 
-WIDENED = "widened_erm"
+WIDENED = ("widened_erm", "extrapolated_erm")
 
 INPUT = "input (no restoration)"
 
@@ -71,7 +74,7 @@ def is_stopped(entry: str) -> bool:
 
 def is_widened(entry: str) -> bool:
     """Whether an entry trained on degrees made of the seen ones, held-out and unseen ones perhaps among them."""
-    return _method_name(entry) == WIDENED
+    return _method_name(entry) in WIDENED
 
 
 def _method_name(entry: str) -> str:

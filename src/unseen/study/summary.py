@@ -310,11 +310,18 @@ class StudySummary:
     def gap(self) -> dict[str, float]:
         """By entry, the share of the gap from ERM to the ceiling that it closes, by mean unseen PSNR.
 
-        (method - ERM) / (ceiling - ERM), both ends on the study's own backbone: 0 is no better than ERM, 1 as good as
-        training on the unseen levels. For all entries but the two ends and other ceilings. Empty where an end is
-        missing, and where the gap is undefined: see `gap_undefined`.
+        (method - ERM) / (ceiling - ERM), each the mean over the seeds that all three have, since seeds of ERM may lie
+        farther apart than methods; both ends on the study's own backbone: 0 is no better than ERM, 1 as good as
+        training on the unseen levels. For all entries with such seeds but the two ends and other ceilings. Empty where
+        an end is missing, and where the gap is undefined: see `gap_undefined`.
         """
         return self._gap(self.levels_in("unseen"))
+
+    @cached_property
+    def gap_width(self) -> dict[str, float]:
+        """By entry of `gap`, what it is a share of: the ceiling's unseen mean less ERM's, over the same seeds, dB."""
+        means = {name: self._means_of_three(name, self.levels_in("unseen")) for name in self.gap}
+        return {name: top - floor for name, (_, floor, top) in means.items()}
 
     def gap_at(self, level: Level) -> dict[str, float]:
         """Compute `gap` at one level alone; empty where the ceiling is not clearly above ERM there."""
@@ -328,10 +335,20 @@ class StudySummary:
     def _gap(self, levels: Sequence[Level]) -> dict[str, float]:
         if not self._has_ends(levels) or self._undefined(levels):
             return {}
-        psnr = {name: fmean(entry.by_seed("psnr", levels)) for name, entry in self._by_entry.items()}
-        floor, top = psnr[BASELINE], psnr[CEILING]
-        finite = [name for name in self.rivals if name != BASELINE and math.isfinite(psnr[name])]
-        return {name: (psnr[name] - floor) / (top - floor) for name in finite}
+        means = {name: self._means_of_three(name, levels) for name in self.rivals if name != BASELINE}
+        return {
+            name: (own - floor) / (top - floor)
+            for name, (own, floor, top) in means.items()
+            if math.isfinite(own) and top - floor >= SMALLEST_GAP
+        }
+
+    def _means_of_three(self, name: str, levels: Sequence[Level]) -> tuple[float, float, float]:
+        """Mean PSNR of an entry, ERM and the ceiling over the seeds that all three have, dB; nan without any."""
+        three = [self._by_entry[one] for one in (name, BASELINE, CEILING)]
+        psnr = [dict(zip(entry.seeds, entry.by_seed("psnr", levels), strict=True)) for entry in three]
+        seeds = set.intersection(*map(set, psnr))
+        own, floor, top = (fmean(one[seed] for seed in seeds) if seeds else math.nan for one in psnr)
+        return own, floor, top
 
     def _has_ends(self, levels: Sequence[Level]) -> bool:
         return len(levels) > 0 and BASELINE in self._by_entry and CEILING in self._by_entry

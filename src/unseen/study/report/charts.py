@@ -15,7 +15,7 @@ from matplotlib.ticker import PercentFormatter
 from ...core.grouping import grouped
 from ...distortions.spec import degree_unit
 from ...protocols.levels import Level, Split, plain_words
-from ..entry_names import CEILING, is_ceiling
+from ..entry_names import is_ceiling
 from ..entry_results import Measure
 from ..summary import StudySummary
 from .columns import UNITS
@@ -170,8 +170,10 @@ def bar_charts(study: StudySummary, styles: LineStyles) -> list[Captioned]:
     charts = []
     if study.gap:
         # The interval of the difference from ERM, in units of the gap as it was measured.
-        whole = study.differences[CEILING].mean
-        intervals = {name: (d.low / whole, d.high / whole) for name, d in differences.items() if name in study.gap}
+        whole = study.gap_width
+        intervals = {
+            name: (d.low / whole[name], d.high / whole[name]) for name, d in differences.items() if name in whole
+        }
         charts.append(("Gap closed", _bars(study.gap, intervals, styles, "share of the way from ERM to the ceiling")))
     if differences:
         means = {name: d.mean for name, d in differences.items()}

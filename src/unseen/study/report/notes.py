@@ -12,7 +12,7 @@ from ...core.grouping import grouped
 from ..entry_names import BASELINE, SEPARATOR, is_ceiling, is_stopped, is_widened
 from ..summary import StudySummary
 
-CEILING_NOTE = "trained on the unseen levels too"
+CEILING_NOTE = "trained on the held-out and unseen levels too"
 WIDENED_NOTE = "trained on degrees made of the seen ones, held-out and unseen ones perhaps among them"
 SEEDS_TOO = "images (bootstrap) and seeds (t), paired by both"
 ORACLE = "oracle"
@@ -85,7 +85,8 @@ def comparison(study: StudySummary) -> Iterator[str]:
     if widened := [entry for entry in study.methods if is_widened(entry)]:
         yield f"{', '.join(widened)}: {WIDENED_NOTE}."
     if study.gap:
-        yield "Gap closed: (method − ERM) / (ceiling − ERM), of the mean PSNR on unseen levels."
+        means = "of the mean PSNR on unseen levels over the seeds of all three"
+        yield f"Gap closed: (method − ERM) / (ceiling − ERM), {means}."
     if study.gap_undefined:
         yield f"Gap closed is undefined: {study.gap_undefined}."
     if study.differences:
