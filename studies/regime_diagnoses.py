@@ -40,8 +40,8 @@ def predictions(study: StudySummary) -> str:
     """A table of Spearman's ρ between the unseen PSNR of a training and what is known of it without unseen images.
 
     One column for all trainings, one for those of the study's own network which saw no unseen level, one for `DIL`.
-    Diagnoses are of the trainings that were diagnosed; each cell has the number of trainings. `stopped_erm` is left out,
-    whose weights are of ERM's own training.
+    Diagnoses are of the trainings that were diagnosed; each cell has the number of trainings. `stopped_erm`, whose
+    weights are of a training of ERM, is left out.
     """
     records = [record for record in study.records if not is_stopped(record.method)]
     unseen, seen, held_out = (split_means(study, split) for split in ("unseen", "seen", "held-out"))
