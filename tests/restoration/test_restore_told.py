@@ -71,13 +71,14 @@ def test_many_warnings_alike_are_one_line_that_says_what_to_look_for() -> None:
 def test_black_and_white_is_told_where_the_default_model_gets_it(tmp_path: Path) -> None:
     folder = photographs(tmp_path / "photos", "a.png", "b.png")
     Image.new("L", (24, 28), 90).save(folder / "c.png")
+    Image.new("RGB", (24, 28), (90, 90, 90)).save(folder / "d.png")
     planned = plan_restoration([str(folder)], tmp_path / "out", "input")
     notes = []
     for name in ("denoiser", "denoiser_gray", "mine.onnx"):
         options = RestoreOptions(Model(name, lambda images: images, ReceptiveField(0)), Tiling(64, 1))
         notes.append(restore_files(planned.jobs, planned.folder, options, Event(), overwrite=True).model_notes)
     told = (
-        "1 picture is in black and white, whose noise denoiser mostly leaves; --model denoiser_gray is for noisy ones"
+        "2 pictures are in black and white, whose noise denoiser mostly leaves; --model denoiser_gray is for noisy ones"
     )
     assert notes == [[told], [], []]
 

@@ -129,8 +129,6 @@ def restore_files(
     unreadable = len(report.failed)
     if model.receptive_field.radius is None and any(file_task.tiles > 1 for file_task in file_tasks):
         report.model_notes.append(tiles_note(model, tiling))
-    if model.name == DEFAULT and (gray := sum(file_task.source.gray for file_task in file_tasks)):
-        report.model_notes.append(gray_note(gray))
     count = sum(file_task.tiles for file_task in file_tasks)
     with task("photographs", len(file_tasks)) as files, task("tiles", count) as tiles:
         for batch in batches_of(file_tasks, tiling):
@@ -155,6 +153,8 @@ def restore_files(
                 break
             files.advance(len(batch))
     flush_names(outputs)
+    if model.name == DEFAULT and (gray := sum(restored.colourless for restored in report.restored)):
+        report.model_notes.append(gray_note(gray))
     return report
 
 
@@ -225,7 +225,7 @@ def tiles_note(model: Model, tiling: Tiling) -> str:
 
 
 def gray_note(count: int) -> str:
-    """A hint where pictures of one channel are given to the default model."""
+    """A hint where pictures in black and white are given to the default model."""
     which = "1 picture is" if count == 1 else f"{count} pictures are"
     return f"{which} in black and white, whose noise {DEFAULT} mostly leaves; --model {GRAY} is for noisy ones"
 
@@ -385,6 +385,7 @@ def record_of(file_task: FileTask, judged: SelfCheck, mean_change: float, remark
         mean_change,
         (*judged.warnings, *map(PhotoWarning, remarks)),
         judged.noise_range,
+        judged.colourless,
     )
 
 

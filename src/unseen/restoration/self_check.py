@@ -52,12 +52,14 @@ class SelfCheck:
         kept: share of the restoration to keep: 1, or 0 where the input is left as it is.
         warnings: reasons to look at the result.
         noise_range: the noise that the network itself read; None where it reads none.
+        colourless: whether the photograph is in black and white, however its file holds it.
     """
 
     noise_level: float
     kept: float = 1.0
     warnings: tuple[PhotoWarning, ...] = ()
     noise_range: NoiseRange | None = None
+    colourless: bool = False
 
     @property
     def shown_noise(self) -> float:
@@ -75,7 +77,8 @@ def self_check(crops: Sequence[Crop], model: Model, envelope: Envelope | None) -
     """
     noise_level = photo_noise(crops)
     warning = envelope_warning(noise_level, envelope)
-    return SelfCheck(noise_level, 1.0, (warning,) if warning else (), noise_range_of(model, crops))
+    colourless = all(bool((crop == crop[..., :1]).all()) for crop in crops)
+    return SelfCheck(noise_level, 1.0, (warning,) if warning else (), noise_range_of(model, crops), colourless)
 
 
 def worth_its_risk(change: float, noise_level: float, strength: float = 1.0) -> bool:
