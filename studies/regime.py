@@ -10,7 +10,6 @@ from pathlib import Path
 from statistics import fmean
 
 import nine_protocols
-import numpy as np
 import regime_diagnoses
 import regime_networks
 from matplotlib.axes import Axes
@@ -241,17 +240,15 @@ def draw(study: StudySummary) -> None:
 
 
 def severity(study: StudySummary) -> Figure:
-    """PSNR above that of ERM, by σ; the seen range shaded."""
+    """PSNR above that of ERM of the same seeds, by σ; the seen range shaded."""
     figure = Figure(figsize=(6.4, 3.6))
     axes = figure.subplots()
     degrees = [float(level.degree) for level in study.levels]
-    base = np.array([study.estimates("psnr", level)[BASELINE].mean for level in study.levels])
+    above = [study.above_baseline(level) for level in study.levels]
     for colour, (entry, title) in zip(COLOURS, SEVERITY.items(), strict=True):
         if entry in study.methods:
-            means = np.array([study.estimates("psnr", level)[entry].mean for level in study.levels])
-            axes.plot(
-                degrees, means - base, "--" if entry == CEILING else "-", color=colour, marker="o", ms=3, label=title
-            )
+            values = [one[entry] for one in above]
+            axes.plot(degrees, values, "--" if entry == CEILING else "-", color=colour, marker="o", ms=3, label=title)
     seen = [float(level.degree) for level in study.levels_in("seen")]
     axes.axvspan(min(seen), max(seen), color="#e9eff6", zorder=0)
     axes.set_xlabel("σ of the noise (shaded: seen in training)")

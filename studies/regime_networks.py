@@ -23,7 +23,7 @@ NETWORKS = {
 }
 """Networks by what sets them apart from that of the gray study."""
 
-RIVALS = {f"{BASELINE} @ bias=false": "ERM, bias-free", "dil_sf": "DIL_sf"}
+RIVALS = {f"{BASELINE} @ bias=false": "ERM, bias-free", "dil_sf": "DIL_sf", "dil_control": "DIL's control"}
 
 
 def read_studies() -> dict[str, StudySummary]:

@@ -21,7 +21,7 @@ How each target is read
                  100 and 1000 photons at white, hardly clipped anywhere: dark frames (a twentieth of a photograph:
                  0 to 13), bright ones (178 to 230), microscopy (round green cells on black): restorer_frames.py.
     gray         gray copies of the 12 photographs under white noise, no target: PSNR of the gray result.
-    bfloat16     mean PSNR in float32 less mean PSNR in bfloat16, as the card measures it; the largest of all levels.
+    bfloat16     mean PSNR in float32 less that in bfloat16, on three of the photographs; the largest of all levels.
 """
 
 from __future__ import annotations
