@@ -176,10 +176,8 @@ def test_lines_on_another_backbone_are_compared_twice_and_it_is_said_with_what()
 
 def test_degrees_that_a_method_makes_of_the_seen_ones_are_told() -> None:
     said = " ".join(study_notes(StudySummary(make_results(("erm", "widened_erm", "extrapolated_erm")))))
-    assert (
-        "widened_erm, extrapolated_erm: trained on degrees made of the seen ones, held-out and unseen ones perhaps among them."
-        in said
-    )
+    names = "widened_erm, extrapolated_erm"
+    assert f"{names}: trained on degrees made of the seen ones, held-out and unseen ones perhaps among them." in said
     assert "made of the seen ones" not in " ".join(study_notes(StudySummary(make_results())))
 
 
