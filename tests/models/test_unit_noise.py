@@ -90,6 +90,20 @@ def test_below_the_least_deviation_it_does_as_the_network_within() -> None:
         torch.testing.assert_close(wrapped(flat), scale * wrapped.network(torch.zeros_like(flat)) + 0.4)
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_around_a_network_without_biases_the_mean_that_is_taken_away_is_all_that_it_adds(bias: bool) -> None:
+    wrapped = redrawn(f"unit_noise:plain:features=6,depth=4,bias={str(bias).lower()}").double()
+    for strength in (0.001, 0.2):  # below the least deviation, and far above it, the same around every pixel
+        pattern = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(32)
+        image = 0.5 + strength * (pattern[:, None] * pattern)[RADIUS:, RADIUS:].expand(1, 3, -1, -1)
+        mean, deviation = local_statistics(image)
+        inner = deviation[..., 16:-16, 16:-16]
+        assert float(inner.max() - inner.min()) < 1e-12
+        centred = wrapped.network(image - mean) + mean
+        same = torch.allclose(wrapped(image)[..., 24:-24, 24:-24], centred[..., 24:-24, 24:-24], atol=1e-6)
+        assert same is not bias
+
+
 def test_second_derivatives_are_right() -> None:
     assert check_second_order(redrawn(SPECS[0]).double(), (1, 3, 12, 12)) < 1e-8
 
