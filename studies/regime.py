@@ -150,7 +150,8 @@ def page(
         long=others["long"].estimates("psnr", "unseen")["dil_sf"].mean if "long" in others else None,
         long_fall=fall(others["long"])["dil_sf"] if "long" in others else None,
         breaks=regime_networks.breaks(networks),
-        falls={name: fall(other)[BASELINE] for name, other in networks.items()},
+        falls={name: fall(other) for name, other in networks.items()},
+        gaps={name: other.gap for name, other in networks.items()},
         first_seed=unseen_of_first_seed(STUDY),
         best_held_out=max(study.rivals, key=lambda entry: study.estimates("psnr", "held-out")[entry].mean),
     )
