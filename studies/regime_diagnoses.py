@@ -56,12 +56,9 @@ def predictions(study: StudySummary) -> str:
         "this network as it is, ceiling left out": bare,
         "ERM, DIL_sf, DIL's control": [record for record in bare if record.method in DIL],
     }
+    runs = [{record.run for record in group} for group in groups.values()]
     rows = [
-        [
-            name,
-            *(correlation({record.run for record in group} & set(values), values, unseen) for group in groups.values()),
-        ]
-        for name, values in known.items()
+        [name, *(correlation(some & set(values), values, unseen) for some in runs)] for name, values in known.items()
     ]
     return table(["known without unseen images", *groups], rows)
 

@@ -321,11 +321,6 @@ def test_seen_cost_is_what_erm_is_better_by_paired_over_seeds() -> None:
     assert StudySummary(compared(dil=[1])).seen_cost == {}
 
 
-def test_what_is_above_erm_at_a_level_is_of_the_seeds_of_both() -> None:
-    study = StudySummary(compared(erm=[30, 32], dil=[31]))
-    assert study.above_baseline(RESULT.level) == pytest.approx({"erm": 0, "dil": 1})
-
-
 def test_harm_is_the_share_of_images_below_the_input() -> None:
     rows = [row(image=image, psnr=psnr) for image, psnr in zip("abcd", (9, 9.99, 10, 11), strict=True)]
     rows += [row(image=image, psnr=9, degree=50) for image in "abcd"]

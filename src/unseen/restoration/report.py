@@ -80,7 +80,7 @@ class RestoredFile:
         mean_change: mean absolute change of a value, gray levels of 255; infinite for a model that enlarges.
         warnings: reasons to look at the result, about the restoration as well as the file.
         noise_range: the noise that the network itself read; None where it reads none.
-        colourless: whether the photograph is in black and white, however its file holds it.
+        colourless: whether its crops are in black and white, however its file holds them.
     """
 
     name: str

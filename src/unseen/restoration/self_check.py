@@ -52,7 +52,7 @@ class SelfCheck:
         kept: share of the restoration to keep: 1, or 0 where the input is left as it is.
         warnings: reasons to look at the result.
         noise_range: the noise that the network itself read; None where it reads none.
-        colourless: whether the photograph is in black and white, however its file holds it.
+        colourless: whether its crops are in black and white, however its file holds them.
     """
 
     noise_level: float

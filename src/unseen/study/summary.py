@@ -218,23 +218,15 @@ class StudySummary:
         """By entry, PSNR that it gives up on seen levels: ERM's less its own, dB, paired over the seeds of both."""
         if BASELINE not in self._by_entry or "seen" not in self.splits:
             return {}
-        above = self._above_baseline(self.levels_in("seen"))
-        return {name: estimate([-value for value in values]) for name, values in above.items() if name != BASELINE}
-
-    def above_baseline(self, level: Level) -> dict[str, float]:
-        """By entry, its PSNR at a level less that of ERM, mean over the seeds of both, dB; needs ERM."""
-        return {name: fmean(values) for name, values in self._above_baseline([level]).items()}
-
-    def _above_baseline(self, levels: Sequence[Level]) -> dict[str, list[float]]:
-        """By entry with seeds in common with ERM, its PSNR less ERM's for each of them, dB."""
-        base = self._by_entry[BASELINE]
+        levels, base = self.levels_in("seen"), self._by_entry[BASELINE]
         erm = dict(zip(base.seeds, base.by_seed("psnr", levels), strict=True))
-        above = {}
+        costs = {}
         for name, entry in self._by_entry.items():
             psnr = zip(entry.seeds, entry.by_seed("psnr", levels), strict=True)
-            if paired := [value - erm[seed] for seed, value in psnr if seed in erm]:
-                above[name] = paired
-        return above
+            paired = [erm[seed] - value for seed, value in psnr if seed in erm]
+            if name != BASELINE and paired:
+                costs[name] = estimate(paired)
+        return costs
 
     @cached_property
     def trajectories(self) -> dict[str, dict[int, Trajectory]]:
