@@ -11,10 +11,10 @@ from unseen.models.backbones.drunet import DRUNetSmall
 from unseen.models.backbones.wne import NoiseReadingWNE, image_statistics
 
 
-def network_with_every_weight(levels: int, bias: bool) -> DRUNetSmall:
+def network_with_every_weight(levels: int, bias: bool, kept_brightness: bool = False) -> DRUNetSmall:
     """A network of which no layer is near zero, as the last ones are at the start of a training."""
     torch.manual_seed(0)
-    network = DRUNetSmall(features=6, levels=levels, bias=bias).eval()
+    network = DRUNetSmall(features=6, levels=levels, bias=bias, kept_brightness=kept_brightness).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.normal_(0, 0.2)
@@ -30,10 +30,15 @@ def in_bands(network: torch.nn.Module, x: Tensor, cuts: list[int], **settings: T
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # oneDNN's convolutions and others
-@pytest.mark.parametrize(("levels", "bias", "height"), [(2, False, 117), (3, True, 208)])
+@pytest.mark.parametrize(
+    ("levels", "bias", "height", "kept_brightness"),
+    [(2, False, 117, False), (3, True, 208, False), (2, True, 350, True)],
+)
 @torch.inference_mode()
-def test_bands_make_what_the_whole_image_makes(dtype: torch.dtype, levels: int, bias: bool, height: int) -> None:
-    network = network_with_every_weight(levels, bias).to(dtype)
+def test_bands_make_what_the_whole_image_makes(
+    dtype: torch.dtype, levels: int, bias: bool, height: int, kept_brightness: bool
+) -> None:
+    network = network_with_every_weight(levels, bias, kept_brightness).to(dtype)
     x = torch.rand(1, 3, height, 90, dtype=dtype).contiguous(memory_format=torch.channels_last)
     strength = torch.tensor(0.7, dtype=dtype)
     whole = network(x, strength)

@@ -30,6 +30,7 @@ SMALL += [f"rrdb:features=4,growth=4,blocks=1,scale={scale},bias={bias}" for sca
 
 SMALL += [
     "drunet_small:features=4,levels=2,bottom=1",
+    "drunet_small:features=4,levels=2,kept_brightness=true",
     "wne:plain:features=4,depth=3",
     "unit_noise:plain:features=4,depth=3",
     "capped_noise:plain:features=4,depth=3",

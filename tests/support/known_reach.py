@@ -42,6 +42,7 @@ OURS: dict[str, Callable[[], nn.Module]] = {
     "unet of two levels": lambda: UNet(features=6, levels=2),
     "unet of three levels": lambda: UNet(features=4, levels=3, bias=False),
     "drunet_small": lambda: DRUNetSmall(features=4, levels=3),
+    "drunet_small that keeps brightness": lambda: DRUNetSmall(features=4, levels=2, kept_brightness=True),
 }
 
 

@@ -31,8 +31,12 @@ class Rows:
         """Apply a layer of which each row of the output depends on one row of the input."""
         return layer(x)
 
-    def local(self, layer: Callable[[Tensor], Tensor], x: Tensor, radius: int) -> Tensor:
-        """Apply a layer that keeps the size, and of which each row depends on `radius` rows above and below at most."""
+    def shrunk(self, layer: Callable[[Tensor], Tensor], x: Tensor, side: int) -> Tensor:
+        """Apply a layer that makes one row of each `side` rows; the image has a multiple of `side`."""
+        return layer(x)
+
+    def local(self, layer: Callable[[Tensor], Tensor], x: Tensor, radius: int, scale: int = 1) -> Tensor:
+        """Apply a layer that makes `scale` rows of each row, and of `radius` rows above and below it at most."""
         return layer(x)
 
     def together(self, early: Tensor, late: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,13 +108,24 @@ class CarriedRows(Rows):
             return layer(x)
         return layer(x.new_zeros((*x.shape[:2], 1, x.shape[-1])))[..., :0, :]
 
-    def local(self, layer: Callable[[Tensor], Tensor], x: Tensor, radius: int) -> Tensor:
+    def shrunk(self, layer: Callable[[Tensor], Tensor], x: Tensor, side: int) -> Tensor:
+        """Apply a layer to as many rows as are a multiple of `side`."""
+        rows, _ = self._with_kept(x)
+        ready = rows.shape[-2] // side * side
+        self._keep(rows[..., ready:, :], True)
+        return (
+            layer(rows[..., :ready, :])
+            if ready
+            else layer(rows.new_zeros((*x.shape[:2], side, x.shape[-1])))[..., :0, :]
+        )
+
+    def local(self, layer: Callable[[Tensor], Tensor], x: Tensor, radius: int, scale: int = 1) -> Tensor:
         """Apply a layer to the rows whose surroundings are there by now."""
         rows, _ = self._with_kept(x)
         above = max(rows.shape[-2] - x.shape[-2] - radius, 0)  # rows that are there for their surroundings alone
         ready = rows.shape[-2] if self._last else max(rows.shape[-2] - radius, 0)
         self._keep(rows[..., max(ready - radius, 0) :, :], ready > 0)
-        return self.each(layer, rows)[..., above:ready, :]
+        return self.each(layer, rows)[..., scale * above : scale * ready, :]
 
     def together(self, early: Tensor, late: Tensor) -> tuple[Tensor, Tensor]:
         """The rows of `late`, and those of `early` at the same places; the rest of `early` waits."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .brightness import RADIUS, SIDE, with_kept_brightness
 from .carried_rows import WHOLE, Rows
 from .padded import extend, next_multiple
 from .shared import LAST_INIT_SCALE, farthest_row, kaiming_conv3x3, require_at_least
@@ -108,6 +109,8 @@ class DRUNetSmall(nn.Module):
         blocks: residual blocks of a level, on the way down and on the way up.
         bottom: residual blocks at the lowest resolution.
         bias: whether convolutions have biases.
+        kept_brightness: whether the output keeps the brightness of the image (`with_kept_brightness`). The image must
+            be in [0, 1] then, and f does not follow its scale.
 
     Raises:
         UserError: for a size that is too small.
@@ -121,12 +124,18 @@ class DRUNetSmall(nn.Module):
     """Whether images may come in bands, with the rows that are kept between them."""
 
     def __init__(
-        self, features: int = 24, levels: int = 4, blocks: int = 1, bottom: int = 2, bias: bool = False
+        self,
+        features: int = 24,
+        levels: int = 4,
+        blocks: int = 1,
+        bottom: int = 2,
+        bias: bool = False,
+        kept_brightness: bool = False,
     ) -> None:
         super().__init__()
         require_at_least(1, features=features, levels=levels, blocks=blocks, bottom=bottom)
         widths = [features * 2**level for level in range(levels)]
-        self.features = features
+        self.features, self.kept_brightness = features, kept_brightness
         self.convs_of_level, self.convs_at_bottom = 2 * blocks, 2 * bottom
         folded = COLOURS * FOLD**2
         self.reader = NoiseReader(folded, widths[0], bias)
@@ -174,6 +183,8 @@ class DRUNetSmall(nn.Module):
         for enlarge, blocks in zip(reversed(self.enlarge), reversed(self.up), strict=True):
             features = in_turn(blocks, rows.sum(skips.pop(), rows.each(enlarge, features)), rows)
         restored = rows.difference(x, F.pixel_shuffle(rows.conv(self.last, features), FOLD))
+        if self.kept_brightness:
+            restored = with_kept_brightness(x, restored, rows)
         return restored[..., : restored.shape[-2] - below, :width]
 
     def noise_map(self, x: Tensor) -> Tensor:
@@ -211,7 +222,7 @@ class DRUNetSmall(nn.Module):
     @property
     def stride(self) -> int:
         """Side in pixels of one pixel of the lowest resolution; tiles are exact if they begin at multiples of it."""
-        stride: int = max(CELL, FOLD * 2 ** len(self.down))
+        stride: int = max(SIDE if self.kept_brightness else CELL, FOLD * 2 ** len(self.down))
         return stride
 
     @property
@@ -229,7 +240,10 @@ class DRUNetSmall(nn.Module):
 
     def seen_by(self, pixel: int) -> tuple[int, int]:
         """The first and the last input row that output row `pixel` depends on; the same for columns."""
-        low, high = pixel // FOLD - 1, pixel // FOLD + 1  # the last convolution
+        low = high = pixel
+        if self.kept_brightness:
+            low, high = SIDE * (low // SIDE - RADIUS), SIDE * (high // SIDE + RADIUS + 1) - 1
+        low, high = low // FOLD - 1, high // FOLD + 1  # the last convolution
         for _ in self.up:
             low, high = (low - self.convs_of_level) // 2, (high + self.convs_of_level) // 2
         low, high = low - self.convs_at_bottom, high + self.convs_at_bottom

@@ -24,7 +24,7 @@ class Normalised(nn.Module):
             where a tile is given them.
 
     Raises:
-        UserError: for a network that is `Normalised` itself.
+        UserError: for a network that is `Normalised` itself, or that keeps the brightness of images in [0, 1].
     """
 
     own_radius: ClassVar[int] = 0
@@ -34,6 +34,11 @@ class Normalised(nn.Module):
         if isinstance(network, Normalised):
             raise UserError(
                 "backbone: wne, unit_noise and capped_noise take no network that is one of them already: give one, once"
+            )
+        if getattr(network, "kept_brightness", False):
+            raise UserError(
+                "backbone: kept_brightness needs images in [0, 1], which wne, unit_noise and capped_noise change: "
+                "leave it out"
             )
         self.network = network
 

@@ -1,0 +1,102 @@
+"""Brightness that a restored image keeps: closed forms of clipped noise, noise with and without clipping, gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+from torch import Tensor
+
+from unseen.models.backbones.brightness import (
+    BEYOND,
+    LEAST_DEVIATION,
+    RADIUS,
+    SIDE,
+    added_by_clipping,
+    light_change,
+    unclipped_deviation,
+    with_kept_brightness,
+)
+from unseen.models.backbones.carried_rows import WHOLE
+
+DISTANCES = np.linspace(0, 6, 601)
+"""Distances of the light from black, in deviations of the noise before it is clipped."""
+BIAS = norm.pdf(DISTANCES) - DISTANCES * norm.sf(DISTANCES)
+LEFT = np.sqrt(norm.cdf(DISTANCES) - DISTANCES * norm.pdf(DISTANCES) + DISTANCES**2 * norm.sf(DISTANCES))
+
+
+def test_what_clipping_adds_and_takes_is_near_the_closed_forms_of_normal_noise() -> None:
+    seen = torch.from_numpy(DISTANCES / LEFT)
+    np.testing.assert_allclose(added_by_clipping(seen), BIAS / LEFT, rtol=0, atol=0.003)
+    deviation = torch.from_numpy(LEFT / 20)
+    light = torch.from_numpy(DISTANCES / 20)
+    np.testing.assert_allclose(20 * unclipped_deviation(light, deviation), 1, rtol=0, atol=0.005)
+
+
+def noised(light: Tensor, deviation: Tensor | float, seed: int = 0) -> Tensor:
+    """The light under normal noise, clipped."""
+    draws = torch.Generator().manual_seed(seed)
+    return (light + deviation * torch.randn(light.shape, generator=draws, dtype=light.dtype)).clamp(0, 1)
+
+
+def kept(image: Tensor, restored: Tensor) -> Tensor:
+    return with_kept_brightness(image, restored, WHOLE)
+
+
+@pytest.mark.parametrize("sigma", [5, 15, 25, 50])
+@pytest.mark.parametrize("wrong_by", [-0.02, 0.0, 0.025])
+def test_light_that_clipping_or_a_network_moved_is_set_right(sigma: int, wrong_by: float) -> None:
+    levels = torch.tensor([0.0, 0.2, 1.0], dtype=torch.float64)
+    light = levels.view(1, 3, 1, 1).expand(1, 3, 256, 256)
+    image = noised(light, sigma / 255)
+    moved_by_noise = (image.mean((0, 2, 3)) - levels).abs().max()
+    restored = (light + wrong_by).clamp(0, 1)
+    for output in (restored, image.mean((2, 3), keepdim=True).expand_as(light)):  # wrong, and as noise left it
+        moved = (kept(image, output).clamp(0, 1).mean((0, 2, 3)) - levels).abs().max()
+        assert moved < 0.25 * moved_by_noise
+
+
+def test_photon_noise_in_the_dark_is_not_taken_for_clipped() -> None:
+    light = torch.linspace(0, 0.5, 256, dtype=torch.float64).expand(1, 3, 256, 256)
+    photons = 100
+    image = torch.poisson(photons * light, generator=torch.Generator().manual_seed(0)) / photons
+    deviation = (light / photons).sqrt() + 1e-6
+    as_clipped = deviation * added_by_clipping(light / deviation)
+    dark = slice(4, 32)  # up to six photons
+    moved = (kept(image, light) - light)[..., dark].mean()
+    assert abs(moved) < 0.6 * as_clipped[..., dark].mean()
+
+
+def test_without_noise_nothing_is_changed() -> None:
+    image = torch.rand(2, 3, 64, 80, generator=torch.Generator().manual_seed(0))
+    assert (kept(image, image) - image).abs().max() < LEAST_DEVIATION / 2
+
+
+def test_a_change_reaches_as_far_as_is_stated() -> None:
+    rows = (2 * RADIUS + 4) * SIDE
+    light = torch.linspace(0, 0.5, 6 * SIDE, dtype=torch.float64).expand(1, 3, rows, 6 * SIDE)
+    image = noised(light, (0.002 + 0.03 * light).sqrt())  # where clipping moves the mean, and noise depends on the light
+    restored = 0.9 * light
+    other = restored.clone()
+    middle = (RADIUS + 2) * SIDE
+    other[..., middle : middle + SIDE, :] *= 0.5
+    changed = (kept(image, restored) != kept(image, other)).amax((0, 1, 3)).nonzero()
+    assert middle - RADIUS * SIDE <= int(changed.min()) < middle - (RADIUS - 1) * SIDE
+    assert middle + RADIUS * SIDE <= int(changed.max()) < middle + (RADIUS + 1) * SIDE
+
+
+def test_its_gradient_is_that_of_finite_differences() -> None:
+    image = noised(torch.full((1, 3, 16, 24), 0.15, dtype=torch.float64), 0.1)
+    restored = noised(torch.full_like(image, 0.15), 0.01, seed=1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: kept(image, x), (restored,))
+
+
+def test_the_light_of_a_cell_stays_near_the_range() -> None:
+    draws = torch.Generator().manual_seed(0)
+    image, restored = torch.rand(2, 1, 3, 8, 8, generator=draws)
+    restored = 3 * restored - 1
+    squares = (image - restored).square() + torch.rand(1, 3, 8, 8, generator=draws)
+    light = restored + light_change(image, restored, squares)
+    assert light.isfinite().all()
+    assert -2 * BEYOND <= float(light.min()) <= float(light.max()) <= 1 + 2 * BEYOND
