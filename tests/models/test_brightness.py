@@ -76,7 +76,9 @@ def test_without_noise_nothing_is_changed() -> None:
 def test_a_change_reaches_as_far_as_is_stated() -> None:
     rows = (2 * RADIUS + 4) * SIDE
     light = torch.linspace(0, 0.5, 6 * SIDE, dtype=torch.float64).expand(1, 3, rows, 6 * SIDE)
-    image = noised(light, (0.002 + 0.03 * light).sqrt())  # where clipping moves the mean, and noise depends on the light
+    image = noised(
+        light, (0.002 + 0.03 * light).sqrt()
+    )  # where clipping moves the mean, and noise depends on the light
     restored = 0.9 * light
     other = restored.clone()
     middle = (RADIUS + 2) * SIDE

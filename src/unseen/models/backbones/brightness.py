@@ -145,7 +145,8 @@ def independent_share(light: Tensor, deviation: Tensor) -> Tensor:
     slope = (xv - x * v) / (xx - x.square() + LEAST_CONTRAST)
     constant = v - slope * x
     total = constant + slope.clamp(min=0) * light
-    return (constant / total.clamp(min=LEAST_DEVIATION**2)).clamp(0, 1)
+    share: Tensor = (constant / total.clamp(min=LEAST_DEVIATION**2)).clamp(0, 1)
+    return share
 
 
 def _mean_around(cells: Tensor, radius: int) -> Tensor:
