@@ -340,3 +340,13 @@ def test_a_training_starts_from_the_weights_of_another(tmp_path: Path) -> None:
         replace(first, init_share=0.5).check()
     with pytest.raises(UserError, match=r"init: .* is of .*, and --backbone is 'plain'"):
         TrainingRun.of(replace(first, init=first.out, backbone="plain"))
+
+
+def test_a_setting_without_weights_may_change_from_one_training_to_the_next(tmp_path: Path) -> None:
+    first = replace(TINY, backbone="drunet_small:features=4,levels=2", out=str(tmp_path / "first"))
+    trained(first)
+    spec = f"{first.backbone},kept_brightness=true"
+    network = TrainingRun.of(replace(first, init=first.out, backbone=spec, out=str(tmp_path / "second"))).network
+    assert getattr(network, "kept_brightness") is True  # noqa: B009, whatever the class of the network
+    for name, value in load_file(tmp_path / "first" / CHECKPOINT).items():
+        assert torch.equal(network.state_dict()[name], value)

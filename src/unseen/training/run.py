@@ -156,16 +156,24 @@ def initial_network(config: TrainConfig) -> nn.Module:
     """The network that a training begins with: of random weights, or of those that `init` names.
 
     Raises:
-        UserError: `init` names no checkpoint, or one of another network.
+        UserError: `init` names no checkpoint, or one whose weights are not those that `backbone` has.
     """
     torch.manual_seed(derive(config.seed, "weights"))
     if not config.init:
         return build(config.backbone, BACKBONES, "backbone", nn.Module)
-    network, card = load_checkpoint(Path(config.init), config.backbone)
-    if card.config["backbone"] != config.backbone:
+    earlier, card = load_checkpoint(Path(config.init), config.backbone)
+    if card.config["backbone"] == config.backbone:
+        return earlier
+    network = build(config.backbone, BACKBONES, "backbone", nn.Module)
+    weights = earlier.state_dict()
+    if {name: value.shape for name, value in network.state_dict().items()} != {
+        name: value.shape for name, value in weights.items()
+    }:
         raise UserError(
-            f"init: {config.init} is of {card.config['backbone']!r:.100}, and --backbone is {config.backbone!r}"
+            f"init: {config.init} is of {card.config['backbone']!r:.100}, and --backbone is {config.backbone!r}, "
+            "whose weights are others"
         )
+    network.load_state_dict(weights)
     return network
 
 
