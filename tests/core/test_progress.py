@@ -46,13 +46,13 @@ def test_a_line_tells_of_every_running_task_and_of_no_speed_that_is_not_its_own(
     with progress_bars(), task("all of 2 runs", 400, collects=True) as whole:
         advance_collected(100)  # done yesterday
         assert whole.seconds_left() is None
-        with task("erm, seed 0", 200, counts=True) as run:
+        with task("erm, seed 0", 200, counts=True, unit=" s") as run:
             run.skip(100)  # resumed
             run.note = "loss 0.1250"
             clock[0] = 50.0
             run.advance(50)
     assert capsys.readouterr().err.splitlines() == [
-        "all of 2 runs: 250 of 400, about 2 min left; erm, seed 0: 150 of 200, loss 0.1250, about 50 s left"
+        "all of 2 runs: 250 of 400, about 2 min left; erm, seed 0: 150 of 200 s, loss 0.1250, about 50 s left"
     ]
 
 

@@ -181,6 +181,7 @@ def test_all_that_follows_the_colon_is_the_network_within() -> None:
         ("wne:plain:featurs=3", "backbone: 'plain:featurs=3': no setting 'featurs' (did you mean 'features'?)"),
         ("wne:plain:depth=1", "backbone.depth: 1 is too small"),
         ("wne:wne:plain", "backbone: wne, unit_noise and capped_noise take no network that is one of them already"),
+        ("wne:drunet_small:kept_brightness=true", "backbone: kept_brightness needs images in [0, 1]"),
         ("wne:" * 900 + "plain", "more than 8 wrappers around one another"),
         ("wne:my_parts.Net", "'my_parts.Net' is code from outside of unseen"),
     ],

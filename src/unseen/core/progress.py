@@ -76,6 +76,7 @@ class Task:
         done: the amount done, in the unit of the bar's total.
         skipped: the amount within `done` that was done before, and says nothing of the speed.
         note: what else a line of progress says, such as the loss.
+        unit: the unit of the amounts in a line of progress, with a space before it; empty for a number of things.
         parent: the bar that collects the progress of this one, in the same unit; None if there is none.
         started: the time when the task began, s, of the monotonic clock.
     """
@@ -87,6 +88,7 @@ class Task:
     done: float = 0.0
     skipped: float = 0.0
     note: str = ""
+    unit: str = ""
     parent: Task | None = None
     started: float = field(default_factory=lambda: time.monotonic())
 
@@ -125,7 +127,7 @@ class Task:
 
     def line(self) -> str:
         """The progress in one line: amount done, note, time left."""
-        amount = f"{self.done:.0f}" + (f" of {self.total:.0f}" if self.total is not None else "")
+        amount = f"{self.done:.0f}" + (f" of {self.total:.0f}" if self.total is not None else "") + self.unit
         left = self.seconds_left()
         facts = [amount, self.note, f"about {rough_duration(left)} left" if left is not None else ""]
         return f"{self.description}: {', '.join(filter(None, facts))}"
@@ -153,7 +155,7 @@ def progress_bars(silent: bool = False) -> Iterator[Bars]:
 
 @contextmanager
 def task(
-    description: str, total: float | None = None, *, collects: bool = False, counts: bool = False
+    description: str, total: float | None = None, *, collects: bool = False, counts: bool = False, unit: str = ""
 ) -> Iterator[Task]:
     """Show a bar while the body runs, among the bars that are on the terminal already.
 
@@ -162,15 +164,16 @@ def task(
         total: the amount to do; None if it is unknown.
         collects: whether tasks in the body with `counts` advance this bar too.
         counts: whether this task advances the enclosing task with `collects`, in the same unit.
+        unit: the unit of the amounts, as `Task` has it.
     """
     bars = _bars.get()
     if bars is None:
-        with progress_bars(), task(description, total, collects=collects) as alone:
+        with progress_bars(), task(description, total, collects=collects, unit=unit) as alone:
             yield alone
         return
     description = harmless(description, DESCRIPTION)
     number = bars.add_task(description, total=total)
-    shown = Task(bars, number, description, total, parent=_collecting.get() if counts else None)
+    shown = Task(bars, number, description, total, unit=unit, parent=_collecting.get() if counts else None)
     before = _collecting.set(shown) if collects else None
     bars.running.append(shown)
     try:

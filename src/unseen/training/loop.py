@@ -80,12 +80,13 @@ def training(
         UserError: something that the configuration names cannot be used.
         Diverged: the loss became infinite or NaN.
     """
-    title, amount = f"{config.method}, seed {config.seed}", config.limit.amount
+    title, limit = f"{config.method}, seed {config.seed}", config.limit
+    unit = " s" if limit.unit == "seconds" else ""
     with process_group(config.device) as ranks:
         run = TrainingRun.of(config, ranks, data)
         for folder in origins:
             require_same(run, folder)
-        with task(title, amount, counts=True) as bar:
+        with task(title, limit.amount, counts=True, unit=unit) as bar:
             state = load_run(run) if resume else new_state(run)
             if state.step == 0:
                 refuse_unsuitable(run, next_episode(run, state).query)
