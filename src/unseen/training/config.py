@@ -173,7 +173,7 @@ class TrainConfig(TrainingOptions):
     method: Annotated[str, Names(), "training method, with settings: dil_sf:inner_lr=1e-4"] = "dil_sf"
     init: Annotated[
         str,
-        "run or checkpoint whose weights the network starts from, of a --backbone that has the same; random if left out",
+        "run or checkpoint whose weights the network starts from, those of --backbone; random ones if left out",
     ] = ""
     init_share: Annotated[
         float, Ge(0), Lt(1), "share of the weights of --init in those that are validated and kept: 0.5 is halfway"
