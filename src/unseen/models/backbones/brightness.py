@@ -60,25 +60,34 @@ def with_kept_brightness(image: Tensor, restored: Tensor, rows: Rows) -> Tensor:
         The same shape as `restored`, not clipped, of as many rows as are ready.
     """
     image, restored = rows.together(image, restored)
-    cells = rows.shrunk(_cells, torch.cat((image, restored), dim=1), SIDE)
-    change = rows.local(_enlarged_change, cells, RADIUS, scale=SIDE)
+    squares = rows.each(torch.square, image - restored)
+    cells = [rows.shrunk(_cell_means, pixels, SIDE) for pixels in (image, restored, squares)]
+    change = rows.local(_smoothed_change, torch.cat(cells, dim=1), RADIUS - 1)
+    change = rows.local(_enlarged, change, 1, scale=SIDE)
     restored, change = rows.together(restored, change)
     return restored + change
 
 
-def _cells(pair: Tensor) -> Tensor:
-    """(B, 2C, H, W), an image and what it became → their means in cells, and the mean squared difference."""
-    image, restored = pair.chunk(2, dim=1)
-    squares = F.avg_pool2d((image - restored).square(), SIDE)
-    return torch.cat((F.avg_pool2d(pair, SIDE), squares), dim=1)
+def _cell_means(x: Tensor) -> Tensor:
+    """Means over cells, (B, C, H, W) → (B, C, H/`SIDE`, W/`SIDE`): in less than half of the time of `avg_pool2d`."""
+    batch, channels, height, width = x.shape
+    rows = x.permute(0, 2, 3, 1).reshape(batch, height // SIDE, SIDE, width * channels).mean(2)
+    return rows.reshape(batch, height // SIDE, width // SIDE, SIDE, channels).mean(3).permute(0, 3, 1, 2)
 
 
-def _enlarged_change(cells: Tensor) -> Tensor:
-    """(B, 3C, h, w) as of `_cells` → the light to add, (B, C, SIDE·h, SIDE·w), without steps between cells."""
+def _smoothed_change(cells: Tensor) -> Tensor:
+    """(B, 3C, h, w), means of image, output and squared difference → the light to add, (B, C, h, w)."""
     change = light_change(*cells.chunk(3, dim=1))
     for _ in range(2):
         change = _mean_around(change, SMOOTHED)
-    return F.interpolate(change, scale_factor=SIDE, mode="bilinear")
+    return change
+
+
+def _enlarged(change: Tensor) -> Tensor:
+    """(B, C, h, w) → (B, C, SIDE·h, SIDE·w), without steps between cells; rows and columns at once take longer."""
+    for factors in ((1, SIDE), (SIDE, 1)):
+        change = F.interpolate(change, scale_factor=factors, mode="bilinear")
+    return change
 
 
 def light_change(image: Tensor, restored: Tensor, squares: Tensor) -> Tensor:
@@ -150,5 +159,25 @@ def independent_share(light: Tensor, deviation: Tensor) -> Tensor:
 
 
 def _mean_around(cells: Tensor, radius: int) -> Tensor:
-    """Means over the squares of cells around each cell, of those within the image."""
-    return F.avg_pool2d(cells, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
+    """Means over the squares of cells around each cell, of those within the image; `radius` is a power of 2.
+
+    By sums of sums, down and then across: a few additions of all cells, where `avg_pool2d` takes six times as long.
+    """
+    for dim in (-2, -1):
+        cells = _sums_along(cells, radius, dim)
+    down = _sums_along(torch.ones_like(cells[:1, :1, :, :1]), radius, -2)
+    across = _sums_along(torch.ones_like(cells[:1, :1, :1]), radius, -1)
+    return cells / down / across
+
+
+def _sums_along(cells: Tensor, radius: int, dim: int) -> Tensor:
+    """Sums over the 2·radius + 1 cells around each one along a dimension, of those within the image."""
+    pads = (radius, radius) if dim == -1 else (0, 0, radius, radius)
+    padded = F.pad(cells, pads)
+    sums, size = padded, 1
+    while size < 2 * radius:
+        length = sums.shape[dim] - size
+        sums = sums.narrow(dim, 0, length) + sums.narrow(dim, size, length)
+        size *= 2
+    length = cells.shape[dim]
+    return sums.narrow(dim, 0, length) + padded.narrow(dim, size, length)
