@@ -50,6 +50,7 @@ from unseen.data.sources import load_test_set
 from unseen.data.tensors import to_tensor
 from unseen.evaluation.benchmark_sets import spread
 from unseen.evaluation.inputs import distort
+from unseen.models.backbones import DRUNetSmall
 from unseen.models.checkpoint import CHECKPOINT
 from unseen.models.files import located
 from unseen.models.inference import on_device
@@ -233,17 +234,21 @@ TARGETS = (
 
 
 def digest_of(network: nn.Module) -> str:
-    """Twelve hexadecimal digits that change with any weight."""
-    digest = hashlib.sha256()
+    """Twelve hexadecimal digits that change with any weight, and where brightness is kept, which has none."""
+    digest = hashlib.sha256(b"kept brightness" if getattr(network, "kept_brightness", False) else b"")
     for name, values in sorted(network.state_dict().items()):
         digest.update(name.encode())
         digest.update(values.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
 
 
-def measure(model: str, data: Path, quick: bool, rows: Path) -> tuple[list[Row], list[Row]]:
+def measure(model: str, data: Path, quick: bool, rows: Path, kept_brightness: bool) -> tuple[list[Row], list[Row]]:
     """Measure a model, keep the rows, and return the model's and those of the model before, of the same cases."""
     network, _ = load_network(model)
+    if kept_brightness:
+        if not isinstance(network, DRUNetSmall):
+            raise SystemExit(f"--kept-brightness: {model} is no drunet_small")
+        network.kept_brightness = True
     on_device(network.eval(), "cpu")
     weights = digest_of(network)
     path = located(model)
@@ -313,10 +318,11 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="a part of the photographs")
     parser.add_argument("--rows", type=Path, default=ROWS, help="file of the kept rows")
+    parser.add_argument("--kept-brightness", action="store_true", help="keep brightness, trained with it or not")
     given = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     with progress_bars():
-        own, before = measure(given.model, given.data, given.quick, given.rows)
+        own, before = measure(given.model, given.data, given.quick, given.rows, given.kept_brightness)
     print(results_table(own, before))
 
 

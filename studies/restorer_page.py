@@ -23,7 +23,21 @@ import numpy as np
 import torch
 from pages import RESULTS, render, table
 from PIL import Image, ImageDraw, ImageFont
-from restorer import BEFORE, GRAY_SIGMAS, ROWS, SIGMAS, Row, digest_of, kept_rows, mean_psnr, missed, results_table
+from restorer import (
+    BEFORE,
+    GRAY_SIGMAS,
+    ROWS,
+    SIGMAS,
+    TARGETS,
+    Row,
+    digest_of,
+    kept_rows,
+    mean_psnr,
+    missed,
+    results_table,
+    rows_of,
+    shown,
+)
 from restorer_choice import STUDY, choice_table
 from restorer_measures import CONVENTION
 from restorer_rivals import CBM3D, NLM, STRENGTHS, best, cbm3d, non_local_means, quality
@@ -207,7 +221,8 @@ def page(weights: str, choice: Path = STUDY) -> str:
     rows = list(kept_rows(ROWS).values())
     shares = read_lines(SHARES, Share)
     gray = digest_of(load_network(GRAY)[0])
-    by_weights = {name: [row for row in rows if row.weights == name] for name in (weights, gray, BEFORE, CBM3D, NLM)}
+    names = (weights, gray, BEFORE, CBM3D, NLM, WITHOUT_BRIGHTNESS, WITH_BRIGHTNESS)
+    by_weights = {name: [row for row in rows if row.weights == name] for name in names}
     return render(
         "restorer",
         targets=results_table(by_weights[weights], by_weights[BEFORE]),
@@ -215,6 +230,7 @@ def page(weights: str, choice: Path = STUDY) -> str:
         levels=levels_table(by_weights, weights),
         gray=gray_table(by_weights[CBM3D], by_weights[weights], by_weights[gray]),
         gray_in_colour=[number(loss) for loss in gray_in_colour(by_weights[weights], by_weights[gray])],
+        brightness=brightness_table(by_weights[WITHOUT_BRIGHTNESS], by_weights[WITH_BRIGHTNESS]),
         clipped=[number(row.before, ".1f") for row in by_weights[BEFORE] if row.test == "colours"],
         choice=choice_table(choice) if (choice / RUNS).exists() else "",
         study=load_config(choice / "config.yaml") if (choice / RUNS).exists() else {},
@@ -223,6 +239,20 @@ def page(weights: str, choice: Path = STUDY) -> str:
         shares=shares_table(shares),
         share=number(chosen(shares).share, ".1f"),
     )
+
+
+WITHOUT_BRIGHTNESS, WITH_BRIGHTNESS = "9b45a37a650f", "c23ac7acfd09"
+"""Digests of one network, that of the second training, without and with `kept_brightness`."""
+
+
+def brightness_table(without: list[Row], kept: list[Row]) -> str:
+    """What keeping the brightness changes of one network: the targets that it bears on, without and with it."""
+    lines = []
+    for target in TARGETS:
+        if target.test in ("noise", "cc15", "colours", "brightness"):
+            values = [target.value([row.checked for row in rows_of(target, rows)]) for rows in (without, kept)]
+            lines.append([target.name, *(shown(target, value) for value in values)])
+    return table(["", "without", "brightness kept"], lines)
 
 
 FFDNET = dict(zip(SIGMAS, (52.13, 45.26, 39.91, 35.77, 33.47, 30.78, 27.50, 25.73), strict=True))

@@ -17,8 +17,11 @@ from .carried_rows import Rows
 SIDE = 8
 """Side in pixels of the cells over which light and noise are averaged."""
 
-STEPS = 3
-"""Steps by which the light of a cell is found; each leaves less than half of the error where noise is clipped."""
+STEPS = 2
+"""Steps by which the light of a cell is found."""
+
+LENGTH = 1.4
+"""Length of a step in Newton's, which take the deviation for given: it falls with the error, and they are too short."""
 
 COMPARED = 4
 """Cells to each side over which the noise in the light is compared with that in the dark."""
@@ -114,7 +117,7 @@ def light_change(image: Tensor, restored: Tensor, squares: Tensor) -> Tensor:
         black, white = added_by_clipping(light / deviation), added_by_clipping((1 - light) / deviation)
         at_black = black * independent_share(light, deviation)
         error = image - light - deviation * (at_black - white)
-        light = light + error / (1 - black - white)
+        light = light + LENGTH * error / (1 - black - white)
         light = torch.maximum(torch.minimum(light, 1 + BEYOND * deviation), -BEYOND * deviation)
     return light - restored
 
