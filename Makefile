@@ -116,11 +116,13 @@ TESTS_denoiser_gray = cbsd68=runs/shipped/gray/cbsd68 cc15=runs/shipped/gray/cc1
 MORE_denoiser_gray = --images 24 --precision both
 FIRST := $(if $(shell command -v nvidia-smi),,--budget 6h --batch 16 --patch 96 --draws exact)
 BEFORE_denoiser = $(MAKE) runs/shipped/denoiser-first/checkpoint.safetensors
-AFTER_denoiser = $(BIN)/python studies/restorer_share.py runs/shipped/denoiser-first runs/shipped/denoiser --write
+AFTER_denoiser = $(BIN)/python studies/restorer_share.py runs/shipped/denoiser-first runs/shipped/denoiser --write && \
+	$(BIN)/python studies/kept_brightness.py runs/shipped/denoiser
 INIT_gray := runs/shipped/denoiser/checkpoint.safetensors
 BEFORE_denoiser_gray = $(MAKE) free-photos && mkdir -p $(dir $(INIT_gray)) && \
 	{ test -e $(INIT_gray) || cp src/unseen/models/shipped/denoiser.safetensors $(INIT_gray); }
-AFTER_denoiser_gray = $(BIN)/python studies/gray_copies.py "$$UNSEEN_TEST_DATA/test" runs/shipped/gray cbsd68 cc15
+AFTER_denoiser_gray = $(BIN)/python studies/kept_brightness.py runs/shipped/denoiser_gray && \
+	$(BIN)/python studies/gray_copies.py "$$UNSEEN_TEST_DATA/test" runs/shipped/gray cbsd68 cc15
 BEGUN = $$(test -e $(1)/resume.safetensors && echo --resume || echo --overwrite)
 shipped: $(SHIPPED:%=src/unseen/models/shipped/%.safetensors)
 

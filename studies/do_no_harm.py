@@ -168,7 +168,10 @@ def try_out(model: Model, dataset: str, photo: Photo, level: str) -> Trial:
 
 
 def chosen(trials: Sequence[Trial]) -> Thresholds:
-    """The thresholds that the rule finds on validation photographs; of equally good ones those that leave least."""
+    """The thresholds that the rule finds on validation photographs.
+
+    Of equally good ones the present ones, else those that leave least.
+    """
     candidates = [
         Thresholds(round(float(slight), 1), round(float(quiet), 1), round(float(more), 1))
         for quiet in np.arange(0, 2.01, 0.2)
@@ -178,7 +181,10 @@ def chosen(trials: Sequence[Trial]) -> Thresholds:
     allowed = [thresholds for thresholds in candidates if lost_too_much(trials, thresholds) is None]
     return min(
         allowed,
-        key=lambda t: (harms_left(trials, t), sum(map(t.leave, trials)), t.slight_where_quiet, t.quiet, t.slight),
+        key=lambda t: (
+            *(harms_left(trials, t), t != PRESENT, sum(map(t.leave, trials))),
+            *(t.slight_where_quiet, t.quiet, t.slight),
+        ),
     )
 
 

@@ -11,26 +11,33 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from safetensors.torch import load_file
-
 from unseen.models.backbones import DRUNetSmall
 from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 
 SETTING = "kept_brightness=true"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("run", type=Path, help="folder of the training")
-    run = parser.parse_args().run
+def keep_brightness(run: Path) -> str:
+    """Name the setting in the card of a run's checkpoint, and return its backbone.
+
+    Raises:
+        SystemExit: for another network than `drunet_small`.
+    """
     network, card = load_checkpoint(run)
     if not isinstance(network, DRUNetSmall):
         raise SystemExit(f"{run}: its network is no drunet_small")
     if not network.kept_brightness:
         backbone = f"{card.config['backbone']},{SETTING}"
         card = replace(card, config={**card.config, "backbone": backbone}, quality=(), bf16=None)
-        save_checkpoint(run / CHECKPOINT, load_file(run / CHECKPOINT), card)
-    print(f"{run}: {card.config['backbone']}")
+        save_checkpoint(run / CHECKPOINT, network.state_dict(), card)
+    return str(card.config["backbone"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("run", type=Path, help="folder of the training")
+    run = parser.parse_args().run
+    print(f"{run}: {keep_brightness(run)}")
 
 
 if __name__ == "__main__":

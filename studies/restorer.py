@@ -242,13 +242,15 @@ def digest_of(network: nn.Module) -> str:
     return digest.hexdigest()[:12]
 
 
-def measure(model: str, data: Path, quick: bool, rows: Path, kept_brightness: bool) -> tuple[list[Row], list[Row]]:
+def measure(
+    model: str, data: Path, quick: bool, rows: Path, kept_brightness: str | None
+) -> tuple[list[Row], list[Row]]:
     """Measure a model, keep the rows, and return the model's and those of the model before, of the same cases."""
     network, _ = load_network(model)
-    if kept_brightness:
+    if kept_brightness is not None:
         if not isinstance(network, DRUNetSmall):
             raise SystemExit(f"--kept-brightness: {model} is no drunet_small")
-        network.kept_brightness = True
+        network.kept_brightness = kept_brightness == "true"
     on_device(network.eval(), "cpu")
     weights = digest_of(network)
     path = located(model)
@@ -318,7 +320,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="a part of the photographs")
     parser.add_argument("--rows", type=Path, default=ROWS, help="file of the kept rows")
-    parser.add_argument("--kept-brightness", action="store_true", help="keep brightness, trained with it or not")
+    parser.add_argument("--kept-brightness", choices=("true", "false"), help="as the model has it if left out")
     given = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     with progress_bars():

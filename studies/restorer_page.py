@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -221,7 +221,7 @@ def page(weights: str, choice: Path = STUDY) -> str:
     rows = list(kept_rows(ROWS).values())
     shares = read_lines(SHARES, Share)
     gray = digest_of(load_network(GRAY)[0])
-    names = (weights, gray, BEFORE, CBM3D, NLM, WITHOUT_BRIGHTNESS, WITH_BRIGHTNESS)
+    names = (weights, gray, BEFORE, CBM3D, NLM, WITHOUT_BRIGHTNESS, THIRD)
     by_weights = {name: [row for row in rows if row.weights == name] for name in names}
     return render(
         "restorer",
@@ -230,7 +230,7 @@ def page(weights: str, choice: Path = STUDY) -> str:
         levels=levels_table(by_weights, weights),
         gray=gray_table(by_weights[CBM3D], by_weights[weights], by_weights[gray]),
         gray_in_colour=[number(loss) for loss in gray_in_colour(by_weights[weights], by_weights[gray])],
-        brightness=brightness_table(by_weights[WITHOUT_BRIGHTNESS], by_weights[WITH_BRIGHTNESS]),
+        brightness=brightness_table([by_weights[name] for name in (WITHOUT_BRIGHTNESS, weights, THIRD)]),
         clipped=[number(row.before, ".1f") for row in by_weights[BEFORE] if row.test == "colours"],
         choice=choice_table(choice) if (choice / RUNS).exists() else "",
         study=load_config(choice / "config.yaml") if (choice / RUNS).exists() else {},
@@ -241,18 +241,18 @@ def page(weights: str, choice: Path = STUDY) -> str:
     )
 
 
-WITHOUT_BRIGHTNESS, WITH_BRIGHTNESS = "9b45a37a650f", "c23ac7acfd09"
-"""Digests of one network, that of the second training, without and with `kept_brightness`."""
+WITHOUT_BRIGHTNESS, THIRD = "9b45a37a650f", "7834f1286d41"
+"""Digests of the shipped network without `kept_brightness`, and of the third training, with it."""
 
 
-def brightness_table(without: list[Row], kept: list[Row]) -> str:
-    """What keeping the brightness changes of one network: the targets that it bears on, without and with it."""
+def brightness_table(networks: Sequence[list[Row]]) -> str:
+    """What keeping the brightness changes: the shipped network without it, with it, and trained on with it."""
     lines = []
     for target in TARGETS:
-        if target.test in ("noise", "cc15", "colours", "brightness"):
-            values = [target.value([row.checked for row in rows_of(target, rows)]) for rows in (without, kept)]
+        values = [target.value([row.checked for row in rows_of(target, rows)]) for rows in networks]
+        if target.test != "size":
             lines.append([target.name, *(shown(target, value) for value in values)])
-    return table(["", "without", "brightness kept"], lines)
+    return table(["", "without", "brightness kept", "trained on"], lines)
 
 
 FFDNET = dict(zip(SIGMAS, (52.13, 45.26, 39.91, 35.77, 33.47, 30.78, 27.50, 25.73), strict=True))

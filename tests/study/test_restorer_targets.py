@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "studies"))
+import kept_brightness  # noqa: E402
 import restorer  # noqa: E402
 import restorer_frames  # noqa: E402
 import restorer_measures  # noqa: E402
 import restorer_page  # noqa: E402
 
+from unseen.models.backbones import DRUNetSmall  # noqa: E402
+from unseen.models.card import Bf16Loss, Card  # noqa: E402
+from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint  # noqa: E402
 from unseen.models.loading import load_network  # noqa: E402
+from unseen.training.config import TrainConfig  # noqa: E402
 
 
 def row(before: float, after: float, level: str = "pairs") -> restorer.Row:
@@ -70,6 +76,22 @@ def test_cells_are_green_on_black_and_the_same_each_time() -> None:
 def test_the_page_is_what_the_kept_rows_of_the_shipped_denoiser_say() -> None:
     network, _ = load_network("denoiser")
     assert restorer_page.page(restorer.digest_of(network)) == restorer_page.PAGE.read_text(encoding="utf-8")
+
+
+def test_a_finished_training_can_keep_brightness_and_loses_what_was_measured_without(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    weights = DRUNetSmall(features=4, levels=2).state_dict()
+    spec = "drunet_small:features=4,levels=2"
+    card = Card("0.1.0", asdict(TrainConfig(backbone=spec)), "hash", 5, bf16=Bf16Loss(0.01, "a", "b", 1, 0))
+    save_checkpoint(tmp_path / CHECKPOINT, weights, card)
+    digests = [restorer.digest_of(load_network(str(tmp_path))[0])]
+    for _ in range(2):
+        assert kept_brightness.keep_brightness(tmp_path) == f"{spec},kept_brightness=true"
+        network, card = load_checkpoint(tmp_path)
+        assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+        assert card.bf16 is None
+        digests.append(restorer.digest_of(network))
+    assert digests[0] != digests[1] == digests[2]
 
 
 def test_the_sheets_are_all_there_and_small() -> None:

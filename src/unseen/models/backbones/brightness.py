@@ -8,11 +8,14 @@ the mean of a network's output is set right by both, around each pixel, is ours.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from .carried_rows import Rows
+from .cells import cell_means, mean_around
 
 SIDE = 8
 """Side in pixels of the cells over which light and noise are averaged."""
@@ -64,25 +67,19 @@ def with_kept_brightness(image: Tensor, restored: Tensor, rows: Rows) -> Tensor:
     """
     image, restored = rows.together(image, restored)
     squares = rows.each(torch.square, image - restored)
-    cells = [rows.shrunk(_cell_means, pixels, SIDE) for pixels in (image, restored, squares)]
+    means = partial(cell_means, side=SIDE)
+    cells = [rows.shrunk(means, pixels, SIDE) for pixels in (image, restored, squares)]
     change = rows.local(_smoothed_change, torch.cat(cells, dim=1), RADIUS - 1)
     change = rows.local(_enlarged, change, 1, scale=SIDE)
     restored, change = rows.together(restored, change)
     return restored + change
 
 
-def _cell_means(x: Tensor) -> Tensor:
-    """Means over cells, (B, C, H, W) → (B, C, H/`SIDE`, W/`SIDE`): in less than half of the time of `avg_pool2d`."""
-    batch, channels, height, width = x.shape
-    rows = x.permute(0, 2, 3, 1).reshape(batch, height // SIDE, SIDE, width * channels).mean(2)
-    return rows.reshape(batch, height // SIDE, width // SIDE, SIDE, channels).mean(3).permute(0, 3, 1, 2)
-
-
 def _smoothed_change(cells: Tensor) -> Tensor:
     """(B, 3C, h, w), means of image, output and squared difference → the light to add, (B, C, h, w)."""
     change = light_change(*cells.chunk(3, dim=1))
     for _ in range(2):
-        change = _mean_around(change, SMOOTHED)
+        change = mean_around(change, SMOOTHED)
     return change
 
 
@@ -153,34 +150,9 @@ def independent_share(light: Tensor, deviation: Tensor) -> Tensor:
     """
     variance = unclipped_deviation(light, deviation).square()
     products = torch.stack((light, variance, light * variance, light.square())).mean(2)
-    x, v, xv, xx = _mean_around(products, COMPARED).unsqueeze(2)
+    x, v, xv, xx = mean_around(products, COMPARED).unsqueeze(2)
     slope = (xv - x * v) / (xx - x.square() + LEAST_CONTRAST)
     constant = v - slope * x
     total = constant + slope.clamp(min=0) * light
     share: Tensor = (constant / total.clamp(min=LEAST_DEVIATION**2)).clamp(0, 1)
     return share
-
-
-def _mean_around(cells: Tensor, radius: int) -> Tensor:
-    """Means over the squares of cells around each cell, of those within the image; `radius` is a power of 2.
-
-    By sums of sums, down and then across: a few additions of all cells, where `avg_pool2d` takes six times as long.
-    """
-    for dim in (-2, -1):
-        cells = _sums_along(cells, radius, dim)
-    down = _sums_along(torch.ones_like(cells[:1, :1, :, :1]), radius, -2)
-    across = _sums_along(torch.ones_like(cells[:1, :1, :1]), radius, -1)
-    return cells / down / across
-
-
-def _sums_along(cells: Tensor, radius: int, dim: int) -> Tensor:
-    """Sums over the 2·radius + 1 cells around each one along a dimension, of those within the image."""
-    pads = (radius, radius) if dim == -1 else (0, 0, radius, radius)
-    padded = F.pad(cells, pads)
-    sums, size = padded, 1
-    while size < 2 * radius:
-        length = sums.shape[dim] - size
-        sums = sums.narrow(dim, 0, length) + sums.narrow(dim, size, length)
-        size *= 2
-    length = cells.shape[dim]
-    return sums.narrow(dim, 0, length) + padded.narrow(dim, size, length)

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from .brightness import RADIUS, SIDE, with_kept_brightness
 from .carried_rows import WHOLE, Rows
+from .cells import cell_means, mean_around
 from .padded import extend, next_multiple
 from .shared import LAST_INIT_SCALE, farthest_row, kaiming_conv3x3, require_at_least
 from .unet import up_convolution
@@ -27,8 +28,8 @@ FOLD = 2
 CELL = 4
 """Side in pixels of one pixel of the noise map."""
 
-WINDOW = 5
-"""Side in pixels of the noise map of the squares over which deviations are averaged: 20 pixels of the image."""
+AROUND = 2
+"""Pixels of the noise map to each side over which deviations are averaged: squares of 20 pixels of the image."""
 
 READ_CONVS = 3
 """Convolutions of the noise reader that keep the resolution."""
@@ -86,7 +87,7 @@ class NoiseReader(nn.Module):
             features = rows.conv(self.shrink, folded.to(self.shrink.weight.dtype), leaky=True)
             for conv in self.convs:
                 features = rows.conv(conv, features, leaky=True)
-            return rows.local(local_mean, rows.conv(self.last, features).abs(), radius=WINDOW // 2)
+            return rows.local(smoothed, rows.conv(self.last, features).abs(), AROUND)
 
 
 class DRUNetSmall(nn.Module):
@@ -164,7 +165,7 @@ class DRUNetSmall(nn.Module):
         x = self._padded(x)
         below = x.shape[-2] - height
         folded = F.pixel_unshuffle(x, FOLD)
-        surround = rows.local(local_mean, F.avg_pool2d(x, CELL), radius=WINDOW // 2)
+        surround = rows.local(smoothed, cell_means(x, CELL), AROUND)
         deviations = self.reader(folded, rows).detach()
         if strength is not None:
             deviations = deviations * strength.view(-1, 1, 1, 1)
@@ -206,7 +207,7 @@ class DRUNetSmall(nn.Module):
         read = self.noise_map(distorted).to(distorted.dtype).square()
         noise = self._padded(distorted - clean)
         noise = torch.cat((noise, noise.mean(1, keepdim=True)), dim=1)
-        there = local_mean(F.avg_pool2d(noise.square(), CELL))
+        there = smoothed(cell_means(noise.square(), CELL))
         least = LEAST_DEVIATION**2
         return OWN_WEIGHT * (((read + least).log() - (there + least).log()) / 2).square().mean()
 
@@ -250,7 +251,7 @@ class DRUNetSmall(nn.Module):
         for _ in self.down:
             low, high = 2 * low - self.convs_of_level, 2 * high + 1 + self.convs_of_level
         low, high = low - 1, high + 1  # the first convolution
-        factor, around = CELL // FOLD, WINDOW // 2 + READ_CONVS
+        factor, around = CELL // FOLD, AROUND + READ_CONVS
         low, high = factor * (low // factor - around) - 1, factor * (high // factor + around) + 1  # the noise map
         return FOLD * low, FOLD * high + FOLD - 1
 
@@ -272,6 +273,6 @@ def at_half_resolution(cells: Tensor) -> Tensor:
     return F.interpolate(cells, scale_factor=CELL // FOLD, mode="nearest")
 
 
-def local_mean(x: Tensor) -> Tensor:
-    """Means over squares of `WINDOW` pixels around each pixel of (B, C, H, W), of those within the image."""
-    return F.avg_pool2d(x, WINDOW, stride=1, padding=WINDOW // 2, count_include_pad=False)
+def smoothed(noise_map: Tensor) -> Tensor:
+    """Means over squares around each pixel of a map of cells."""
+    return mean_around(noise_map, AROUND)
