@@ -27,7 +27,8 @@ def keep_brightness(run: Path) -> str:
     if not isinstance(network, DRUNetSmall):
         raise SystemExit(f"{run}: its network is no drunet_small")
     if not network.kept_brightness:
-        backbone = f"{card.config['backbone']},{SETTING}"
+        backbone = card.config["backbone"].replace(",kept_brightness=false", "")
+        backbone += ("," if ":" in backbone else ":") + SETTING
         card = replace(card, config={**card.config, "backbone": backbone}, quality=(), bf16=None)
         save_checkpoint(run / CHECKPOINT, network.state_dict(), card)
     return str(card.config["backbone"])

@@ -78,15 +78,23 @@ def test_the_page_is_what_the_kept_rows_of_the_shipped_denoiser_say() -> None:
     assert restorer_page.page(restorer.digest_of(network)) == restorer_page.PAGE.read_text(encoding="utf-8")
 
 
-def test_a_finished_training_can_keep_brightness_and_loses_what_was_measured_without(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("spec", "kept"),
+    [
+        ("drunet_small", "drunet_small:kept_brightness=true"),
+        ("drunet_small:bias=false,kept_brightness=false", "drunet_small:bias=false,kept_brightness=true"),
+    ],
+)
+def test_a_finished_training_can_keep_brightness_and_loses_what_was_measured_without(
+    spec: str, kept: str, tmp_path: Path
+) -> None:
     torch.manual_seed(0)
-    weights = DRUNetSmall(features=4, levels=2).state_dict()
-    spec = "drunet_small:features=4,levels=2"
+    weights = DRUNetSmall().state_dict()
     card = Card("0.1.0", asdict(TrainConfig(backbone=spec)), "hash", 5, bf16=Bf16Loss(0.01, "a", "b", 1, 0))
     save_checkpoint(tmp_path / CHECKPOINT, weights, card)
     digests = [restorer.digest_of(load_network(str(tmp_path))[0])]
     for _ in range(2):
-        assert kept_brightness.keep_brightness(tmp_path) == f"{spec},kept_brightness=true"
+        assert kept_brightness.keep_brightness(tmp_path) == kept
         network, card = load_checkpoint(tmp_path)
         assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
         assert card.bf16 is None

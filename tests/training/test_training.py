@@ -350,3 +350,5 @@ def test_a_setting_without_weights_may_change_from_one_training_to_the_next(tmp_
     assert getattr(network, "kept_brightness") is True  # noqa: B009, whatever the class of the network
     for name, value in load_file(tmp_path / "first" / CHECKPOINT).items():
         assert torch.equal(network.state_dict()[name], value)
+    with pytest.raises(UserError, match=r"init: .* is of .*, and --backbone is"):  # of the same names and shapes
+        TrainingRun.of(replace(first, init=first.out, backbone="drunet_small:levels=2,features=4,blocks=1,bias=false"))

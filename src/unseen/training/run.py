@@ -152,6 +152,10 @@ class TrainingRun:
         return {"method": self.method} | ({"average": self.average} if self.average else {})
 
 
+WEIGHTLESS = "kept_brightness="
+"""Beginning of the setting that a network may gain or lose from one training to the next."""
+
+
 def initial_network(config: TrainConfig) -> nn.Module:
     """The network that a training begins with: of random weights, or of those that `init` names.
 
@@ -162,19 +166,20 @@ def initial_network(config: TrainConfig) -> nn.Module:
     if not config.init:
         return build(config.backbone, BACKBONES, "backbone", nn.Module)
     earlier, card = load_checkpoint(Path(config.init), config.backbone)
-    if card.config["backbone"] == config.backbone:
+    before = card.config["backbone"]
+    if before == config.backbone:
         return earlier
+    if _with_weights(before) != _with_weights(config.backbone):
+        raise UserError(f"init: {config.init} is of {before!r:.100}, and --backbone is {config.backbone!r}")
     network = build(config.backbone, BACKBONES, "backbone", nn.Module)
-    weights = earlier.state_dict()
-    if {name: value.shape for name, value in network.state_dict().items()} != {
-        name: value.shape for name, value in weights.items()
-    }:
-        raise UserError(
-            f"init: {config.init} is of {card.config['backbone']!r:.100}, and --backbone is {config.backbone!r}, "
-            "whose weights are others"
-        )
-    network.load_state_dict(weights)
+    network.load_state_dict(earlier.state_dict())
     return network
+
+
+def _with_weights(spec: str) -> tuple[str, list[str]]:
+    """Name and settings of a backbone, without those on which no weight depends."""
+    name, _, settings = spec.partition(":")
+    return name, [setting for setting in settings.split(",") if setting and not setting.startswith(WEIGHTLESS)]
 
 
 def episode_source(config: TrainConfig, data: TrainingData, batch: int, shares: Shares) -> EpisodeSource:

@@ -24,16 +24,23 @@ STEPS = 2
 """Steps by which the light of a cell is found."""
 
 LENGTH = 1.4
-"""Length of a step in Newton's, which take the deviation for given: it falls with the error, and they are too short."""
+"""Length of a step, in those of Newton, which are too short: they take the deviation for given, and it falls with the
+error."""
+
+LEAST_SLOPE = 0.3
+"""Least growth of the mean with the light that a step reckons with: noise as wide as the range leaves hardly any."""
 
 COMPARED = 4
 """Cells to each side over which the noise in the light is compared with that in the dark."""
 
 SMOOTHED = 2
-"""Cells to each side of the two means, one of the other, by which changes of light are smoothed."""
+"""Cells to each side of the mean by which changes of light are smoothed; it is taken twice."""
 
-LEAST_DEVIATION = 0.3 / 255
-"""Deviation that stands for every weaker one, in units of the range: that of rounding to 8 bits."""
+ROUNDING_DEVIATION = 0.3 / 255
+"""Deviation of rounding to 8 bits, in units of the range, which is no noise that is clipped."""
+
+LEAST_DEVIATION = 1e-4
+"""Deviation, in units of the range, that stands for none."""
 
 BEYOND = 0.3
 """How far beyond black and white the light of a cell may lie, in deviations of its noise.
@@ -41,10 +48,10 @@ BEYOND = 0.3
 Means of noise lie to both sides of the light; were they held at black, their mean would be above it."""
 
 LEAST_CONTRAST = 1e-5
-"""Variance of the light, in units of the range, below which little is made of its relation to the noise."""
+"""Variance of the light, in squared units of the range, below which little is made of its relation to the noise."""
 
 RADIUS = STEPS * COMPARED + 2 * SMOOTHED + 1
-"""Cells to each side that a change of light depends on, with the one to which it fades."""
+"""Cells to each side that a change of light depends on; one of them because changes fade from cell to cell."""
 
 HALF_NORMAL = 0.5642
 """E[max(z, 0)] over the root of E[max(z, 0)²], z standard normal: what clipping adds where there is no light at all."""
@@ -55,7 +62,7 @@ def with_kept_brightness(image: Tensor, restored: Tensor, rows: Rows) -> Tensor:
 
     A network takes noise that is clipped at black or white for light, and photon noise in the dark for clipped; both
     move the mean. What noise does to the mean is known, though: if the output is right, then the output, noised as
-    strongly as it differs from the input and clipped, has the input's mean. Light is added until it has.
+    strongly as it differs from the input and clipped, has the input's mean. Light is added so that it nearly has.
 
     Args:
         image: (B, C, H, W) in [0, 1], H and W multiples of `SIDE`; with `rows`, a band of it.
@@ -110,11 +117,11 @@ def light_change(image: Tensor, restored: Tensor, squares: Tensor) -> Tensor:
     for _ in range(STEPS):
         change = light - restored
         variance = squares - 2 * change * (image - restored) + change.square()
-        deviation = variance.clamp(min=LEAST_DEVIATION**2).sqrt()
+        deviation = (variance - ROUNDING_DEVIATION**2).clamp(min=LEAST_DEVIATION**2).sqrt()
         black, white = added_by_clipping(light / deviation), added_by_clipping((1 - light) / deviation)
-        at_black = black * independent_share(light, deviation)
-        error = image - light - deviation * (at_black - white)
-        light = light + LENGTH * error / (1 - black - white)
+        black = black * independent_share(light, deviation)
+        error = image - light - deviation * (black - white)
+        light = light + LENGTH * error / (1 - black - white).clamp(min=LEAST_SLOPE)
         light = torch.maximum(torch.minimum(light, 1 + BEYOND * deviation), -BEYOND * deviation)
     return light - restored
 
@@ -127,8 +134,10 @@ def added_by_clipping(distance: Tensor) -> Tensor:
     function of the distance in deviations of the latter kind is this, to 0.003; to 0.03 beyond the bound.
 
     Args:
-        distance: distance of the light from the bound, in deviations of the clipped noise, at least −`BEYOND`.
+        distance: distance of the light from the bound, in deviations of the clipped noise; less than −`BEYOND` counts
+            as −`BEYOND`.
     """
+    distance = distance.clamp(min=-BEYOND)
     return HALF_NORMAL * torch.exp(-distance * (0.815 + 0.627 * distance))
 
 
@@ -154,5 +163,5 @@ def independent_share(light: Tensor, deviation: Tensor) -> Tensor:
     slope = (xv - x * v) / (xx - x.square() + LEAST_CONTRAST)
     constant = v - slope * x
     total = constant + slope.clamp(min=0) * light
-    share: Tensor = (constant / total.clamp(min=LEAST_DEVIATION**2)).clamp(0, 1)
+    share: Tensor = (constant / total.clamp(min=ROUNDING_DEVIATION**2)).clamp(0, 1)
     return share
