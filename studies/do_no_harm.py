@@ -182,8 +182,12 @@ def chosen(trials: Sequence[Trial]) -> Thresholds:
     return min(
         allowed,
         key=lambda t: (
-            *(harms_left(trials, t), t != PRESENT, sum(map(t.leave, trials))),
-            *(t.slight_where_quiet, t.quiet, t.slight),
+            harms_left(trials, t),
+            t != PRESENT,
+            sum(map(t.leave, trials)),
+            t.slight_where_quiet,
+            t.quiet,
+            t.slight,
         ),
     )
 

@@ -77,6 +77,42 @@ def test_without_noise_nothing_is_changed(level: float) -> None:
     assert (kept(image, image) - image).abs().max() < 0.02 / 255
 
 
+def test_photons_on_an_evenly_dark_frame_are_taken_for_clipped_noise() -> None:
+    """One photon a pixel: without contrast nothing tells, and what was right is made darker."""
+    light = torch.full((1, 3, 128, 128), 25.5 / 255, dtype=torch.float64)
+    image = torch.poisson(10 * light, generator=torch.Generator().manual_seed(0)) / 10
+    assert -7 < 255 * (kept(image, light) - light).mean() < -4
+
+
+def test_a_correction_at_an_edge_is_shared_by_both_sides() -> None:
+    """Black, ten levels too bright, beside gray that is right, under σ 25: means over eight pixels at the edge."""
+    light = torch.zeros(1, 3, 128, 256, dtype=torch.float64)
+    light[..., 128:] = 0.5
+    output = light + (light == 0) * 10 / 255
+    wrong = 255 * (kept(noised(light, 25 / 255), output) - light).mean((0, 1, 2))
+    assert 4 < wrong[120:128].mean() < 6
+    assert -4.5 < wrong[128:136].mean() < -2.5
+    assert wrong[:64].mean() < 2.5
+    assert abs(wrong[192:].mean()) < 0.1
+
+
+def test_what_differs_within_a_cell_is_hardly_set_right() -> None:
+    """Every fourth row black, the rest white and ten levels too dark, under σ 25: a fifth is taken back."""
+    light = torch.ones(1, 3, 128, 128, dtype=torch.float64)
+    light[..., ::4, :] = 0
+    restored = kept(noised(light, 25 / 255), light - light * 10 / 255)
+    assert -9 < 255 * (restored - light)[light == 1].mean() < -7
+
+
+def test_impulses_come_back_as_light() -> None:
+    """A twentieth of the pixels white, all gone from the output: most of the light that they were is put back."""
+    clean = torch.full((1, 3, 128, 128), 0.3, dtype=torch.float64)
+    image = clean.clone()
+    image[torch.rand(clean.shape, generator=torch.Generator().manual_seed(0)) < 0.05] = 1
+    added, of = (255 * (images - clean).mean() for images in (kept(image, clean), image))
+    assert 0.8 < added / of < 1
+
+
 def test_a_change_reaches_as_far_as_is_stated() -> None:
     rows = (2 * RADIUS + 4) * SIDE
     light = torch.linspace(0, 0.5, 6 * SIDE, dtype=torch.float64).expand(1, 3, rows, 6 * SIDE)

@@ -19,6 +19,7 @@ from support.trainings import TINY, StopAfter, check_equal_runs, stopped_and_res
 
 from unseen.core.errors import UserError
 from unseen.methods import METHODS
+from unseen.models.backbones import DRUNetSmall
 from unseen.models.card import EarlierTraining
 from unseen.models.checkpoint import CHECKPOINT, load_checkpoint, load_state, read_card
 from unseen.training.config import Select, TrainConfig
@@ -347,7 +348,8 @@ def test_a_setting_without_weights_may_change_from_one_training_to_the_next(tmp_
     trained(first)
     spec = f"{first.backbone},kept_brightness=true"
     network = TrainingRun.of(replace(first, init=first.out, backbone=spec, out=str(tmp_path / "second"))).network
-    assert getattr(network, "kept_brightness") is True  # noqa: B009, whatever the class of the network
+    assert isinstance(network, DRUNetSmall)
+    assert network.kept_brightness
     for name, value in load_file(tmp_path / "first" / CHECKPOINT).items():
         assert torch.equal(network.state_dict()[name], value)
     with pytest.raises(UserError, match=r"init: .* is of .*, and --backbone is"):  # of the same names and shapes

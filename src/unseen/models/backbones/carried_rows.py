@@ -104,20 +104,14 @@ class CarriedRows(Rows):
 
     def each(self, layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Apply a layer to the rows, which may be none."""
-        if x.shape[-2]:
-            return layer(x)
-        return layer(x.new_zeros((*x.shape[:2], 1, x.shape[-1])))[..., :0, :]
+        return self._applied(layer, x, 1)
 
     def shrunk(self, layer: Callable[[Tensor], Tensor], x: Tensor, side: int) -> Tensor:
         """Apply a layer to as many rows as are a multiple of `side`."""
         rows, _ = self._with_kept(x)
         ready = rows.shape[-2] // side * side
         self._keep(rows[..., ready:, :], True)
-        return (
-            layer(rows[..., :ready, :])
-            if ready
-            else layer(rows.new_zeros((*x.shape[:2], side, x.shape[-1])))[..., :0, :]
-        )
+        return self._applied(layer, rows[..., :ready, :], side)
 
     def local(self, layer: Callable[[Tensor], Tensor], x: Tensor, radius: int, scale: int = 1) -> Tensor:
         """Apply a layer to the rows whose surroundings are there by now."""
@@ -144,6 +138,12 @@ class CarriedRows(Rows):
         for piece, rows in self._beside(early, late):
             torch.sub(piece, rows, out=rows)
         return late
+
+    def _applied(self, layer: Callable[[Tensor], Tensor], x: Tensor, least: int) -> Tensor:
+        """Apply a layer that takes `least` rows or more; to none, which make none."""
+        if x.shape[-2]:
+            return layer(x)
+        return layer(x.new_zeros((*x.shape[:2], least, x.shape[-1])))[..., :0, :]
 
     def _beside(self, early: Tensor, late: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Pieces of `early`, each with the rows of `late` at the same places."""
